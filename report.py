@@ -282,6 +282,12 @@ def tag(name: str, /, *children: object, **attributes: object) -> Html:
     return Html(f"<{name}{given}>{''.join(map(escape, children))}</{name}>")
 
 
+def short(name: str, limit: int = 24) -> str:
+    """A name that fits into a picture."""
+    name = printable(name)
+    return name if len(name) <= limit else name[: limit - 1] + "…"
+
+
 def together(*parts: object) -> Html:
     return Html("".join(map(escape, parts)))
 
@@ -499,7 +505,7 @@ def draw_chart(axes, chart: Chart) -> None:
 
     for (name, line), colour in zip(chart.series.items(), cycle(SERIES), strict=False):
         xs, ys = zip(*line, strict=True)
-        label = printable(name)
+        label = short(name)
         if chart.histogram:
             edges = [*xs, xs[-1] + (xs[1] - xs[0] if len(xs) > 1 else 1)]
             axes.stairs(ys, edges, color=colour, linewidth=1.4, label=label, fill=False)
@@ -547,6 +553,8 @@ def picture(size: tuple[float, float], draws: list, columns: int, file_format: s
 
     # Labels are no formulas ($ is a tag of the Penn Treebank); a page brings its own fonts.
     settings = {"text.parse_math": False, "svg.fonttype": "none", "font.size": 10}
+    settings["svg.hashsalt"] = "report"  # the same run gives the same page
+
     rows = math.ceil(len(draws) / columns)
     target = io.BytesIO()
     with matplotlib.rc_context(settings), warnings.catch_warnings():
@@ -616,7 +624,7 @@ def write_report(folder: str | os.PathLike, run: dict) -> None:
     draws = [lambda axes, chart=chart: draw_chart(axes, chart) for chart in charts]
     save_picture(folder / "training_curves.png", draws, (5.0, 2.9), min(2, len(draws)) or 1)
     keys, cells = confusion_cells(survey.confusion)
-    names = [printable(key or "none") for key in keys]
+    names = [short(key or "none") for key in keys]
     side = 1.6 + 0.42 * len(names)
     draws = [lambda axes: draw_confusion(axes, names, cells)] if names else []
     save_picture(folder / "confusion_matrix.png", draws, (side + 0.3, side))
@@ -1169,7 +1177,8 @@ svg text{font-family:inherit!important}
 details{margin:.5rem 0}
 summary{cursor:pointer;padding:.3rem 0}
 .pill{display:inline-block;border-radius:.3rem;padding:0 .38em;font-size:.82em;line-height:1.5;
-font-weight:600;white-space:nowrap}
+font-weight:600}
+.numbers .pill{white-space:nowrap}
 .t{color:hsl(var(--h) var(--ts) var(--tl));background:hsl(var(--h) var(--bs) var(--bl))}
 .none{color:var(--muted);border:1px dashed var(--rule);font-weight:400}
 .mistake{border-top:1px solid var(--rule);padding:.6rem 0 .35rem}
@@ -1192,7 +1201,7 @@ font-variant-numeric:tabular-nums;user-select:none}
 .text{flex:1;min-width:0;white-space:pre-wrap;unicode-bidi:plaintext;line-height:1.9}
 mark{border-radius:.35rem;padding:.12em .3em;box-decoration-break:clone;
 -webkit-box-decoration-break:clone}
-.label{margin-inline-start:.3em;user-select:none;white-space:nowrap}
+.label{margin-inline-start:.3em;user-select:none}
 mark b{font-size:.7em}
 mark i{font-style:normal;font-weight:400}
 @media(max-width:40rem){section{padding:.9rem .85rem;border-radius:.6rem}h1{font-size:1.35rem}
