@@ -42,6 +42,16 @@ class UserError(Exception):
     """
 
 
+def run(main) -> None:
+    """Run a script's `main`; what the user got wrong ends without a traceback, status 2."""
+    try:
+        main()
+    except UserError as error:
+        if os.environ.get("RANK", "0") == "0":
+            print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
 def flag(default, help, *aliases):
     return field(default=default, metadata={"help": help, "aliases": list(aliases)})
 
@@ -136,6 +146,7 @@ class Arguments:
         0, "Updates of warm-up; below 1 a share of all updates.", "--num_warmup_steps"
     )
     seed: int = flag(42, "Decides head, dropout and the order of the data.")
+    use_cpu: bool = flag(False, "Leave any GPU alone.", "--cpu")
     bf16: bool = flag(False, "Train in bfloat16: the same as --mixed_precision bf16.")
     fp16: bool = flag(False, "Train in float16: the same as --mixed_precision fp16.")
     mixed_precision: Literal["no", "bf16", "fp16"] | None = flag(
@@ -304,12 +315,36 @@ def _check_values(args: Arguments) -> None:
 # --- What the defaults become -------------------------------------------------------------
 
 
-def settle_defaults(args: Arguments, suffix: str, hub_ready: bool | None = None) -> list[str]:
+def ask_hub(args: Arguments, state) -> bool:
+    """Whether the Hub can be used: asked once, by the main process, for all of them.
+
+    `state`: accelerate's `PartialState`.
+    """
+    answer = [state.is_main_process and needs_hub(args) and hub_reachable()]
+    if state.num_processes > 1:
+        from accelerate.utils import broadcast_object_list
+
+        broadcast_object_list(answer)
+    return answer[0]
+
+
+def refuse_lone_processes(state) -> None:
+    """A launcher for GPUs on a machine without one starts jobs that know nothing of each other."""
+    expected = int(os.environ.get("WORLD_SIZE", 1))
+    if state.num_processes != expected:
+        raise UserError(
+            f"{expected} processes were started, but each of them trains alone: there is no GPU "
+            "for them. To share the work of a CPU:\n"
+            f"  ACCELERATE_USE_CPU=true torchrun --nproc_per_node {expected} {sys.argv[0]} ...\n"
+            "To train in one process: accelerate launch --num_processes 1, or plain python."
+        )
+
+
+def settle_defaults(args: Arguments, suffix: str, hub_ready: bool) -> list[str]:
     """Fill in every default that depends on another flag or on the Hub's being in reach.
 
-    `suffix` ends the default output folder's name. `hub_ready` overrides the look at the Hub
-    (the main process looks, for all of them). Returns what was put in place of a default, one
-    sentence each. A corpus or model that was named is never replaced.
+    `suffix` ends the default output folder's name. Returns what was put in place of a default,
+    one sentence each. A corpus or model that was named is never replaced.
     """
     if not (args.do_train or args.do_eval or args.do_predict):
         args.do_train = args.do_eval = args.do_predict = True
@@ -317,7 +352,7 @@ def settle_defaults(args: Arguments, suffix: str, hub_ready: bool | None = None)
         args.mixed_precision = "bf16" if args.bf16 else "fp16"
 
     replaced = []
-    offline = needs_hub(args) and not (hub_reachable() if hub_ready is None else hub_ready)
+    offline = needs_hub(args) and not hub_ready
     if offline:
         go_offline()
         if args.push_to_hub:
@@ -350,6 +385,8 @@ def settle_defaults(args: Arguments, suffix: str, hub_ready: bool | None = None)
     for name, value in recipe.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
+    if args.with_tracking and args.report_to is None:
+        args.report_to = ["all"]
     if args.output_dir is None:
         args.output_dir = default_output_dir(args.model_name_or_path, args.task_name, suffix)
     return replaced

@@ -1,0 +1,283 @@
+"""Where training stands: the order of its data, its checkpoints, resuming, signals.
+
+The order of the data and the dropout of an update depend on the seed and the update's number
+alone, so that a resumed run needs nothing but that number to go on as if it had never stopped.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from arguments import UserError
+
+# --- The order of the data ------------------------------------------------------------------
+
+
+class TrainingOrder:
+    """Sampler: the order in which an epoch visits the windows, the same on every process.
+
+    The order is cut into updates of `update_size` windows (batch x processes x accumulation);
+    an update's windows are of like length, so that little of a batch is padding. It depends on
+    seed and epoch only: 1 process x 8, 2 x 4 and 4 x 2 accumulated make the same updates.
+    What the last update lacks are fillers: index `len(lengths)` (see `common.WindowSet`).
+    """
+
+    POOL = 50  # updates sorted by length together: the larger, the less padding and the less chance
+
+    def __init__(self, lengths: np.ndarray, update_size: int, seed: int, grouped: bool = True):
+        self.lengths, self.update_size, self.seed = lengths, update_size, seed
+        self.grouped = grouped
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.update_size) * self.update_size
+
+    def __iter__(self):
+        random = np.random.default_rng([self.seed, self.epoch])
+        order = random.permutation(len(self.lengths))
+        if self.grouped:
+            pool = self.update_size * self.POOL
+            order = np.concatenate(
+                [
+                    chunk[np.argsort(self.lengths[chunk], kind="stable")]
+                    for chunk in np.split(order, range(pool, len(order), pool))
+                ]
+            )
+        fillers = np.full(len(self) - len(order), len(self.lengths))
+        updates = np.concatenate([order, fillers]).reshape(-1, self.update_size)
+        if self.grouped:
+            # Fillers stay in the last update, which is shuffled among the others with them.
+            updates = random.permutation(updates)
+        return iter(updates.ravel().tolist())
+
+
+def evaluation_order(lengths: np.ndarray, round_size: int) -> list[int]:
+    """Longest windows first, filled up to a multiple of `round_size` (batch x processes).
+
+    Every batch is whole on any number of processes, so that each window is always computed in
+    the same company and its scores are the same to the last digit.
+    """
+    order = np.argsort(-lengths, kind="stable").tolist()
+    return order + [len(lengths)] * (-len(order) % round_size)
+
+
+def seed_update(seed: int, update: int, process: int) -> None:
+    """Make the dropout of an update depend on these three alone."""
+    import torch
+
+    torch.manual_seed(int(np.random.SeedSequence([seed, update, process]).generate_state(1)[0]))
+
+
+# --- Where a run stands ---------------------------------------------------------------------
+
+
+@dataclass
+class Progress:
+    """What a loop must know to go on; the order of the data follows from `step`."""
+
+    step: int = 0  # updates made
+    total_loss: float = 0.0  # summed over updates
+    step_losses: list[dict] = field(default_factory=list)  # step, loss, learning_rate
+    history: list[dict] = field(default_factory=list)  # a row an epoch
+    best_score: float | None = None
+    best_checkpoint: str | None = None  # its name
+    epochs_without_better: int = 0
+
+    def note_score(self, score: float, greater_is_better: bool, checkpoint: str) -> None:
+        better = self.best_score is None or (
+            score > self.best_score if greater_is_better else score < self.best_score
+        )
+        if better:
+            self.best_score, self.best_checkpoint = score, checkpoint
+            self.epochs_without_better = 0
+        else:
+            self.epochs_without_better += 1
+
+
+# --- Checkpoints ----------------------------------------------------------------------------
+
+MANIFEST = "checkpoint.json"  # written last: files with their CRC-32, the run's conditions
+
+
+@contextmanager
+def written_whole(folder: Path, state, conditions: dict, progress: dict):
+    """A checkpoint's folder, under its name only once everything in it is on the disk.
+
+    Yields the folder to write into, on every process (`state`: accelerate's `PartialState`).
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    if state.is_main_process:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    state.wait_for_everyone()
+    yield partial
+    state.wait_for_everyone()
+    if state.is_main_process:
+        files = {
+            str(path.relative_to(partial)): _crc32(path, sync=True)
+            for path in sorted(partial.rglob("*"))
+            if path.is_file()
+        }
+        manifest = {"files": files, "conditions": conditions, "progress": progress}
+        with open(partial / MANIFEST, "w", encoding="utf-8") as file:
+            json.dump(manifest, file)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+        _sync_folder(folder.parent)
+    state.wait_for_everyone()
+
+
+def _crc32(path: Path, sync: bool = False) -> int:
+    value = 0
+    with open(path, "rb+" if sync else "rb") as file:
+        while block := file.read(1 << 22):
+            value = zlib.crc32(block, value)
+        if sync:
+            os.fsync(file.fileno())
+    return value
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def checkpoint_step(folder: Path) -> int:
+    """The number at the end of `epoch_3`, `step_120` or `checkpoint-120`."""
+    return int(re.split(r"[_-]", folder.name)[-1])
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with a checkpoint's files, or None where each is what was written."""
+    try:
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError) as error:
+        return f"{MANIFEST} cannot be read ({type(error).__name__})"
+    for name, crc in files.items():
+        try:
+            if _crc32(folder / name) != crc:
+                return f"{name} is not what was written"
+        except OSError as error:
+            return f"{name}: {error.strerror}"
+    return None
+
+
+def read_progress(folder: Path) -> dict:
+    return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["progress"]
+
+
+def sort_checkpoints(output_dir: Path) -> list[Path]:
+    """Finished checkpoints of the folder, the newest last."""
+    found = [
+        path
+        for path in output_dir.glob("*")
+        if re.fullmatch(r"(epoch_|step_|checkpoint-)\d+", path.name) and path.is_dir()
+    ]
+    return sorted(found, key=lambda path: (path / MANIFEST).stat().st_mtime_ns)
+
+
+def find_checkpoint(asked: str | None, output_dir: Path, conditions: dict) -> Path | None:
+    """The checkpoint to go on from: the one asked for, or for "latest" the newest whole one.
+
+    Damaged ones are named and passed over. Raises UserError where there is none, or where it
+    comes from a run under other conditions.
+    """
+    if asked is None:
+        return None
+    if asked not in ("latest", "True", "true"):
+        folder = Path(asked)
+        problem = damage(folder) if folder.is_dir() else "no such folder"
+        if problem:
+            raise UserError(f"--resume_from_checkpoint {asked}: {problem}")
+    else:
+        folder = None
+        for candidate in reversed(sort_checkpoints(output_dir)):
+            problem = damage(candidate)
+            if problem is None:
+                folder = candidate
+                break
+            if _is_main():
+                print(f"Passed over a damaged checkpoint: {candidate}: {problem}", file=sys.stderr)
+        if folder is None:
+            raise UserError(
+                f"--resume_from_checkpoint: no whole checkpoint in {output_dir}. "
+                "Leave the flag out to begin anew."
+            )
+    found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["conditions"]
+    differences = [
+        f"  {name}: there {found.get(name)}, now {value}"
+        for name, value in conditions.items()
+        if found.get(name) != value
+    ]
+    if differences:
+        raise UserError(
+            f"{folder} belongs to a run under other conditions:\n"
+            + "\n".join(differences)
+            + "\nGo on under the same ones, or leave out --resume_from_checkpoint to begin anew."
+        )
+    return folder
+
+
+def delete_old_checkpoints(output_dir: Path, limit: int | None, best: str | None) -> None:
+    """Keep the newest `limit` checkpoints, and the best one whatever its age."""
+    if limit is None:
+        return
+    for folder in sort_checkpoints(output_dir)[:-limit]:
+        if folder.name != best:
+            # Renamed first: a folder with a checkpoint's name is whole, even now.
+            doomed = folder.rename(folder.with_name(f".{folder.name}.deleted"))
+            shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _is_main() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+# --- Signals --------------------------------------------------------------------------------
+
+
+class StopSignals:
+    """SIGTERM and Ctrl-C end training after the step under way; a second one ends it at once."""
+
+    def __init__(self, state):
+        """`state`: accelerate's `PartialState`; the processes stop together."""
+        self.state = state
+        self.received = 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, number, frame):
+        if self.received:
+            os._exit(128 + number)
+        self.received = number
+        if _is_main():
+            print("\nStopping after this step; once more to stop at once.", file=sys.stderr)
+
+    def stop(self) -> int:
+        """The signal that any process received, 0 for none; called by all of them."""
+        if self.state.num_processes > 1:
+            import torch
+            from accelerate.utils import reduce
+
+            received = torch.tensor([self.received], device=self.state.device)
+            gathered = reduce(received, "sum").item()
+            # Both signals, or one on several processes: Ctrl-C reaches every process of a group.
+            self.received = self.received or gathered and signal.SIGTERM
+        return self.received

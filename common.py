@@ -1,0 +1,595 @@
+"""Words, sub-words and tags: the chapter on alignment that every script of this suite reads.
+
+Text is split into words (`split_words`), words into sub-words by the model's tokenizer, sentences
+too long for the model into overlapping windows (`make_windows`). Labels go from words to
+sub-words (`align_labels_with_tokens`), predictions the other way (`WordPredictions`,
+`postprocess`), and lists of tags into scores (`score_tags`). Names follow the chapter "Token
+classification" of the Hugging Face LLM course where the functions do the course's job.
+
+Nothing here knows files, the Hub or arguments. torch, datasets, seqeval and evaluate are
+imported by the functions that need them, so that `infer.py` starts without them.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from itertools import islice
+
+import numpy as np
+
+IGNORED = -100  # the label that torch's cross entropy leaves out
+NO_WORD = -1  # the word index of a sub-word that stands for no word's prediction
+NO_TAG = -1  # the tag id of a word that got no prediction
+PREFIXES = "BIESLUM"
+ENCODING = 1  # counts the changes to what `encode_split` gives, so that no old cache is read
+
+# --- Raw text to words ----------------------------------------------------------------------
+
+WORD_SPLITTER = "words-1"  # saved with every model; a change of the pattern changes the name
+
+_LETTERS = r"\p{L}\p{M}\p{N}_"
+_CLITIC = r"['’](?:s|m|d|re|ve|ll)(?![\p{L}\p{M}\p{N}_])"
+_NOT = r"n['’]t(?![\p{L}\p{M}\p{N}_])"
+_TITLES = "Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|Inc|Ltd|Corp|Co|Bros|Gen|Col|Capt|Lt|Sgt|Gov|Sen|Rep|Rev|vs"
+_WORD_PATTERNS = (
+    r"(?:https?://|www\.)\S*[\p{L}\p{N}/]",  # addresses
+    rf"[{_LETTERS}.+-]+@[{_LETTERS}-]+(?:\.[{_LETTERS}-]+)+",
+    rf"[@#][{_LETTERS}]+",  # mentions, hashtags
+    r"[\p{Han}\p{Hiragana}\p{Katakana}]\p{M}*",  # scripts without spaces: by character
+    rf"(?i:{_NOT}|{_CLITIC})",  # did|n't, John|'s, as in the Penn Treebank
+    rf"(?:\p{{L}}\.){{2,}}|\p{{Lu}}\.(?=\s*\p{{Lu}})|(?:{_TITLES})\.(?=\s)",  # U.S., J. Smith, Mr.
+    r"\p{N}+(?:[.,:/]\p{N}+)+",  # 1,000.50, 12:30, 3/4
+    r"\p{Lu}+&\p{Lu}+",  # AT&T
+    rf"(?i:\p{{L}}+?(?={_NOT}))",
+    rf"[{_LETTERS}]+(?:(?:[-‐]|(?!(?i:{_CLITIC}|['’]t(?![{_LETTERS}])))['’])[{_LETTERS}]+)*",
+    r"\.{2,}|-{2,}|\S\p{M}*",  # ellipses, dashes, anything else alone
+)
+
+
+@cache
+def _pre_tokenizer():
+    from tokenizers import Regex, pre_tokenizers
+
+    pattern = Regex("|".join(f"(?:{p})" for p in _WORD_PATTERNS))
+    return pre_tokenizers.Split(pattern, behavior="removed", invert=True)
+
+
+def split_words(text: str) -> list[tuple[str, int, int]]:
+    """Words of raw text as (word, start, end), in code points: `text[start:end] == word`.
+
+    What lies between two words is white space only.
+    """
+    return [(word, start, end) for word, (start, end) in _pre_tokenizer().pre_tokenize_str(text)]
+
+
+# --- Tags -----------------------------------------------------------------------------------
+
+
+def are_entity_tags(label_names: Iterable[str]) -> bool:
+    """Whether every label is O or a prefix, a hyphen and a type; other tags are plain."""
+    return all(
+        name == "O" or (len(name) > 2 and name[0] in PREFIXES and name[1] == "-")
+        for name in label_names
+    )
+
+
+def entities(tags: list[str]) -> list[tuple[str, int, int]]:
+    """(type, first word, one past the last word) of each entity of IOB2 tags, in order.
+
+    Read as conlleval reads: an I-X that continues no X begins one.
+    """
+    found = []
+    open_type, start = None, 0
+    for position, tag in enumerate(tags):
+        prefix, _, entity_type = tag.partition("-")
+        if open_type is not None and (prefix != "I" or entity_type != open_type):
+            found.append((open_type, start, position))
+            open_type = None
+        if prefix != "O" and open_type is None:
+            open_type, start = entity_type, position
+    if open_type is not None:
+        found.append((open_type, start, len(tags)))
+    return found
+
+
+def inside_labels(label_names: list[str]) -> list[int]:
+    """For each label id the id that continues it: B-X gives I-X, any other itself.
+
+    By name: the order of the labels means nothing. Where a corpus has B-X but no I-X, a word's
+    later sub-words are left unlabelled (-100), as no label is right for them.
+    """
+    ids = {name: i for i, name in enumerate(label_names)}
+    if not are_entity_tags(label_names):
+        return list(range(len(label_names)))
+    return [
+        ids.get("I-" + name[2:], IGNORED) if name.startswith("B-") else i
+        for i, name in enumerate(label_names)
+    ]
+
+
+def align_labels_with_tokens(
+    labels: list[int], word_ids: list[int | None], inside: list[int] | None = None
+) -> list[int]:
+    """Labels of words to labels of sub-words; those that own no label get -100.
+
+    `labels`: (words,). `word_ids`: (sub-words,), the word of each sub-word, None for special
+    tokens. `inside`: what `inside_labels` gives, to label all sub-words of a word; None labels
+    its first only.
+    """
+    aligned = []
+    previous = None
+    for word_id in word_ids:
+        if word_id is None:
+            aligned.append(IGNORED)
+        elif word_id != previous:
+            aligned.append(labels[word_id])
+        else:
+            aligned.append(IGNORED if inside is None else inside[labels[word_id]])
+        previous = word_id
+    return aligned
+
+
+# --- Windows --------------------------------------------------------------------------------
+
+
+def make_windows(word_ids: list[int | None], max_length: int) -> list[tuple[int, int, int, int]]:
+    """Cut a tokenized sentence into windows of at most `max_length` tokens, specials included.
+
+    `word_ids`: (tokens,) of the whole sentence, None for the special tokens around it. Returns
+    (start, end, first, last) for each window: it shows the content tokens [start, end) and owns
+    the words `first` to `last` (inclusive) whose first sub-word lies there. A window begins with
+    a word; neighbours share about a quarter of their length. Each word is owned by exactly one
+    window: the one that shows it the most context on its shorter side, the earlier of two equals.
+    """
+    content = [i for i, word in enumerate(word_ids) if word is not None]
+    if not content:
+        return []
+    content_end = content[-1] + 1
+    budget = max_length - (len(word_ids) - (content_end - content[0]))
+    if budget < 1:
+        raise ValueError(f"a window of {max_length} tokens has no room beside the special tokens")
+    word_starts = [i for i in content if i == content[0] or word_ids[i] != word_ids[i - 1]]
+
+    spans = []
+    start = content[0]
+    while True:
+        end = min(start + budget, content_end)
+        spans.append((start, end))
+        following = bisect_right(word_starts, start)
+        if end == content_end or following == len(word_starts):
+            break
+        # Begin at the last word that leaves a quarter in common, but always go ahead.
+        start = word_starts[max(following, bisect_right(word_starts, end - budget // 4) - 1)]
+
+    owned: list[list[int]] = [[] for _ in spans]
+    first_span = 0
+    for word_start, word_end in zip(word_starts, [*word_starts[1:], content_end], strict=True):
+        while spans[first_span][1] <= word_start:
+            first_span += 1
+        last_span = first_span
+        while last_span + 1 < len(spans) and spans[last_span + 1][0] <= word_start:
+            last_span += 1
+        owner = max(
+            range(first_span, last_span + 1),
+            key=lambda n: min(word_start - spans[n][0], spans[n][1] - word_end),  # noqa: B023
+        )
+        owned[owner].append(word_ids[word_start])
+    return [
+        (*span, words[0], words[-1]) for span, words in zip(spans, owned, strict=True) if words
+    ]
+
+
+def encode(
+    sentences: list[list[str]], tokenizer, max_length: int
+) -> Iterator[tuple[int, dict[str, list[int]], list[int | None]]]:
+    """Tokenize sentences of words into windows: (sentence, columns, owned words) for each.
+
+    `columns`: what the model reads (`input_ids`, perhaps `token_type_ids`), each (tokens,).
+    The attention mask is all ones and left to the collator. Owned words: (tokens,), the word of
+    each sub-word that the window owns, None elsewhere. A sentence without a sub-word gives none.
+    """
+    encoded = tokenizer(
+        sentences,
+        is_split_into_words=True,
+        return_attention_mask=False,
+        truncation=False,
+        verbose=False,
+    )
+    for sentence in range(len(sentences)):
+        word_ids = encoded.word_ids(sentence)
+        row = {name: values[sentence] for name, values in encoded.items()}
+        if len(word_ids) <= max_length:
+            if any(word is not None for word in word_ids):
+                yield sentence, row, word_ids
+            continue
+        content = [i for i, word in enumerate(word_ids) if word is not None]
+        if not content:
+            continue
+        head, tail = content[0], content[-1] + 1  # special tokens lie outside [head, tail)
+        for start, end, first, last in make_windows(word_ids, max_length):
+            columns = {
+                name: values[:head] + values[start:end] + values[tail:]
+                for name, values in row.items()
+            }
+            owned = [w if first <= w <= last else None for w in word_ids[start:end]]
+            yield sentence, columns, [None] * head + owned + [None] * (len(word_ids) - tail)
+
+
+def tokenize_and_align_labels(
+    examples: dict[str, list],
+    tokenizer,
+    max_length: int,
+    inside: list[int] | None,
+    word_starts: Iterable[int] | None,
+) -> dict[str, list]:
+    """A batch of sentences with labels to a batch of windows with labels (for `Dataset.map`).
+
+    For training (`word_starts` None) labels follow `inside` (see `align_labels_with_tokens`).
+    For evaluation each word has one label, on its first sub-word, and `word_index` says which
+    word of the split that is: `word_starts` holds the index of each sentence's first word.
+    `length` is the number of tokens, `words` the number of words the window owns, `part` the
+    window's number in its sentence.
+    """
+    columns: dict[str, list] = {"labels": [], "length": [], "words": [], "part": []}
+    if word_starts is not None:
+        columns["word_index"] = []
+        word_starts = list(word_starts)
+    previous, part = None, 0
+    for sentence, inputs, owned in encode(examples["tokens"], tokenizer, max_length):
+        part = part + 1 if sentence == previous else 0
+        previous = sentence
+        num_words = len(examples["tokens"][sentence])
+        labels = examples["labels"][sentence] if "labels" in examples else [IGNORED] * num_words
+        if word_starts is None:
+            aligned = align_labels_with_tokens(labels, owned, inside)
+        else:
+            word_numbers = range(word_starts[sentence], word_starts[sentence] + num_words)
+            index = align_labels_with_tokens(word_numbers, owned)
+            columns["word_index"].append([NO_WORD if i == IGNORED else i for i in index])
+            aligned = align_labels_with_tokens(labels, owned)
+        columns["labels"].append(aligned)
+        columns["length"].append(len(aligned))
+        columns["part"].append(part)
+        columns["words"].append(len({word for word in owned if word is not None}))
+        for name, values in inputs.items():
+            columns.setdefault(name, []).append(values)
+    return columns
+
+
+def encode_split(split, tokenizer, max_length: int, inside: list[int] | None, evaluate: bool, key: str):
+    """A split of a corpus as a `WindowSet`, for training or for evaluation.
+
+    Encoded batch by batch into a memory-mapped file, that `key`, a hash of all that matters,
+    finds again.
+    """
+    word_counts = np.fromiter(map(len, split["tokens"]), dtype=np.int64, count=len(split))
+    ends = word_counts.cumsum()
+    starts = ends - word_counts
+
+    def encode_batch(examples, indices):
+        return tokenize_and_align_labels(
+            examples, tokenizer, max_length, inside, starts[indices] if evaluate else None
+        )
+
+    rows = split.map(
+        encode_batch,
+        batched=True,
+        with_indices=True,
+        remove_columns=split.column_names,
+        new_fingerprint=key,
+        desc="Encoding",
+    )
+    return WindowSet(rows, int(word_counts.sum()))
+
+
+# --- Batches --------------------------------------------------------------------------------
+
+
+class PadBatch:
+    """Collator: windows of different lengths to tensors of (batch, longest), padding masked.
+
+    `multiple_of`: round the length up; `length`: pad all to this many tokens.
+    """
+
+    def __init__(self, tokenizer, multiple_of: int = 1, length: int | None = None):
+        self.multiple_of, self.length = multiple_of, length
+        self.left = tokenizer.padding_side == "left"
+        self.fill = {
+            "input_ids": tokenizer.pad_token_id or 0,
+            "token_type_ids": tokenizer.pad_token_type_id,
+            "labels": IGNORED,
+            "word_index": NO_WORD,
+        }
+
+    def __call__(self, windows: list[dict[str, list[int]]]) -> dict:
+        """Lists of (tokens,) to int64 tensors (batch, longest), `attention_mask` added."""
+        import torch
+
+        lengths = [len(window["input_ids"]) for window in windows]
+        longest = self.length or -(-max(lengths) // self.multiple_of) * self.multiple_of
+        batch = {"attention_mask": np.zeros((len(windows), longest), dtype=np.int64)}
+        for name in windows[0].keys() & self.fill.keys():
+            batch[name] = np.full((len(windows), longest), self.fill[name], dtype=np.int64)
+        for row, length in enumerate(lengths):
+            part = slice(longest - length, longest) if self.left else slice(0, length)
+            for name, values in batch.items():
+                values[row, part] = 1 if name == "attention_mask" else windows[row][name]
+        return {name: torch.from_numpy(values) for name, values in batch.items()}
+
+
+class WindowSet:
+    """Encoded windows as a map-style data set, with one more row, `len(self)`: a filler.
+
+    What evens out the last batch is that row: the shortest window, labels -100, no word. It
+    changes no loss and no score, so that each sentence counts once on any number of processes.
+    """
+
+    def __init__(self, rows, num_words: int):
+        """`rows`: what `tokenize_and_align_labels` gives. `num_words`: words of the split."""
+        self.lengths = np.array(rows["length"], dtype=np.int32)
+        self.words_with_subwords = sum(rows["words"])
+        self.num_words = num_words
+        self.sentences_cut = sum(part == 1 for part in rows["part"])
+        self.rows = rows.remove_columns(["length", "words", "part"])
+        self.filler = {}
+        if len(self.lengths):
+            self.filler = dict(self.rows[int(self.lengths.argmin())])
+            blanks = {"labels": IGNORED, "word_index": NO_WORD}
+            for name in blanks.keys() & self.filler.keys():
+                self.filler[name] = [blanks[name]] * len(self.filler[name])
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: int) -> dict[str, list[int]]:
+        return self.filler if index == len(self) else self.rows[int(index)]
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, list[int]]]:
+        real = iter(self.rows.__getitems__([int(i) for i in indices if i != len(self)]))
+        return [self.filler if i == len(self) else next(real) for i in indices]
+
+
+@contextmanager
+def full_precision(model):
+    """Scores are fp32: without the autocast that accelerate puts around a model's forward.
+
+    It shadows the class's method by an attribute of the (unwrapped) model.
+    """
+    autocast_forward = model.__dict__.pop("forward", None)
+    try:
+        yield
+    finally:
+        if autocast_forward is not None:
+            model.forward = autocast_forward
+
+
+def token_loss(logits, labels, num_labelled=None, label_smoothing: float = 0.0):
+    """Cross entropy summed over labelled tokens, divided by `num_labelled`, their number in the
+    whole update: over all its micro-batches and processes. None: by this batch's own.
+
+    `logits`: (batch, tokens, labels); `labels`: (batch, tokens), -100 where there is none.
+    """
+    import torch.nn.functional as F
+
+    total = F.cross_entropy(
+        logits.flatten(0, 1).float(),
+        labels.flatten(),
+        ignore_index=IGNORED,
+        reduction="sum",
+        label_smoothing=label_smoothing,
+    )
+    return total / (labels.ne(IGNORED).sum().clamp(min=1) if num_labelled is None else num_labelled)
+
+
+# --- Predictions back to words --------------------------------------------------------------
+
+
+def predict_batch(model, batch: dict) -> tuple:
+    """Tags of one batch: (tag ids, their probabilities, losses, word indices).
+
+    The first two and the last: (batch, tokens); `losses`: (batch,), summed over each window's
+    labelled words. The logits are dropped at once. Leaves `batch` without its labels.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    labels, word_index = batch.pop("labels"), batch.pop("word_index")
+    with torch.no_grad():
+        logits = model(**batch).logits.float()
+    probabilities, tag_ids = logits.softmax(-1).max(-1)
+    losses = F.cross_entropy(
+        logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
+    ).sum(1)
+    return tag_ids, probabilities, losses, word_index
+
+
+def gather_batch(accelerator, tag_ids, probabilities, losses, word_index) -> tuple:
+    """What `predict_batch` gave on every process, on every process, without the duplicates that
+    even out the last batch. Processes pad to their own longest window: pad to the longest of all
+    first, else gathering tensors of unequal shapes hangs or scrambles rows."""
+    tag_ids, probabilities = accelerator.pad_across_processes((tag_ids, probabilities), dim=1)
+    word_index = accelerator.pad_across_processes(word_index, dim=1, pad_index=NO_WORD)
+    return accelerator.gather_for_metrics((tag_ids, probabilities, losses, word_index))
+
+
+class WordPredictions:
+    """Predictions of a split by word, 6 bytes a word, in whatever order they arrive."""
+
+    def __init__(self, num_words: int):
+        self.tag_ids = np.full(num_words, NO_TAG, dtype=np.int16)
+        self.probabilities = np.zeros(num_words, dtype=np.float32)
+        self.loss = 0.0  # summed over words
+
+    def add(self, tag_ids, probabilities, losses, word_index) -> None:
+        """What `gather_batch` gives. A word that comes twice is written twice, counted once."""
+        mask = word_index.ne(NO_WORD)
+        words = word_index[mask].cpu().numpy()
+        self.tag_ids[words] = tag_ids[mask].cpu().numpy()
+        self.probabilities[words] = probabilities[mask].cpu().numpy()
+        self.loss += losses.double().sum().item()
+
+    def check_complete(self, words_with_subwords: int) -> None:
+        """The suite's invariant: words in the corpus = words scored."""
+        predicted = int((self.tag_ids != NO_TAG).sum())
+        if predicted != words_with_subwords:
+            raise AssertionError(
+                f"{predicted} words were predicted where {words_with_subwords} have sub-words, of "
+                f"{len(self.tag_ids)} in the corpus: the scores would not cover it"
+            )
+
+
+def postprocess(
+    predictions: WordPredictions, split, label_names: list[str]
+) -> Iterator[tuple[list[str], list[str], list[str], list[float]]]:
+    """(words, gold tags, predicted tags, probabilities) of each sentence of the split, in order.
+
+    A word without a sub-word is predicted O. `split`: rows with `tokens` and `labels`; without
+    `labels` the gold tags are empty.
+    """
+    names = [*label_names, "O"]  # NO_TAG indexes the last
+    start = 0
+    for row in split:
+        end = start + len(row["tokens"])
+        predicted = [names[i] for i in predictions.tag_ids[start:end]]
+        gold = [names[i] for i in row["labels"]] if "labels" in row else []
+        yield row["tokens"], gold, predicted, predictions.probabilities[start:end].tolist()
+        start = end
+
+
+# --- Scores ---------------------------------------------------------------------------------
+
+
+def count_tags(references: list[list[str]], predictions: list[list[str]], entity_tags: bool):
+    """What scores are made of, additive over sentences: a Counter of ("correct"|"predicted"|
+    "gold", type), and of "words" and "words right".
+
+    Entities are counted by seqeval, which agrees with conlleval; plain tags word by word.
+    """
+    counts = Counter()
+    for gold, predicted in zip(references, predictions, strict=True):
+        if len(gold) != len(predicted):
+            raise ValueError(f"{len(gold)} gold tags, {len(predicted)} predicted: {gold!r:.80}")
+        counts["words"] += len(gold)
+        counts["words right"] += sum(map(str.__eq__, gold, predicted))
+        if entity_tags:
+            gold_items, predicted_items = set(_seqeval(gold)), set(_seqeval(predicted))
+        else:
+            gold_items = {(tag, i) for i, tag in enumerate(gold)}
+            predicted_items = {(tag, i) for i, tag in enumerate(predicted)}
+        counts.update(("gold", item[0]) for item in gold_items)
+        counts.update(("predicted", item[0]) for item in predicted_items)
+        counts.update(("correct", item[0]) for item in gold_items & predicted_items)
+    return counts
+
+
+def _seqeval(tags: list[str]) -> list[tuple]:
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    return get_entities(tags)
+
+
+def scores_of_counts(counts: Counter, entity_tags: bool) -> dict:
+    """{"overall": {...}, "per_type": {type: {precision, recall, f1, number}}, "words": n}.
+
+    Overall, for entity tags: precision, recall, f1 (micro, over entities) and accuracy (over
+    words); for plain tags accuracy and macro_f1 (over all tags gold or predicted).
+    """
+    types = sorted({key[1] for key in counts if isinstance(key, tuple)})
+    per_type = {t: _prf(*(counts[kind, t] for kind in _KINDS)) for t in types}
+    accuracy = counts["words right"] / counts["words"] if counts["words"] else 0.0
+    if entity_tags:
+        total = _prf(*(sum(counts[kind, t] for t in types) for kind in _KINDS))
+        overall = {name: total[name] for name in ("precision", "recall", "f1")}
+        overall["accuracy"] = accuracy
+    else:
+        f1s = [scores["f1"] for scores in per_type.values()]
+        overall = {"accuracy": accuracy, "macro_f1": sum(f1s) / len(f1s) if f1s else 0.0}
+    return {"overall": overall, "per_type": per_type, "words": counts["words"]}
+
+
+_KINDS = ("correct", "predicted", "gold")
+
+
+def _prf(correct: int, predicted: int, gold: int) -> dict:
+    precision = correct / predicted if predicted else 0.0
+    recall = correct / gold if gold else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
+    return {"precision": precision, "recall": recall, "f1": f1, "number": gold}
+
+
+def score_tags(
+    references: list[list[str]], predictions: list[list[str]], entity_tags: bool
+) -> dict:
+    """Scores of lists of tags, as `scores_of_counts` gives them."""
+    return scores_of_counts(count_tags(references, predictions, entity_tags), entity_tags)
+
+
+def tag_metric(entity_tags: bool):
+    """An `evaluate.Metric` of `score_tags`: local code, in memory, no lock files.
+
+    It keeps counts, not sentences, so that it takes a corpus of any size batch by batch.
+    """
+    import datasets
+    import evaluate
+
+    class TagMetric(evaluate.Metric):
+        counts = Counter()
+
+        def _info(self):
+            tags = datasets.Sequence(datasets.Value("string"))
+            return evaluate.MetricInfo(
+                description="Scores of tags.",
+                citation="",
+                inputs_description="",
+                features=datasets.Features({"predictions": tags, "references": tags}),
+            )
+
+        def add_batch(self, *, predictions, references):
+            """Count lists of predicted and gold tags."""
+            self.counts = self.counts + count_tags(references, predictions, entity_tags)
+
+        def compute(self, *, predictions=(), references=()):
+            """Scores of all that was added; begin anew."""
+            self.add_batch(predictions=predictions, references=references)
+            counts, self.counts = self.counts, Counter()
+            return scores_of_counts(counts, entity_tags)
+
+    return TagMetric(keep_in_memory=True)
+
+
+def compute_metrics(predictions: WordPredictions, split, label_names: list[str]) -> dict:
+    """Scores of a split's predictions (see `scores_of_counts`), with the mean loss a word."""
+    metric = tag_metric(are_entity_tags(label_names))
+    sentences = postprocess(predictions, split, label_names)
+    while chunk := list(islice(sentences, 1000)):
+        metric.add_batch(references=[s[1] for s in chunk], predictions=[s[2] for s in chunk])
+    scores = metric.compute()
+    scored = int((predictions.tag_ids != NO_TAG).sum())
+    scores["loss"] = predictions.loss / max(scored, 1)
+    return scores
+
+
+def score_table(scores: dict) -> str:
+    """The scores as a table for people."""
+    names = [*scores["per_type"]]
+    width = max([len("macro f1"), *map(len, names)])
+    lines = [f"{'':{width}}  precision  recall      f1  number"]
+    for name in names:
+        row = scores["per_type"][name]
+        lines.append(
+            f"{name:{width}}  {row['precision']:9.4f}  {row['recall']:6.4f}  {row['f1']:6.4f}"
+            f"  {row['number']:6d}"
+        )
+    overall = scores["overall"]
+    if "f1" in overall:
+        number = sum(row["number"] for row in scores["per_type"].values())
+        lines.append(
+            f"{'overall':{width}}  {overall['precision']:9.4f}  {overall['recall']:6.4f}"
+            f"  {overall['f1']:6.4f}  {number:6d}"
+        )
+    else:
+        lines.append(f"{'macro f1':{width}}  {'':9}  {'':6}  {overall['macro_f1']:6.4f}")
+    lines.append(f"{'accuracy':{width}}  {'':9}  {'':6}  {overall['accuracy']:6.4f}")
+    return "\n".join(lines)

@@ -1,0 +1,171 @@
+"""A pretrained encoder with a head for our labels: loading and checking it."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import common
+from arguments import UserError, model_title
+
+
+def load_tokenizer(name: str, **options):
+    """The fast tokenizer of a model, told to expect words.
+
+    Some byte-level tokenizers must put a space before each word, or a word is not tokenized as
+    it is in running text; they are found by trying. `options` go to `from_pretrained`. Raises
+    UserError where there is no fast tokenizer.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(_not_loaded("tokenizer", name, error)) from None
+    if not tokenizer.is_fast:
+        raise UserError(
+            f"{name}: its tokenizer ({type(tokenizer).__name__}) is a slow one, which cannot tell "
+            "the word of a sub-word. Choose a model with a tokenizer.json (a fast tokenizer)."
+        )
+    if not _reads_words(tokenizer):
+        tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, **options)
+    return tokenizer
+
+
+def _reads_words(tokenizer) -> bool:
+    """Whether a list of words is tokenized as the same words in running text are."""
+    words = ["the", "word", "the"]
+    try:
+        from_words = tokenizer(words, is_split_into_words=True, add_special_tokens=False)
+    except (AssertionError, ValueError):  # byte-level tokenizers may refuse words outright
+        return False
+    running = tokenizer(" ".join(words), add_special_tokens=False)
+    return from_words["input_ids"][1:] == running["input_ids"][1:]
+
+
+def window_length(tokenizer, config, asked: int | None) -> int:
+    """Longest window in tokens, special ones included: `asked`, within what the model can take.
+
+    A model without a limit of its own gets 512.
+    """
+    limit = tokenizer.model_max_length  # 1e30 where the tokenizer does not know
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and positions > 0:
+        # RoBERTa and its kin count two positions that no token can have: 514 for 512.
+        limit = min(limit, positions - positions % 8)
+    room = tokenizer.num_special_tokens_to_add() + 1
+    if asked is None:
+        return int(limit) if limit < 1e6 else 512
+    if not room <= asked <= limit:
+        raise UserError(f"--max_seq_length {asked}: expected {room} to {limit:g} for this model")
+    return asked
+
+
+def hub_options(args) -> dict:
+    """How this run's model is fetched, for each `from_pretrained`."""
+    return {
+        "revision": args.model_revision,
+        "cache_dir": args.cache_dir,
+        "token": args.hub_token,
+        "trust_remote_code": args.trust_remote_code,
+    }
+
+
+def load_config(args, corpus):
+    """The model's configuration, with the corpus's labels.
+
+    A model that already has a head for these labels, or more, keeps its own list of them, to
+    which `match_labels` maps the corpus. Raises UserError for a head of other labels.
+    """
+    from transformers import AutoConfig
+
+    name = args.config_name or args.model_name_or_path
+    try:
+        config = AutoConfig.from_pretrained(name, **hub_options(args))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(_not_loaded("configuration", name, error)) from None
+    has_head = any("ForTokenClassification" in a for a in config.architectures or [])
+    theirs = [config.id2label[i] for i in range(config.num_labels)]
+    if has_head and set(corpus.label_names) <= set(theirs):
+        return config
+    if has_head and not (args.ignore_mismatched_sizes and args.do_train):
+        raise UserError(
+            f"{model_title(args.model_name_or_path)} already has a head for other labels.\n"
+            f"  its {len(theirs)} labels:        {', '.join(theirs)}\n"
+            f"  the corpus's {len(corpus.label_names)} labels: {', '.join(corpus.label_names)}\n"
+            "Name another model, or give it a new head with --ignore_mismatched_sizes."
+        )
+    if not args.do_train:
+        raise UserError(
+            f"{model_title(args.model_name_or_path)} has no head for token classification, and "
+            "without --do_train it gets none: there is nothing to score."
+        )
+    config.id2label = dict(enumerate(corpus.label_names))
+    config.label2id = {label: i for i, label in enumerate(corpus.label_names)}
+    return config
+
+
+def match_labels(corpus, config):
+    """The corpus with label ids as the model has them, mapped by name."""
+    label_names = [config.id2label[i] for i in range(config.num_labels)]
+    if label_names == corpus.label_names:
+        return corpus
+    new_ids = [config.label2id[name] for name in corpus.label_names]
+
+    def relabel(row):
+        return {"labels": [new_ids[label] for label in row["labels"]]}
+
+    splits = {
+        name: split.map(relabel) if "labels" in split.column_names else split
+        for name, split in corpus.splits.items()
+    }
+    return dataclasses.replace(corpus, splits=type(corpus.splits)(splits), label_names=label_names)
+
+
+def encode_corpus(args, corpus, config, tokenizer) -> dict:
+    """Each split as a `common.WindowSet`: "train" with training's labels, the others with one a
+    word. What the model must remember to tag text the same way goes into its configuration."""
+    max_length = window_length(tokenizer, config, args.max_seq_length)
+    config.word_splitter = common.WORD_SPLITTER
+    config.window_length = max_length
+    config.task_name = args.task_name
+    inside = common.inside_labels(corpus.label_names) if args.label_all_tokens else None
+    # Once: tokenizing changes the truncation that it states.
+    tokenizer_text = tokenizer.backend_tokenizer.to_str()
+    windows = {}
+    for name, split in corpus.splits.items():
+        evaluate = name != "train"
+        matters = (
+            corpus.fingerprint,
+            name,
+            len(split),
+            corpus.label_names,
+            tokenizer_text,
+            max_length,
+            None if evaluate else inside,
+            common.ENCODING,
+        )
+        key = hashlib.blake2b(repr(matters).encode(), digest_size=16).hexdigest()
+        windows[name] = common.encode_split(split, tokenizer, max_length, inside, evaluate, key)
+    return windows
+
+
+def load_model(args, config):
+    """The encoder with a head for `config`'s labels; a new head is drawn from torch's seed."""
+    from transformers import AutoModelForTokenClassification
+
+    try:
+        return AutoModelForTokenClassification.from_pretrained(
+            args.model_name_or_path,
+            config=config,
+            ignore_mismatched_sizes=True,  # labels were compared by name, see load_config
+            dtype="float32",
+            **hub_options(args),
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(_not_loaded("model", args.model_name_or_path, error)) from None
+
+
+def _not_loaded(what: str, name: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    where = "" if Path(name).exists() else " It is no local folder; is it in reach on the Hub?"
+    return f"{name}: no {what} could be loaded.{where}\n  {reason}"
