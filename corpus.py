@@ -25,7 +25,9 @@ import pyarrow as pa
 import readers
 import tag_schemes
 from arguments import TASKS, UserError
-from readers import Opened, Problems, Record, Sentence, Wanted, quote
+from readers import Opened, Problems, Sentence, Wanted
+from records import Record, open_records
+from sentences import quote
 
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {  # what data sets and folders call a split -> its name here
@@ -202,7 +204,7 @@ def _dataset_source(name: str, dataset: datasets.Dataset, wanted: Wanted) -> Sou
 
     return Source(
         name,
-        lambda problems: readers.open_records(rows(), wanted, problems, name, names_of),
+        lambda problems: open_records(rows(), wanted, problems, name, names_of),
         tuple(Path(file["filename"]) for file in dataset.cache_files),
     )
 
