@@ -19,8 +19,7 @@ from itertools import islice
 
 import numpy as np
 
-IGNORED = -100  # the label that torch's cross entropy leaves out
-NO_WORD = -1  # the word index of a sub-word that stands for no word's prediction
+IGNORED = -100  # the label, or word index, of a sub-word that has none
 NO_TAG = -1  # the tag id of a word that got no prediction
 PREFIXES = "BIESLUM"
 ENCODING = 1  # counts the changes to what `encode_split` gives, so that no old cache is read
@@ -246,8 +245,7 @@ def tokenize_and_align_labels(
             aligned = align_labels_with_tokens(labels, owned, inside)
         else:
             word_numbers = range(word_starts[sentence], word_starts[sentence] + num_words)
-            index = align_labels_with_tokens(word_numbers, owned)
-            columns["word_index"].append([NO_WORD if i == IGNORED else i for i in index])
+            columns["word_index"].append(align_labels_with_tokens(word_numbers, owned))
             aligned = align_labels_with_tokens(labels, owned)
         columns["labels"].append(aligned)
         columns["length"].append(len(aligned))
@@ -300,7 +298,7 @@ class PadBatch:
             "input_ids": tokenizer.pad_token_id or 0,
             "token_type_ids": tokenizer.pad_token_type_id,
             "labels": IGNORED,
-            "word_index": NO_WORD,
+            "word_index": IGNORED,
         }
 
     def __call__(self, windows: list[dict[str, list[int]]]) -> dict:
@@ -336,9 +334,8 @@ class WindowSet:
         self.filler = {}
         if len(self.lengths):
             self.filler = dict(self.rows[int(self.lengths.argmin())])
-            blanks = {"labels": IGNORED, "word_index": NO_WORD}
-            for name in blanks.keys() & self.filler.keys():
-                self.filler[name] = [blanks[name]] * len(self.filler[name])
+            for name in {"labels", "word_index"} & self.filler.keys():
+                self.filler[name] = [IGNORED] * len(self.filler[name])
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -410,7 +407,7 @@ def gather_batch(accelerator, tag_ids, probabilities, losses, word_index) -> tup
     even out the last batch. Processes pad to their own longest window: pad to the longest of all
     first, else gathering tensors of unequal shapes hangs or scrambles rows."""
     tag_ids, probabilities = accelerator.pad_across_processes((tag_ids, probabilities), dim=1)
-    word_index = accelerator.pad_across_processes(word_index, dim=1, pad_index=NO_WORD)
+    word_index = accelerator.pad_across_processes(word_index, dim=1, pad_index=IGNORED)
     return accelerator.gather_for_metrics((tag_ids, probabilities, losses, word_index))
 
 
@@ -424,7 +421,7 @@ class WordPredictions:
 
     def add(self, tag_ids, probabilities, losses, word_index) -> None:
         """What `gather_batch` gives. A word that comes twice is written twice, counted once."""
-        mask = word_index.ne(NO_WORD)
+        mask = word_index.ne(IGNORED)
         words = word_index[mask].cpu().numpy()
         self.tag_ids[words] = tag_ids[mask].cpu().numpy()
         self.probabilities[words] = probabilities[mask].cpu().numpy()
