@@ -916,7 +916,7 @@ def _tag_confusions(survey: Survey) -> Iterator[Html]:
     for place, ((gold, predicted), count) in enumerate(ranked[:CONFUSIONS_SHOWN]):
         heading = together(
             pill(gold), " taken for ", pill(predicted), " ",
-            tag("span", f"{number(count)} ({percent(count, total)})", class_="count"),
+            tag("span", f"{number(count)} ({percent(count, total)})", class_="count")
         )  # fmt: skip
         sentences = (mistake_html(one, False) for one in mistakes[gold, predicted])
         opened = {"open": ""} if place < MISTAKES_SHOWN else {}
@@ -1098,9 +1098,9 @@ def text_parts(result: dict) -> Iterator[object]:
 def _mark(text: str, entity: dict) -> Html:
     kind, confidence = entity["entity_group"], f"{entity['score']:.3f}"
     label = tag("b", kind, " ", tag("i", confidence), dir="ltr")
-    return tag(
-        "mark", text, tag("span", label, class_="label"), class_="t", style=f"--h:{hue(kind)}"
-    )
+    label = tag("span", label, class_="label")
+    # Its own direction keeps the label behind the words, in whatever script they are.
+    return tag("mark", text, label, class_="t", style=f"--h:{hue(kind)}", dir="auto")
 
 
 def _word_mark(text: str, word: dict, entity_tags: bool) -> Html:
@@ -1187,7 +1187,7 @@ font-size:.9rem;align-items:baseline}
 .mention{color:var(--ink);font-weight:650;font-size:1rem}
 .sentence{line-height:2}
 .stack{display:inline-flex;flex-direction:column;align-items:center;vertical-align:middle;
-line-height:1.35;margin:.15rem .05rem;max-width:100%}
+line-height:1.35;margin:.15rem .05rem}
 .stack .pill{font-size:.7rem}
 .wrong,.wrong-key{font-weight:650;text-decoration:underline wavy var(--wrong);
 text-underline-offset:.2em;text-decoration-thickness:1px}

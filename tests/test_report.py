@@ -335,16 +335,26 @@ def test_survey_keeps_the_most_confident_and_nothing_more():
 
     def corpus():
         for value in values:
-            yield example("O " * 500 + "B-A", "O " * 501, [1.0] * 500 + [value])
+            gold = "O " * 500 + "B-A " + "O " * 400
+            yield example(gold, "O " * 901, [1.0] * 500 + [value] + [1.0] * 400)
 
     survey = survey_examples(corpus(), entity_tags=True)
     kept = survey.mistakes["missed"]
     best = sorted(values, reverse=True)[: report.MISTAKES_PER_KIND]
     assert [mistake.confidence for mistake in kept] == best
     assert survey.kinds["missed", "A"] == 2000
-    assert all(len(mistake.tokens) == report.CONTEXT_WORDS + 1 for mistake in kept)
-    assert all(mistake.cut_before and not mistake.cut_after for mistake in kept)
+    assert all(len(mistake.tokens) == 2 * report.CONTEXT_WORDS + 1 for mistake in kept)
+    assert all(mistake.cut_before and mistake.cut_after for mistake in kept)
     assert all(mistake.gold[mistake.start] == "B-A" for mistake in kept)
+
+
+def test_an_entity_without_end_is_shown_up_to_a_limit():
+    (mistake,) = survey_examples([example("B-A " + "I-A " * 999, "O " * 1000)], True).mistakes[
+        "missed"
+    ]
+    assert len(mistake.tokens) == report.MISTAKE_WORDS + report.CONTEXT_WORDS
+    assert (mistake.start, mistake.end) == (0, len(mistake.tokens))
+    assert mistake.cut_after and not mistake.cut_before
 
 
 def test_survey_without_probabilities_keeps_the_first():
@@ -426,6 +436,32 @@ def test_thinned_keeps_the_mean_and_the_size_down():
 def test_points_leave_out_what_is_no_number():
     rows = [{"x": 1, "y": 2}, {"x": 2}, {"x": 3, "y": float("nan")}, {"x": 4, "y": None}]
     assert report.points(rows, "x", "y") == [(1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb\r\nc", "a\tb\r\nc"),
+        ("\x00\x07\x1b\x1f\x0b\x0c", "\u2400\u2407\u241b\u241f\u240b\u240c"),
+        ("\x7f", "\u2421"),
+        ("\x80\x9f\ud800\udfff", "\ufffd" * 4),
+        ("é\u0301\u200d\u202e\U0001f469", "é\u0301\u200d\u202e\U0001f469"),
+    ],
+)
+def test_printable(text, shown):
+    assert report.printable(text) == shown
+
+
+def test_length_chart_by_hand():
+    lengths = {"train": {0: 1, 3: 1, 79: 2}, "test": {"5": 4}, "empty": {}}
+    chart = report.length_chart({"lengths": lengths, "max_seq_length": 40})
+    assert chart.limit == 40
+    train, test = dict(chart.series["train"]), dict(chart.series["test"])
+    assert list(chart.series) == ["train", "test"]
+    assert list(train) == list(test) == list(range(0, 80, 2))
+    assert {start: share for start, share in train.items() if share} == {0: 25, 2: 25, 78: 50}
+    assert {start: share for start, share in test.items() if share} == {4: 100}
+    assert report.length_chart({"lengths": lengths, "max_seq_length": 512}).limit is None
 
 
 @pytest.mark.parametrize(
@@ -559,6 +595,18 @@ def test_mistakes_stand_in_order_of_confidence(tmp_path):
     assert re.findall(r"confidence (0\.\d)", text) == ["0.9", "0.6", "0.3"]
 
 
+def test_the_last_split_comes_first_unless_another_was_scored(tmp_path):
+    scores = entity_run()["scores"]["test"]
+    other = scores | {"overall": scores["overall"] | {"f1": 0.1234}}
+    run = {"scores": {"validation": other, "test": scores}}
+    tile = r"F1 ?(0\.\d+) ?precision"
+    page = report_page(tmp_path, run)
+    assert re.search(tile, page.all_text)[1] == "0.2857"
+    page = report_page(tmp_path, run | {"examples_split": "validation"})
+    assert re.search(tile, page.all_text)[1] == "0.1234"
+    assert "On validation." in page.all_text
+
+
 def test_same_run_same_page(tmp_path):
     write_report(tmp_path / "one", entity_run())
     write_report(tmp_path / "two", entity_run(examples=iter(ENTITY_EXAMPLES)))
@@ -625,7 +673,7 @@ def test_nothing_in_a_run_becomes_markup(tmp_path, make_run):
 
 
 def test_labels_that_are_no_latin_letters_are_drawn_without_a_warning(tmp_path, recwarn):
-    names = ["PRP$", "WP$", "_", "$x$", "名詞", "اسم", "\x00\x1f", "\ud800", "%", "\\frac", "{"]
+    names = ["PRP$", "WP$", "_", "$x$", "名詞", "اسم", "\x00\x1f", "\ud800", "%", "$\\frac$", "{"]
     examples = [{"tokens": names, "gold": names, "predicted": names[::-1]}]
     run = plain_run(label_names=names, examples=examples)
     write_report(tmp_path, run)
