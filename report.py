@@ -879,7 +879,7 @@ def _entity_mistakes(survey: Survey) -> Iterator[Html]:
     mistakes = survey.mistakes
     for kind, meaning in KINDS.items():
         if kind == "wrong boundary" and survey.both_wrong:
-            meaning += f" So it is in {number(survey.both_wrong)} of these."
+            meaning += f" Both are wrong in {number(survey.both_wrong)} of these."
         yield tag("h3", kind.capitalize(), " ", tag("span", number(totals[kind]), class_="count"))
         yield tag("p", meaning, class_="quiet")
         yield mistake_list(mistakes.get(kind, []), totals[kind])
@@ -990,7 +990,11 @@ def corpus_section(run: dict) -> Html | None:
     counts, lengths = run.get("label_counts") or {}, _lengths(run)
     parts = []
     if counts:
-        parts += [tag("h3", "Words by label"), label_table(counts, run.get("label_names"))]
+        note = tag(
+            "p", "Bars compare the labels other than O, each split for itself.", class_="quiet"
+        )
+        labels = label_table(counts, run.get("label_names"))
+        parts += [tag("h3", "Words by label"), note, labels]
     if lengths:
         chart = length_chart(run)
         parts += [
