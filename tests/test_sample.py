@@ -1,0 +1,134 @@
+"""The embedded corpus: well-formed, reproducible, and its splits kept apart."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parent.parent / "data"
+sys.path.insert(0, str(DATA))
+
+import make_sample  # noqa: E402
+
+SPLITS = ("train", "validation", "test")
+ENTITY_TYPES = {"PER", "ORG", "LOC", "MISC"}
+CHUNK_TYPES = {"ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP"}
+NOT_IN_DATA = ("syl" + "vain", "hug" + "ging")
+
+
+def read(split):
+    """Documents of a split: lists of sentences, each a list of (word, pos, chunk, entity)."""
+    documents, sentence = [], []
+    text = (DATA / "sample" / f"{split}.conll").read_text(encoding="utf-8")
+    assert text.startswith("-DOCSTART-") and text.endswith("\n\n")
+    for line in text.splitlines():
+        if line.startswith("-DOCSTART-"):
+            assert line == "-DOCSTART- -X- -X- O"
+            documents.append([])
+        elif line:
+            row = tuple(line.split(" "))
+            assert len(row) == 4 and all(row), line
+            sentence.append(row)
+        elif sentence:
+            documents[-1].append(sentence)
+            sentence = []
+    return documents
+
+
+def sentences(split):
+    return [sentence for document in read(split) for sentence in document]
+
+
+def entities(sentence):
+    """(type, text) of each entity, from IOB2 tags."""
+    found = []
+    for word, _, _, tag in sentence:
+        if tag.startswith("B-"):
+            found.append([tag[2:], [word]])
+        elif tag.startswith("I-"):
+            found[-1][1].append(word)
+    return [(kind, " ".join(words)) for kind, words in found]
+
+
+def invalid_iob2(tags, types):
+    previous = "O"
+    for tag in tags:
+        prefix, _, kind = tag.partition("-")
+        if tag != "O" and (prefix not in ("B", "I") or kind not in types):
+            return tag
+        if prefix == "I" and previous[2:] != kind:
+            return f"{previous} {tag}"
+        previous = tag
+    return None
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_tags_are_conll_2003s(split):
+    for sentence in sentences(split):
+        _, tags, chunks, entity_tags = zip(*sentence, strict=True)
+        assert set(tags) <= make_sample.POS_TAGS, sentence
+        assert invalid_iob2(chunks, CHUNK_TYPES) is None, sentence
+        assert invalid_iob2(entity_tags, ENTITY_TYPES) is None, sentence
+
+
+@pytest.mark.parametrize(("split", "wanted"), [("train", 3000), ("validation", 400), ("test", 400)])
+def test_counts(split, wanted):
+    documents = read(split)
+    count = sum(map(len, documents))
+    assert wanted <= count < wanted + 20
+    assert all(documents)
+    kinds = [kind for s in sentences(split) for kind, _ in entities(s)]
+    assert all(kinds.count(kind) >= wanted // 12 for kind in ENTITY_TYPES), kinds
+    assert sum(not entities(s) for s in sentences(split)) >= wanted // 5
+
+
+def test_regenerating_gives_the_same_bytes(tmp_path):
+    make_sample.main(tmp_path)
+    for split in SPLITS:
+        name = f"{split}.conll"
+        assert (tmp_path / name).read_bytes() == (DATA / "sample" / name).read_bytes()
+
+
+def test_no_sentence_twice():
+    seen = [" ".join(row[0] for row in s).lower() for split in SPLITS for s in sentences(split)]
+    repeated = {text for text in seen if seen.count(text) > 1 and len(text.split()) > 4}
+    assert len(repeated) <= 5, repeated
+
+
+def frames(split):
+    """The words of each frame, slots and names blanked."""
+    blanked = set()
+    for _, lines in make_sample.read_frames(split):
+        for line in lines:
+            line = re.sub(r"\[(PER|ORG|LOC|MISC) [^\]]+\]|\{[^}]+\}", "_", line)
+            blanked.add(re.sub(r"/[A-Z$]+(?= |$)", "", line).lower())
+    return blanked
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_no_frame_is_shared_with_training(split):
+    def worded(frame):
+        return len(re.findall(r"[a-z]{2,}", frame)) > 1
+
+    assert not {f for f in frames(split) & frames("train") if worded(f)}
+
+
+def test_no_frame_is_shared_between_validation_and_test():
+    shared = frames("validation") & frames("test")
+    assert not {frame for frame in shared if len(re.findall(r"[a-z]{2,}", frame)) > 1}
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_no_name_occurs_in_training(split):
+    training = {text.lower() for s in sentences("train") for _, text in entities(s)}
+    names = {text.lower() for s in sentences(split) for _, text in entities(s)}
+    assert not names & training
+
+
+@pytest.mark.parametrize(
+    "path", sorted(p for p in DATA.rglob("*") if p.suffix in (".txt", ".py", ".md", ".conll"))
+)
+def test_the_probe_sentences_names_are_absent(path):
+    text = path.read_text(encoding="utf-8").lower()
+    assert not [name for name in NOT_IN_DATA if name in text]
