@@ -69,7 +69,7 @@ def find_layout(head: list[str], wanted: Wanted, problems: Problems, name: str) 
         line for line in head if line.strip(BLANK) and not line.startswith(("#", DOCUMENT_START))
     ] or [line for line in head if line.startswith("#") and line[1:2] not in ("", " ", "\t")]
     if not rows:
-        if not problems.name(name):  # else the file is not empty, only unreadable
+        if not problems.tell_of(name):  # else the file is not empty, only unreadable
             problems.add("no sentence", name, "the file has no row of a word and a tag", EXAMPLE)
         return None
     separator = "\t" if 2 * sum("\t" in line for line in rows) > len(rows) else " "

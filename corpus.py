@@ -5,46 +5,52 @@ Arrow, kept by content: an edited file is read anew, and memory does not grow wi
 Entity tags are IOB2 afterwards, whatever the files used.
 """
 
+import contextlib
+import difflib
 import glob
 import hashlib
 import json
 import os
+import random
+import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 import datasets
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+import columns
+import common
+import corpus_labels
 import readers
+import records
+import sentences
 import tag_schemes
 from arguments import TASKS, UserError
-from readers import Opened, Problems, Sentence, Wanted
-from records import Record, open_records
-from sentences import quote
+from corpus_labels import Labels, declared_names, report_strays, scheme_note, settle_labels
+from sentences import Opened, Problems, Sentence, Wanted, counted
 
 SPLITS = ("train", "validation", "test")
-SPLIT_NAMES = {  # what data sets and folders call a split -> its name here
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "eval": "validation",
-    "test": "test",
-    "testing": "test",
+SPLIT_WORDS = {  # what people call a split -> its name here; testa and testb as in CoNLL-2003
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "devel", "eval", "testa"), "validation"),
+    **dict.fromkeys(("test", "testing", "testb"), "test"),
 }
+NO_DATA = {".md", ".rst", ".pdf", ".py", ".html", ".lock", ".yaml", ".yml"}
 SAMPLE = Path(__file__).parent / "data" / "sample"
 PARQUET_COPY = "refs/convert/parquet"
-VALIDATION_SHARE = 0.1
-BATCH = 1000  # sentences written at a time
+HELD_OUT = 0.1
+BATCH = 1000  # sentences in memory at a time
+READING = (columns, corpus_labels, readers, records, sentences, tag_schemes)
+CODE = (__file__, *(module.__file__ for module in READING))
 
 
 @dataclass
@@ -57,13 +63,12 @@ class Corpus:
     """
 
     splits: datasets.DatasetDict
-    label_names: list[str]  # IOB2 for entity tags, O first
+    label_names: list[str]  # O first; for entity tags IOB2, both tags of each type
     entity_tags: bool
     name: str  # for people
     fingerprint: str  # of the content: the same words and labels, the same value
     notes: list[str] = field(default_factory=list)  # lines to tell the user
-    word_splitter: str | None = None  # of the words, where the corpus has raw text
-    statistics: dict[str, dict] = field(default_factory=dict)  # by split
+    word_splitter: str | None = None  # `common.WORD_SPLITTER`, where words come from raw text
 
 
 class Source(NamedTuple):
@@ -71,30 +76,67 @@ class Source(NamedTuple):
 
     name: str
     open: Callable[[Problems], Opened]
-    files: tuple[Path, ...]  # what its content is
+    files: tuple[str, ...]  # what its content is
 
 
 def load_corpus(args) -> Corpus:
-    """Read the corpus that the arguments name, or what an earlier run read of the same content.
+    """The corpus that the arguments name, as splits of checked words and labels.
 
     Raises `UserError` with all that is wrong with it. On several processes the main one calls
-    this first; the others then find what it read.
+    this first; the others then find what it has read.
     """
     sources, notes, name = find_sources(args)
-    folder = _cache_folder(args) / _key(args, sources)
-    first_here = os.environ.get("LOCAL_RANK", "0") == "0"
-    if not (folder / "corpus.json").is_file() or (args.overwrite_cache and first_here):
+    folder = cache_folder(args) / content_key(args, sources)
+    reread = args.overwrite_cache and os.environ.get("LOCAL_RANK", "0") == "0"
+    if reread or not (folder / "corpus.json").is_file():
         problems = Problems()
-        with _new_folder(folder) as work:
-            summary = read_corpus(args, sources, Path(work), problems)
+        with new_folder(folder.parent) as work:
+            summary = read_corpus(args, sources, work, problems)
             if problems:
                 raise UserError(str(problems))
-            summary |= {"name": name}
-            (Path(work) / "corpus.json").write_text(json.dumps(summary), encoding="utf-8")
-            _put_in_place(Path(work), folder)
+            text = json.dumps(summary | {"name": name}, ensure_ascii=False)
+            (work / "corpus.json").write_text(text, encoding="utf-8")
+            _put_in_place(work, folder)
     corpus = _open_folder(folder, args)
     corpus.notes[:0] = notes
     return corpus
+
+
+def read_corpus(args, sources: dict[str, list[Source]], folder: Path, problems: Problems) -> dict:
+    """Read every split into `folder`; returns what `Corpus` keeps of it."""
+    declared = declared_names(args)
+    tags = CorpusTags()
+    raw = {
+        split: read_split(folder / f"{split}.raw", found, tags, declared, problems)
+        for split, found in sources.items()
+    }
+    check_splits(raw, problems)
+    labels = None if problems else settle_labels(args, raw, list(tags), declared, problems)
+    if labels is None:
+        return {}
+    report_strays(labels, raw, problems.warnings)
+    notes = notes_on(raw, labels, problems)
+    parts = {split: (found, None) for split, found in raw.items()}
+    if "train" in raw and "validation" not in raw and getattr(args, "do_eval", True):
+        held_out, note = hold_out(raw["train"], args.seed)
+        parts["train"], parts["validation"] = (raw["train"], ~held_out), (raw["train"], held_out)
+        notes.append(note)
+    digests = {
+        split: write_split(*parts[split], labels, folder / f"{split}.arrow")
+        for split in SPLITS
+        if split in parts
+    }
+    for split in raw.values():
+        split.path.unlink()
+    content = json.dumps([labels.names, digests])
+    raw_text = any(split.raw_text for split in raw.values())
+    return {
+        "label_names": labels.names,
+        "entity_tags": labels.scheme is not None,
+        "fingerprint": hashlib.blake2b(content.encode(), digest_size=16).hexdigest(),
+        "notes": notes,
+        "word_splitter": common.WORD_SPLITTER if raw_text else None,
+    }
 
 
 # --- Where the corpus is --------------------------------------------------------------------
@@ -112,52 +154,102 @@ def find_sources(args) -> tuple[dict[str, list[Source]], list[str], str]:
         sources = {split: [_file_source(SAMPLE / f"{split}.conll", wanted)] for split in SPLITS}
         names.append("data/sample")
     elif args.dataset_name:
-        sources = _hub_sources(args, wanted, notes)
+        sources = _named_sources(args, wanted, notes)
         names.append(args.dataset_name)
-    missing = []
+    missing: list[str] = []
     for split in SPLITS:
-        patterns = getattr(args, f"{split}_file")
-        if not patterns:
-            continue
-        paths = []
-        for pattern in [patterns] if isinstance(patterns, str) else patterns:
-            found = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
-            paths += found
-            if not found:
-                missing.append(f"--{split}_file {pattern}: no such file")
-            missing += [
-                f"--{split}_file {path}: a folder, expected a file"
-                for path in found
-                if os.path.isdir(path)
-            ]
-        sources[split] = [_file_source(path, wanted) for path in paths]
-        names += [Path(path).name for path in paths]
+        paths = _files_of(args, split, missing)
+        if paths:
+            sources[split] = [_file_source(path, wanted) for path in paths]
+            names += [Path(path).name for path in paths]
     if missing:
         raise UserError("\n".join(missing))
     if not sources:
         raise UserError("No corpus: name one with --dataset_name, --train_file or --sample.")
-    ordered = {split: sources[split] for split in SPLITS if split in sources}
-    return ordered, notes, ", ".join(names)
+    if len(names) > 6:
+        names[5:] = [f"... ({len(names)} files)"]
+    return {split: sources[split] for split in SPLITS if split in sources}, notes, ", ".join(names)
+
+
+def _files_of(args, split: str, missing: list[str]) -> list[str]:
+    """Files of --train_file and its like: paths or globs, each file once."""
+    paths = []
+    for pattern in getattr(args, f"{split}_file") or ():
+        flag = f"--{split}_file {pattern}"
+        found = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+        if os.path.isdir(pattern):
+            missing.append(f"{flag}: a folder; --dataset_name takes a folder of split files")
+            continue
+        if not found:
+            folder = os.path.dirname(pattern) or "."
+            there = os.listdir(folder) if os.path.isdir(folder) else []
+            near = difflib.get_close_matches(os.path.basename(pattern), there, n=1)
+            missing.append(f"{flag}: no such file" + (f"; there is {near[0]}" if near else ""))
+        paths += [path for path in found if not os.path.isdir(path)]
+    return list(dict.fromkeys(paths))
 
 
 def _file_source(path, wanted: Wanted) -> Source:
-    return Source(str(path), lambda problems: readers.read(path, wanted, problems), (Path(path),))
+    name = str(path)
+    return Source(name, lambda problems: readers.read(name, wanted, problems), (name,))
 
 
-def _hub_sources(args, wanted: Wanted, notes: list[str]) -> dict[str, list[Source]]:
-    loaded = _load_from_hub(args, notes)
+def _named_sources(args, wanted: Wanted, notes: list[str]) -> dict[str, list[Source]]:
+    """Of --dataset_name: a folder of split files, one saved by `datasets`, or one on the Hub."""
+    folder = Path(args.dataset_name)
+    if folder.is_file():
+        raise UserError(f"--dataset_name {folder}: a file; --train_file takes files")
+    if folder.is_dir() and not any(
+        (folder / name).is_file() for name in ("dataset_dict.json", "state.json")
+    ):
+        return _folder_sources(folder / (args.dataset_config_name or ""), wanted)
+    try:
+        if folder.is_dir():
+            loaded = datasets.load_from_disk(str(folder))
+            if isinstance(loaded, datasets.Dataset):
+                loaded = {"train": loaded}
+        else:
+            loaded = _load_from_hub(args, notes)
+    except Exception as error:
+        # Whatever the libraries raise here is about a name, an access right or the network.
+        raise UserError(f"--dataset_name {args.dataset_name}: {error}") from error
     sources: dict[str, list[Source]] = {}
     for split, dataset in loaded.items():
-        ours = SPLIT_NAMES.get(split)
-        if ours is not None:
-            sources.setdefault(ours, []).append(
-                _dataset_source(f"{args.dataset_name} {split}", dataset, wanted)
-            )
+        if split.lower() in SPLIT_WORDS:
+            source = _dataset_source(f"{args.dataset_name} {split}", dataset, wanted)
+            sources.setdefault(SPLIT_WORDS[split.lower()], []).append(source)
     if not sources:
         raise UserError(
-            f"{args.dataset_name}: its splits are {', '.join(map(quote, loaded))}, expected "
-            "'train' and, if there are more, 'validation' and 'test'"
+            f"--dataset_name {args.dataset_name}: its splits are {', '.join(loaded)}; expected "
+            "train and, if there are more, validation and test"
         )
+    return sources
+
+
+def _folder_sources(folder: Path, wanted: Wanted) -> dict[str, list[Source]]:
+    """Files that say by their names, or by their folder's, which split they are."""
+    sources: dict[str, list[Source]] = {}
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if any(part.startswith(".") for part in parts) or path.suffix in NO_DATA:
+            continue
+        words = [re.findall(r"[a-z]+", part.lower()) for part in reversed(parts)]
+        split = next((SPLIT_WORDS[word] for word in chain(*words) if word in SPLIT_WORDS), None)
+        if path.is_file() and split is not None:
+            sources.setdefault(split, []).append(_file_source(path, wanted))
+    if not sources:
+        raise UserError(
+            f"--dataset_name {folder}: no file there is named after a split, such as "
+            "train.conll, validation.jsonl or test-00000.parquet"
+        )
+    for found in sources.values():
+        endings = {"".join(re.findall(r"\.[a-z]+", source.name.lower())[-2:]) for source in found}
+        if len(endings) > 1:
+            listed = ", ".join(Path(source.name).name for source in found)
+            raise UserError(
+                f"--dataset_name {folder}: several formats of one split: {listed}; "
+                "--train_file, --validation_file and --test_file name one of them"
+            )
     return sources
 
 
@@ -172,63 +264,48 @@ def _load_from_hub(args, notes: list[str]) -> datasets.DatasetDict:
         )
 
     try:
-        try:
-            return load(args.dataset_revision)
-        except RuntimeError as error:
-            if "scripts are no longer supported" not in str(error) or args.dataset_revision:
-                raise
-            loaded = load(PARQUET_COPY)
-            notes.append(
-                f"{args.dataset_name} is a script, which `datasets` no longer runs: "
-                f"read from its parquet copy at revision {PARQUET_COPY}."
-            )
-            return loaded
-    except Exception as error:
-        # Whatever the libraries raise here is about a name, an access right or the network.
-        raise UserError(f"--dataset_name {args.dataset_name}: {error}") from error
+        return load(args.dataset_revision)
+    except RuntimeError as error:
+        if "scripts are no longer supported" not in str(error) or args.dataset_revision:
+            raise
+        loaded = load(PARQUET_COPY)
+        notes.append(
+            f"{args.dataset_name} is a script, which `datasets` no longer runs: read from its "
+            f"parquet copy at revision {PARQUET_COPY}."
+        )
+        return loaded
 
 
 def _dataset_source(name: str, dataset: datasets.Dataset, wanted: Wanted) -> Source:
-    names_of = {
-        column: feature.feature.names
-        for column, feature in dataset.features.items()
-        if hasattr(getattr(feature, "feature", None), "names")
-    }
+    used = dataset.select_columns(records.relevant_columns(dataset.column_names, wanted))
+    names_of = records.class_names(used.features.arrow_schema.metadata)
 
-    def rows() -> Iterator[Record]:
-        row = 0
-        for batch in dataset.with_format("arrow").iter(batch_size=BATCH):
-            for fields in batch.to_pylist():
-                row += 1
-                yield Record(row, fields)
+    def open_rows(problems: Problems) -> Opened:
+        rows = records.records_of_batches(used.with_format("arrow").iter(batch_size=BATCH))
+        return records.open_records(rows, wanted, problems, name, names_of)
 
-    return Source(
-        name,
-        lambda problems: open_records(rows(), wanted, problems, name, names_of),
-        tuple(Path(file["filename"]) for file in dataset.cache_files),
-    )
+    return Source(name, open_rows, tuple(file["filename"] for file in dataset.cache_files))
 
 
 # --- Kept by content --------------------------------------------------------------------------
 
 
-def _cache_folder(args) -> Path:
+def cache_folder(args) -> Path:
     return Path(args.cache_dir or datasets.config.HF_DATASETS_CACHE) / "token-classification"
 
 
-def _key(args, sources: dict[str, list[Source]]) -> str:
+def content_key(args, sources: dict[str, list[Source]]) -> str:
     """A hash of the content, of the arguments that matter to it, and of the code that reads."""
     asked = (
         *(args.task_name, args.text_column_name, args.label_column_name, args.tag_scheme),
-        *(args.label_names, None if "validation" in sources else args.seed),
+        *(args.label_names, getattr(args, "do_eval", True), args.seed, common.WORD_SPLITTER),
         [(split, source.name) for split, found in sources.items() for source in found],
     )
     digest = hashlib.blake2b(repr(asked).encode(), digest_size=16)
-    code = [Path(module.__file__) for module in (readers, tag_schemes)] + [Path(__file__)]
-    files = [path for found in sources.values() for source in found for path in source.files]
+    files = [file for found in sources.values() for source in found for file in source.files]
     if args.label_names and os.path.isfile(args.label_names[0]):
-        files.append(Path(args.label_names[0]))
-    for path in code + files:
+        files.append(args.label_names[0])
+    for path in (*CODE, *files):
         try:
             with open(path, "rb") as file:
                 digest.update(hashlib.file_digest(file, "blake2b").digest())
@@ -237,249 +314,302 @@ def _key(args, sources: dict[str, list[Source]]) -> str:
     return digest.hexdigest()
 
 
-def _new_folder(folder: Path) -> tempfile.TemporaryDirectory:
+@contextlib.contextmanager
+def new_folder(parent: Path) -> Iterator[Path]:
+    """An empty folder to read into, gone afterwards unless it was renamed."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(
-            dir=folder.parent, prefix="reading-", ignore_cleanup_errors=True
-        )
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=parent, prefix="reading-"))
     except OSError as error:
-        raise UserError(
-            f"{folder.parent}: {error.strerror}; --cache_dir names another folder"
-        ) from None
+        raise UserError(f"{parent}: {error.strerror}; --cache_dir names another place") from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _put_in_place(work: Path, folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     try:
-        os.rename(work, folder)
+        work.rename(folder)
     except OSError:  # another run has just put the same content there
         if not (folder / "corpus.json").is_file():
             raise
-    else:
-        work.mkdir()  # for the context manager to remove
 
 
 def _open_folder(folder: Path, args) -> Corpus:
     summary = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
-    limits = {
-        "train": args.max_train_samples,
-        "validation": args.max_eval_samples,
-        "test": args.max_predict_samples,
-    }
+    limits = (args.max_train_samples, args.max_eval_samples, args.max_predict_samples)
     splits = datasets.DatasetDict()
-    for split in summary["statistics"]:
-        table = datasets.table.MemoryMappedTable.from_file(str(folder / f"{split}.arrow"))
-        dataset = datasets.Dataset(
-            table, split=datasets.NamedSplit(split), fingerprint=f"{folder.name[:16]}-{split}"
-        )
-        limit = limits[split]
-        splits[split] = (
-            dataset if limit is None else dataset.select(range(min(limit, len(dataset))))
-        )
+    for split, limit in zip(SPLITS, limits, strict=True):
+        path = folder / f"{split}.arrow"
+        if path.is_file():
+            splits[split] = datasets.Dataset(
+                datasets.table.MemoryMappedTable.from_file(str(path)),
+                split=datasets.NamedSplit(split),
+                fingerprint=f"{folder.name[:16]}-{split}",
+            )
+            if limit is not None:
+                splits[split] = splits[split].select(range(min(limit, len(splits[split]))))
     return Corpus(splits=splits, **summary)
 
 
-# --- Sentences to Arrow, tags as numbers --------------------------------------------------------
+# --- Sentences as read: words, and tags as numbers ----------------------------------------------
+
+RAW = pa.schema(
+    {"tokens": pa.list_(pa.string()), "tags": pa.list_(pa.int32()), "doc_id": pa.string()}
+)
+
+
+class CorpusTags(dict):
+    """Every tag of the corpus as its files have it -> its number; new ones as they come."""
+
+    def __missing__(self, tag: str | int) -> int:
+        self[tag] = len(self)
+        return self[tag]
+
+
+class _TagNumbers(dict):
+    """The same for the tags of one source, whose integers are numbers of `names`."""
+
+    def __init__(self, tags: CorpusTags, names: list[str] | None):
+        super().__init__()
+        self.tags, self.names = tags, names
+
+    def __missing__(self, tag: str | int) -> int:
+        found = tag.strip() if isinstance(tag, str) else tag
+        if self.names and found not in self.names:
+            number = int(found) if str(found).isdecimal() else -1
+            found = self.names[number] if 0 <= number < len(self.names) else found
+        self[tag] = self.tags[found]
+        return self[tag]
 
 
 class RawSplit:
-    """A split as read: words and documents, and tags as numbers into the tags of all splits."""
+    """A split as read: an Arrow file of words, tag numbers and documents, and where from."""
 
     def __init__(self, path: Path, sources: list[Source]):
         self.path, self.sources = path, sources
-        self.ends: list[int] = []  # sentences up to the end of each source
+        self.opened: list[Opened] = []
         self.sentences = self.words = self.longest = 0
-        self.documents: set[str] = set()
-        self.labelled = True
-        self.tag_counts: Counter = Counter()
-        self.layouts: list[str] = []
-        self.raw_text = False
+        self.documents: Counter = Counter()  # sentences by document
+        self.tag_counts: Counter = Counter()  # words by tag number
+
+    @property
+    def labelled(self) -> bool:
+        return all(opened.labelled for opened in self.opened)
+
+    @property
+    def raw_text(self) -> bool:
+        return any(opened.raw_text for opened in self.opened)
 
     def batches(self) -> Iterator["RawBatch"]:
         with pa.memory_map(str(self.path)) as file:
             for batch in pa.ipc.open_stream(file):
                 yield RawBatch(batch)
 
+    def reread(self) -> Iterator[tuple[Source, Sentence]]:
+        """The sentences of `batches`, from the sources again: slow, but with their lines."""
+        for source in self.sources:
+            for sentence in source.open(Problems()).sentences:
+                yield source, sentence
+
+    def find(self, mask_of: Callable[["RawBatch"], np.ndarray], limit: int = sentences.SHOWN):
+        """Words for which `mask_of` is true: how many, and (place, word, tag) of the first."""
+        count, offset, wanted = 0, 0, []
+        for batch in self.batches():
+            positions = np.flatnonzero(mask_of(batch))
+            count += len(positions)
+            for position in positions[: limit - len(wanted)]:
+                sentence = int(np.searchsorted(batch.offsets, position, side="right")) - 1
+                wanted.append((offset + sentence, int(position - batch.offsets[sentence])))
+            offset += len(batch.offsets) - 1
+        return count, self._places(wanted)
+
+    def _places(self, wanted: list[tuple[int, int]]) -> list[tuple[str, str, str | int | None]]:
+        places, left = [], list(reversed(wanted))
+        for number, (source, sentence) in enumerate(self.reread() if wanted else ()):
+            while left and left[-1][0] == number:
+                position = left.pop()[1]
+                place = f"{source.name}:{sentence.lines[position]}"
+                tag = None if sentence.tags is None else sentence.tags[position]
+                places.append((place, sentence.words[position], tag))
+            if not left:
+                break
+        return places
+
 
 class RawBatch:
+    """Some sentences of a `RawSplit`; arrays have one value a word, `offsets` one a sentence."""
+
     def __init__(self, batch: pa.RecordBatch):
         self.tokens, self.documents = batch["tokens"], batch["doc_id"]
         self.tags = batch["tags"].values.to_numpy()
         self.offsets = batch["tags"].offsets.to_numpy()
-        self.starts = np.zeros(len(self.tags), bool)
+        self.starts = np.zeros(len(self.tags), bool)  # true for the first word of a sentence
         self.starts[self.offsets[:-1]] = True
 
 
-RAW_SCHEMA = pa.schema(
-    {"tokens": pa.list_(pa.string()), "tags": pa.list_(pa.int32()), "doc_id": pa.string()}
-)
-
-
-class _TagNumbers(dict):
-    """Tags of one source -> numbers into the tags of the corpus, new ones as they come."""
-
-    def __init__(self, corpus_tags: dict[str | int, int], names: list[str] | None):
-        super().__init__()
-        self.corpus_tags, self.names = corpus_tags, names
-
-    def __missing__(self, tag: str | int) -> int:
-        known = isinstance(tag, int) and self.names is not None and 0 <= tag < len(self.names)
-        name = self.names[tag] if known else tag.strip() if isinstance(tag, str) else tag
-        self[tag] = self.corpus_tags.setdefault(name, len(self.corpus_tags))
-        return self[tag]
-
-
-def write_raw_split(
+def read_split(
     path: Path,
     sources: list[Source],
-    corpus_tags: dict[str | int, int],
-    label_names: list[str] | None,
+    tags: CorpusTags,
+    declared: list[str] | None,
     problems: Problems,
 ) -> RawSplit:
-    """Read all sources of a split into one Arrow file, whatever is wrong going to `problems`."""
+    """Read all sources of a split; what is wrong with them goes to `problems`."""
     split = RawSplit(path, sources)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, RAW_SCHEMA) as writer:
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, RAW) as writer:
         for source in sources:
             opened = source.open(problems)
-            split.layouts.append(f"{source.name}: {opened.layout}")
-            split.labelled &= opened.labelled
-            split.raw_text |= opened.raw_text
-            numbers = _TagNumbers(corpus_tags, label_names or opened.label_names)
-            sentences = (sentence for sentence in opened.sentences if len(sentence.words))
-            while batch := list(islice(sentences, BATCH)):
+            split.opened.append(opened)
+            numbers = _TagNumbers(tags, declared or opened.label_names)
+            for batch in batched(opened.sentences, BATCH):
                 writer.write(_raw_batch(batch, numbers, split))
-            split.ends.append(split.sentences)
     return split
+
+
+def batched(items, size: int) -> Iterator[list]:
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
 
 
 def _raw_batch(batch: list[Sentence], numbers: _TagNumbers, split: RawSplit) -> pa.RecordBatch:
     sizes = [len(sentence.words) for sentence in batch]
-    tags = [
-        [-1] * len(sentence.words)
-        if sentence.tags is None
-        else list(map(numbers.__getitem__, sentence.tags))
-        for sentence in batch
-    ]
-    split.sentences += len(batch)
-    split.words += sum(sizes)
-    split.longest = max(split.longest, *sizes)
+    words = list(chain.from_iterable(sentence.words for sentence in batch))
+    tags = np.full(len(words), -1, np.int32)
+    if batch[0].tags is not None:
+        found = chain.from_iterable(sentence.tags for sentence in batch)
+        tags = np.fromiter(map(numbers.__getitem__, found), np.int32, len(words))
+        counts = enumerate(np.bincount(tags).tolist())
+        split.tag_counts.update({number: count for number, count in counts if count})
     documents = [sentence.document for sentence in batch]
-    split.documents.update(document for document in set(documents) if document is not None)
-    for sentence_tags in tags:
-        split.tag_counts.update(sentence_tags)
-    columns = [[sentence.words for sentence in batch], tags, documents]
-    return pa.record_batch(columns, schema=RAW_SCHEMA)
+    split.sentences += len(batch)
+    split.words += len(words)
+    split.longest = max(split.longest, *sizes)
+    split.documents.update(document for document in documents if document is not None)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
+    columns = [
+        pa.ListArray.from_arrays(offsets, pa.array(words, pa.string())),
+        pa.ListArray.from_arrays(offsets, pa.array(tags, pa.int32())),
+        pa.array(documents, pa.string()),
+    ]
+    return pa.record_batch(columns, schema=RAW)
 
 
-# --- The corpus as a whole --------------------------------------------------------------------
+def check_splits(raw: dict[str, RawSplit], problems: Problems) -> None:
+    """Splits that are empty, or have no labels where they must have some."""
+    for name, split in raw.items():
+        files = ", ".join(source.name for source in split.sources)
+        if not split.sentences and not problems:
+            problems.add("no sentence", files, f"the {name} split has none", "")
+        unlabelled = [
+            (source, opened)
+            for source, opened in zip(split.sources, split.opened, strict=True)
+            if opened.layout and not opened.labelled
+        ]
+        if name == "test" and len(unlabelled) == len(split.sources):
+            continue  # only to be tagged
+        for source, opened in unlabelled:
+            expected = f"labels in the {name} split; --label_column_name says where they are"
+            problems.add("no labels", source.name, opened.layout, expected)
 
 
-def read_corpus(args, sources, folder: Path, problems: Problems) -> dict:
-    """Read every split into `folder`; returns what `corpus.json` keeps."""
-    declared = _declared_names(args.label_names)
-    tags: dict[str | int, int] = {}
-    raw = {
-        split: write_raw_split(folder / f"{split}.raw", found, tags, declared, problems)
-        for split, found in sources.items()
-    }
-    for split, found in raw.items():
-        if not found.sentences and not problems:
-            problems.add("empty split", split, f"no sentence in {found.sources[0].name}")
-        if split != "test" and found.sentences and not found.labelled:
-            problems.add("no labels", split, f"{found.layouts[0]}, no labels", "a column of labels")
-    if problems:
-        return {}
-    names = list(tags)
-    notes: list[str] = []
-    bad = [name for name in names if not isinstance(name, str) or not name]
-    _report_bad_tags(bad, names, raw, declared, problems)
-    if problems:
-        return {}
-    entity_tags = all(map(tag_schemes.is_entity_tag, names))
-    table = tag_schemes.TagTable(names)
-    if entity_tags:
-        label_names = tag_schemes.iob2_names(table.types)
-        scheme = settle_scheme(args.tag_scheme, table, raw.values())
-        notes.append(f"Entity tags in {scheme.upper()}.")
-    else:
-        label_names = sorted(names, key=lambda name: (name != "O", name))
-    statistics, fingerprint = {}, hashlib.blake2b(repr(label_names).encode(), digest_size=16)
-    for split, found in raw.items():
-        statistics[split] = _write_split(
-            found, folder / f"{split}.arrow", table, label_names, entity_tags
+def notes_on(raw: dict[str, RawSplit], labels: Labels, problems: Problems) -> list[str]:
+    """What the user should know of how the corpus was read."""
+    first_of = {}  # layout -> the first file that has it
+    for split in raw.values():
+        for source, opened in zip(split.sources, split.opened, strict=True):
+            first_of.setdefault(opened.layout, source.name)
+    notes = [f"{name}: {layout}." for layout, name in first_of.items()]
+    if any(split.raw_text for split in raw.values()):
+        notes.append(
+            f"Raw text is split into words by the suite's splitter {common.WORD_SPLITTER}."
         )
-        fingerprint.update(statistics[split].pop("digest").encode())
-        found.path.unlink()
-    return {
-        "label_names": label_names,
-        "entity_tags": entity_tags,
-        "fingerprint": fingerprint.hexdigest(),
-        "notes": notes,
-        "word_splitter": None,
-        "statistics": statistics,
-    }
+    notes.append(scheme_note(labels))
+    for kind, entry in problems.warnings.kinds.items():
+        notes.append(f"{kind[:1].upper()}{kind[1:]}: {entry.count:,}, such as {entry.lines[0]}")
+    return notes
 
 
-def settle_scheme(asked: str, table: tag_schemes.TagTable, splits: Iterable[RawSplit]) -> str:
-    if asked != "auto":
-        return asked
-    forbidden = any(
-        table.illegal(batch.tags, batch.starts, "iob1").any()
-        for split in splits
-        if split.labelled
-        for batch in split.batches()
+# --- Splits as written ------------------------------------------------------------------------
+
+
+def hold_out(train: RawSplit, seed: int) -> tuple[np.ndarray, str]:
+    """Which sentences of the training split to validate on (bool, one a sentence), and a note.
+
+    Whole documents in an order that the seed decides, as long as they fit into a tenth (the
+    smallest where none does); sentences where there are fewer than two documents.
+    """
+    if train.sentences < 2:
+        raise UserError(
+            f"{train.sources[0].name}: 1 sentence, too few to hold some out for validation; "
+            "expected more, or a --validation_file"
+        )
+    size = max(1, round(HELD_OUT * train.sentences))
+    shuffled = random.Random(seed)
+    loose = train.sentences - train.documents.total()  # sentences before the first document
+    documents = dict(train.documents) | ({"": loose} if loose else {})
+    if len(documents) < 2:
+        held_out = np.zeros(train.sentences, bool)
+        held_out[shuffled.sample(range(train.sentences), size)] = True
+        how = "chosen by sentence"
+    else:
+        order = shuffled.sample(sorted(documents), len(documents))
+        chosen, left = [], size
+        for document in order:
+            if documents[document] <= left:
+                chosen.append(document)
+                left -= documents[document]
+        chosen = chosen or [min(order, key=documents.get)]
+        chosen_set = pa.array(chosen, pa.string())
+        held_out = np.concatenate(
+            [
+                pc.is_in(batch.documents.fill_null(""), chosen_set).to_numpy(zero_copy_only=False)
+                for batch in train.batches()
+            ]
+        )
+        how = f"{len(chosen)} of {counted(len(documents), 'document')}"
+    return held_out, (
+        f"No validation split: {held_out.sum():,} of {train.sentences:,} training sentences are "
+        f"held out for it ({how}, seed {seed})."
     )
-    return tag_schemes.guess_scheme(set(table.prefixes) - {"O"}, forbidden)
 
 
-def _declared_names(label_names: list[str] | None) -> list[str] | None:
-    if label_names and len(label_names) == 1 and os.path.isfile(label_names[0]):
-        return Path(label_names[0]).read_text(encoding="utf-8").split()
-    return label_names
-
-
-def _report_bad_tags(bad, names, raw, declared, problems: Problems) -> None:
-    for name in bad:
-        problems.add("labels without a name", "the corpus", quote(name), "--label_names")
-
-
-def _write_split(raw: RawSplit, path: Path, table, label_names, entity_tags: bool) -> dict:
-    """Write the split with its final labels; returns its statistics and a digest of its content."""
+def write_split(raw: RawSplit, mask: np.ndarray | None, labels: Labels, path: Path) -> str:
+    """Write the sentences of `mask` with their label ids; returns a hash of words and labels."""
     schema = {"tokens": pa.list_(pa.string())}
     if raw.labelled:
         schema["labels"] = pa.list_(pa.int64())
     if raw.documents:
         schema["doc_id"] = pa.string()
-    numbers = {name: number for number, name in enumerate(label_names)}
-    plain = np.array([numbers.get(name, -1) for name in table.names])
-    digest = hashlib.blake2b(digest_size=16)
-    counts = np.zeros(len(label_names), int)
     schema = pa.schema(schema)
+    # One hash a stream of values: where batches end makes no difference then.
+    hashes = [hashlib.blake2b(digest_size=16) for _ in range(4)]
+    sentence = 0
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
         for batch in raw.batches():
             columns = [batch.tokens]
-            digest.update(repr(batch.tokens.to_pylist()).encode())
             if raw.labelled:
-                labels = (
-                    table.to_iob2(batch.tags, batch.starts, label_names)
-                    if entity_tags
-                    else plain[batch.tags]
-                )
-                counts += np.bincount(labels, minlength=len(label_names))
-                digest.update(labels.astype("<i8").tobytes())
-                columns.append(
-                    pa.ListArray.from_arrays(pa.array(batch.offsets, pa.int32()), labels)
-                )
+                columns.append(pa.ListArray.from_arrays(batch.tokens.offsets, labels.ids(batch)))
             if raw.documents:
                 columns.append(batch.documents)
-            writer.write(pa.record_batch(columns, schema=schema))
-    return {
-        "sentences": raw.sentences,
-        "words": raw.words,
-        "documents": len(raw.documents),
-        "longest": raw.longest,
-        "labels": dict(zip(label_names, counts.tolist(), strict=True)) if raw.labelled else None,
-        "digest": digest.hexdigest(),
-    }
+            written = pa.record_batch(columns, schema=schema)
+            if mask is not None:
+                written = written.filter(pa.array(mask[sentence : sentence + len(batch.tokens)]))
+            sentence += len(batch.tokens)
+            for digest, values in zip(hashes, _content(written), strict=False):
+                digest.update(values)
+            writer.write(written)
+    return "".join(digest.hexdigest() for digest in hashes)
+
+
+def _content(batch: pa.RecordBatch) -> Iterator[bytes]:
+    """Words per sentence, bytes per word, the words' bytes, and the labels."""
+    words = batch["tokens"].flatten()
+    yield pc.list_value_length(batch["tokens"]).to_numpy().astype("<i4").tobytes()
+    yield pc.binary_length(words).to_numpy(zero_copy_only=False).astype("<i4").tobytes()
+    yield "".join(words.to_pylist()).encode()
+    if "labels" in batch.schema.names:
+        yield batch["labels"].flatten().to_numpy().astype("<i4").tobytes()

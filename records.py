@@ -90,7 +90,7 @@ def find_layout(
 ) -> RecordLayout | None:
     fields = [record.fields for record in head if record.fields is not None]
     if not fields:
-        if not problems.name(name):  # else the file is not empty, only unreadable
+        if not problems.tell_of(name):  # else the file is not empty, only unreadable
             problems.add("no sentence", name, "the file has none", TAGS_EXAMPLE)
         return None
     kinds = {key: _kind_of_column(fields, key) for key in dict.fromkeys(itertools.chain(*fields))}
@@ -178,7 +178,9 @@ def read_words(
         elif words:
             yield Sentence(words, tags, _document(fields, layout), (line,) * len(words))
         else:
-            problems.warn("sentences without a word, left out", f"{name}:{line}", quote(fields))
+            problems.warnings.add(
+                "sentences without a word, left out", f"{name}:{line}", quote(fields)
+            )
 
 
 def _missing(fields: dict, layout: RecordLayout, wanted: Wanted) -> tuple[str, str] | None:
@@ -282,7 +284,7 @@ def read_texts(
         if fields is None:
             continue
         if fields.get("answer") in ("reject", "ignore"):  # Prodigy's: no annotation to learn
-            problems.warn("answers 'reject' or 'ignore', left out", place, quote(fields))
+            problems.warnings.add("answers 'reject' or 'ignore', left out", place, quote(fields))
             continue
         wrong = _missing(fields, layout, wanted)
         text = fields.get(layout.text)
@@ -304,7 +306,7 @@ def read_texts(
             found = [word for word, _, _ in words]
             yield Sentence(found, tags, _document(fields, layout), (line,) * len(words))
         else:
-            problems.warn("sentences without a word, left out", place, quote(fields))
+            problems.warnings.add("sentences without a word, left out", place, quote(fields))
 
 
 def tags_of_spans(

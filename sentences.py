@@ -50,55 +50,53 @@ class Opened(NamedTuple):
 NOTHING = Opened(iter(()))
 
 
-class Problems:
-    """What is wrong with a corpus: all kinds at once, of each kind the first lines, counted.
-
-    `warnings` holds what the user should know but what stops nothing, in the same form.
-    """
+class Findings:
+    """What was found, by kind: of each kind the first lines, and how many there are."""
 
     def __init__(self):
-        self.kinds: dict[str, _Kind] = {}
-        self.warnings: dict[str, _Kind] = {}
+        self.kinds: dict[str, Finding] = {}
 
     def add(self, kind: str, place: str, found: str, expected: str = "") -> None:
-        self.kinds.setdefault(kind, _Kind(expected)).add(f"{place}: {found}")
+        self.add_lines(kind, [f"{place}: {found}"], 1, expected)
 
-    def warn(self, kind: str, place: str, found: str, expected: str = "") -> None:
-        self.warnings.setdefault(kind, _Kind(expected)).add(f"{place}: {found}")
+    def add_lines(self, kind: str, lines: list[str], count: int, expected: str = "") -> None:
+        """Add `count` findings, of which `lines` are the first."""
+        entry = self.kinds.setdefault(kind, Finding(expected))
+        entry.count += count
+        entry.lines += lines[: SHOWN - len(entry.lines)]
 
-    def name(self, file: str) -> bool:
-        """Whether anything was found wrong with this file."""
-        lines = (line for kind in self.kinds.values() for line in kind.lines)
+    def tell_of(self, file: str) -> bool:
+        """Whether anything was found in this file."""
+        lines = (line for entry in self.kinds.values() for line in entry.lines)
         return any(line.startswith(f"{file}:") for line in lines)
 
     def __bool__(self) -> bool:
         return bool(self.kinds)
 
     def __str__(self) -> str:
-        return in_lines(self.kinds)
+        return "\n".join(line for kind, entry in self.kinds.items() for line in entry.text(kind))
 
 
-class _Kind:
-    """The problems of one kind; `count` may be more than the lines kept."""
-
+class Finding:
     def __init__(self, expected: str):
         self.expected, self.count, self.lines = expected, 0, []
 
-    def add(self, line: str) -> None:
-        self.count += 1
-        if len(self.lines) < SHOWN:
-            self.lines.append(line)
+    def text(self, kind: str) -> list[str]:
+        left = self.count - len(self.lines)
+        return [
+            f"{kind}:" if self.count == 1 else f"{kind} ({self.count:,}):",
+            *(f"  {line}" for line in self.lines),
+            *([f"  ... and {left:,} more"] if left else []),
+            *([f"  expected: {self.expected}"] if self.expected else []),
+        ]
 
 
-def in_lines(kinds: dict[str, _Kind]) -> str:
-    lines = []
-    for kind, entry in kinds.items():
-        left = entry.count - len(entry.lines)
-        lines.append(f"{kind}:" if entry.count == 1 else f"{kind} ({entry.count:,}):")
-        lines += [f"  {line}" for line in entry.lines]
-        lines += [f"  ... and {left:,} more"] if left else []
-        lines += [f"  expected: {entry.expected}"] if entry.expected else []
-    return "\n".join(lines)
+class Problems(Findings):
+    """What is wrong with a corpus; `warnings` what a user should know but what stops nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.warnings = Findings()
 
 
 def quote(value) -> str:
