@@ -41,6 +41,8 @@ class UserError(Exception):
     Says what was found, where, what was expected and what to do.
     """
 
+    status = 2  # the script's exit status
+
 
 def run(main) -> None:
     """Run a script's `main`; what the user got wrong ends without a traceback, status 2."""
@@ -49,7 +51,7 @@ def run(main) -> None:
     except UserError as error:
         if os.environ.get("RANK", "0") == "0":
             print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.status)
 
 
 def flag(default, help, *aliases):
@@ -198,6 +200,18 @@ class Arguments:
     hub_strategy: Literal["end", "every_save", "checkpoint"] = flag(
         "every_save", "Push at the end, at every save, or with the last checkpoint too."
     )
+
+    @property
+    def checkpoint_every(self) -> int:
+        """Updates between two checkpoints; 0: none between the epochs' ends."""
+        steps = self.checkpointing_steps
+        return int(steps) if steps and steps.isdigit() else 0
+
+    @property
+    def checkpoint_epochs(self) -> bool:
+        """Whether each epoch's end leaves a checkpoint; a push each epoch needs one."""
+        pushes = self.push_to_hub and self.hub_strategy != "end"
+        return self.checkpointing_steps in (None, "epoch") or pushes
 
 
 def parse_arguments(arguments_class, description: str, argv: list[str] | None = None):
@@ -390,6 +404,25 @@ def settle_defaults(args: Arguments, suffix: str, hub_ready: bool) -> list[str]:
     if args.output_dir is None:
         args.output_dir = default_output_dir(args.model_name_or_path, args.task_name, suffix)
     return replaced
+
+
+def settle_best(args: Arguments, entity_tags: bool) -> None:
+    """Which score decides on the best epoch, where no flag says so."""
+    if args.metric_for_best_model is None:
+        args.metric_for_best_model = "f1" if entity_tags else "accuracy"
+    args.metric_for_best_model = args.metric_for_best_model.removeprefix("eval_")
+    if args.greater_is_better is None:
+        args.greater_is_better = not args.metric_for_best_model.endswith("loss")
+    if (args.load_best_model_at_end or args.early_stopping_patience) and not args.do_eval:
+        raise UserError(
+            "--load_best_model_at_end and --early_stopping_patience need --do_eval, which "
+            "scores each epoch"
+        )
+    if args.load_best_model_at_end and args.checkpointing_steps not in (None, "epoch"):
+        raise UserError(
+            "--load_best_model_at_end needs a checkpoint of each epoch: "
+            f"leave out --checkpointing_steps {args.checkpointing_steps}"
+        )
 
 
 def default_output_dir(model: str, task: str, suffix: str) -> str:

@@ -12,7 +12,7 @@ import signal
 import sys
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +36,12 @@ class TrainingOrder:
     def __init__(self, lengths: np.ndarray, update_size: int, seed: int, grouped: bool = True):
         self.lengths, self.update_size, self.seed = lengths, update_size, seed
         self.grouped = grouped
-        self.epoch = 0
+        self.epoch = 0  # set it before each epoch
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+    @property
+    def updates(self) -> int:
+        """Updates an epoch."""
+        return len(self) // self.update_size
 
     def __len__(self) -> int:
         return -(-len(self.lengths) // self.update_size) * self.update_size
@@ -88,7 +90,8 @@ class Progress:
     """What a loop must know to go on; the order of the data follows from `step`."""
 
     step: int = 0  # updates made
-    total_loss: float = 0.0  # summed over updates
+    total_loss: float = 0.0  # summed over the updates that are logged
+    pending_loss: float = 0.0  # summed over those since
     step_losses: list[dict] = field(default_factory=list)  # step, loss, learning_rate
     history: list[dict] = field(default_factory=list)  # a row an epoch
     best_score: float | None = None
@@ -96,10 +99,9 @@ class Progress:
     epochs_without_better: int = 0
 
     def note_score(self, score: float, greater_is_better: bool, checkpoint: str) -> None:
-        better = self.best_score is None or (
-            score > self.best_score if greater_is_better else score < self.best_score
-        )
-        if better:
+        """Remember the checkpoint with the best score; count the epochs since."""
+        best = self.best_score
+        if best is None or (score > best if greater_is_better else score < best):
             self.best_score, self.best_checkpoint = score, checkpoint
             self.epochs_without_better = 0
         else:
@@ -112,10 +114,11 @@ MANIFEST = "checkpoint.json"  # written last: files with their CRC-32, the run's
 
 
 @contextmanager
-def written_whole(folder: Path, state, conditions: dict, progress: dict):
+def written_whole(folder: Path, state, conditions: dict, progress: Progress):
     """A checkpoint's folder, under its name only once everything in it is on the disk.
 
     Yields the folder to write into, on every process (`state`: accelerate's `PartialState`).
+    `conditions` are what a run that goes on from here must agree with.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     if state.is_main_process:
@@ -130,7 +133,7 @@ def written_whole(folder: Path, state, conditions: dict, progress: dict):
             for path in sorted(partial.rglob("*"))
             if path.is_file()
         }
-        manifest = {"files": files, "conditions": conditions, "progress": progress}
+        manifest = {"files": files, "conditions": conditions, "progress": asdict(progress)}
         with open(partial / MANIFEST, "w", encoding="utf-8") as file:
             json.dump(manifest, file)
             file.flush()
@@ -159,11 +162,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def checkpoint_step(folder: Path) -> int:
-    """The number at the end of `epoch_3`, `step_120` or `checkpoint-120`."""
-    return int(re.split(r"[_-]", folder.name)[-1])
-
-
 def damage(folder: Path) -> str | None:
     """What is wrong with a checkpoint's files, or None where each is what was written."""
     try:
@@ -179,8 +177,8 @@ def damage(folder: Path) -> str | None:
     return None
 
 
-def read_progress(folder: Path) -> dict:
-    return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["progress"]
+def read_progress(folder: Path) -> Progress:
+    return Progress(**json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["progress"])
 
 
 def sort_checkpoints(output_dir: Path) -> list[Path]:
@@ -235,12 +233,12 @@ def find_checkpoint(asked: str | None, output_dir: Path, conditions: dict) -> Pa
     return folder
 
 
-def delete_old_checkpoints(output_dir: Path, limit: int | None, best: str | None) -> None:
+def delete_old(output_dir: Path, limit: int | None, progress: Progress, state) -> None:
     """Keep the newest `limit` checkpoints, and the best one whatever its age."""
-    if limit is None:
+    if limit is None or not state.is_main_process:
         return
     for folder in sort_checkpoints(output_dir)[:-limit]:
-        if folder.name != best:
+        if folder.name != progress.best_checkpoint:
             # Renamed first: a folder with a checkpoint's name is whole, even now.
             doomed = folder.rename(folder.with_name(f".{folder.name}.deleted"))
             shutil.rmtree(doomed, ignore_errors=True)
@@ -269,6 +267,16 @@ class StopSignals:
         self.received = number
         if _is_main():
             print("\nStopping after this step; once more to stop at once.", file=sys.stderr)
+
+    def exit(self, checkpoint: str) -> None:
+        """Say how to go on, and leave with the status that the signal asks for."""
+        if _is_main():
+            print(
+                f"Stopped. The checkpoint is {checkpoint}; the same command with "
+                "--resume_from_checkpoint goes on from there.",
+                file=sys.stderr,
+            )
+        sys.exit(128 + self.received)
 
     def stop(self) -> int:
         """The signal that any process received, 0 for none; called by all of them."""

@@ -3,7 +3,9 @@
 Both training scripts use all of it, so that they leave the same files.
 """
 
+import dataclasses
 import json
+import math
 import os
 import platform
 import re
@@ -11,13 +13,18 @@ import shlex
 import shutil
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-import common
+from tqdm.auto import tqdm
 
-from arguments import UserError, model_title
+import checkpoints
+import common
+import hub
+import report
+from arguments import Arguments, UserError, is_embedded, model_title
 
 RUN_FILE = "run.json"
 
@@ -60,6 +67,39 @@ def check_output_dir(args, corpus) -> None:
         raise UserError(f"--output_dir {folder}: holds another run.\n{text}{advice}")
 
 
+def run_conditions(args, corpus, config, precision: str, updates: int, processes: int) -> dict:
+    """What must agree for a run to go on from a checkpoint, to the bit."""
+    return {
+        "corpus": f"{corpus.name} {corpus.fingerprint}",
+        "labels": corpus.label_names,
+        "model": model_title(args.model_name_or_path),
+        "window length": config.window_length,
+        "label all tokens": args.label_all_tokens,
+        "sentences a process and step": args.per_device_train_batch_size,
+        "steps an update": args.gradient_accumulation_steps,
+        "processes": processes,
+        "updates": updates,
+        "learning rate": [args.learning_rate, args.lr_scheduler_type, args.warmup_steps],
+        "weight decay, clipping": [args.weight_decay, args.max_grad_norm],
+        "seed": args.seed,
+        "grouped by length": args.group_by_length,
+        "precision": precision,
+    }
+
+
+def quiet_libraries(verbose: bool) -> None:
+    """The libraries' own messages and bars, unless they are wanted."""
+    if verbose:
+        return
+    import datasets
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+
+
 def _short(value, length: int = 200) -> str:
     text = ", ".join(value) if isinstance(value, list) else str(value)
     return text if len(text) <= length else text[:length] + " ..."
@@ -76,21 +116,26 @@ def write_json(path: Path, values: dict) -> None:
 
 
 @contextmanager
-def staged(folder: Path):
+def staged(folder: Path, state):
     """A new folder beside the old files; what is in it moves into `folder` once all is written.
 
-    Until then the old model stays whole.
+    Until then the old model stays whole. Entered by every process (`state`: accelerate's
+    `PartialState`).
     """
-    folder.mkdir(parents=True, exist_ok=True)
     stage = folder / ".partial"
-    shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir()
+    if state.is_main_process:
+        shutil.rmtree(stage, ignore_errors=True)
+        stage.mkdir(parents=True)
+    state.wait_for_everyone()
     try:
         yield stage
-        for file in sorted(stage.iterdir()):
-            os.replace(file, folder / file.name)
+        state.wait_for_everyone()
+        if state.is_main_process:
+            for file in sorted(stage.iterdir()):
+                os.replace(file, folder / file.name)
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        if state.is_main_process:
+            shutil.rmtree(stage, ignore_errors=True)
 
 
 def flat_metrics(scores: dict, per_type: bool = False) -> dict:
@@ -128,6 +173,7 @@ def write_predictions(path: Path, sentences) -> None:
 
 # --- Results --------------------------------------------------------------------------------
 
+PREFIXES = {"validation": "eval", "test": "predict"}  # of the result files and their keys
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "tokenizers")
 
 
@@ -140,22 +186,23 @@ class Results:
         self.windows, self.replaced, self.state = windows, replaced, state
         self.script = Path(script).name
         self.started = time.time()
-        self.step_losses: list[dict] = []  # step, loss, learning_rate
-        self.history: list[dict] = []  # a row an epoch
+        self.precision = "no"
+        self.progress = checkpoints.Progress()
+        self.train_metrics: dict = {}
         self.scores: dict[str, dict] = {}  # by split
         self.predictions: dict[str, common.WordPredictions] = {}
 
     def say(self, *lines: str) -> None:
         if self.state.is_main_process:
             for line in lines:
-                print(line, flush=True)
+                tqdm.write(line)
 
-    def announce(self, precision: str, updates: int) -> None:
+    # --- As they come ---
+
+    def announce(self, precision: str, updates: int, checkpoint: Path | None) -> None:
         """What will run, in a short table."""
-        args = self.args
-        counts = ", ".join(
-            f"{name} {len(split)}" for name, split in self.corpus.splits.items()
-        )
+        args, self.precision = self.args, precision
+        counts = ", ".join(f"{name} {len(split)}" for name, split in self.corpus.splits.items())
         batch = f"{args.per_device_train_batch_size}"
         if args.gradient_accumulation_steps > 1:
             batch += f" x {args.gradient_accumulation_steps} accumulated"
@@ -170,22 +217,37 @@ class Results:
             "device": f"{self.state.device}, {'fp32' if precision == 'no' else precision}",
             "output": args.output_dir,
         }
+        if checkpoint is not None:
+            rows["from"] = f"{checkpoint}, update {self.progress.step}"
         self.say(*self.replaced, *self.corpus.notes)
         self.say(*(f"{name:10}{value}" for name, value in rows.items()))
 
+    def check_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise UserError(
+                f"The loss is {loss} by update {self.progress.step}: training has diverged. Take "
+                "a smaller --learning_rate, a warm-up (--warmup_steps 0.1), or "
+                "--mixed_precision no. Earlier checkpoints are as they were."
+            )
+
     def log_loss(self, step: int, loss: float, learning_rate: float) -> None:
-        """The mean loss of the updates since the last one logged."""
-        self.step_losses.append({"step": step, "loss": loss, "learning_rate": learning_rate})
+        """Note the mean loss of the updates since the last one logged."""
+        self.check_finite(loss)
+        row = {"step": step, "loss": loss, "learning_rate": learning_rate}
+        self.progress.step_losses.append(row)
 
     def scored(self, split: str, predictions: common.WordPredictions) -> dict:
         """Score a split's predictions: {"f1": ..., "loss": ..., ...}, on every process alike."""
+        windows = self.windows[split]
+        predictions.check_complete(windows.words_with_subwords)
         flat = [None]
         if self.state.is_main_process:
-            predictions.check_complete(self.windows[split].words_with_subwords)
             rows = self.corpus.splits[split]
             scores = common.compute_metrics(predictions, rows, self.corpus.label_names)
-            if scores["words"] != self.windows[split].num_words:
-                raise AssertionError(f"{scores['words']} words scored of {predictions.num_words}")
+            if scores["words"] != windows.num_words:
+                raise AssertionError(
+                    f"{scores['words']} words scored of {windows.num_words} in the corpus"
+                )
             self.scores[split], self.predictions[split] = scores, predictions
             flat = [flat_metrics(scores, self.args.return_entity_level_metrics)]
         if self.state.num_processes > 1:
@@ -194,60 +256,123 @@ class Results:
             broadcast_object_list(flat)
         return flat[0]
 
-    def epoch_done(self, epoch: int, step: int, metrics: dict) -> None:
-        """Note an epoch's scores (`eval_f1`, ...) in the history; one line of them."""
-        losses = [row["loss"] for row in self.step_losses[-max(1, len(self.step_losses)) :]]
-        row = {"epoch": epoch, "step": step, "train_loss": losses[-1] if losses else None}
-        row |= {f"eval_{name}": value for name, value in metrics.items()}
-        self.history.append(row)
-        shown = [f"epoch {epoch}:"]
-        for name in ("train_loss", "eval_loss", "eval_f1", "eval_accuracy", "eval_macro_f1"):
-            if row.get(name) is not None:
-                shown.append(f"{name} {row[name]:.4f}")
-        self.say(" ".join(shown))
+    def epoch_done(self, epoch: int, scores: dict, checkpoint: str) -> None:
+        """Note an epoch's scores ("f1", "loss", ...) in the history; one line of them.
 
-    def write(self, folder: Path, train_metrics: dict | None) -> None:
+        `checkpoint` is the name of the one that holds this epoch's weights.
+        """
+        args, progress = self.args, self.progress
+        if args.metric_for_best_model not in scores:
+            raise UserError(
+                f"--metric_for_best_model {args.metric_for_best_model}: expected one of "
+                f"{', '.join(scores)}"
+            )
+        score = scores[args.metric_for_best_model]
+        progress.note_score(score, args.greater_is_better, checkpoint)
+        begun = progress.history[-1]["step"] if progress.history else 0
+        losses = [row["loss"] for row in progress.step_losses if row["step"] > begun]
+        row = {"epoch": epoch, "step": progress.step}
+        row["train_loss"] = sum(losses) / len(losses) if losses else None
+        row |= {f"eval_{name}": value for name, value in scores.items()}
+        progress.history.append(row)
+        names = ("train_loss", "eval_loss", "eval_f1", "eval_macro_f1", "eval_accuracy")
+        shown = [f"{name} {row[name]:.4f}" for name in names if row.get(name) is not None]
+        self.say(f"epoch {epoch}: " + ", ".join(shown))
+
+    def patience_is_over(self) -> bool:
+        patience = self.args.early_stopping_patience
+        return patience is not None and self.progress.epochs_without_better >= patience
+
+    # --- At the end ---
+
+    def write(self, folder: Path) -> None:
         """Result files, predictions.txt, run.json, the model card and the report."""
         if not self.state.is_main_process:
             return
-        if train_metrics:
-            save_results(folder, "train", train_metrics)
-        for split, prefix in (("validation", "eval"), ("test", "predict")):
-            if split not in self.scores:
-                continue
-            flat = flat_metrics(self.scores[split], self.args.return_entity_level_metrics)
-            save_results(folder, prefix, {f"{prefix}_{k}": v for k, v in flat.items()})
-            windows = self.windows[split]
-            without = windows.num_words - windows.words_with_subwords
-            note = f", {without} of them without a sub-word and so predicted O" if without else ""
-            self.say(
-                f"\n{split}: {self.scores[split]['words']} words scored of {windows.num_words} in "
-                f"the corpus{note}",
-                common.score_table(self.scores[split]),
-            )
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.train_metrics:
+            save_results(folder, "train", self.train_metrics)
+        for split, prefix in PREFIXES.items():
+            if split in self.scores:
+                flat = flat_metrics(self.scores[split], self.args.return_entity_level_metrics)
+                save_results(folder, prefix, {f"{prefix}_{k}": v for k, v in flat.items()})
+                self._say_scores(split)
         if "test" in self.predictions:
             write_predictions(folder / "predictions.txt", self._sentences("test"))
         if self.args.do_train:
             write_json(folder / RUN_FILE, run_identity(self.args, self.corpus) | self._facts())
-        self.say("", *self.replaced, f"Everything is in {folder}: report.html shows the results.")
+            self.write_card(folder)
+        if self.scores:
+            report.write_report(folder, self._facts() | self._corpus_facts())
+        self.say("", *self.replaced, f"Everything is in {folder}; open {folder / 'report.html'}.")
+
+    def write_card(self, folder: Path) -> None:
+        """The model card, with what is known so far."""
+        hub.write_card(folder, self._facts())
+
+    def _say_scores(self, split: str) -> None:
+        windows = self.windows[split]
+        without = windows.num_words - windows.words_with_subwords
+        self.say(
+            f"\n{split}: {self.scores[split]['words']} words scored of {windows.num_words} in the "
+            "corpus" + (f", {without} of them without a sub-word" if without else ""),
+            common.score_table(self.scores[split]),
+        )
 
     def _sentences(self, split: str):
         rows = self.corpus.splits[split]
         return common.postprocess(self.predictions[split], rows, self.corpus.label_names)
 
     def _facts(self) -> dict:
-        arguments = {
-            name: value for name, value in vars(self.args).items() if name != "hub_token"
-        }
+        """What the card, the report and run.json say of the run; JSON, and no token."""
+        args = self.args
+        arguments = {f.name: getattr(args, f.name) for f in dataclasses.fields(Arguments)}
+        del arguments["hub_token"]
+        default_corpus = args.dataset_name is not None and not Path(args.dataset_name).exists()
         return {
             "script": self.script,
-            "command": shlex.join([self.script, *sys.argv[1:]]),
+            "command": hub.scrub(shlex.join([self.script, *sys.argv[1:]]), args.hub_token),
+            "output_name": Path(args.output_dir).resolve().name,
+            "base_model": model_title(args.model_name_or_path),
+            "base_model_license": "apache-2.0" if is_embedded(args.model_name_or_path) else None,
+            "corpus_name": self.corpus.name,
+            "dataset_id": args.dataset_name if default_corpus else None,
+            "corpus_fingerprint": self.corpus.fingerprint,
+            "task": args.task_name,
+            "entity_tags": self.corpus.entity_tags,
+            "label_names": self.corpus.label_names,
+            "replaced": self.replaced,
             "arguments": arguments,
             "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-            "corpus_fingerprint": self.corpus.fingerprint,
-            "replaced": self.replaced,
+            "device": str(self.state.device),
+            "precision": "fp32" if self.precision == "no" else self.precision,
+            "processes": self.state.num_processes,
             "duration_s": round(time.time() - self.started, 1),
-            "history": self.history,
-            "step_losses": self.step_losses,
+            "history": self.progress.history,
+            "step_losses": self.progress.step_losses,
             "scores": self.scores,
         }
+
+    def _corpus_facts(self) -> dict:
+        """What the report alone shows: counts of the corpus, and the sentences scored."""
+        split = "test" if "test" in self.predictions else "validation"
+        columns = ("tokens", "gold", "predicted", "probability")
+        return {
+            "label_counts": {
+                name: dict(Counter(self.corpus.label_names[i] for row in rows for i in row))
+                for name, rows in self._label_columns()
+            },
+            "lengths": {
+                name: dict(Counter(windows.lengths.tolist()))
+                for name, windows in self.windows.items()
+            },
+            "max_seq_length": self.config.window_length,
+            "windowed": {name: w.sentences_cut for name, w in self.windows.items()},
+            "examples": (dict(zip(columns, s, strict=True)) for s in self._sentences(split)),
+            "examples_split": split,
+        }
+
+    def _label_columns(self):
+        for name, rows in self.corpus.splits.items():
+            if "labels" in rows.column_names:
+                yield name, rows["labels"]

@@ -26,6 +26,7 @@ from arguments import (
     parse_arguments,
     refuse_lone_processes,
     run,
+    settle_best,
     settle_defaults,
     training_precision,
 )
@@ -65,10 +66,12 @@ def main():
         project_dir=args.output_dir,
     )
     set_seed(args.seed)
+    outputs.quiet_libraries(args.verbose)
 
     # --- Corpus ---
     with accelerator.main_process_first():
         corpus = load_corpus(args)
+    settle_best(args, corpus.entity_tags)
 
     # --- Model ---
     config = models.load_config(args, corpus)
@@ -93,8 +96,7 @@ def main():
             args.seed,
             args.group_by_length,
         )
-        updates_an_epoch = len(order) // order.update_size
-        total_updates = math.ceil(args.num_train_epochs * updates_an_epoch)
+        total_updates = math.ceil(args.num_train_epochs * order.updates)
         if args.max_steps > 0:
             total_updates = args.max_steps
         loader = DataLoader(windows["train"], batch_size, sampler=order, collate_fn=collate)
@@ -108,51 +110,94 @@ def main():
         # Not the schedule: prepared, it would step once for every process.
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
         accelerator.register_for_checkpointing(schedule)
-        results.announce(accelerator.mixed_precision, total_updates)
 
-        step = 0
-        total_loss = running_loss = torch.zeros((), device=accelerator.device)
-        bar = tqdm(total=total_updates, disable=not accelerator.is_local_main_process)
-        for epoch in range(math.ceil(total_updates / updates_an_epoch)):
+        conditions = outputs.run_conditions(
+            args, corpus, config, accelerator.mixed_precision, total_updates, state.num_processes
+        )
+        checkpoint = checkpoints.find_checkpoint(
+            args.resume_from_checkpoint, output_dir, conditions
+        )
+        if checkpoint is not None:
+            accelerator.load_state(checkpoint)
+            results.progress = checkpoints.read_progress(checkpoint)
+        progress = results.progress
+        results.announce(accelerator.mixed_precision, total_updates, checkpoint)
+        running_loss = torch.zeros((), device=accelerator.device)
+        running_loss += progress.pending_loss * state.is_main_process
+
+        def save_checkpoint(name: str) -> None:
+            progress.pending_loss = accelerator.reduce(running_loss, "sum").item()
+            results.check_finite(progress.pending_loss)
+            with checkpoints.written_whole(output_dir / name, state, conditions, progress) as folder:
+                accelerator.save_state(folder)
+                save_model(accelerator, model, tokenizer, folder)
+                if state.is_main_process:
+                    results.write_card(folder)
+            checkpoints.delete_old(output_dir, args.save_total_limit, progress, state)
+
+        stop_signals = checkpoints.StopSignals(state)
+        bar = tqdm(
+            total=total_updates, initial=progress.step, disable=not state.is_local_main_process
+        )
+        while progress.step < total_updates:
+            epoch, updates_done = divmod(progress.step, order.updates)
+            order.epoch = epoch
             model.train()
-            order.set_epoch(epoch)
-            batches = iter(loader)
-            for _ in range(min(updates_an_epoch, total_updates - step)):
+            batches = iter(accelerator.skip_first_batches(loader, updates_done * accumulation))
+            for _ in range(min(order.updates - updates_done, total_updates - progress.step)):
                 micro_batches = list(islice(batches, accumulation))
                 # The loss of an update is the mean over its labelled tokens, wherever they are.
                 num_labelled = sum(b["labels"].ne(common.IGNORED).sum() for b in micro_batches)
                 num_labelled = accelerator.reduce(num_labelled, "sum")
-                checkpoints.seed_update(args.seed, step, accelerator.process_index)
+                checkpoints.seed_update(args.seed, progress.step, state.process_index)
                 for batch in micro_batches:
                     with accelerator.accumulate(model):
                         labels = batch.pop("labels")
                         loss = common.token_loss(model(**batch).logits, labels, num_labelled)
                         # A sum already: undo the means that accumulation and DDP are to take.
-                        accelerator.backward(loss * accumulation * accelerator.num_processes)
+                        accelerator.backward(loss * accumulation * state.num_processes)
                         if accelerator.sync_gradients and args.max_grad_norm > 0:
                             accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
                         optimizer.step()
                         optimizer.zero_grad()
-                    running_loss = running_loss + loss.detach()
+                    running_loss += loss.detach()
                 learning_rate = schedule.get_last_lr()[0]
                 schedule.step()
-                step += 1
+                progress.step += 1
                 bar.update()
-                if step % args.logging_steps == 0:
-                    loss = accelerator.reduce(running_loss, "sum").item() / args.logging_steps
-                    running_loss = torch.zeros_like(running_loss)
-                    results.log_loss(step, loss, learning_rate)
-                    bar.set_postfix(loss=f"{loss:.4f}")
+                if progress.step % args.logging_steps == 0:
+                    loss = accelerator.reduce(running_loss, "sum").item()
+                    running_loss.zero_()
+                    progress.total_loss += loss
+                    results.log_loss(progress.step, loss / args.logging_steps, learning_rate)
+                    bar.set_postfix(loss=f"{loss / args.logging_steps:.4f}")
+                if stop_signals.stop():
+                    save_checkpoint(f"step_{progress.step}")
+                    bar.close()
+                    stop_signals.exit(output_dir / f"step_{progress.step}")
+                if args.checkpoint_every and progress.step % args.checkpoint_every == 0:
+                    save_checkpoint(f"step_{progress.step}")
+
+            # --- Evaluate and save each epoch ---
             if args.do_eval and "validation" in windows:
                 predictions = predict(accelerator, model, windows["validation"], collate, args)
-                results.epoch_done(epoch, step, results.scored("validation", predictions))
+                scores = results.scored("validation", predictions)
+                results.epoch_done(epoch, scores, f"epoch_{epoch}")
+            if args.checkpoint_epochs:
+                save_checkpoint(f"epoch_{epoch}")
+            if results.patience_is_over():
+                break
         bar.close()
-        save_model(accelerator, model, tokenizer, output_dir)
+        if args.load_best_model_at_end and progress.best_checkpoint:
+            accelerator.load_state(output_dir / progress.best_checkpoint)
+        with outputs.staged(output_dir, state) as stage:
+            save_model(accelerator, model, tokenizer, stage)
     else:
         model = accelerator.prepare_model(model, evaluation_mode=True)
 
     # --- Evaluate ---
-    if args.do_eval and not args.do_train and "validation" in windows:
+    # Once more after training where the last epoch's weights are not those that were kept.
+    if args.do_eval and "validation" in windows and (not args.do_train or args.load_best_model_at_end):
         predictions = predict(accelerator, model, windows["validation"], collate, args)
         results.scored("validation", predictions)
     if args.do_predict and "test" in windows:
@@ -160,7 +205,7 @@ def main():
         results.scored("test", predictions)
 
     # --- Save ---
-    results.write(output_dir, None)
+    results.write(output_dir)
     accelerator.end_training()
 
 
@@ -191,13 +236,11 @@ def predict(accelerator, model, windows, collate, args) -> common.WordPrediction
 
 
 def save_model(accelerator, model, tokenizer, folder: Path) -> None:
-    """Put the model into `folder`, whole, as `from_pretrained` reads it."""
-    accelerator.wait_for_everyone()
-    weights = accelerator.get_state_dict(model)  # collected from all processes, by all of them
+    """The model as `from_pretrained` reads it; its weights are collected by every process."""
+    weights = accelerator.get_state_dict(model)
     if accelerator.is_main_process:
-        with outputs.staged(folder) as stage:
-            accelerator.unwrap_model(model).save_pretrained(stage, state_dict=weights)
-            tokenizer.save_pretrained(stage)
+        accelerator.unwrap_model(model).save_pretrained(folder, state_dict=weights)
+        tokenizer.save_pretrained(folder)
 
 
 if __name__ == "__main__":

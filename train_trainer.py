@@ -9,6 +9,7 @@
 Trainer does for you. Every flag, all of `TrainingArguments` among them: --help.
 """
 
+import math
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from arguments import (
     parse_arguments,
     refuse_lone_processes,
     run,
+    settle_best,
     settle_defaults,
     training_precision,
 )
@@ -59,13 +61,16 @@ def main():
     refuse_lone_processes(state)
     replaced = settle_defaults(args, "", ask_hub(args, state))
     output_dir = Path(args.output_dir)
-    trainer_args = training_arguments(args)
+    precision = training_precision(args)
+    trainer_args = training_arguments(args, precision)
     state = trainer_args.distributed_state
     set_seed(args.seed)
+    outputs.quiet_libraries(args.verbose)
 
     # --- Corpus ---
     with state.main_process_first():
         corpus = load_corpus(args)
+    settle_best(args, corpus.entity_tags)
 
     # --- Model ---
     config = models.load_config(args, corpus)
@@ -96,33 +101,53 @@ def main():
     )
     trainer.results = results
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(Progress(results))
     if args.do_train:
-        trainer.train()
-        save_model(trainer, output_dir)
+        trainer_args.metric_for_best_model = args.metric_for_best_model
+        trainer_args.greater_is_better = args.greater_is_better
+        trainer.order = checkpoints.TrainingOrder(
+            windows["train"].lengths,
+            trainer_args.train_batch_size
+            * trainer_args.gradient_accumulation_steps
+            * state.num_processes,
+            args.seed,
+            args.group_by_length,
+        )
+        total_updates = math.ceil(args.num_train_epochs * trainer.order.updates)
+        if args.max_steps > 0:
+            total_updates = args.max_steps
+        trainer.conditions = outputs.run_conditions(
+            args, corpus, config, precision, total_updates, state.num_processes
+        )
+        checkpoint = checkpoints.find_checkpoint(
+            args.resume_from_checkpoint, output_dir, trainer.conditions
+        )
+        if checkpoint is not None:
+            results.progress = checkpoints.read_progress(checkpoint)
+        results.announce(precision, total_updates, checkpoint)
+        stop_signals = checkpoints.StopSignals(state)
+        trainer.add_callback(Progress(trainer, stop_signals))
+        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        if stop_signals.received:
+            stop_signals.exit(output_dir / f"checkpoint-{trainer.state.global_step}")
+        with outputs.staged(output_dir, state) as stage:
+            trainer.save_model(stage)
 
     # --- Evaluate ---
-    if args.do_eval and not args.do_train and "validation" in windows:
+    # Once more after training where the last epoch's weights are not those that were kept.
+    if args.do_eval and "validation" in windows and (not args.do_train or args.load_best_model_at_end):
         trainer.evaluate(windows["validation"])
     if args.do_predict and "test" in windows:
         trainer.evaluate(windows["test"], metric_key_prefix="predict")
 
     # --- Save ---
-    results.write(output_dir, None)
+    results.write(output_dir)
 
 
 class WindowMethods:
     """What `Trainer` looks up in itself, done on windows and words."""
 
     def _get_train_sampler(self, dataset=None):
-        args = self.args
-        update_size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        return checkpoints.TrainingOrder(
-            self.train_dataset.lengths,
-            update_size,
-            args.seed,
-            args.train_sampling_strategy == "group_by_length",
-        )
+        return self.order
 
     def _get_eval_sampler(self, dataset):
         round_size = self.args.eval_batch_size * self.args.world_size
@@ -147,20 +172,54 @@ class WindowMethods:
         with common.full_precision(self.model):
             return super().evaluate(windows, ignore_keys, metric_key_prefix)
 
+    def _save_checkpoint(self, model, trial):
+        """Trainer's checkpoint, under its name only once it is whole."""
+        progress = self.results.progress
+        progress.step = self.state.global_step
+        self.results.check_finite(self._tr_loss.item())
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if self.state.best_global_step:
+            best = folder.with_name(f"checkpoint-{self.state.best_global_step}")
+            self.state.best_model_checkpoint = str(best)
+        state = self.args.distributed_state
+        with checkpoints.written_whole(folder, state, self.conditions, progress) as partial:
+            self.save_model(partial, _internal_call=True)
+            self._save_optimizer_and_scheduler(partial)
+            self._save_scaler(partial)
+            self._save_rng_state(partial)
+            if self.args.should_save:
+                self.state.save_to_json(partial / "trainer_state.json")
+                self.results.write_card(partial)
+        checkpoints.delete_old(folder.parent, self.results.args.save_total_limit, progress, state)
+
+    def _save(self, output_dir=None, state_dict=None):
+        """Without training_args.bin, which holds every argument."""
+        super()._save(output_dir, state_dict)
+        (Path(output_dir) / "training_args.bin").unlink(missing_ok=True)
+
 
 class Progress(ProgressCallback):
-    """One bar, one line an epoch; losses and scores go to `results`."""
+    """One bar, one line an epoch; the order of the data and the dropout of each update; signals."""
 
-    def __init__(self, results):
+    def __init__(self, trainer, stop_signals):
         super().__init__()
-        self.results = results
+        self.trainer, self.results, self.stop_signals = trainer, trainer.results, stop_signals
 
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.results.announce("bf16" if args.bf16 else "fp16" if args.fp16 else "no", state.max_steps)
-        super().on_train_begin(args, state, control, **kwargs)
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.trainer.order.epoch = state.global_step // self.trainer.order.updates
 
     def on_step_begin(self, args, state, control, **kwargs):
         checkpoints.seed_update(args.seed, state.global_step, args.process_index)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        super().on_step_end(args, state, control, **kwargs)
+        if self.stop_signals.stop():
+            control.should_save = control.should_training_stop = True
+            control.should_evaluate = False
+
+    def on_epoch_end(self, args, state, control, **kwargs):
+        if self.stop_signals.received:  # saved at the step already
+            control.should_save = control.should_evaluate = False
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "loss" in logs:
@@ -170,15 +229,18 @@ class Progress(ProgressCallback):
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
         super().on_evaluate(args, state, control, **kwargs)
-        if self.training_bar is not None:
-            scores = {k.removeprefix("eval_"): v for k, v in metrics.items() if k != "epoch"}
-            self.results.epoch_done(round(state.epoch) - 1, state.global_step, scores)
+        if not self.trainer.is_in_train:
+            return
+        self.results.progress.step = state.global_step
+        scores = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+        epoch = (state.global_step - 1) // self.trainer.order.updates
+        self.results.epoch_done(epoch, scores, f"checkpoint-{state.global_step}")
+        control.should_training_stop |= self.results.patience_is_over()
 
 
-def training_arguments(args: TrainerArguments) -> TrainingArguments:
+def training_arguments(args: TrainerArguments, precision: str) -> TrainingArguments:
     """What Trainer gets of the flags. It knows no token and pushes nothing: `hub` does that."""
     values = {field.name: getattr(args, field.name) for field in fields(TrainingArguments)}
-    precision = training_precision(args)
     values |= {
         "bf16": precision == "bf16",
         "fp16": precision == "fp16",
@@ -190,9 +252,15 @@ def training_arguments(args: TrainerArguments) -> TrainingArguments:
         "batch_eval_metrics": True,
         "remove_unused_columns": False,
         "logging_nan_inf_filter": False,
+        "resume_from_checkpoint": None,
+        "save_total_limit": None,  # see `_save_checkpoint`
+        "disable_tqdm": False,
     }
     if not args.do_eval:
         values["eval_strategy"] = "no"
+    if args.checkpointing_steps is not None:
+        values["save_strategy"] = "steps" if args.checkpoint_every else args.checkpointing_steps
+        values["save_steps"] = args.checkpoint_every or 500
     trainer_args = TrainingArguments(**values)
     # One process, one device: several in one process would be DataParallel, which is slow and
     # whose batches are others. Several GPUs are for torchrun or accelerate launch.
@@ -202,10 +270,6 @@ def training_arguments(args: TrainerArguments) -> TrainingArguments:
 
 def loss_of_update(outputs, labels, num_items_in_batch=None, label_smoothing=0.0):
     return common.token_loss(outputs.logits, labels, num_items_in_batch, label_smoothing)
-
-
-def save_model(trainer, folder: Path) -> None:
-    """Put the model into `folder`, whole, as `from_pretrained` reads it."""
 
 
 if __name__ == "__main__":
