@@ -115,9 +115,11 @@ def read_corpus(args, sources: dict[str, list[Source]], folder: Path, problems: 
     if labels is None:
         return {}
     report_strays(labels, raw, problems.warnings)
-    notes = notes_on(raw, labels, problems)
+    notes = notes_on(raw, labels)
+    for kind, entry in problems.warnings.kinds.items():
+        notes.append(f"{kind[:1].upper()}{kind[1:]}: {entry.count:,}, such as {entry.lines[0]}")
     parts = {split: (found, None) for split, found in raw.items()}
-    if "train" in raw and "validation" not in raw and getattr(args, "do_eval", True):
+    if wants_validation(args, raw):
         held_out, note = hold_out(raw["train"], args.seed)
         parts["train"], parts["validation"] = (raw["train"], ~held_out), (raw["train"], held_out)
         notes.append(note)
@@ -414,29 +416,41 @@ class RawSplit:
             for sentence in source.open(Problems()).sentences:
                 yield source, sentence
 
-    def find(self, mask_of: Callable[["RawBatch"], np.ndarray], limit: int = sentences.SHOWN):
-        """Words for which `mask_of` is true: how many, and (place, word, tag) of the first."""
-        count, offset, wanted = 0, 0, []
+    def find(
+        self, mask_of: Callable[["RawBatch"], np.ndarray], limit: int = sentences.SHOWN
+    ) -> tuple[int, list["Found"]]:
+        """Words for which `mask_of` is true: how many there are, and the first of them."""
+        count, offset, first = 0, 0, []
         for batch in self.batches():
             positions = np.flatnonzero(mask_of(batch))
             count += len(positions)
-            for position in positions[: limit - len(wanted)]:
+            for position in positions[: limit - len(first)]:
                 sentence = int(np.searchsorted(batch.offsets, position, side="right")) - 1
-                wanted.append((offset + sentence, int(position - batch.offsets[sentence])))
+                first.append((offset + sentence, int(position - batch.offsets[sentence])))
             offset += len(batch.offsets) - 1
-        return count, self._places(wanted)
+        return count, self.locate(first)
 
-    def _places(self, wanted: list[tuple[int, int]]) -> list[tuple[str, str, str | int | None]]:
-        places, left = [], list(reversed(wanted))
-        for number, (source, sentence) in enumerate(self.reread() if wanted else ()):
+    def locate(self, positions: list[tuple[int, int]]) -> list["Found"]:
+        """Words given by sentence and word number, in order, with the lines they stand in."""
+        found, left = [], positions[::-1]
+        for number, (source, sentence) in enumerate(self.reread() if left else ()):
             while left and left[-1][0] == number:
-                position = left.pop()[1]
-                place = f"{source.name}:{sentence.lines[position]}"
-                tag = None if sentence.tags is None else sentence.tags[position]
-                places.append((place, sentence.words[position], tag))
+                word = left.pop()[1]
+                tag = None if sentence.tags is None else sentence.tags[word]
+                place = f"{source.name}:{sentence.lines[word]}"
+                found.append(Found(place, sentence.words[word], tag, sentence))
             if not left:
                 break
-        return places
+        return found
+
+
+class Found(NamedTuple):
+    """A word where it stands."""
+
+    place: str
+    word: str
+    tag: str | int | None
+    sentence: Sentence
 
 
 class RawBatch:
@@ -516,7 +530,7 @@ def check_splits(raw: dict[str, RawSplit], problems: Problems) -> None:
             problems.add("no labels", source.name, opened.layout, expected)
 
 
-def notes_on(raw: dict[str, RawSplit], labels: Labels, problems: Problems) -> list[str]:
+def notes_on(raw: dict[str, RawSplit], labels: Labels) -> list[str]:
     """What the user should know of how the corpus was read."""
     first_of = {}  # layout -> the first file that has it
     for split in raw.values():
@@ -524,16 +538,17 @@ def notes_on(raw: dict[str, RawSplit], labels: Labels, problems: Problems) -> li
             first_of.setdefault(opened.layout, source.name)
     notes = [f"{name}: {layout}." for layout, name in first_of.items()]
     if any(split.raw_text for split in raw.values()):
-        notes.append(
-            f"Raw text is split into words by the suite's splitter {common.WORD_SPLITTER}."
-        )
-    notes.append(scheme_note(labels))
-    for kind, entry in problems.warnings.kinds.items():
-        notes.append(f"{kind[:1].upper()}{kind[1:]}: {entry.count:,}, such as {entry.lines[0]}")
-    return notes
+        splitter = common.WORD_SPLITTER
+        notes.append(f"Raw text is split into words by the suite's splitter {splitter}.")
+    return [*notes, scheme_note(labels)]
 
 
 # --- Splits as written ------------------------------------------------------------------------
+
+
+def wants_validation(args, raw: dict[str, RawSplit]) -> bool:
+    """Whether a part of the training split is to be held out for validation."""
+    return "train" in raw and "validation" not in raw and getattr(args, "do_eval", True)
 
 
 def hold_out(train: RawSplit, seed: int) -> tuple[np.ndarray, str]:

@@ -140,10 +140,10 @@ def _report(
     """Add every word with one of the tags numbered `bad`; `near`: what may have been meant."""
     for split in raw.values():
         if bad & split.tag_counts.keys():
-            count, places = split.find(lambda batch: np.isin(batch.tags, list(bad)))
+            count, first = split.find(lambda batch: np.isin(batch.tags, list(bad)))
             lines = [
-                f"{place}: {quote(tag)} of {quote(word)}{_meant(tag, near)}"
-                for place, word, tag in places
+                f"{found.place}: {quote(found.tag)} of {quote(found.word)}{_meant(found.tag, near)}"
+                for found in first
             ]
             findings.add_lines(kind, lines, count, expected)
 
@@ -230,16 +230,16 @@ def scheme_note(labels: Labels) -> str:
     return f"Entity tags in {labels.scheme.upper()}{converted}."
 
 
-def report_strays(labels: Labels, raw: dict, findings: Findings) -> None:
+def report_strays(labels: Labels | None, raw: dict, findings: Findings) -> None:
     """Tags out of place for the scheme; they are read as conlleval reads them."""
-    if labels.scheme is None:
+    if labels is None or labels.scheme is None:
         return
     for split in raw.values():
         if split.tag_counts:
-            count, places = split.find(
+            count, first = split.find(
                 lambda batch: labels.table.illegal(batch.tags, batch.starts, labels.scheme)
             )
-            lines = [f"{place}: {quote(tag)} of {quote(word)}" for place, word, tag in places]
+            lines = [f"{found.place}: {quote(found.tag)} of {quote(found.word)}" for found in first]
             if count:
                 kind = f"tags out of place in {labels.scheme.upper()}, read as conlleval reads them"
                 findings.add_lines(kind, lines, count)

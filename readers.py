@@ -16,6 +16,7 @@ from columns import open_columns
 from records import (
     SENTENCE_COLUMNS,
     SPAN_COLUMNS,
+    WRAPPED_RECORDS,
     Record,
     open_records,
     open_table,
@@ -109,13 +110,16 @@ def json_form(head: list[str], name: str) -> str | None:
     filled = [line for line in head if line.strip()]
     first = filled[0].lstrip() if filled else ""
     named = not {".json", ".jsonl", ".ndjson"}.isdisjoint(Path(name).suffixes)
-    if JSON_ARRAY.match("\n".join(filled)):
+    text = "\n".join(filled)
+    if JSON_ARRAY.match(text):
         return "array"
+    if WRAPPED_RECORDS.match(text):
+        return "object"
     if any(map(_is_record, filled[:2])):
         return "lines"
     if first.startswith("[") and named:
         return "array"
-    if JSON_OBJECT.match("\n".join(filled)):
+    if JSON_OBJECT.match(text):
         return "object" if len(filled) > 1 else "lines"
     return "lines" if named and any(line.startswith(("{", "[")) for line in filled[:2]) else None
 

@@ -30,7 +30,6 @@ from sentences import (
 SPAN_COLUMNS = ("spans", "entities", "label", "labels")
 SENTENCE_COLUMNS = ("sentence_id", "sent_id", "sentence #", "sentence_idx", "sentence")
 DOCUMENT_COLUMNS = ("doc_id", "document_id")
-KEYS_OF_RECORDS = ("data", "annotations", "examples")  # one JSON object around it all
 TAGS_EXAMPLE = '{"tokens": ["EU", "rejects"], "ner_tags": ["B-ORG", "O"]}'
 SPANS_EXAMPLE = '{"text": "EU rejects", "spans": [{"start": 0, "end": 2, "label": "ORG"}]}'
 CSV_EXAMPLE = "a first row such as: sentence_id,token,ner_tag"
@@ -38,6 +37,11 @@ CHUNK = 1 << 16  # characters of a JSON array read at a time
 # What `ast.literal_eval` may be given: without its check, numpy's "['EU' 'rejects']", which has
 # no commas, would be read as the one word "EUrejects".
 _ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+)"""
+# An object around all the records, as one annotation tool for spaCy writes it: after its key.
+WRAPPED_RECORDS = re.compile(
+    r'\s*\{(?:\s*"(?!text"|tokens")\w+"\s*:\s*(?:"[^"]*"|\d+|\[[^\[\]{}]*\])\s*,)*'
+    r'\s*"(?:data|annotations|examples)"\s*:\s*(?=\[\s*[\[{])'
+)
 JSON_SPACE = re.compile("[ \t\r\n]*")
 QUOTED_CELL = re.compile('"(?:[^"]|"")*"')
 PYTHON_LIST = re.compile(rf"\[\s*(?:{_ITEM}\s*(?:,\s*{_ITEM}\s*)*,?\s*)?\]", re.DOTALL)
@@ -463,8 +467,15 @@ class _JsonText:
 
 
 def read_json_array(file: io.TextIOBase, problems: Problems, name: str) -> Iterator[Record]:
-    """The elements of one JSON array."""
     text = _JsonText(file)
+    yield from _array_elements(text, problems, name)
+    rest = text.next_character()
+    if rest and not problems.tell_of(name):
+        found = f"{quote(text.buffer[text.position :][:60])} after the array's end"
+        problems.add("not JSON", f"{name}:{text.line}", found, f"[{TAGS_EXAMPLE}, ...]")
+
+
+def _array_elements(text: _JsonText, problems: Problems, name: str) -> Iterator[Record]:
     separator = "["
     while True:
         found = text.next_character()
@@ -474,9 +485,12 @@ def read_json_array(file: io.TextIOBase, problems: Problems, name: str) -> Itera
             problems.add("not JSON", f"{name}:{text.line}", wrong, f"[{TAGS_EXAMPLE}, ...]")
             return
         text.skip(text.position + 1)
-        following = text.next_character()
-        if found == "]" or (found == "[" and following == "]"):
+        if found == "]":
             return
+        if found == "[" and text.next_character() == "]":
+            text.skip(text.position + 1)
+            return
+        text.next_character()
         separator, line = ",", text.line
         try:
             value = text.value()
@@ -488,18 +502,24 @@ def read_json_array(file: io.TextIOBase, problems: Problems, name: str) -> Itera
 
 
 def read_json_object(file: io.TextIOBase, problems: Problems, name: str) -> Iterator[Record]:
-    """One JSON object over several lines: a record, or records under one key."""
-    text = file.read()
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", 1)
-        found = f"{_reason(error)} in {quote(text.split(chr(10))[line - 1])}"
-        problems.add("not JSON", f"{name}:{line}", found, TAGS_EXAMPLE)
+    """One JSON object: a record over several lines, or records in an array inside it."""
+    text = _JsonText(file)
+    text.next_character()
+    inside = WRAPPED_RECORDS.match(text.buffer)
+    if inside:
+        text.skip(inside.end())
+        yield from _array_elements(text, problems, name)
         return
-    inside = [value[key] for key in KEYS_OF_RECORDS if isinstance(value.get(key), list)]
-    for position, element in enumerate(inside[0] if len(inside) == 1 else [value], 1):
-        yield from _records_of(element, position if inside else 1, problems, name)
+    try:
+        value, rest = text.value(), text.next_character()
+    except (ValueError, RecursionError) as error:
+        problems.add("not JSON", f"{name}:{text.line}", _reason(error), TAGS_EXAMPLE)
+        return
+    if rest:
+        found = f"{quote(text.buffer[text.position :][:60])} after the object's end"
+        expected = "one object on each line, or an array of objects"
+        problems.add("not JSON", f"{name}:{text.line}", found, expected)
+    yield from _records_of(value, 1, problems, name)
 
 
 # --- CSV and tables ---------------------------------------------------------------------------
