@@ -240,6 +240,8 @@ def parse_arguments(arguments_class, description: str, argv: list[str] | None = 
     args, _, unknown = parser.parse_args_into_dataclasses(argv, return_remaining_strings=True)
     if unknown:
         raise UserError("\n".join(_unknown_flag(word, known) for word in unknown))
+    # The launcher's word, which only `Accelerator` would heed by itself.
+    args.use_cpu |= os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     _check_values(args)
     return args
 
@@ -539,8 +541,7 @@ def training_precision(args: Arguments) -> str:
         return asked
     import torch
 
-    on_cpu = not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU") == "true"
-    if on_cpu:
+    if args.use_cpu or not torch.cuda.is_available():
         # Emulated bfloat16 is slower than float32: only cores with the instructions gain.
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     else:
