@@ -29,6 +29,7 @@ ENCODING = 1  # counts the changes to what `encode_split` gives, so that no old 
 WORD_SPLITTER = "words-1"  # saved with every model; a change of the pattern changes the name
 
 _LETTERS = r"\p{L}\p{M}\p{N}_"
+_JOINERS = r"[-‐\u00ad\u200c\u200d]"  # hyphens, soft ones too; joiners of Persian, Indic scripts
 _CLITIC = r"['’](?:s|m|d|re|ve|ll)(?![\p{L}\p{M}\p{N}_])"
 _NOT = r"n['’]t(?![\p{L}\p{M}\p{N}_])"
 _TITLES = "Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|Inc|Ltd|Corp|Co|Bros|Gen|Col|Capt|Lt|Sgt|Gov|Sen|Rep|Rev|vs"
@@ -38,11 +39,12 @@ _WORD_PATTERNS = (
     rf"[@#][{_LETTERS}]+",  # mentions, hashtags
     r"[\p{Han}\p{Hiragana}\p{Katakana}]\p{M}*",  # scripts without spaces: by character
     rf"(?i:{_NOT}|{_CLITIC})",  # did|n't, John|'s, as in the Penn Treebank
-    rf"(?:\p{{L}}\.){{2,}}|\p{{Lu}}\.(?=\s*\p{{Lu}})|(?:{_TITLES})\.(?=\s)",  # U.S., J. Smith, Mr.
+    r"(?:\p{L}\.){2,}|\p{Lu}\.(?=\s*\p{Lu})",  # U.S., J. Smith
+    rf"(?:{_TITLES})\.(?=\s+\S)",  # Mr., unless it ends the text
     r"\p{N}+(?:[.,:/]\p{N}+)+",  # 1,000.50, 12:30, 3/4
     r"\p{Lu}+&\p{Lu}+",  # AT&T
     rf"(?i:\p{{L}}+?(?={_NOT}))",
-    rf"[{_LETTERS}]+(?:(?:[-‐]|(?!(?i:{_CLITIC}|['’]t(?![{_LETTERS}])))['’])[{_LETTERS}]+)*",
+    rf"[{_LETTERS}]+(?:(?:{_JOINERS}|(?!(?i:{_CLITIC}|['’]t(?![{_LETTERS}])))['’])[{_LETTERS}]+)*",
     r"\.{2,}|-{2,}|\S\p{M}*",  # ellipses, dashes, anything else alone
 )
 
@@ -172,12 +174,10 @@ def make_windows(word_ids: list[int | None], max_length: int) -> list[tuple[int,
             last_span += 1
         owner = max(
             range(first_span, last_span + 1),
-            key=lambda n: min(word_start - spans[n][0], spans[n][1] - word_end),  # noqa: B023
+            key=lambda n: min(word_start - spans[n][0], spans[n][1] - word_end),
         )
         owned[owner].append(word_ids[word_start])
-    return [
-        (*span, words[0], words[-1]) for span, words in zip(spans, owned, strict=True) if words
-    ]
+    return [(*span, words[0], words[-1]) for span, words in zip(spans, owned, strict=True) if words]
 
 
 def encode(
@@ -256,7 +256,9 @@ def tokenize_and_align_labels(
     return columns
 
 
-def encode_split(split, tokenizer, max_length: int, inside: list[int] | None, evaluate: bool, key: str):
+def encode_split(
+    split, tokenizer, max_length: int, inside: list[int] | None, evaluate: bool, key: str
+):
     """A split of a corpus as a `WindowSet`, for training or for evaluation.
 
     Encoded batch by batch into a memory-mapped file, that `key`, a hash of all that matters,
@@ -326,6 +328,8 @@ class WindowSet:
 
     def __init__(self, rows, num_words: int):
         """`rows`: what `tokenize_and_align_labels` gives. `num_words`: words of the split."""
+        if not len(rows):  # `Dataset.map` leaves no columns where no sentence has a sub-word
+            rows = rows.from_dict({"length": [], "words": [], "part": []})
         self.lengths = np.array(rows["length"], dtype=np.int32)
         self.words_with_subwords = sum(rows["words"])
         self.num_words = num_words
@@ -532,7 +536,9 @@ def tag_metric(entity_tags: bool):
     import evaluate
 
     class TagMetric(evaluate.Metric):
-        counts = Counter()
+        def __init__(self):
+            super().__init__(keep_in_memory=True)
+            self.counts = Counter()
 
         def _info(self):
             tags = datasets.Sequence(datasets.Value("string"))
@@ -553,7 +559,7 @@ def tag_metric(entity_tags: bool):
             counts, self.counts = self.counts, Counter()
             return scores_of_counts(counts, entity_tags)
 
-    return TagMetric(keep_in_memory=True)
+    return TagMetric()
 
 
 def compute_metrics(predictions: WordPredictions, split, label_names: list[str]) -> dict:
