@@ -1,0 +1,690 @@
+"""Words, sub-words, windows and batches: the course's rows, tables by hand, properties."""
+
+from unicodedata import category
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers import models as tokenizer_models
+from transformers import DataCollatorForTokenClassification, PreTrainedTokenizerFast
+
+import common
+
+# The columns and the label order of CoNLL-2003, as the course prints them.
+COURSE_LABELS = [
+    "O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"
+]  # fmt: skip
+FIRST_ROW = ["EU", "rejects", "German", "call", "to", "boycott", "British", "lamb", "."]
+FIRST_LABELS = [3, 0, 7, 0, 0, 0, 7, 0, 0]
+SECOND_ROW = ["Peter", "Blackburn"]
+SECOND_LABELS = [1, 2]
+COURSE_VOCABULARY = [
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "EU", "rejects", "German", "call", "to", "boycott",
+    "British", "la", "##mb", ".", "Peter", "Blackburn",
+]  # fmt: skip
+
+
+def word_piece_tokenizer(vocabulary: list[str], specials: bool = True, **options):
+    """A cased WordPiece tokenizer of BERT's kind."""
+    ids = {piece: i for i, piece in enumerate(vocabulary)}
+    backend = Tokenizer(tokenizer_models.WordPiece(ids, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=False)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]"}
+    if specials:
+        backend.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]",
+            special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
+        )
+        names |= {"cls_token": "[CLS]", "sep_token": "[SEP]"}
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_input_names=inputs, **names, **options
+    )
+
+
+def letters_tokenizer(specials: bool = True, **options):
+    """A word of n letters becomes n sub-words, so that tables can be counted off."""
+    letters = [chr(ord("a") + i) for i in range(26)]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *("##" + c for c in letters)]
+    return word_piece_tokenizer(vocabulary, specials, **options)
+
+
+def course_windows(tokenizer=None):
+    examples = {"tokens": [FIRST_ROW, SECOND_ROW], "labels": [FIRST_LABELS, SECOND_LABELS]}
+    return common.tokenize_and_align_labels(
+        examples,
+        tokenizer or word_piece_tokenizer(COURSE_VOCABULARY),
+        512,
+        common.inside_labels(COURSE_LABELS),
+        None,
+    )
+
+
+def rows_of(columns: dict[str, list]) -> list[dict]:
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+
+
+# --- The course's printed outputs -----------------------------------------------------------
+
+
+def test_course_word_ids():
+    tokenizer = word_piece_tokenizer(COURSE_VOCABULARY)
+    ((sentence, columns, owned),) = common.encode([FIRST_ROW], tokenizer, 512)
+    assert sentence == 0
+    assert tokenizer.convert_ids_to_tokens(columns["input_ids"]) == (
+        ["[CLS]", *FIRST_ROW[:7], "la", "##mb", ".", "[SEP]"]
+    )
+    assert owned == [None, 0, 1, 2, 3, 4, 5, 6, 7, 7, 8, None]
+
+
+def test_course_alignment():
+    word_ids = [None, 0, 1, 2, 3, 4, 5, 6, 7, 7, 8, None]
+    inside = common.inside_labels(COURSE_LABELS)
+    assert common.align_labels_with_tokens(FIRST_LABELS, word_ids, inside) == (
+        [-100, 3, 0, 7, 0, 0, 0, 7, 0, 0, 0, -100]
+    )
+    first_only = [-100, 3, 0, 7, 0, 0, 0, 7, 0, -100, 0, -100]
+    assert common.align_labels_with_tokens(FIRST_LABELS, word_ids) == first_only
+
+
+def test_course_batch():
+    batch = common.PadBatch(word_piece_tokenizer(COURSE_VOCABULARY))(rows_of(course_windows()))
+    assert batch["labels"].tolist() == [
+        [-100, 3, 0, 7, 0, 0, 0, 7, 0, 0, 0, -100],
+        [-100, 1, 2, -100, -100, -100, -100, -100, -100, -100, -100, -100],
+    ]
+    assert batch["attention_mask"].tolist() == [[1] * 12, [1] * 4 + [0] * 8]
+    assert batch["input_ids"].tolist() == [
+        [2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 3],
+        [2, 14, 15, 3] + [0] * 8,
+    ]
+
+
+# --- Padding --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("multiple_of", [1, 8, 5])
+def test_batch_equals_transformers_collator(side, multiple_of):
+    tokenizer = word_piece_tokenizer(COURSE_VOCABULARY, padding_side=side)
+    rows = rows_of(course_windows(tokenizer))
+    batch = common.PadBatch(tokenizer, multiple_of=multiple_of)(rows)
+    names = ("input_ids", "token_type_ids", "labels")
+    theirs = DataCollatorForTokenClassification(
+        tokenizer, pad_to_multiple_of=multiple_of if multiple_of > 1 else None
+    )([{name: row[name] for name in names} for row in rows])
+    assert set(batch) == set(theirs) == {*names, "attention_mask"}
+    for name, values in theirs.items():
+        assert batch[name].dtype == values.dtype == torch.int64
+        assert batch[name].tolist() == values.tolist(), name
+
+
+def test_batch_of_fixed_length():
+    batch = common.PadBatch(word_piece_tokenizer(COURSE_VOCABULARY), length=20)(
+        rows_of(course_windows())
+    )
+    assert {tuple(values.shape) for values in batch.values()} == {(2, 20)}
+    assert batch["attention_mask"].sum(1).tolist() == [12, 4]
+    assert batch["labels"][:, 12:].eq(-100).all()
+
+
+def test_batch_pads_with_the_tokenizers_own_ids():
+    tokenizer = word_piece_tokenizer(["[UNK]", "[CLS]", "[SEP]", "Peter", "[PAD]"])
+    tokenizer._pad_token_type_id = 3  # as XLNet's
+    columns = common.tokenize_and_align_labels(
+        {"tokens": [["Peter", "Peter"], ["Peter"]], "labels": [[0, 0], [0]]},
+        tokenizer, 512, None, [0, 2],
+    )  # fmt: skip
+    batch = common.PadBatch(tokenizer)(rows_of(columns))
+    assert batch["input_ids"].tolist() == [[1, 3, 3, 2], [1, 3, 2, 4]]
+    assert batch["token_type_ids"].tolist() == [[0, 0, 0, 0], [0, 0, 0, 3]]
+    assert batch["word_index"].tolist() == [[-100, 0, 1, -100], [-100, 2, -100, -100]]
+
+
+# --- Labels by name -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "inside"),
+    [
+        # CoNLL-2003's order, where the course's parity happens to hold.
+        (COURSE_LABELS, [0, 2, 2, 4, 4, 6, 6, 8, 8]),
+        # By type within prefix, as sorting gives it, and O in the middle.
+        (["B-LOC", "B-PER", "I-LOC", "I-PER", "O"], [2, 3, 2, 3, 4]),
+        (["I-PER", "O", "B-PER"], [0, 1, 0]),
+        # Types with hyphens, with a prefix's name in them, and one that is part of another.
+        (["O", "B-SUB-X", "I-SUB-X", "B-X", "I-X"], [0, 2, 2, 4, 4]),
+        (["O", "B-SUB-B-X", "I-SUB-B-X", "I-SUB-I-X"], [0, 2, 2, 3]),
+        # No I-X to go on with: nothing is right for a word's later sub-words.
+        (["O", "B-X", "B-Y", "I-Y"], [0, -100, 3, 3]),
+        # Parts of speech stay what they are.
+        (["NOUN", "VERB", "ADJ", "X"], [0, 1, 2, 3]),
+        # So do plain tags of which some look like entity tags.
+        (["B-X", "I-X", "NN"], [0, 1, 2]),
+    ],
+)
+def test_inside_labels(names, inside):
+    assert common.inside_labels(names) == inside
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (COURSE_LABELS, True),
+        (["O", "I-LOC"], True),
+        (["O", "S-LOC", "E-LOC", "U-LOC", "L-LOC", "M-LOC"], True),
+        (["O", "B-SUB-X"], True),
+        (["NOUN", "VERB"], False),
+        (["O", "B-LOC", "NOUN"], False),
+        (["O", "B-"], False),
+        (["O", "B"], False),
+        (["o", "b-loc"], False),
+        (["-LRB-", "NN", ":"], False),
+    ],
+)
+def test_entity_tags_are_told_from_plain_ones(names, expected):
+    assert common.are_entity_tags(names) is expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "word_ids", "all_tokens", "first_only"),
+    [
+        ([], [None, None], [-100, -100], [-100, -100]),
+        # The second word of an entity continues it with all its sub-words.
+        ([1, 2], [None, 0, 0, 1, 1], [-100, 1, 2, 2, 2], [-100, 1, -100, 2, -100]),
+        # Two entities side by side stay two.
+        ([1, 1], [0, 0, 1, 1], [1, 2, 1, 2], [1, -100, 1, -100]),
+        # Word 1 is empty, or a control character: it has no sub-word.
+        ([1, 0, 2], [None, 0, 2, 2, None], [-100, 1, 2, 2, -100], [-100, 1, 2, -100, -100]),
+        # A window that owns only the middle of what it shows.
+        ([1, 2, 0], [None, None, 1, None], [-100, -100, 2, -100], [-100, -100, 2, -100]),
+    ],
+)
+def test_alignment_by_hand(labels, word_ids, all_tokens, first_only):
+    inside = common.inside_labels(["O", "B-SUB-X", "I-SUB-X"])
+    assert common.align_labels_with_tokens(labels, word_ids, inside) == all_tokens
+    assert common.align_labels_with_tokens(labels, word_ids) == first_only
+
+
+def test_words_without_subwords_shift_no_label():
+    words = ["ab", "", "\u0000", "c", "\u200b", "de", "\n"]
+    examples = {"tokens": [words], "labels": [[1, 0, 0, 2, 0, 1, 2]]}
+    inside = common.inside_labels(["O", "B-X", "I-X"])
+    train = common.tokenize_and_align_labels(examples, letters_tokenizer(), 512, inside, None)
+    assert train["labels"] == [[-100, 1, 2, 2, 1, 2, -100]]
+    evaluate = common.tokenize_and_align_labels(examples, letters_tokenizer(), 512, inside, [100])
+    assert evaluate["labels"] == [[-100, 1, -100, 2, 1, -100, -100]]
+    assert evaluate["word_index"] == [[-100, 100, -100, 103, 105, -100, -100]]
+    assert evaluate["words"] == [3]
+
+
+def test_a_sentence_without_subwords_gives_no_window():
+    examples = {"tokens": [["a"], [], ["\u0000", ""], ["b"]], "labels": [[1], [], [0, 0], [2]]}
+    for tokenizer in (letters_tokenizer(), letters_tokenizer(specials=False)):
+        columns = common.tokenize_and_align_labels(examples, tokenizer, 8, None, [0, 1, 1, 3])
+        words = [[i for i in row if i != -100] for row in columns["word_index"]]
+        assert words == [[0], [3]]
+
+
+def test_words_that_are_special_tokens_stay_words():
+    words = ["a", "[SEP]", "b", "[CLS]", "[SEP]"]
+    ((_, _, owned),) = common.encode([words], letters_tokenizer(), 512)
+    assert owned == [None, 0, 1, 2, 3, 4, None]
+    parts = [owned for _, _, owned in common.encode([words], letters_tokenizer(), 4)]
+    assert sorted(w for part in parts for w in part if w is not None) == [0, 1, 2, 3, 4]
+
+
+def test_what_the_tokenizer_file_says_of_truncation_and_padding_is_not_followed():
+    tokenizer = letters_tokenizer()
+    tokenizer.backend_tokenizer.enable_truncation(4)
+    tokenizer.backend_tokenizer.enable_padding(length=16)
+    ((_, columns, owned),) = common.encode([["abc", "def"]], tokenizer, 512)
+    assert owned == [None, 0, 0, 0, 1, 1, 1, None]
+    assert len(columns["input_ids"]) == 8
+
+
+# --- Windows, by hand -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word_ids", "max_length", "windows"),
+    [
+        ([None, None], 8, []),
+        ([], 8, []),
+        ([None, 0, 1, None], 8, [(1, 3, 0, 1)]),
+        ([None, 0, 1, 2, None], 5, [(1, 4, 0, 2)]),
+        # Room for 6: the second begins at word 5, which both show at an edge; the first has it.
+        ([None, *range(10), None], 8, [(1, 7, 0, 5), (6, 11, 6, 9)]),
+        # Room for 8, a quarter is 2: of the shared words 6 and 7 each goes where it is inside.
+        ([None, *range(14), None], 10, [(1, 9, 0, 6), (7, 15, 7, 13)]),
+        # No special tokens; words of 1, 3, 1, 4 and 1 sub-words, room for 5.
+        ([0, 1, 1, 1, 2, 3, 3, 3, 3, 4], 5, [(0, 5, 0, 2), (4, 9, 3, 3), (5, 10, 4, 4)]),
+        # A word of 6 in windows of 3: owned where most of it is, its end is shown by none.
+        ([None, 0, 1, 1, 1, 1, 1, 1, 2, None], 5, [(1, 4, 0, 0), (2, 5, 1, 1), (8, 9, 2, 2)]),
+        # Nothing but a word too long.
+        ([None, 0, 0, 0, 0, None], 4, [(1, 3, 0, 0)]),
+        # Room for one.
+        ([None, 0, 1, 1, 2, None], 3, [(1, 2, 0, 0), (2, 3, 1, 1), (4, 5, 2, 2)]),
+        # Words 1 and 3 have no sub-word.
+        ([None, 0, 2, 4, None], 4, [(1, 3, 0, 2), (3, 4, 4, 4)]),
+        # Two special tokens before and none after.
+        ([None, None, 0, 1, 2], 4, [(2, 4, 0, 1), (4, 5, 2, 2)]),
+    ],
+)
+def test_windows_by_hand(word_ids, max_length, windows):
+    assert common.make_windows(word_ids, max_length) == windows
+
+
+def test_a_window_needs_room_for_a_token():
+    with pytest.raises(ValueError, match="no room"):
+        common.make_windows([None, 0, 1, None], 2)
+
+
+def test_windows_of_a_sentence_by_hand():
+    """Room for 6 between the special tokens; each label once, special tokens around each part."""
+    tokenizer = letters_tokenizer()
+    words = list("abcdefghij")
+    columns = common.tokenize_and_align_labels(
+        {"tokens": [words], "labels": [list(range(10))]}, tokenizer, 8, None, [50]
+    )
+    texts = [tokenizer.convert_ids_to_tokens(ids) for ids in columns["input_ids"]]
+    assert texts == [["[CLS]", *"abcdef", "[SEP]"], ["[CLS]", *"fghij", "[SEP]"]]
+    assert columns["labels"] == [[-100, 0, 1, 2, 3, 4, 5, -100], [-100, -100, 6, 7, 8, 9, -100]]
+    assert columns["word_index"] == [
+        [-100, 50, 51, 52, 53, 54, 55, -100],
+        [-100, -100, 56, 57, 58, 59, -100],
+    ]
+    assert columns["length"] == [8, 7]
+    assert columns["words"] == [6, 4]
+    assert columns["part"] == [0, 1]
+    assert [len(types) for types in columns["token_type_ids"]] == [8, 7]
+
+
+def test_parts_are_numbered_in_their_sentence():
+    sentences = [list("abc"), list("abcdefghij"), list("ab"), list("abcdefghij")]
+    columns = common.tokenize_and_align_labels(
+        {"tokens": sentences, "labels": [[0] * len(s) for s in sentences]},
+        letters_tokenizer(), 8, None, None,
+    )  # fmt: skip
+    assert columns["part"] == [0, 0, 1, 0, 0, 1]
+
+
+# --- Windows, as properties -----------------------------------------------------------------
+
+sub_word_counts = st.lists(st.integers(0, 12), max_size=60)
+limits = st.integers(1, 24)
+
+
+def spread(counts: list[int], specials: tuple[int, int]) -> list[int | None]:
+    """Word ids of words of so many sub-words, with special tokens around them."""
+    content = [word for word, count in enumerate(counts) for _ in range(count)]
+    return [None] * specials[0] + content + [None] * specials[1]
+
+
+@given(sub_word_counts, limits, st.sampled_from([(1, 1), (0, 0), (2, 0), (0, 1)]))
+def test_each_word_is_owned_once_where_it_has_most_context(counts, room, specials):
+    word_ids = spread(counts, specials)
+    windows = common.make_windows(word_ids, room + sum(specials))
+    owned = [word for *_, first, last in windows for word in range(first, last + 1) if counts[word]]
+    assert owned == [word for word, count in enumerate(counts) if count]
+    for start, end, first, last in windows:
+        assert end - start <= room
+        assert word_ids[start] is not None
+        assert start == specials[0] or word_ids[start - 1] != word_ids[start]
+        for word in (w for w in range(first, last + 1) if counts[w]):
+            begin = word_ids.index(word)
+            assert start <= begin < end
+            contexts = [
+                min(begin - other_start, other_end - begin - counts[word])
+                for other_start, other_end, *_ in windows
+                if other_start <= begin < other_end
+            ]
+            assert min(begin - start, end - begin - counts[word]) == max(contexts)
+            if counts[word] <= room:
+                assert begin + counts[word] <= end
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 4)), max_size=40),
+    st.integers(7, 20),
+    st.booleans(),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_windows_lose_no_label(words, room, specials, all_tokens):
+    """Labels of all windows in a row = labels without windows, where no word is too long."""
+    tokenizer = WITH_SPECIALS if specials else WITHOUT_SPECIALS
+    names = ["O", "B-SUB-X", "I-SUB-X", "B-Y", "I-Y"]
+    inside = common.inside_labels(names) if all_tokens else None
+    examples = {
+        "tokens": [["".join("abcdefg"[:count]) for count, _ in words]],
+        "labels": [[label for _, label in words]],
+    }
+    limit = room + 2 * specials
+    whole = common.tokenize_and_align_labels(examples, tokenizer, 10**6, inside, None)
+    parts = common.tokenize_and_align_labels(examples, tokenizer, limit, inside, None)
+    assert all(length <= limit for length in parts["length"])
+    assert parts["length"] == [len(ids) for ids in parts.get("input_ids", [])]
+    assert labelled(parts["labels"]) == labelled(whole["labels"])
+
+    # The same said without the code under test: a word's label, then what continues it.
+    following = {0: 0, 1: 2, 2: 2, 3: 4, 4: 4}
+    expected = []
+    for count, label in words:
+        rest = [following[label]] * (count - 1) if all_tokens else []
+        expected += [label, *rest] if count else []
+    assert labelled(parts["labels"]) == expected
+
+    scored = common.tokenize_and_align_labels(examples, tokenizer, limit, inside, [1000])
+    with_sub_words = [i for i, (count, _) in enumerate(words) if count]
+    assert labelled(scored["word_index"]) == [1000 + i for i in with_sub_words]
+    assert labelled(scored["labels"]) == [words[i][1] for i in with_sub_words]
+    assert sum(scored["words"]) == len(with_sub_words)
+
+
+WITH_SPECIALS, WITHOUT_SPECIALS = letters_tokenizer(), letters_tokenizer(specials=False)
+
+
+def labelled(rows: list[list[int]]) -> list[int]:
+    return [value for row in rows for value in row if value != -100]
+
+
+@given(st.lists(st.integers(0, 40), max_size=30), st.integers(3, 12))
+@settings(deadline=None)
+def test_words_too_long_for_a_window_are_still_scored(counts, limit):
+    examples = {"tokens": [["a" * count for count in counts]], "labels": [[0] * len(counts)]}
+    columns = common.tokenize_and_align_labels(examples, WITH_SPECIALS, limit, None, [0])
+    assert labelled(columns["word_index"]) == [i for i, count in enumerate(counts) if count]
+
+
+# --- Splits of a corpus ---------------------------------------------------------------------
+
+
+def split_of(sentences: list[list[str]], labels: list[list[int]] | None = None):
+    columns = {"tokens": sentences} | ({} if labels is None else {"labels": labels})
+    return Dataset.from_dict(columns)
+
+
+def test_encoded_split_counts_words_and_cuts():
+    sentences = [list("abc"), [], list("abcdefghij"), ["a", "", "b"], ["\u0000"]]
+    split = split_of(sentences, [[1] * len(s) for s in sentences])
+    windows = common.encode_split(split, letters_tokenizer(), 8, None, True, "key-1")
+    assert len(windows) == 4
+    assert windows.num_words == 17
+    assert windows.words_with_subwords == 15
+    assert windows.sentences_cut == 1
+    assert windows.lengths.tolist() == [5, 8, 7, 4]
+    words = labelled([windows[i]["word_index"] for i in range(len(windows))])
+    assert words == [0, 1, 2, *range(3, 13), 13, 15]
+
+
+def test_encoded_split_of_many_batches_numbers_words_through(tmp_path):
+    """More than the 1000 sentences that `map` takes at a time, from a file as real corpora are."""
+    sentences = [["a"] * (1 + i % 3) for i in range(2500)]
+    split_of(sentences, [[0] * len(s) for s in sentences]).save_to_disk(str(tmp_path / "split"))
+    split = Dataset.load_from_disk(str(tmp_path / "split"))
+    windows = common.encode_split(split, letters_tokenizer(), 16, None, True, "0123456789abcdef")
+    words = labelled([row["word_index"] for row in windows.__getitems__(list(range(2500)))])
+    assert words == list(range(sum(map(len, sentences))))
+
+
+def test_split_without_labels_is_encoded_for_prediction():
+    windows = common.encode_split(
+        split_of([list("ab"), list("c")]), letters_tokenizer(), 8, None, True, "key-2"
+    )
+    assert windows[0]["labels"] == [-100] * 4
+    assert windows[0]["word_index"] == [-100, 0, 1, -100]
+
+
+@pytest.mark.parametrize("sentences", [[], [[]], [["\u0000", ""], [""]]])
+@pytest.mark.parametrize("evaluate", [True, False])
+def test_split_without_a_subword_gives_an_empty_set(sentences, evaluate):
+    from datasets import Features, List, Value
+
+    split = Dataset.from_dict(
+        {"tokens": sentences, "labels": [[0] * len(s) for s in sentences]},
+        features=Features({"tokens": List(Value("string")), "labels": List(Value("int64"))}),
+    )
+    windows = common.encode_split(split, letters_tokenizer(), 8, None, evaluate, "key-3")
+    assert len(windows) == 0
+    assert windows.words_with_subwords == 0
+    assert windows.num_words == sum(map(len, sentences))
+
+
+@pytest.mark.parametrize("evaluate", [True, False])
+def test_filler_changes_nothing(evaluate):
+    sentences = [list("abcd"), ["a"], list("abc")]
+    split = split_of(sentences, [[1] * len(s) for s in sentences])
+    windows = common.encode_split(split, letters_tokenizer(), 8, None, evaluate, f"f{evaluate}")
+    filler = windows[len(windows)]
+    assert filler["input_ids"] == windows[1]["input_ids"]  # the shortest
+    assert set(filler["labels"]) == {-100}
+    assert set(filler.get("word_index", [-100])) == {-100}
+    assert set(windows[1]["labels"]) == {-100, 1}  # the window that it was made of keeps its own
+    together = windows.__getitems__([3, 0, 3, 2])
+    assert together == [windows[3], windows[0], windows[3], windows[2]]
+    assert windows.__getitems__([3, 3]) == [filler, filler]
+
+
+# --- Batches to words -----------------------------------------------------------------------
+
+
+class OneHot(torch.nn.Module):
+    """A model whose logits say its input: token id modulo the number of labels."""
+
+    def __init__(self, num_labels: int):
+        super().__init__()
+        self.num_labels = num_labels
+
+    def forward(self, input_ids, attention_mask, token_type_ids=None):
+        from types import SimpleNamespace
+
+        assert set(attention_mask.unique().tolist()) <= {0, 1}
+        return SimpleNamespace(
+            logits=5.0 * torch.nn.functional.one_hot(input_ids % self.num_labels, self.num_labels)
+        )
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("limit", [4, 6, 64])
+def test_predictions_return_to_their_words_in_any_order(side, limit):
+    tokenizer = letters_tokenizer(padding_side=side)
+    random = np.random.default_rng(0)
+    sentences = [
+        ["".join(random.choice(list("abcxyz"), size=random.integers(0, 3))) for _ in range(n)]
+        for n in random.integers(0, 12, size=30)
+    ]
+    split = split_of(sentences, [[1] * len(s) for s in sentences])
+    windows = common.encode_split(split, tokenizer, limit, None, True, f"{side}{limit}")
+    predictions = common.WordPredictions(windows.num_words)
+    collate = common.PadBatch(tokenizer)
+    order = random.permutation(len(windows)).tolist() + [len(windows)] * 3
+    for start in range(0, len(order), 7):
+        batch = collate(windows.__getitems__(order[start : start + 7]))
+        predictions.add(*common.predict_batch(OneHot(3), batch))
+    predictions.check_complete(windows.words_with_subwords)
+
+    # A word is tagged by its first letter; one without letters is O.
+    names = ["T0", "T1", "T2"]
+    ids = tokenizer.get_vocab()
+    rows = list(common.postprocess(predictions, split, names))
+    assert [row[0] for row in rows] == sentences
+    for words, gold, tags, probabilities in rows:
+        assert gold == ["T1"] * len(words)
+        assert tags == [names[ids[word[0]] % 3] if word else "O" for word in words]
+        right = np.exp(5) / (np.exp(5) + 2)
+        assert probabilities == pytest.approx([right if word else 0.0 for word in words])
+    tagged = [ids[word[0]] % 3 for s in sentences for word in s if word]
+    losses = [-np.log(np.exp(5 * (tag == 1)) / (np.exp(5) + 2)) for tag in tagged]
+    assert predictions.loss == pytest.approx(sum(losses), rel=1e-5)
+    scores = common.compute_metrics(predictions, split, names)
+    assert scores["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert scores["words"] == sum(map(len, sentences))
+
+
+def test_a_word_that_is_missing_stops_the_scoring():
+    predictions = common.WordPredictions(3)
+    tags = torch.tensor([[5, 1, 2, 5]])
+    index = torch.tensor([[-100, 0, 2, -100]])
+    predictions.add(tags, torch.ones(1, 4), torch.ones(1), index)
+    predictions.check_complete(2)
+    assert predictions.tag_ids.tolist() == [1, -1, 2]
+    with pytest.raises(AssertionError, match="2 words were predicted where 3 have sub-words"):
+        predictions.check_complete(3)
+
+
+def test_a_word_that_comes_twice_counts_once():
+    predictions = common.WordPredictions(1)
+    for _ in range(2):
+        predictions.add(
+            torch.tensor([[1]]), torch.tensor([[0.5]]), torch.tensor([0.0]), torch.tensor([[0]])
+        )
+    predictions.check_complete(1)
+
+
+def test_postprocess_without_gold_tags():
+    predictions = common.WordPredictions(2)
+    predictions.tag_ids[:] = [1, 0]
+    ((words, gold, tags, _),) = common.postprocess(
+        predictions, split_of([["a", "b"]]), ["O", "B-X"]
+    )
+    assert (words, gold, tags) == (["a", "b"], [], ["B-X", "O"])
+
+
+def test_loss_of_an_update_is_the_mean_over_its_tokens_however_it_is_cut():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(8, 5, 4), torch.randint(0, 4, (8, 5))
+    labels[0, 1:] = labels[3] = labels[5, 2] = -100
+    count = labels.ne(-100).sum()
+    whole = torch.nn.functional.cross_entropy(logits.view(-1, 4), labels.view(-1))
+    assert common.token_loss(logits, labels).item() == pytest.approx(whole.item(), rel=1e-6)
+    for size in (1, 2, 4):
+        parts = zip(logits.split(size), labels.split(size), strict=True)
+        total = sum(common.token_loss(*part, count) for part in parts)
+        assert total.item() == pytest.approx(whole.item(), rel=1e-6)
+    smooth = torch.nn.functional.cross_entropy(
+        logits.view(-1, 4), labels.view(-1), label_smoothing=0.1
+    )
+    ours = common.token_loss(logits, labels, count, label_smoothing=0.1)
+    assert ours.item() == pytest.approx(smooth.item(), rel=1e-6)
+
+
+def test_loss_without_a_label_is_zero():
+    logits = torch.randn(2, 3, 4, requires_grad=True)
+    loss = common.token_loss(logits, torch.full((2, 3), -100))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert not logits.grad.any()
+
+
+def test_full_precision_takes_autocast_off_for_a_while():
+    model = torch.nn.Linear(2, 2)
+    model.forward = torch.autocast("cpu", dtype=torch.bfloat16)(model.forward)
+    x = torch.randn(3, 2)
+    assert model(x).dtype == torch.bfloat16
+    with common.full_precision(model):
+        assert model(x).dtype == torch.float32
+    assert model(x).dtype == torch.bfloat16
+    plain = torch.nn.Linear(2, 2)
+    with common.full_precision(plain):
+        assert plain(x).dtype == torch.float32
+    assert "forward" not in plain.__dict__
+
+
+# --- Raw text to words ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ""),
+        (" \t\n ", ""),
+        ("My name is Sylvain and I work at Hugging Face in Brooklyn.",
+         "My name is Sylvain and I work at Hugging Face in Brooklyn ."),
+        ("EU rejects German call, Mr. Fischler said.",
+         "EU rejects German call , Mr. Fischler said ."),
+        # Contractions and possessives as in the Penn Treebank.
+        ("They didn't; she's John's.", "They did n't ; she 's John 's ."),
+        ("I can't, you won’t, we'll've", "I ca n't , you wo n’t , we 'll 've"),
+        ("O'Brien's o'clock rock'n'roll", "O'Brien 's o'clock rock'n'roll"),
+        ("the dogs' '90s 'quoted'", "the dogs ' ' 90s ' quoted '"),
+        # Abbreviations keep their full stop, sentences lose theirs.
+        ("U.S. and U.K. a.m. J. R. R. Tolkien vs. Dr. No",
+         "U.S. and U.K. a.m. J. R. R. Tolkien vs. Dr. No"),
+        ("Plan B. It ended.", "Plan B. It ended ."),
+        ("We took plan B.", "We took plan B ."),
+        # Numbers, money, sports results, times.
+        ("$1,000.50 rose 3.5% to 3/4 at 12:30, 2-1 (1-0).",
+         "$ 1,000.50 rose 3.5 % to 3/4 at 12:30 , 2-1 ( 1-0 ) ."),
+        ("the 1990s, No. 7, 10km", "the 1990s , No . 7 , 10km"),
+        ("AT&T's R&D", "AT&T 's R&D"),
+        ("mother-in-law Rolls-Royce 70-year-old", "mother-in-law Rolls-Royce 70-year-old"),
+        ("wait... what -- no—yes!?", "wait ... what -- no — yes ! ?"),
+        # The web.
+        ("See https://example.org/a?b=c#d, (www.example.com).",
+         "See https://example.org/a?b=c#d , ( www.example.com ) ."),
+        ("@user_1 #nlp mail me.you+x@example.co.uk.",
+         "@user_1 #nlp mail me.you+x@example.co.uk ."),
+        # Other languages.
+        ("L'État, c'est moi d’abord", "L'État , c'est moi d’abord"),
+        ("Größe naïve Ångström Łódź", "Größe naïve Ångström Łódź"),
+        ("«Москва» — столица России.", "« Москва » — столица России ."),
+        ("¿Qué? ¡No!", "¿ Qué ? ¡ No !"),
+        ("東京は日本。", "東 京 は 日 本 。"),
+        ("नमस्ते दुनिया", "नमस्ते दुनिया"),
+        ("서울은 수도", "서울은 수도"),
+        ("می\u200cخواهم Ber\u00adlin\u00ad", "می\u200cخواهم Ber\u00adlin \u00ad"),
+        ("مرحبا بالعالم، نعم؟", "مرحبا بالعالم ، نعم ؟"),
+    ],
+)  # fmt: skip
+def test_words_of_texts(text, words):
+    assert [word for word, _, _ in common.split_words(text)] == words.split()
+
+
+# Lone surrogates are no text: no encoding of Unicode can hold them.
+unicode_text = st.text(st.characters(exclude_categories=["Cs"]))
+FRAGMENTS = [
+    "Mr.", "U.S.", "don't", "John's", "O'Brien", "AT&T", "1,000.5", "-", "--", "...", ".", ",", "'",
+    "’", "n't", "n’t", "a", "B.", "C.", "@x", "#y_z", "http://a/b", "www.", "a@b.c", "é", "e\u0301",
+    "東", "京", "\u00ad", "\u200d", "\u0000", "\u3000", "\u2028", "\n", "\t", " ", "(", '"', "😀",
+]  # fmt: skip
+news_text = st.lists(st.sampled_from(FRAGMENTS)).map("".join)
+
+
+@given(unicode_text | news_text)
+@settings(max_examples=400)
+def test_words_are_cut_out_of_the_text(text):
+    words = common.split_words(text)
+    position = 0
+    for word, start, end in words:
+        assert position <= start < end <= len(text)
+        assert text[start:end] == word
+        assert not text[position:start].strip()
+        position = end
+    assert not text[position:].strip()
+
+
+@given(unicode_text | news_text, st.text(" \t\n\u00a0\u3000", max_size=3))
+@settings(max_examples=400)
+def test_space_around_a_text_changes_no_word(text, space):
+    expected = [(word, start + len(space), end + len(space)) for word, start, end in
+                common.split_words(text)]  # fmt: skip
+    assert common.split_words(space + text + space) == expected
+
+
+def test_every_character_is_a_word_or_space():
+    characters = [c for c in map(chr, range(0x110000)) if category(c) not in ("Cs", "Co", "Cn")]
+    # The four separators of old data files are space to Python, control characters to Unicode.
+    expected = [c for c in characters if not c.isspace() or "\x1c" <= c <= "\x1f"]
+    found = []
+    for begin in range(0, len(characters), 10_000):
+        text = " ".join(characters[begin : begin + 10_000])
+        found += [word for word, _, _ in common.split_words(text)]
+    assert found == expected
