@@ -19,7 +19,6 @@ from corpus import (
     new_folder,
     notes_on,
     read_split,
-    wants_validation,
 )
 from corpus_labels import Labels, declared_names, report_strays, settle_labels
 from sentences import SHOWN, Findings, Problems, counted, quote
@@ -58,7 +57,7 @@ def _check(args, sources, folder: Path, problems: Problems, tokenizer, max_seq_l
     check_splits(raw, problems)
     labels = None if problems else settle_labels(args, raw, list(tags), declared, problems)
     notes = [] if labels is None else notes_on(raw, labels)
-    if labels is not None and wants_validation(args, raw):
+    if labels is not None and "train" in raw and "validation" not in raw:
         notes.append(hold_out(raw["train"], args.seed)[1])
     sub_words = {}
     if tokenizer is not None:

@@ -149,7 +149,8 @@ def _report(
 
 
 def _meant(tag, near: list[str]) -> str:
-    found = difflib.get_close_matches(str(tag), near, n=1)
+    found = [name for name in near if name.lower() == str(tag).lower()]
+    found = found or difflib.get_close_matches(str(tag), near, n=1, cutoff=0.75)
     return f"; perhaps {found[0]}" if found else ""
 
 
