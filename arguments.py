@@ -318,7 +318,7 @@ def _check_values(args: Arguments) -> None:
     if args.bf16 and args.fp16:
         problems.append("--bf16 and --fp16: expected one of them")
     if args.sample and (args.dataset_name or args.train_file):
-        problems.append("--sample names a corpus already: leave out --dataset_name and --train_file")
+        problems.append("--sample names a corpus: leave out --dataset_name and --train_file")
     if args.dataset_name and args.train_file:
         problems.append("--dataset_name and --train_file: expected one corpus")
     steps = args.checkpointing_steps
@@ -401,8 +401,10 @@ def settle_defaults(args: Arguments, suffix: str, hub_ready: bool) -> list[str]:
     for name, value in recipe.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
-    if args.with_tracking and args.report_to is None:
-        args.report_to = ["all"]
+    trackers = [name for item in args.report_to or [] for name in item.split(",")]
+    if args.with_tracking and not trackers:
+        trackers = ["all"]
+    args.report_to = None if trackers in ([], ["none"]) else trackers
     if args.output_dir is None:
         args.output_dir = default_output_dir(args.model_name_or_path, args.task_name, suffix)
     return replaced
@@ -435,7 +437,13 @@ def default_output_dir(model: str, task: str, suffix: str) -> str:
 
 def model_title(model: str) -> str:
     """The name people know a model by: the embedded encoder's is not its folder's."""
-    return EMBEDDED_MODEL if is_embedded(model) else Path(model).name if Path(model).is_dir() else model
+    return (
+        EMBEDDED_MODEL
+        if is_embedded(model)
+        else Path(model).name
+        if Path(model).is_dir()
+        else model
+    )
 
 
 def needs_hub(args: Arguments) -> bool:

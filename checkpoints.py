@@ -287,5 +287,5 @@ class StopSignals:
             received = torch.tensor([self.received], device=self.state.device)
             gathered = reduce(received, "sum").item()
             # Both signals, or one on several processes: Ctrl-C reaches every process of a group.
-            self.received = self.received or gathered and signal.SIGTERM
+            self.received = self.received or (gathered and signal.SIGTERM)
         return self.received

@@ -69,14 +69,16 @@ THREAD_NAME = "hub-push"
 # Never pushed with a model, whatever the folder holds: optimizers' and trainers' state, pickles
 # (`training_args.bin` holds `hub_token`), and what is not finished.
 STATE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt", ".distcp"}
-STATE_FILES = {"trainer_state.json"}
+STATE_FILES = {"trainer_state.json", "checkpoint.json"}
 UNFINISHED_SUFFIXES = {".tmp", ".temp", ".part", ".partial", ".incomplete", ".lock", ".swp"}
 CHECKPOINT_IN_REPO = "last-checkpoint"  # the name Trainer gives it there
 WEIGHTS_IN_REPO = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
 
 
-class PushFailed(Exception):
+class PushFailed(UserError):
     """The last push failed. The message says why and which command pushes the folder by hand."""
+
+    status = 3  # the model is whole, on disk
 
 
 # ---------------------------------------------------------------- before training
@@ -119,6 +121,11 @@ def check_access(args) -> str:
         # `from None`: a traceback printed further up must not show the request.
         raise UserError(scrub(_explain_refusal(error, name), token)) from None
     return repo_id
+
+
+def start_pushing(args) -> "Pusher":
+    """A `Pusher` to the repository that the arguments name, which may be written to."""
+    return Pusher(check_access(args), args.output_dir, args.hub_token, args.hub_strategy)
 
 
 def _refuse_reading_token(user: dict, repo_id: str) -> None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import os
+import sys
 from pathlib import Path
 
 import common
@@ -102,6 +104,22 @@ def load_config(args, corpus):
     config.id2label = dict(enumerate(corpus.label_names))
     config.label2id = {label: i for i, label in enumerate(corpus.label_names)}
     return config
+
+
+def check_and_exit(args) -> None:
+    """`--check`: print what the corpus is like; status 0 where training would start, else 2."""
+    from corpus_check import check_corpus
+
+    try:
+        tokenizer = load_tokenizer(
+            args.tokenizer_name or args.model_name_or_path, **hub_options(args)
+        )
+    except UserError:  # not at hand: nothing is said of sub-words then
+        tokenizer = None
+    report, would_start = check_corpus(args, tokenizer, args.max_seq_length)
+    if os.environ.get("RANK", "0") == "0":
+        print(report)
+    sys.exit(0 if would_start else 2)
 
 
 def match_labels(corpus, config):

@@ -52,7 +52,7 @@ def check_output_dir(args, corpus) -> None:
     except FileNotFoundError:
         if (folder / "config.json").exists():
             raise UserError(
-                f"--output_dir {folder}: holds a model that no run of this suite left there.{advice}"
+                f"--output_dir {folder}: holds a model that no run of this suite left.{advice}"
             ) from None
         return
     except (ValueError, OSError):
@@ -98,6 +98,16 @@ def quiet_libraries(verbose: bool) -> None:
     transformers.logging.disable_progress_bar()
     datasets.logging.set_verbosity_error()
     datasets.disable_progress_bars()
+
+
+def simple_values(args) -> dict:
+    """The flags as trackers take them, without the token."""
+    values = {field.name: getattr(args, field.name) for field in dataclasses.fields(args)}
+    del values["hub_token"]
+    return {
+        name: value if isinstance(value, (int, float, str)) else str(value)
+        for name, value in values.items()
+    }
 
 
 def _short(value, length: int = 200) -> str:
@@ -279,6 +289,17 @@ class Results:
         shown = [f"{name} {row[name]:.4f}" for name in names if row.get(name) is not None]
         self.say(f"epoch {epoch}: " + ", ".join(shown))
 
+    def trained(self, seconds: float, updates: int, update_size: int) -> None:
+        """Note what training came to; `updates` and `seconds` of this session alone."""
+        progress = self.progress
+        self.train_metrics = {
+            "train_loss": (progress.total_loss + progress.pending_loss) / max(progress.step, 1),
+            "train_runtime": round(seconds, 3),
+            "train_samples_per_second": round(updates * update_size / seconds, 3),
+            "train_steps_per_second": round(updates / seconds, 3),
+            "train_steps": progress.step,
+        }
+
     def patience_is_over(self) -> bool:
         patience = self.args.early_stopping_patience
         return patience is not None and self.progress.epochs_without_better >= patience
@@ -307,7 +328,12 @@ class Results:
         self.say("", *self.replaced, f"Everything is in {folder}; open {folder / 'report.html'}.")
 
     def write_card(self, folder: Path) -> None:
-        """The model card, with what is known so far."""
+        """The model card, with what is known so far; what a person added to the last one stays."""
+        if not self.state.is_main_process:
+            return
+        earlier = Path(self.args.output_dir) / "README.md"
+        if earlier.exists() and not (folder / "README.md").exists():
+            shutil.copyfile(earlier, folder / "README.md")
         hub.write_card(folder, self._facts())
 
     def _say_scores(self, split: str) -> None:

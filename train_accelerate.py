@@ -10,17 +10,18 @@ what Trainer does for you. Every flag: --help.
 """
 
 import math
+import time
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import checkpoints
 import common
+import hub
 import models
 import outputs
 from arguments import (
     Arguments,
-    UserError,
     ask_hub,
     flag,
     parse_arguments,
@@ -55,6 +56,9 @@ def main():
     replaced = settle_defaults(args, "-accelerate", ask_hub(args, state))
     batch_size, accumulation = args.per_device_train_batch_size, args.gradient_accumulation_steps
     output_dir = Path(args.output_dir)
+    if args.check:
+        models.check_and_exit(args)
+    pusher = hub.start_pushing(args) if args.push_to_hub and state.is_main_process else None
     accelerator = Accelerator(
         cpu=args.use_cpu,
         mixed_precision=training_precision(args),
@@ -63,7 +67,7 @@ def main():
             num_steps=accumulation, sync_with_dataloader=False
         ),
         log_with=args.report_to,
-        project_dir=args.output_dir,
+        project_dir=output_dir / "runs",
     )
     set_seed(args.seed)
     outputs.quiet_libraries(args.verbose)
@@ -121,6 +125,7 @@ def main():
             accelerator.load_state(checkpoint)
             results.progress = checkpoints.read_progress(checkpoint)
         progress = results.progress
+        accelerator.init_trackers(f"{args.task_name}_no_trainer", outputs.simple_values(args))
         results.announce(accelerator.mixed_precision, total_updates, checkpoint)
         running_loss = torch.zeros((), device=accelerator.device)
         running_loss += progress.pending_loss * state.is_main_process
@@ -128,7 +133,9 @@ def main():
         def save_checkpoint(name: str) -> None:
             progress.pending_loss = accelerator.reduce(running_loss, "sum").item()
             results.check_finite(progress.pending_loss)
-            with checkpoints.written_whole(output_dir / name, state, conditions, progress) as folder:
+            with checkpoints.written_whole(
+                output_dir / name, state, conditions, progress
+            ) as folder:
                 accelerator.save_state(folder)
                 save_model(accelerator, model, tokenizer, folder)
                 if state.is_main_process:
@@ -136,6 +143,7 @@ def main():
             checkpoints.delete_old(output_dir, args.save_total_limit, progress, state)
 
         stop_signals = checkpoints.StopSignals(state)
+        started, first_step = time.time(), progress.step
         bar = tqdm(
             total=total_updates, initial=progress.step, disable=not state.is_local_main_process
         )
@@ -169,8 +177,11 @@ def main():
                     loss = accelerator.reduce(running_loss, "sum").item()
                     running_loss.zero_()
                     progress.total_loss += loss
-                    results.log_loss(progress.step, loss / args.logging_steps, learning_rate)
-                    bar.set_postfix(loss=f"{loss / args.logging_steps:.4f}")
+                    loss /= args.logging_steps
+                    results.log_loss(progress.step, loss, learning_rate)
+                    bar.set_postfix(loss=f"{loss:.4f}")
+                    logs = {"train/loss": loss, "train/learning_rate": learning_rate}
+                    accelerator.log(logs, step=progress.step)
                 if stop_signals.stop():
                     save_checkpoint(f"step_{progress.step}")
                     bar.close()
@@ -183,11 +194,19 @@ def main():
                 predictions = predict(accelerator, model, windows["validation"], collate, args)
                 scores = results.scored("validation", predictions)
                 results.epoch_done(epoch, scores, f"epoch_{epoch}")
+                logs = {f"eval/{name}": value for name, value in scores.items()}
+                accelerator.log(logs, step=progress.step)
             if args.checkpoint_epochs:
                 save_checkpoint(f"epoch_{epoch}")
+                if pusher:
+                    # A copy of this epoch's files; training goes on while they travel.
+                    folder = output_dir / f"epoch_{epoch}"
+                    pusher.push(folder, f"Training in progress epoch {epoch}", folder)
             if results.patience_is_over():
                 break
         bar.close()
+        progress.pending_loss = accelerator.reduce(running_loss, "sum").item()
+        results.trained(time.time() - started, progress.step - first_step, order.update_size)
         if args.load_best_model_at_end and progress.best_checkpoint:
             accelerator.load_state(output_dir / progress.best_checkpoint)
         with outputs.staged(output_dir, state) as stage:
@@ -196,17 +215,21 @@ def main():
         model = accelerator.prepare_model(model, evaluation_mode=True)
 
     # --- Evaluate ---
-    # Once more after training where the last epoch's weights are not those that were kept.
-    if args.do_eval and "validation" in windows and (not args.do_train or args.load_best_model_at_end):
+    # After training again only where the weights kept are not the last epoch's.
+    weights_changed = not args.do_train or args.load_best_model_at_end
+    if args.do_eval and "validation" in windows and weights_changed:
         predictions = predict(accelerator, model, windows["validation"], collate, args)
         results.scored("validation", predictions)
     if args.do_predict and "test" in windows:
         predictions = predict(accelerator, model, windows["test"], collate, args)
-        results.scored("test", predictions)
+        scores = results.scored("test", predictions)
+        accelerator.log({f"test/{name}": value for name, value in scores.items()})
 
     # --- Save ---
     results.write(output_dir)
     accelerator.end_training()
+    if pusher:
+        results.say(f"Pushed: {pusher.finish(output_dir)}")
 
 
 def parameter_groups(model, weight_decay: float) -> list[dict]:

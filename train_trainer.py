@@ -20,6 +20,7 @@ from transformers.trainer_callback import ProgressCallback
 
 import checkpoints
 import common
+import hub
 import models
 import outputs
 from arguments import (
@@ -61,6 +62,9 @@ def main():
     refuse_lone_processes(state)
     replaced = settle_defaults(args, "", ask_hub(args, state))
     output_dir = Path(args.output_dir)
+    if args.check:
+        models.check_and_exit(args)
+    pusher = hub.start_pushing(args) if args.push_to_hub and state.is_main_process else None
     precision = training_precision(args)
     trainer_args = training_arguments(args, precision)
     state = trainer_args.distributed_state
@@ -123,24 +127,34 @@ def main():
         )
         if checkpoint is not None:
             results.progress = checkpoints.read_progress(checkpoint)
+        first_step = results.progress.step
         results.announce(precision, total_updates, checkpoint)
         stop_signals = checkpoints.StopSignals(state)
-        trainer.add_callback(Progress(trainer, stop_signals))
-        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        trainer.add_callback(Progress(trainer, stop_signals, pusher))
+        outcome = trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         if stop_signals.received:
             stop_signals.exit(output_dir / f"checkpoint-{trainer.state.global_step}")
+        results.progress.step = trainer.state.global_step
+        results.trained(
+            outcome.metrics["train_runtime"],
+            trainer.state.global_step - first_step,
+            trainer.order.update_size,
+        )
         with outputs.staged(output_dir, state) as stage:
             trainer.save_model(stage)
 
     # --- Evaluate ---
-    # Once more after training where the last epoch's weights are not those that were kept.
-    if args.do_eval and "validation" in windows and (not args.do_train or args.load_best_model_at_end):
+    # After training again only where the weights kept are not the last epoch's.
+    weights_changed = not args.do_train or args.load_best_model_at_end
+    if args.do_eval and "validation" in windows and weights_changed:
         trainer.evaluate(windows["validation"])
     if args.do_predict and "test" in windows:
-        trainer.evaluate(windows["test"], metric_key_prefix="predict")
+        trainer.evaluate(windows["test"], metric_key_prefix="test")
 
     # --- Save ---
     results.write(output_dir)
+    if pusher:
+        results.say(f"Pushed: {pusher.finish(output_dir)}")
 
 
 class WindowMethods:
@@ -162,7 +176,7 @@ class WindowMethods:
         """Score a split in fp32, batch by batch."""
         windows = self.eval_dataset if eval_dataset is None else eval_dataset
         predictions = common.WordPredictions(windows.num_words)
-        split = "test" if metric_key_prefix == "predict" else "validation"
+        split = "test" if metric_key_prefix == "test" else "validation"
 
         def compute_metrics(batch, compute_result):
             predictions.add(*batch.predictions, batch.label_ids)
@@ -176,7 +190,9 @@ class WindowMethods:
         """Trainer's checkpoint, under its name only once it is whole."""
         progress = self.results.progress
         progress.step = self.state.global_step
-        self.results.check_finite(self._tr_loss.item())
+        # Of the updates since the last log; a mean, because each process's loss is scaled up.
+        progress.pending_loss = self.accelerator.reduce(self._tr_loss.clone(), "mean").item()
+        self.results.check_finite(progress.pending_loss)
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         if self.state.best_global_step:
             best = folder.with_name(f"checkpoint-{self.state.best_global_step}")
@@ -189,7 +205,7 @@ class WindowMethods:
             self._save_rng_state(partial)
             if self.args.should_save:
                 self.state.save_to_json(partial / "trainer_state.json")
-                self.results.write_card(partial)
+            self.results.write_card(partial)
         checkpoints.delete_old(folder.parent, self.results.args.save_total_limit, progress, state)
 
     def _save(self, output_dir=None, state_dict=None):
@@ -201,9 +217,15 @@ class WindowMethods:
 class Progress(ProgressCallback):
     """One bar, one line an epoch; the order of the data and the dropout of each update; signals."""
 
-    def __init__(self, trainer, stop_signals):
+    def __init__(self, trainer, stop_signals, pusher):
         super().__init__()
-        self.trainer, self.results, self.stop_signals = trainer, trainer.results, stop_signals
+        self.trainer, self.results = trainer, trainer.results
+        self.stop_signals, self.pusher = stop_signals, pusher
+        # Trainer forgets what it had not logged when it stopped.
+        progress = self.results.progress
+        self.logged = progress.step
+        progress.total_loss += progress.pending_loss
+        progress.pending_loss = 0.0
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         self.trainer.order.epoch = state.global_step // self.trainer.order.updates
@@ -218,11 +240,22 @@ class Progress(ProgressCallback):
             control.should_evaluate = False
 
     def on_epoch_end(self, args, state, control, **kwargs):
+        control.should_save |= self.results.args.checkpoint_epochs
         if self.stop_signals.received:  # saved at the step already
             control.should_save = control.should_evaluate = False
 
+    def on_save(self, args, state, control, **kwargs):
+        epoch, updates_beyond = divmod(state.global_step, self.trainer.order.updates)
+        if self.pusher and (updates_beyond == 0 or state.global_step == state.max_steps):
+            # A copy of this epoch's files; training goes on while they travel.
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            epoch -= updates_beyond == 0
+            self.pusher.push(folder, f"Training in progress epoch {epoch}", folder)
+
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "loss" in logs:
+            self.results.progress.total_loss += logs["loss"] * (state.global_step - self.logged)
+            self.logged = state.global_step
             self.results.log_loss(state.global_step, logs["loss"], logs["learning_rate"])
             if self.training_bar is not None:
                 self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
@@ -232,7 +265,12 @@ class Progress(ProgressCallback):
         if not self.trainer.is_in_train:
             return
         self.results.progress.step = state.global_step
-        scores = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+        timings = ("runtime", "samples_per_second", "steps_per_second")
+        scores = {
+            name.removeprefix("eval_"): value
+            for name, value in metrics.items()
+            if name != "epoch" and name.removeprefix("eval_") not in timings
+        }
         epoch = (state.global_step - 1) // self.trainer.order.updates
         self.results.epoch_done(epoch, scores, f"checkpoint-{state.global_step}")
         control.should_training_stop |= self.results.patience_is_over()
