@@ -42,11 +42,13 @@ from huggingface_hub import (
     ModelCardData,
     get_session,
     get_token,
+    hf_hub_url,
     set_client_factory,
 )
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.utils import (
     are_progress_bars_disabled,
+    build_hf_headers,
     disable_progress_bars,
     enable_progress_bars,
     hf_raise_for_status,
@@ -319,6 +321,9 @@ def _upload(api: HfApi, repo_id: str, staged: Path, message: str) -> str:
     Safe to repeat: what arrived already is not sent again, and if nothing is left to change
     (the commit was made, its answer lost), the URL is that of the newest commit.
     """
+    remote_paths = api.list_repo_files(repo_id)
+    if "README.md" in remote_paths and (staged / "README.md").exists():
+        _keep_edits_on_the_hub(api, repo_id, staged / "README.md")
     additions = [
         CommitOperationAdd(path.relative_to(staged).as_posix(), str(path))
         for path in sorted(staged.rglob("*"))
@@ -332,11 +337,25 @@ def _upload(api: HfApi, repo_id: str, staged: Path, message: str) -> str:
     with_checkpoint = (staged / CHECKPOINT_IN_REPO).is_dir()
     deletions = [
         CommitOperationDelete(path)
-        for path in api.list_repo_files(repo_id)
+        for path in remote_paths
         if path not in new_paths and _is_replaced(path, with_checkpoint)
     ]
     commit = api.create_commit(repo_id, deletions + additions, commit_message=message)
     return commit.commit_url
+
+
+def _keep_edits_on_the_hub(api: HfApi, repo_id: str, card: Path) -> None:
+    """Takes what a person wrote into the card on the Hub over into the card to be pushed."""
+    headers = build_hf_headers(token=api.token)
+    response = get_session().get(hf_hub_url(repo_id, "README.md"), headers=headers)
+    hf_raise_for_status(response)
+    new = card.read_text(encoding="utf-8")
+    try:
+        merged = merge_cards(new, response.text)
+    except Exception:  # metadata that cannot be read: there is nothing to keep it in
+        return
+    if merged != new:
+        card.write_text(merged, encoding="utf-8")
 
 
 def upload_command(repo_id: str, folder: str | Path, message: str) -> str:
@@ -438,7 +457,12 @@ class Pusher:
         with self._changed:
             self._finish_began = time.monotonic()
             self._changed.notify_all()
-        self._wait_with_progress()
+        try:
+            self._wait_with_progress()
+        except KeyboardInterrupt:
+            self.abandon()
+            self._say(f"To push it:\n  {upload_command(self.repo_id, folder, message)}")
+            raise
         self._clean_up()
         if not last.pushed:
             raise self._failure(folder, message, last.problem or "the pushing thread ended")
@@ -636,6 +660,7 @@ def _silence_library(thread_name: str) -> None:
 CARD_BEGIN = "<!-- Generated: what stands from here to the end mark is rewritten by each run. -->"
 CARD_END = "<!-- End of the generated part. What stands outside of it is kept. -->"
 HASHES = re.compile(r"<!-- Generated metadata: (\{.*?\}) -->")
+EXAMPLE = "My name is Sylvain and I work at Hugging Face in Brooklyn."  # the course's
 # The metric types the Hub knows, by the names that scores have here.
 HUB_METRICS = {
     "precision": "precision",
@@ -671,28 +696,49 @@ def write_card(folder: str | Path, facts: dict) -> Path:
         cannot be read, which is left alone.
     """
     path = Path(folder) / "README.md"
-    data = _card_metadata(facts)
-    kept, before, after = {}, "", ""
+    card = _generated_card(facts, Path(folder))
     if path.exists():
         try:
-            old = ModelCard.load(path, ignore_metadata_errors=True)
+            card = merge_cards(card, path.read_text(encoding="utf-8-sig"))
         except Exception as error:
             print(f"{path} was left alone: its metadata cannot be read ({_one_line(error)}).")
             path = path.with_name("README.generated.md")
-        else:
-            kept = _metadata_of_a_person(old)
-            before, after = _text_of_a_person(old.text)
-    generated = {key: _short_hash(value) for key, value in data.to_dict().items()}
-    for key, value in kept.items():
-        data[key] = value
-    body = _card_body(facts, Path(folder)).replace(CARD_BEGIN, "").replace(CARD_END, "")
-    hashes = f"<!-- Generated metadata: {json.dumps(generated)} -->"
-    text = f"{before}{CARD_BEGIN}\n{hashes}\n\n{scrub(body, get_token())}\n\n{CARD_END}{after}"
-    card = ModelCard(f"---\n{data.to_yaml()}\n---\n{text}")
     unfinished = path.with_name(f".{path.name}.tmp")
-    card.save(unfinished)
+    unfinished.write_text(card, encoding="utf-8")
     os.replace(unfinished, path)
     return path
+
+
+def merge_cards(new: str, old: str) -> str:
+    """The card `new` with what a person has added to `old`: metadata that no run wrote or that was
+    changed since, and text outside of the generated part. Where a person has been at work on both,
+    `new` wins.
+
+    Raises:
+        ValueError, yaml.YAMLError: the metadata of `old` cannot be read.
+    """
+    new_card, old_card = ModelCard(new), ModelCard(old, ignore_metadata_errors=True)
+    kept = _metadata_of_a_person(new_card)
+    taken = {k: v for k, v in _metadata_of_a_person(old_card).items() if k not in kept}
+    new_card.data.__dict__.update(taken)
+    before, after = _texts_of_a_person(new_card.text)
+    old_texts = _texts_of_a_person(old_card.text)
+    rewrite = not (before.strip() or after.strip()) and any(text.strip() for text in old_texts)
+    if rewrite:
+        generated = new_card.text.removeprefix(before).removesuffix(after)
+        new_card.text = old_texts[0] + generated + old_texts[1]
+    return str(new_card) if taken or rewrite else new
+
+
+def _generated_card(facts: dict, folder: Path) -> str:
+    data = _card_metadata(facts)
+    hashes = {key: _short_hash(value) for key, value in data.to_dict().items()}
+    body = scrub(_card_body(facts, folder), get_token())
+    body = body.replace(CARD_BEGIN, "").replace(CARD_END, "")
+    return (
+        f"---\n{data.to_yaml()}\n---\n\n{CARD_BEGIN}\n"
+        f"<!-- Generated metadata: {json.dumps(hashes)} -->\n\n{body}\n\n{CARD_END}\n"
+    )
 
 
 def _short_hash(value) -> str:
@@ -710,13 +756,13 @@ def _metadata_of_a_person(old: ModelCard) -> dict:
     }
 
 
-def _text_of_a_person(text: str) -> tuple[str, str]:
+def _texts_of_a_person(text: str) -> tuple[str, str]:
     """What stands before and after the generated part; a card without one comes after it."""
     before, begin, rest = text.partition(CARD_BEGIN)
     _, end, after = rest.partition(CARD_END)
     if begin and end:
         return before, after
-    return "", f"\n\n{text.strip()}\n" if text.strip() else "\n"
+    return "\n", f"\n\n{text.strip()}\n"
 
 
 def _hub_id(name: str | None) -> str | None:
@@ -744,7 +790,7 @@ def _card_metadata(facts: dict) -> ModelCardData:
         tags=["token-classification", _slug(TASKS.get(facts.get("task"), facts.get("task") or ""))],
         model_name=facts["output_name"] if results else None,
         eval_results=results or None,
-        widget=[{"text": facts["example_text"]}] if facts.get("example_text") else None,
+        widget=[{"text": facts.get("example_text") or EXAMPLE}],
     )
 
 
@@ -819,7 +865,7 @@ def _card_summary(facts: dict) -> str:
 
 
 def _card_usage(facts: dict) -> str:
-    name, text = facts.get("repo_id") or facts["output_name"], facts.get("example_text") or "…"
+    name, text = facts.get("repo_id") or facts["output_name"], facts.get("example_text") or EXAMPLE
     command = shlex.join(["python", "infer.py", "--model_name_or_path", name, text])
     grouping = ', aggregation_strategy="simple"' if facts.get("entity_tags") else ""
     return (

@@ -736,6 +736,32 @@ def test_the_card_is_read_back_from_the_hub(server, pusher, folder):
     assert any("validate-yaml" in request for request in server.requests)
 
 
+def test_what_a_person_wrote_on_the_hub_survives_a_push(server, pusher, folder):
+    card = hub.write_card(folder, FACTS).read_text()
+    edited = card.replace("license: apache-2.0", "license: mit") + "\n## Limits\n\nNews only.\n"
+    server.add(REPO, {"README.md": edited.encode()})
+    changed = {**FACTS, "corpus_fingerprint": "fedcba9876543210"}
+    local = hub.write_card(folder, changed).read_bytes()
+    pusher.push(folder, "Training in progress epoch 0")
+    pusher.finish(folder)
+    for commit in server.commits(REPO)[-1:]:
+        pushed_card = commit.files["README.md"].decode()
+        assert "## Limits\n\nNews only." in pushed_card
+        assert "license: mit" in pushed_card
+        assert "fedcba9876543210" in pushed_card
+        assert "0123456789abcdef" not in pushed_card
+        assert problems_the_hub_would_find(pushed_card) == []
+    assert (folder / "README.md").read_bytes() == local
+
+
+def test_a_card_without_edits_on_the_hub_is_pushed_byte_for_byte(server, pusher, folder):
+    hub.write_card(folder, FACTS)
+    pusher.push(folder, "Training in progress epoch 0")
+    hub.write_card(folder, {**FACTS, "corpus_fingerprint": "fedcba9876543210"})
+    pusher.finish(folder)
+    assert server.commits(REPO)[-1].files["README.md"] == (folder / "README.md").read_bytes()
+
+
 # ---------------------------------------------------------------- the time training loses
 
 
