@@ -1,0 +1,266 @@
+"""Texts to words with tags and to entities: the part of `infer.py` that other programs import.
+
+A text goes the way of a sentence in training: words, windows of sub-words, batches, one tag a
+word. Windows of like length share a batch of bounded size, so that hardly any of it is padding.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import common
+from arguments import UserError
+from tag_schemes import TagTable, iob2_names
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+# Sub-words a batch, padding included. Beyond these a CPU's caches overflow, a GPU gains nothing.
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
+CHUNK_TEXTS = 4096  # texts sorted by length together by `Tagger.__call__`
+COURSE_MODEL = "huggingface-course/bert-finetuned-ner"
+
+Words = list[tuple[str, int, int]]  # (word, start, end)
+
+
+class Tagged(NamedTuple):
+    """A text with one tag a word."""
+
+    text: str
+    words: Words
+    tags: list[str]
+    probabilities: list[float]  # of the tag chosen
+
+
+class Tagger:
+    """A model that tags texts: `Tagger("folder")(["My name is Sylvain."])`.
+
+    `model`: a folder or a name on the Hub, of any `AutoModelForTokenClassification`. `dtype`:
+    fp32, bf16 or fp16. `device`: as torch names it; a GPU if there is one. `batch_tokens`: the
+    size of a batch in sub-words. Raises UserError where the model cannot tag words.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike,
+        *,
+        revision: str = "main",
+        dtype: str = "fp32",
+        device: str | None = None,
+        batch_tokens: int | None = None,
+    ):
+        import torch
+
+        if dtype not in DTYPES:
+            raise UserError(f"dtype {dtype}: expected one of {', '.join(DTYPES)}")
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        config, tokenizer, network = load(str(model), revision, getattr(torch, DTYPES[dtype]))
+        self.network = network.to(self.device).eval()
+        self.tokenizer = tokenizer
+        self.collate = common.PadBatch(tokenizer)
+        self.max_length = _window_length(tokenizer, config)
+        self.task = getattr(config, "task_name", None)
+        self.label_names = [config.id2label[i] for i in range(len(config.id2label))]
+        self.entity_tags = common.are_entity_tags(self.label_names)
+        on_cpu = self.device.type == "cpu"
+        self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else GPU_BATCH_TOKENS)
+
+    def __call__(
+        self, texts: str | Iterable[str], *, all_words: bool = False, min_score: float = 0.0
+    ) -> list[dict]:
+        """Entities of each text: `{"text", "entities": [{"entity_group", "score", "word",
+        "start", "end"}]}`. `start` and `end` count code points: `text[start:end] == word`.
+
+        The score of an entity is the mean, over its words, of the probability of the tag
+        chosen. Plain tags (parts of speech) give `"words": [{"word", "tag", "score", "start",
+        "end"}]` instead, `all_words` both. `min_score` leaves out entities below it.
+        """
+        texts = iter([texts] if isinstance(texts, str) else texts)
+        results = []
+        while chunk := list(islice(texts, CHUNK_TEXTS)):
+            tagged = self.tag_texts([(text, None) for text in chunk])
+            results += [self.result(one, all_words, min_score) for one in tagged]
+        return results
+
+    def tag_texts(self, texts: list[tuple[str, Words | None]]) -> list[Tagged]:
+        """Tag texts, each with its words or with None, to have it split."""
+        texts = [(text, split_words(text) if words is None else words) for text, words in texts]
+        tagged = self.tag_words([[word for word, _, _ in words] for _, words in texts])
+        return [Tagged(*text, *one) for text, one in zip(texts, tagged, strict=True)]
+
+    def tag_words(self, sentences: list[list[str]]) -> list[tuple[list[str], list[float]]]:
+        """(tags, their probabilities), one a word, of each sentence of words.
+
+        As in evaluation, a word without a sub-word gets O, here with probability 0.
+        """
+        import torch
+
+        ends = np.cumsum([len(words) for words in sentences], dtype=np.int64)
+        starts = ends - [len(words) for words in sentences] if sentences else ends
+        windows = []
+        for sentence, columns, owned in common.encode(sentences, self.tokenizer, self.max_length):
+            numbers = range(starts[sentence], ends[sentence])
+            columns["word_index"] = common.align_labels_with_tokens(numbers, owned)
+            windows.append(columns)
+        predictions = common.WordPredictions(int(ends[-1]) if sentences else 0)
+        done = []
+        with torch.inference_mode():
+            for batch in self._batches(windows):
+                inputs = self.collate(batch)
+                word_index = inputs.pop("word_index")
+                inputs = {name: values.to(self.device) for name, values in inputs.items()}
+                logits = self.network(**inputs).logits.float()
+                done.append((*logits.softmax(-1).max(-1), word_index))
+            no_losses = torch.zeros(0)
+            # Only now, so that a GPU has all batches queued before the first result is awaited.
+            for probabilities, tag_ids, word_index in done:
+                predictions.add(tag_ids.cpu(), probabilities.cpu(), no_losses, word_index)
+        names = [*self.label_names, "O"]  # NO_TAG indexes the last
+        tags = [names[i] for i in predictions.tag_ids.tolist()]
+        probabilities = predictions.probabilities.tolist()
+        return [
+            (tags[start:end], probabilities[start:end])
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]
+
+    def _batches(self, windows: list[dict]):
+        """Windows of like length, the longest first, as many as fit into `batch_tokens`."""
+        windows = sorted(windows, key=lambda window: -len(window["input_ids"]))
+        start = 0
+        while start < len(windows):
+            size = max(1, self.batch_tokens // len(windows[start]["input_ids"]))
+            yield windows[start : start + size]
+            start += size
+
+    def result(self, tagged: Tagged, all_words: bool = False, min_score: float = 0.0) -> dict:
+        """What `__call__` gives for a text."""
+        text, words, tags, probabilities = tagged
+        result: dict = {"text": text}
+        if self.entity_tags:
+            result["entities"] = [
+                entity for entity in entities_of(tagged) if entity["score"] >= min_score
+            ]
+        if all_words or not self.entity_tags:
+            result["words"] = [
+                {"word": word, "tag": tag, "score": score, "start": start, "end": end}
+                for (word, start, end), tag, score in zip(words, tags, probabilities, strict=True)
+            ]
+        return result
+
+
+def split_words(text: str) -> Words:
+    """`common.split_words` for any string of Python's, half a surrogate pair included."""
+    whole = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    words = common.split_words(whole)
+    return words if whole is text else [(text[start:end], start, end) for _, start, end in words]
+
+
+def entities_of(tagged: Tagged) -> list[dict]:
+    """Entities of whole words, in order; none overlaps another."""
+    found = []
+    for entity_type, first, end in common.entities(iob2(tagged.tags)):
+        start_at, end_at = tagged.words[first][1], tagged.words[end - 1][2]
+        found.append(
+            {
+                "entity_group": entity_type,
+                "score": sum(tagged.probabilities[first:end]) / (end - first),
+                "word": tagged.text[start_at:end_at],
+                "start": start_at,
+                "end": end_at,
+            }
+        )
+    return found
+
+
+def iob2(tags: list[str]) -> list[str]:
+    """The same entities in IOB2, for tags of any scheme (BIOES and its like)."""
+    if all(tag[0] in "OBI" for tag in tags):
+        return tags  # a stray I- begins an entity wherever tags are read
+    table = TagTable(sorted(set(tags)))
+    numbers = np.array([table.names.index(tag) for tag in tags])
+    starts = np.zeros(len(tags), bool)
+    starts[:1] = True
+    names = iob2_names(table.types)
+    return [names[i] for i in table.to_iob2(numbers, starts, names)]
+
+
+# --- Loading ----------------------------------------------------------------------------------
+
+
+def load(name: str, revision: str, dtype):
+    """(configuration, tokenizer, network) of a model for token classification."""
+    from transformers import AutoConfig, AutoModelForTokenClassification
+    from transformers.utils import logging
+
+    import models
+
+    logging.disable_progress_bar()
+
+    folder = Path(name)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise UserError(
+            f"{name}: no model there: it has no config.json. Expected a folder that a training "
+            "script left, or any model for token classification with its tokenizer."
+        )
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(models._not_loaded("model", name, error)) from None
+    architectures = config.architectures or []
+    if not any("ForTokenClassification" in architecture for architecture in architectures):
+        found = ", ".join(architectures) or "no architecture named"
+        raise UserError(
+            f"{name}: a model for another task ({found}), with no head that tags words. Train "
+            f"one: python train_trainer.py --model_name_or_path {name}"
+        )
+    tokenizer = models.load_tokenizer(name, revision=revision)
+    try:
+        network = AutoModelForTokenClassification.from_pretrained(
+            name, revision=revision, config=config, dtype=dtype
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(models._not_loaded("model", name, error)) from None
+    return config, tokenizer, network
+
+
+def _window_length(tokenizer, config) -> int:
+    """What the model was trained with; for a model trained elsewhere, what it can take."""
+    trained = getattr(config, "window_length", None)
+    if trained:
+        return trained
+    import models
+
+    return models.window_length(tokenizer, config, None)
+
+
+def newest_model(folder: Path) -> Path | None:
+    """The model that a training script last left in a default folder there."""
+    runs = [
+        run
+        for run in folder.glob("*-finetuned-*/run.json")
+        if (run.parent / "config.json").is_file()
+    ]
+    return max(runs, key=lambda run: run.stat().st_mtime_ns).parent if runs else None
+
+
+def default_model(folder: Path) -> tuple[str, str]:
+    """The model to use where none is named, and why: the newest one here, else the course's."""
+    newest = newest_model(folder)
+    if newest is not None:
+        return str(newest), "the newest model here"
+    from arguments import go_offline, hub_reachable
+
+    if hub_reachable():
+        return COURSE_MODEL, "the course's, from the Hub, as no model was trained here"
+    go_offline()
+    from huggingface_hub import try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(COURSE_MODEL, "config.json"), str):
+        return COURSE_MODEL, "the course's, from the cache, as no model was trained here"
+    raise UserError(
+        "no model: none was trained in this folder, and the Hugging Face Hub cannot be reached. "
+        "Name one with --model, or train one (a few minutes):\n  python train_trainer.py --sample"
+    )
