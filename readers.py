@@ -43,16 +43,20 @@ from sentences import (
 
 __all__ = ["Opened", "Problems", "Sentence", "Wanted", "read"]
 
-TABLES = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"\xff\xff\xff\xff", "arrow stream"))
+TABLES = (  # no word of a text file is mistaken for one of these beginnings
+    (re.compile(rb"PAR1[^\s]"), "parquet"),
+    (re.compile(rb"ARROW1\0\0"), "arrow"),
+    (re.compile(rb"\xff\xff\xff\xff"), "arrow stream"),
+)
 NOT_TEXT = (
-    (b"PK\x03\x04", "a zip archive or an Office document"),
-    (b"%PDF", "a PDF"),
-    (b"BZh", "packed by bzip2"),
-    (b"\xfd7zXZ", "packed by xz"),
-    (b"\x28\xb5\x2f\xfd", "packed by zstd"),
+    (re.compile(rb"PK\x03\x04"), "a zip archive or an Office document"),
+    (re.compile(rb"%PDF-\d"), "a PDF"),
+    (re.compile(rb"BZh\d1AY&SY"), "packed by bzip2"),
+    (re.compile(rb"\xfd7zXZ\0"), "packed by xz"),
+    (re.compile(rb"\x28\xb5\x2f\xfd"), "packed by zstd"),
 )
 READABLE = "columns of text, JSON, CSV, parquet or Arrow, plain or packed by gzip"
-JSON_ARRAY = re.compile(r'\s*\[\s*(?:[{\]]|\[\s*"|\Z)')
+JSON_ARRAY = re.compile(r'\s*\[\s*(?:\{\s*["}]|\[\s*"|\]?\s*\Z)')
 JSON_OBJECT = re.compile(r'\{\s*"[^"\t]*"\s*:')
 JSON_READERS = {"array": read_json_array, "object": read_json_object}
 DELIMITERS = ",;\t|"
@@ -71,7 +75,7 @@ def read(path, wanted: Wanted, problems: Problems) -> Opened:
         problems.add("unreadable file", name, str(error))
         return NOTHING
     for mark, form in TABLES:
-        if start.startswith(mark):
+        if mark.match(start):
             return open_table(path, form, wanted, problems)
     wrong = _no_text(start)
     if wrong:
@@ -81,11 +85,11 @@ def read(path, wanted: Wanted, problems: Problems) -> Opened:
     lines = text_lines(path, problems)
     form = json_form(head, name)
     if form in JSON_READERS:
-        records = _json_records(path, JSON_READERS[form], problems)
+        records = _read(path, JSON_READERS[form], problems)
     elif form == "lines":
         records = read_jsonl(lines, problems, name)
     elif delimiter := csv_delimiter(head, name, wanted):
-        records = read_csv(lines, delimiter, problems, name)
+        records = _read(path, read_csv, problems, delimiter)
     else:
         return open_columns(lines, wanted, problems, name)
     return open_records(records, wanted, problems, name)
@@ -94,7 +98,7 @@ def read(path, wanted: Wanted, problems: Problems) -> Opened:
 def _no_text(start: bytes) -> str | None:
     """What a file that is no text seems to be."""
     for mark, form in NOT_TEXT:
-        if start.startswith(mark):
+        if mark.match(start):
             return f"it is {form}"
     encoding = encoding_of(start)
     if encoding.startswith("utf-8"):
@@ -135,9 +139,9 @@ def _is_record(line: str) -> bool:
     )
 
 
-def _json_records(path, reader, problems: Problems) -> Iterator[Record]:
+def _read(path, reader, problems: Problems, *options) -> Iterator[Record]:
     with reading(path, problems) as file:
-        yield from reader(file, problems, str(path))
+        yield from reader(file, problems, str(path), *options)
 
 
 def csv_delimiter(head: list[str], name: str, wanted: Wanted) -> str | None:

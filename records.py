@@ -112,6 +112,8 @@ def find_layout(
     text = find(wanted.text, TEXT_COLUMNS, "strings", "empty")
     labels = find(wanted.labels, tags, "strings", "integers", "empty")
     spans = find(wanted.labels, SPAN_COLUMNS, "spans", "empty")
+    if wanted.labels is not None and kinds.get(spans) not in ("spans", "empty"):
+        spans = None
     raw = find(wanted.text, TEXT_COLUMNS, "string")
     if raw is not None and (text is None or (spans and (labels is None or labels == spans))):
         text = raw
@@ -135,7 +137,8 @@ def find_layout(
     sentence = None if position is None else others[position]
     one_tag = find(wanted.labels, tags, "string", "integer")
     parted = sentence is not None or any(record.fields is None for record in head)
-    if parted and (one_tag if spans is None else kinds[spans] not in ("spans", "empty")):
+    single_words = not any(" " in str(row.get(text)) for row in fields)
+    if parted and spans is None and (one_tag is not None or single_words):
         return RecordLayout("rows", text, one_tag, sentence, document)
     if spans is None and one_tag is not None:
         found = f"{text!r} and {one_tag!r} hold one text each, and no column numbers the sentences"
@@ -525,14 +528,19 @@ def read_json_object(file: io.TextIOBase, problems: Problems, name: str) -> Iter
 # --- CSV and tables ---------------------------------------------------------------------------
 
 
-def read_csv(lines: Iterable[str], delimiter: str, problems: Problems, name: str):
-    """Rows under a header; cells that hold lists as lists, blank rows as sentence ends."""
-    lines = iter(lines)
+def read_csv(
+    file: Iterable[str], problems: Problems, name: str, delimiter: str
+) -> Iterator[Record]:
+    """Rows under a header; cells that hold lists as lists, blank rows as sentence ends.
+
+    `file` gives lines with their ends, for these may belong to a word in quotes.
+    """
+    lines = iter(file)
     head = list(itertools.islice(lines, HEAD))
     quoted = delimiter != "\t" or _has_quoted_cells(head)
     csv.field_size_limit(1 << 30)  # a list of words in a cell may be longer than the default
     rows = csv.reader(
-        (f"{line}\n" for line in itertools.chain(head, lines)),
+        itertools.chain(head, lines),
         delimiter=delimiter,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         strict=True,
@@ -563,7 +571,7 @@ def read_csv(lines: Iterable[str], delimiter: str, problems: Problems, name: str
 
 def _has_quoted_cells(lines: list[str]) -> bool:
     """Whether quotes in cells are written as CSV writes them, rather than as they are."""
-    cells = [cell for line in lines for cell in line.split("\t") if '"' in cell]
+    cells = [cell for line in lines for cell in line.rstrip("\r\n").split("\t") if '"' in cell]
     return any(len(cell) > 2 for cell in cells) and all(map(QUOTED_CELL.fullmatch, cells))
 
 

@@ -181,8 +181,8 @@ CASES = {
         [
             "no such column:",
             "  a.conllu: CoNLL-U has no column of ner tags",
-            "  expected: --task_name pos, or --label_column_name with one of id, form, lemma, upos, "
-            "xpos, feats, head, deprel, deps, misc",
+            "  expected: --task_name pos, or --label_column_name with one of id, form, lemma, "
+            "upos, xpos, feats, head, deprel, deps, misc",
         ],
     ),
     "a missing blank line in CoNLL-U": (
