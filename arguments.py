@@ -208,10 +208,13 @@ class Arguments:
         return int(steps) if steps and steps.isdigit() else 0
 
     @property
+    def pushes_epochs(self) -> bool:
+        return self.push_to_hub and self.hub_strategy != "end"
+
+    @property
     def checkpoint_epochs(self) -> bool:
         """Whether each epoch's end leaves a checkpoint; a push each epoch needs one."""
-        pushes = self.push_to_hub and self.hub_strategy != "end"
-        return self.checkpointing_steps in (None, "epoch") or pushes
+        return self.checkpointing_steps in (None, "epoch") or self.pushes_epochs
 
 
 def parse_arguments(arguments_class, description: str, argv: list[str] | None = None):

@@ -90,6 +90,7 @@ class Progress:
     """What a loop must know to go on; the order of the data follows from `step`."""
 
     step: int = 0  # updates made
+    epochs_done: int = 0  # epochs trained, and scored
     total_loss: float = 0.0  # summed over the updates that are logged
     pending_loss: float = 0.0  # summed over those since
     step_losses: list[dict] = field(default_factory=list)  # step, loss, learning_rate
@@ -258,8 +259,14 @@ class StopSignals:
         """`state`: accelerate's `PartialState`; the processes stop together."""
         self.state = state
         self.received = 0
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
+        self.handlers = {
+            number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+
+    def restore(self) -> None:
+        """Signals mean again what they meant before."""
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
 
     def _note(self, number, frame):
         if self.received:

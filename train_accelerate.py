@@ -138,8 +138,7 @@ def main():
             ) as folder:
                 accelerator.save_state(folder)
                 save_model(accelerator, model, tokenizer, folder)
-                if state.is_main_process:
-                    results.write_card(folder)
+                results.write_card(folder)
             checkpoints.delete_old(output_dir, args.save_total_limit, progress, state)
 
         stop_signals = checkpoints.StopSignals(state)
@@ -147,11 +146,11 @@ def main():
         bar = tqdm(
             total=total_updates, initial=progress.step, disable=not state.is_local_main_process
         )
-        while progress.step < total_updates:
-            epoch, updates_done = divmod(progress.step, order.updates)
+        for epoch in range(progress.epochs_done, math.ceil(total_updates / order.updates)):
             order.epoch = epoch
-            model.train()
+            updates_done = progress.step - epoch * order.updates
             batches = iter(accelerator.skip_first_batches(loader, updates_done * accumulation))
+            model.train()
             for _ in range(min(order.updates - updates_done, total_updates - progress.step)):
                 micro_batches = list(islice(batches, accumulation))
                 # The loss of an update is the mean over its labelled tokens, wherever they are.
@@ -196,6 +195,7 @@ def main():
                 results.epoch_done(epoch, scores, f"epoch_{epoch}")
                 logs = {f"eval/{name}": value for name, value in scores.items()}
                 accelerator.log(logs, step=progress.step)
+            progress.epochs_done += 1
             if args.checkpoint_epochs:
                 save_checkpoint(f"epoch_{epoch}")
                 if pusher:
@@ -205,6 +205,7 @@ def main():
             if results.patience_is_over():
                 break
         bar.close()
+        stop_signals.restore()
         progress.pending_loss = accelerator.reduce(running_loss, "sum").item()
         results.trained(time.time() - started, progress.step - first_step, order.update_size)
         if args.load_best_model_at_end and progress.best_checkpoint:

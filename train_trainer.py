@@ -132,6 +132,7 @@ def main():
         stop_signals = checkpoints.StopSignals(state)
         trainer.add_callback(Progress(trainer, stop_signals, pusher))
         outcome = trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        stop_signals.restore()
         if stop_signals.received:
             stop_signals.exit(output_dir / f"checkpoint-{trainer.state.global_step}")
         results.progress.step = trainer.state.global_step
@@ -224,6 +225,7 @@ class Progress(ProgressCallback):
         # Trainer forgets what it had not logged when it stopped.
         progress = self.results.progress
         self.logged = progress.step
+        self.save_due = False
         progress.total_loss += progress.pending_loss
         progress.pending_loss = 0.0
 
@@ -237,20 +239,27 @@ class Progress(ProgressCallback):
         super().on_step_end(args, state, control, **kwargs)
         if self.stop_signals.stop():
             control.should_save = control.should_training_stop = True
-            control.should_evaluate = False
+        if self._ends_epoch(state):
+            # Saved once the epoch is scored, or a run that goes on from it would miss its score.
+            self.save_due = control.should_save
+            control.should_save = False
 
     def on_epoch_end(self, args, state, control, **kwargs):
-        control.should_save |= self.results.args.checkpoint_epochs
-        if self.stop_signals.received:  # saved at the step already
-            control.should_save = control.should_evaluate = False
+        if self.stop_signals.received and not self._ends_epoch(state):
+            control.should_save = control.should_evaluate = False  # saved at the step already
+        else:
+            control.should_save |= self.save_due or self.results.args.pushes_epochs
 
     def on_save(self, args, state, control, **kwargs):
-        epoch, updates_beyond = divmod(state.global_step, self.trainer.order.updates)
-        if self.pusher and (updates_beyond == 0 or state.global_step == state.max_steps):
+        if self.pusher and self._ends_epoch(state):
             # A copy of this epoch's files; training goes on while they travel.
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            epoch -= updates_beyond == 0
+            epoch = (state.global_step - 1) // self.trainer.order.updates
             self.pusher.push(folder, f"Training in progress epoch {epoch}", folder)
+
+    def _ends_epoch(self, state) -> bool:
+        at_end = state.global_step % self.trainer.order.updates == 0
+        return at_end or state.global_step == state.max_steps
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "loss" in logs:
