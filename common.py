@@ -257,12 +257,18 @@ def tokenize_and_align_labels(
 
 
 def encode_split(
-    split, tokenizer, max_length: int, inside: list[int] | None, evaluate: bool, key: str
+    split,
+    tokenizer,
+    max_length: int,
+    inside: list[int] | None,
+    evaluate: bool,
+    key: str,
+    afresh: bool = False,
 ):
     """A split of a corpus as a `WindowSet`, for training or for evaluation.
 
     Encoded batch by batch into a memory-mapped file, that `key`, a hash of all that matters,
-    finds again.
+    finds again unless it is to be encoded `afresh`.
     """
     word_counts = np.fromiter(map(len, split["tokens"]), dtype=np.int64, count=len(split))
     ends = word_counts.cumsum()
@@ -279,6 +285,7 @@ def encode_split(
         with_indices=True,
         remove_columns=split.column_names,
         new_fingerprint=key,
+        load_from_cache_file=not afresh,
         desc="Encoding",
     )
     return WindowSet(rows, int(word_counts.sum()))

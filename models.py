@@ -30,7 +30,17 @@ def load_tokenizer(name: str, **options):
         )
     if not _reads_words(tokenizer):
         tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, **options)
+    if not _reads_words(tokenizer):  # the generic class, ModernBERT's, ignores that option
+        _put_space_before_words(tokenizer)
     return tokenizer
+
+
+def _put_space_before_words(tokenizer) -> None:
+    from tokenizers import normalizers
+
+    backend = tokenizer.backend_tokenizer
+    steps = [backend.normalizer] if backend.normalizer is not None else []
+    backend.normalizer = normalizers.Sequence([*steps, normalizers.Prepend(" ")])
 
 
 def _reads_words(tokenizer) -> bool:
@@ -88,6 +98,7 @@ def load_config(args, corpus):
     has_head = any("ForTokenClassification" in a for a in config.architectures or [])
     theirs = [config.id2label[i] for i in range(config.num_labels)]
     if has_head and set(corpus.label_names) <= set(theirs):
+        config.label2id = {label: i for i, label in enumerate(theirs)}  # not every model has one
         return config
     if has_head and not (args.ignore_mismatched_sizes and args.do_train):
         raise UserError(
@@ -163,24 +174,40 @@ def encode_corpus(args, corpus, config, tokenizer) -> dict:
             common.ENCODING,
         )
         key = hashlib.blake2b(repr(matters).encode(), digest_size=16).hexdigest()
-        windows[name] = common.encode_split(split, tokenizer, max_length, inside, evaluate, key)
+        windows[name] = common.encode_split(
+            split, tokenizer, max_length, inside, evaluate, key, args.overwrite_cache
+        )
     return windows
 
 
 def load_model(args, config):
     """The encoder with a head for `config`'s labels; a new head is drawn from torch's seed."""
-    from transformers import AutoModelForTokenClassification
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForTokenClassification
 
+    name, options = args.model_name_or_path, hub_options(args)
     try:
-        return AutoModelForTokenClassification.from_pretrained(
-            args.model_name_or_path,
+        model = AutoModelForTokenClassification.from_pretrained(
+            name,
             config=config,
             ignore_mismatched_sizes=True,  # labels were compared by name, see load_config
             dtype="float32",
-            **hub_options(args),
+            **options,
         )
-    except (OSError, ValueError) as error:
-        raise UserError(_not_loaded("model", args.model_name_or_path, error)) from None
+        its_labels = AutoConfig.from_pretrained(name, **options).id2label
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(_not_loaded("model", name, error)) from None
+    if its_labels != config.id2label and len(its_labels) == len(config.id2label):
+        _renew_head(model)  # it was loaded, as only its size was compared
+    return model
+
+
+def _renew_head(model) -> None:
+    for name, child in model.named_children():
+        if name != model.base_model_prefix:
+            for module in child.modules():
+                if hasattr(module, "reset_parameters"):
+                    module.reset_parameters()
 
 
 def _not_loaded(what: str, name: str, error: Exception) -> str:
