@@ -1,0 +1,198 @@
+"""Reading and encoding a million words: CoNLL columns here, parquet through `datasets` there.
+
+    python benchmarks/read.py                 # 1 million words, 3 rounds
+    python benchmarks/read.py --words 10000000 --rounds 1
+
+The rival is what the course does with the same words in a parquet file: `load_dataset`, then
+`map` with the tokenizer and `align_labels_with_tokens`. Each measurement is a process of its own
+with empty caches; the two take turns. Time does not count imports; memory is the process's peak.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+MAX_LENGTH = 128
+LABELS = ["O", *(f"{prefix}-{kind}" for kind in ("LOC", "MISC", "ORG", "PER") for prefix in "BI")]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--words", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--measure", nargs=2, metavar=("WHAT", "FOLDER"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        what, folder = options.measure
+        print(json.dumps(MEASURED[what](Path(folder))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write_corpus(Path(folder), options.words)
+        results = {what: [] for what in MEASURED}
+        for _ in range(options.rounds):
+            for what, found in results.items():
+                found.append(measured(what, folder))
+    report(options.words, results)
+
+
+def write_corpus(folder: Path, words: int) -> None:
+    """Sentences of the embedded corpus, drawn at random, one word in twenty made a new one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text = (ROOT / "data" / "sample" / "train.conll").read_text(encoding="utf-8")
+    blocks = [
+        [(row[0], row[3]) for row in (line.split() for line in block.split("\n"))]
+        for block in text.strip().split("\n\n")
+        if not block.startswith("-DOCSTART-")
+    ]
+    shuffled, written = random.Random(0), 0
+    schema = pa.schema({"tokens": pa.list_(pa.string()), "ner_tags": pa.list_(pa.int64())})
+    with (
+        open(folder / "train.conll", "w", encoding="utf-8") as columns,
+        pq.ParquetWriter(folder / "train.parquet", schema) as table,
+    ):
+        while written < words:
+            rows = []
+            for block in shuffled.choices(blocks, k=1000):
+                tokens = [
+                    word if shuffled.random() > 0.05 else f"{word}{shuffled.randrange(10**6)}"
+                    for word, _ in block
+                ]
+                columns.writelines(
+                    f"{word}\t{tag}\n" for word, (_, tag) in zip(tokens, block, strict=True)
+                )
+                columns.write("\n")
+                rows.append({"tokens": tokens, "ner_tags": [LABELS.index(tag) for _, tag in block]})
+                written += len(tokens)
+            table.write_table(pa.Table.from_pylist(rows, schema=schema))
+    (folder / "validation.conll").write_text("Rome\tB-LOC\nis\tO\n")
+
+
+def measured(what: str, folder: str) -> dict:
+    """One measurement in a process of its own, with empty caches."""
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "HF_HOME": cache, "HF_HUB_OFFLINE": "1"}
+        command = [sys.executable, __file__, "--measure", what, folder]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=environment, cwd=cache
+        )
+    return json.loads(done.stdout.strip().split("\n")[-1])
+
+
+def load_tokenizer():
+    from transformers import AutoTokenizer
+
+    from arguments import embedded_encoder
+
+    return AutoTokenizer.from_pretrained(str(embedded_encoder()))
+
+
+def measure_suite(folder: Path) -> dict:
+    import common
+    from arguments import Arguments
+    from corpus import load_corpus
+
+    tokenizer = load_tokenizer()
+    files = {f"{split}_file": [str(folder / f"{split}.conll")] for split in ("train", "validation")}
+    start = time.perf_counter()
+    corpus = load_corpus(Arguments(**files))
+    read = time.perf_counter()
+    inside = common.inside_labels(corpus.label_names)
+    windows = common.encode_split(
+        corpus.splits["train"], tokenizer, MAX_LENGTH, inside, evaluate=False, key="benchmark"
+    )
+    end = time.perf_counter()
+    return figures(read - start, end - read, windows.rows, corpus.label_names)
+
+
+def measure_course(folder: Path) -> dict:
+    import datasets
+
+    tokenizer = load_tokenizer()
+
+    def align_labels_with_tokens(labels, word_ids):
+        aligned, current = [], None
+        for word_id in word_ids:
+            if word_id != current:
+                current = word_id
+                aligned.append(-100 if word_id is None else labels[word_id])
+            elif word_id is None:
+                aligned.append(-100)
+            else:
+                label = labels[word_id]
+                aligned.append(label + 1 if label % 2 == 1 else label)
+        return aligned
+
+    def tokenize_and_align_labels(examples):
+        encoded = tokenizer(
+            examples["tokens"], truncation=True, max_length=MAX_LENGTH, is_split_into_words=True
+        )
+        encoded["labels"] = [
+            align_labels_with_tokens(labels, encoded.word_ids(number))
+            for number, labels in enumerate(examples["ner_tags"])
+        ]
+        return encoded
+
+    start = time.perf_counter()
+    dataset = datasets.load_dataset("parquet", data_files=str(folder / "train.parquet"))["train"]
+    read = time.perf_counter()
+    encoded = dataset.map(
+        tokenize_and_align_labels, batched=True, remove_columns=dataset.column_names
+    )
+    end = time.perf_counter()
+    return figures(read - start, end - read, encoded, LABELS)
+
+
+MEASURED = {"suite": measure_suite, "course": measure_course}
+
+
+def figures(read: float, encode: float, rows, label_names: list[str]) -> dict:
+    """What was measured, and counts that must agree: that of sub-words and those of labels."""
+    import numpy as np
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    counts, tokens = np.zeros(len(label_names), int), 0
+    for batch in rows.with_format("arrow").iter(1000):
+        labels = batch["labels"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        counts += np.bincount(labels[labels >= 0].astype(int), minlength=len(label_names))
+        tokens += len(labels)
+    work = {"sub-words": tokens, **dict(zip(label_names, counts.tolist(), strict=True))}
+    return {"read": read, "encode": encode, "peak_MiB": peak, "work": work}
+
+
+def report(words: int, results: dict[str, list[dict]]) -> None:
+    works = [run["work"] for runs in results.values() for run in runs]
+    assert all(work == works[0] for work in works), "the two did not do the same work"
+    print(f"{words:,} words, {works[0]['sub-words']:,} sub-words, {platform.machine()}, ", end="")
+    print(f"{os.cpu_count()} cores, median of {len(works) // 2}")
+    medians = {
+        what: {
+            name: statistics.median(run[name] for run in runs)
+            for name in ("read", "encode", "peak_MiB")
+        }
+        for what, runs in results.items()
+    }
+    print(f"{'':8}{'read s':>8}{'encode s':>10}{'sum s':>8}{'peak MiB':>10}")
+    for what, found in medians.items():
+        total = found["read"] + found["encode"]
+        print(
+            f"{what:8}{found['read']:8.2f}{found['encode']:10.2f}{total:8.2f}{found['peak_MiB']:10.0f}"
+        )
+    totals = {what: found["read"] + found["encode"] for what, found in medians.items()}
+    print(f"suite / course: {totals['suite'] / totals['course']:.2f} of the time")
+
+
+if __name__ == "__main__":
+    main()
