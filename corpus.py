@@ -96,7 +96,7 @@ def load_corpus(args) -> Corpus:
                 raise UserError(str(problems))
             text = json.dumps(summary | {"name": name}, ensure_ascii=False)
             (work / "corpus.json").write_text(text, encoding="utf-8")
-            _put_in_place(work, folder)
+            _put_in_place(work, folder, reread)
     corpus = _open_folder(folder, args)
     corpus.notes[:0] = notes
     return corpus
@@ -330,8 +330,9 @@ def new_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _put_in_place(work: Path, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+def _put_in_place(work: Path, folder: Path, replace: bool) -> None:
+    if replace:
+        shutil.rmtree(folder, ignore_errors=True)
     try:
         work.rename(folder)
     except OSError:  # another run has just put the same content there
