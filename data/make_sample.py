@@ -59,14 +59,14 @@ def read_sections(path):
 
 
 def read_countries(path):
-    """One dict a country: split, name, adj, people, cities, regions."""
+    """One dict for each name of a country: split, name, adj, people, cities, regions."""
     countries = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line or line.startswith("#"):
             continue
         split, _, rest = line.rpartition(": ")
-        name, adj, people, cities, regions = (field.strip() for field in rest.split(";"))
-        countries.append(
+        names, adj, people, cities, regions = (field.strip() for field in rest.split(";"))
+        countries += [
             {
                 "split": split or "train",
                 "name": name,
@@ -75,7 +75,8 @@ def read_countries(path):
                 "cities": cities.split(", "),
                 "regions": regions.split(", "),
             }
-        )
+            for name in names.split(" / ")
+        ]
     return countries
 
 
@@ -130,11 +131,9 @@ class Names:
             for name in [country["name"], country["adj"], *country["cities"], *country["regions"]]:
                 place_split.setdefault(name.lower(), country["split"])
         self.countries = Deck([c for c in countries if c["split"] == split], rng)
-        cities = [(city, c) for c in self.countries.items for city in c["cities"]]
-        self.cities = Deck(cities, rng)
-        self.regions = Deck(
-            [(region, c) for c in self.countries.items for region in c["regions"]], rng
-        )
+        once = {c["adj"]: c for c in self.countries.items}.values()
+        self.cities = Deck([(city, c) for c in once for city in c["cities"]], rng)
+        self.regions = Deck([(region, c) for c in once for region in c["regions"]], rng)
         self.lists, self.patterns = {}, {}
         for path in (SOURCE / "people.txt", SOURCE / "organisations.txt", SOURCE / "misc.txt"):
             for section, items in read_sections(path).items():
@@ -457,6 +456,30 @@ def name_rows(text, entity_type, form=""):
     return rows
 
 
+ARTICLE = re.compile(
+    r"(?!(Parliament|Congress)$).*\b(Agency|Department|Commission|Ministry|Office|Bureau|Council|Party|"
+    r"Foundation|Association|Front|Union|Institute|Institution|Administration|Court|Senate|House|"
+    r"Army|Navy|Air Force|Organization|Fund|Bank of|University of|Society|Alliance|Board|Museum|"
+    r"Embassy|Authority|Center|Centre|Legislature|Kremlin|Pentagon|Knesset|Taliban|Vatican|"
+    r"Bundestag|Treasury|Guard|Brotherhood|Times|Post|Herald|Tribune|Guardian|Journal|Federation|"
+    r"Exchange|Reserve|Red Cross|League|Nations|Orchestra|CIA|FBI|EU|U\.N\.|IMF|WTO|WHO|IRS|EPA|"
+    r"FDA|SEC|IAEA|FAA|FCC|CDC|NRA|ACLU|BBC|NBA|NFL|GOP)\b"
+)
+
+
+def takes_article(text, entity_type):
+    """Whether running English says "the" before this organisation."""
+    return entity_type == "ORG" and text[:4] != "The " and ARTICLE.match(text)
+
+
+def wants_article(rows):
+    """Whether an article may follow `rows`: after a preposition, a verb or an "and"."""
+    if not rows:
+        return False
+    _, tag, entity = rows[-1]
+    return tag in ("IN", "TO", "VBD", "VBZ", "VBP", "VB", "VBG", "CC") and entity == "O"
+
+
 PIECE = re.compile(r"\[(PER|ORG|LOC|MISC) ([^\]]+)\]|(\{[^}]+\})|(\S+)")
 
 
@@ -479,6 +502,8 @@ def fill_line(line, names, known, lexicon, rng):
             if number:
                 known[kind + number] = name
             text, entity_type = name.get(form or "") or name[""]
+            if takes_article(text, entity_type) and wants_article(rows):
+                rows.append(("the", "DT", "O"))
             if kind == "believer":
                 form = "adj"
             elif kind == "believers":
@@ -623,37 +648,43 @@ def make_split(split, lexicon):
     claimed = set().union(*(literal_names(other) for other in SPLITS if other != split))
     names = Names(split, rng, claimed)
     frames = read_frames(split)
-    documents, open_documents, seen, count = [], {}, set(), 0
+    documents, collections, seen, count = [], {}, set(), 0
     again = frames
     while count < SENTENCES[split]:
         order = again[:]
         rng.shuffle(order)
         for genre, lines in order:
-            known, sentences = {}, []
+            document = collections.get(genre, []) if len(lines) == 1 else []
+            if not document or len(document) == 10:
+                document = []
+                documents.append(document)
+            if len(lines) == 1:
+                collections[genre] = document
+            known, count = {}, count - len(document)
             for line in lines:
                 rows = casing(fill_line(line, names, known, lexicon, rng), genre, rng)
-                words = " ".join(row[0] for row in rows)
+                words = " ".join(row[0] for row in rows).lower()
                 if words not in seen:
                     seen.add(words)
-                    chunks = chunk_tags([row[0] for row in rows], [row[1] for row in rows])
-                    sentences.append(
-                        [
-                            (word, pos, chunk, entity)
-                            for (word, pos, entity), chunk in zip(rows, chunks, strict=True)
-                        ]
-                    )
-            count += len(sentences)
-            shared = open_documents.get(genre)
-            if len(lines) == 1 and shared and len(shared) < 10:
-                shared.extend(sentences)
-            elif sentences:
-                documents.append(sentences)
-                if len(lines) == 1:
-                    open_documents[genre] = sentences
+                    add_sentence(document, with_chunks(rows), genre, rng)
+            count += len(document)
             if count >= SENTENCES[split]:
                 break
         again = [document for document in frames if "{" in "".join(document[1])]
-    return documents
+    return [document for document in documents if document]
+
+
+def with_chunks(rows):
+    chunks = chunk_tags([row[0] for row in rows], [row[1] for row in rows])
+    return [(*row[:2], chunk, row[2]) for row, chunk in zip(rows, chunks, strict=True)]
+
+
+def add_sentence(document, rows, genre, rng):
+    """Append a sentence; people who write casually often go on in the same line."""
+    if genre in CASUAL and document and len(document[-1]) < 30 and rng.random() < 0.4:
+        document[-1].extend(rows)
+    else:
+        document.append(rows)
 
 
 def write_split(path, documents):

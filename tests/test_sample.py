@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_counts(split, wanted):
     assert all(documents)
     kinds = [kind for s in sentences(split) for kind, _ in entities(s)]
     assert all(kinds.count(kind) >= wanted // 12 for kind in ENTITY_TYPES), kinds
-    assert sum(not entities(s) for s in sentences(split)) >= wanted // 5
+    assert sum(not entities(s) for s in sentences(split)) >= wanted // 8
 
 
 def test_regenerating_gives_the_same_bytes(tmp_path):
@@ -90,10 +91,10 @@ def test_regenerating_gives_the_same_bytes(tmp_path):
         assert (tmp_path / name).read_bytes() == (DATA / "sample" / name).read_bytes()
 
 
-def test_no_sentence_twice():
-    seen = [" ".join(row[0] for row in s).lower() for split in SPLITS for s in sentences(split)]
-    repeated = {text for text in seen if seen.count(text) > 1 and len(text.split()) > 4}
-    assert len(repeated) <= 5, repeated
+def test_no_long_sentence_twice():
+    texts = [" ".join(row[0] for row in s).lower() for split in SPLITS for s in sentences(split)]
+    repeated = {t for t, n in Counter(texts).items() if n > 1 and len(t.split()) > 7}
+    assert not repeated
 
 
 def frames(split):
