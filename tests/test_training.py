@@ -1,0 +1,369 @@
+"""Both training scripts from flags to the folder they leave: the same numbers, the same files,
+one message for what a user gets wrong."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import save_tiny_tagger
+
+from tests.script_runs import (
+    BOTH,
+    LOOP,
+    TRAINER,
+    Run,
+    losses,
+    pictures,
+    results,
+    run,
+    weights,
+    without_dropout,
+    write_corpus,
+)
+
+TOKEN = "hf_" + "s3cret" * 6
+SETTINGS = ["--mixed_precision", "no", "--max_seq_length", 24, "--learning_rate", 1e-2]
+SETTINGS += ["--num_train_epochs", 2, "--logging_steps", 1]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> list:
+    """Flags that name a corpus with windows, in uneven numbers of everything."""
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_encoder, tmp_path_factory) -> Path:
+    return without_dropout(tiny_encoder, tmp_path_factory.mktemp("encoder") / "tiny")
+
+
+def folder_state(folder: Path) -> dict:
+    """Every file with its content and time: equal where nothing was touched."""
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in folder.rglob("*")
+        if path.suffix != ".log"
+    }
+
+
+# --- The same numbers -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def four_runs(corpus, encoder, tmp_path_factory) -> dict[tuple, Path]:
+    """Output folders by script and grid: batch 8, and batch 2 accumulated 4 times."""
+    folders = {}
+    for script in BOTH:
+        for batch, accumulated in ((8, 1), (2, 4)):
+            folder = tmp_path_factory.mktemp("parity")
+            grid = ["--per_device_train_batch_size", batch]
+            grid += ["--gradient_accumulation_steps", accumulated]
+            flags = ["--model_name_or_path", encoder, *corpus, *SETTINGS, *grid]
+            run(script, [*flags, "--output_dir", "out"], folder)
+            folders[script, batch] = folder / "out"
+    return folders
+
+
+@pytest.mark.parametrize(
+    "one,other",
+    [
+        ((LOOP, 8), (TRAINER, 8)),
+        ((LOOP, 2), (TRAINER, 2)),
+        ((LOOP, 8), (LOOP, 2)),
+        ((TRAINER, 8), (TRAINER, 2)),
+    ],
+)
+def test_training_is_the_same_by_either_script_and_on_any_grid(four_runs, one, other):
+    one, other = four_runs[one], four_runs[other]
+    np.testing.assert_allclose(losses(one), losses(other), rtol=1e-5)
+    assert len(losses(one)) > 15
+    assert losses(one)[-1, 0] < losses(one)[0, 0] / 3  # it learned: parity of something
+    config, other_config = (json.loads((f / "config.json").read_text()) for f in (one, other))
+    for name in ("id2label", "label2id", "window_length", "word_splitter", "task_name"):
+        assert config[name] == other_config[name], name
+    assert (one / "predictions.txt").read_bytes() == (other / "predictions.txt").read_bytes()
+    scores, other_scores = results(one), results(other)
+    assert scores.keys() == other_scores.keys()
+    for name in scores.keys() - {n for n in scores if n.startswith("train_")}:
+        if name.endswith("_loss"):
+            assert scores[name] == pytest.approx(other_scores[name], rel=1e-4)
+        else:
+            assert scores[name] == other_scores[name], name
+    assert scores["train_loss"] == pytest.approx(other_scores["train_loss"], rel=1e-5)
+
+
+def test_mean_loss_of_a_run_is_that_of_its_updates(four_runs):
+    for folder in four_runs.values():
+        assert results(folder)["train_loss"] == pytest.approx(losses(folder)[:, 0].mean())
+
+
+def test_rate_falls_in_a_line_to_zero(four_runs):
+    for folder in four_runs.values():
+        rates = losses(folder)[:, 1]
+        expected = 1e-2 * (1 - np.arange(len(rates)) / len(rates))
+        np.testing.assert_allclose(rates, expected, rtol=1e-12)
+
+
+def test_scores_are_those_of_the_predictions_written(four_runs):
+    from seqeval.metrics import f1_score
+
+    folder = four_runs[TRAINER, 8]
+    sentences = (folder / "predictions.txt").read_text(encoding="utf-8").strip().split("\n\n")
+    columns = [[line.split(" ") for line in sentence.split("\n")] for sentence in sentences]
+    gold = [[row[1] for row in sentence] for sentence in columns]
+    predicted = [[row[2] for row in sentence] for sentence in columns]
+    assert results(folder)["predict_f1"] == pytest.approx(f1_score(gold, predicted))
+    assert results(folder)["predict_words"] == sum(map(len, gold))
+
+
+# --- What is left behind --------------------------------------------------------------------
+
+LEFT = {
+    *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+    *("README.md", "run.json", "report.html", "confusion_matrix.png", "training_curves.png"),
+    *("train_results.json", "eval_results.json", "predict_results.json", "all_results.json"),
+    "predictions.txt",
+}
+SECRET_NAMES = {"optimizer.bin", "optimizer.pt", "training_args.bin", "scheduler.pt"}
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def finished(request, corpus, encoder, tmp_path_factory) -> Path:
+    """The output folder of a run with a token, with its pictures."""
+    folder = tmp_path_factory.mktemp("finished")
+    flags = ["--model_name_or_path", encoder, *corpus, *SETTINGS, "--output_dir", "out"]
+    run(request.param, [*flags, "--hub_token", TOKEN], folder, before=pictures)
+    return folder / "out"
+
+
+def test_exact_set_of_files(finished):
+    assert {path.name for path in finished.iterdir() if path.is_file()} == LEFT
+    checkpoints = {path.name for path in finished.iterdir() if path.is_dir()}
+    updates = len(losses(finished))
+    by_trainer = {f"checkpoint-{updates // 2}", f"checkpoint-{updates}"}
+    assert checkpoints in ({"epoch_0", "epoch_1"}, by_trainer)
+
+
+def test_no_file_holds_the_token_and_the_model_no_optimizer(finished):
+    files = [path for path in finished.rglob("*") if path.is_file()]
+    assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
+    assert not [path for path in files if path.name == "training_args.bin"]
+    assert not SECRET_NAMES & {path.name for path in finished.iterdir()}
+
+
+def test_pipeline_reads_the_folder_and_finds_the_entities(finished):
+    from transformers import pipeline
+
+    tagger = pipeline("token-classification", str(finished), aggregation_strategy="simple")
+    text = "Peter Blackburn went to New York for Microsoft"
+    found = {(e["entity_group"], text[e["start"] : e["end"]]) for e in tagger(text)}
+    assert found == {("PER", "Peter Blackburn"), ("LOC", "New York"), ("ORG", "Microsoft")}
+
+
+def test_checkpoints_are_models_too(finished):
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    folders = [path for path in finished.iterdir() if path.is_dir()]
+    newest = max(folders, key=lambda path: int(path.name.replace("-", "_").split("_")[1]))
+    model = AutoModelForTokenClassification.from_pretrained(newest)
+    assert AutoTokenizer.from_pretrained(newest).is_fast
+    assert model.config.label2id["B-PER"] == 5
+    # No evaluation was to choose between epochs: what is saved is the last one's.
+    assert weights(newest) == weights(finished)
+
+
+def test_result_files_say_the_same(finished):
+    read = {p.name: json.loads(p.read_text()) for p in finished.glob("*_results.json")}
+    everything = read.pop("all_results.json")
+    joined = {name: value for part in read.values() for name, value in part.items()}
+    assert everything == joined
+    for name in ("eval_accuracy", "eval_f1", "eval_precision", "eval_recall", "eval_loss"):
+        assert 0 <= everything[name] <= 1, name
+    assert everything["train_steps"] == len(losses(finished))
+
+
+# --- Running again --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_same_command_runs_again_and_gives_the_same_model(script, corpus, encoder, tmp_path):
+    flags = ["--model_name_or_path", encoder, *corpus, *SETTINGS, "--max_steps", 4]
+    run(script, flags, tmp_path)
+    name = "tiny-finetuned-ner" + ("-accelerate" if script == LOOP else "")
+    first = weights(tmp_path / name)
+    run(script, flags, tmp_path)
+    assert weights(tmp_path / name) == first
+    # The old model stays until the new one is whole, whatever happens on the way.
+    third = Run(script, [*flags, "--seed", 7], tmp_path)
+    third.wait_for(lambda: "eval_f1" in third.output)
+    assert weights(tmp_path / name) == first
+    third.wait()
+    assert weights(tmp_path / name) != first
+
+
+def test_yaml_file_of_flags_and_the_command_line_over_it(corpus, encoder, tmp_path):
+    values = dict(zip((f.removeprefix("--") for f in corpus[::2]), corpus[1::2], strict=True))
+    values |= {"model_name_or_path": encoder, "output_dir": "from_yaml"}
+    text = "".join(f"{name}: {value}\n" for name, value in values.items())
+    text += "learning_rate: 2e-3\nmax_steps: 2\nmixed_precision: 'no'\nlabel_all_tokens: false\n"
+    (tmp_path / "flags.yaml").write_text(text)
+    run(LOOP, ["flags.yaml", "--max_steps", 3, "--logging_steps", 1], tmp_path)
+    run(TRAINER, ["--config", "flags.yaml", "--max_steps", 3, "--logging_steps", 1,
+                  "--output_dir", "by_trainer"], tmp_path)  # fmt: skip
+    for name in ("from_yaml", "by_trainer"):
+        assert losses(tmp_path / name).shape == (3, 2)  # not 2: the command line wins
+        assert losses(tmp_path / name)[0, 1] == 2e-3
+        arguments = json.loads((tmp_path / name / "run.json").read_text())["arguments"]
+        assert arguments["label_all_tokens"] is False
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_only_what_is_asked_for_is_done(script, corpus, encoder, tmp_path):
+    flags = ["--model_name_or_path", encoder, *corpus, *SETTINGS, "--output_dir", "out"]
+    run(script, [*flags, "--do_train", "--max_steps", 2], tmp_path)
+    trained = weights(tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "train_results.json" in names
+    assert not names & {"eval_results.json", "predict_results.json", "predictions.txt"}
+    again = ["--model_name_or_path", "out", *corpus, *SETTINGS, "--output_dir", "scores"]
+    run(script, [*again, "--do_predict"], tmp_path)
+    names = {path.name for path in (tmp_path / "scores").iterdir()}
+    assert names == {"predict_results.json", "all_results.json", "predictions.txt"}
+    assert weights(tmp_path / "out") == trained
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_plain_tags_are_scored_by_accuracy_and_tag(script, encoder, tmp_path):
+    for split in ("train", "validation", "test"):
+        rows = "Peter NOUN\nsaid VERB\n\nthe DET\nBank NOUN\nwent VERB\nto ADP\nParis NOUN\n\n"
+        (tmp_path / f"{split}.conll").write_text(rows * 3)
+    flags = [f for s in ("train", "validation", "test") for f in (f"--{s}_file", f"{s}.conll")]
+    flags += ["--model_name_or_path", encoder, "--task_name", "pos", "--learning_rate", 1e-2]
+    run(script, [*flags, "--num_train_epochs", 8, "--return_entity_level_metrics"], tmp_path)
+    scores = results(next(tmp_path.glob("tiny-finetuned-pos*")))
+    assert scores["predict_accuracy"] == scores["predict_macro_f1"] == 1.0
+    assert scores["predict_NOUN_f1"] == 1.0 and scores["predict_NOUN_number"] == 9
+    assert "predict_f1" not in scores
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_wnut_scores_every_word(script, encoder, tmp_path):
+    """Counts: `wnut17` as its authors published it, 1287 test sentences of 23394 words."""
+    corpora = os.environ.get("NER_CORPORA")
+    if not corpora:
+        pytest.skip("NER_CORPORA names no folder of real corpora")
+    files = {kind: next(Path(corpora, "wnut17").glob(f"*{kind}*")) for kind in ("train", "test")}
+    flags = ["--model_name_or_path", encoder, "--train_file", files["train"]]
+    flags += ["--test_file", files["test"], "--max_train_samples", 40, "--max_eval_samples", 10]
+    output = run(script, [*flags, "--max_steps", 2, "--output_dir", "out"], tmp_path)
+    assert "23394 words scored of 23394" in output
+    text = (tmp_path / "out" / "predictions.txt").read_text(encoding="utf-8")
+    assert len(text.strip().split("\n\n")) == 1287
+    assert sum(1 for line in text.split("\n") if line) == 23394
+
+
+# --- What a user gets wrong -----------------------------------------------------------------
+
+
+@pytest.fixture
+def bad(corpus, encoder, tmp_path):
+    """A working folder with a good corpus, a model and broken things; and a good command."""
+    files = dict(zip(corpus[::2], corpus[1::2], strict=True))
+    (tmp_path / "empty.conll").write_text("")
+    (tmp_path / "stray.conll").write_text("Peter B-PER\nwent B-ANIMAL\n")
+    (tmp_path / "rows.jsonl").write_text('{"tokens": ["a", "b"], "ner_tags": ["O"]}\n')
+    (tmp_path / "numbers.jsonl").write_text('{"tokens": ["a"], "ner_tags": [[1]]}\n')
+    (tmp_path / "file").write_text("not a folder")
+    slow = tmp_path / "slow"
+    shutil.copytree(encoder, slow)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (slow / name).unlink()
+    (slow / "tokenizer_config.json").write_text('{"tokenizer_class": "CanineTokenizer"}')
+    taken = save_tiny_tagger(tmp_path / "taken", ["O", "B-GENE", "I-GENE"])
+    identity = {"corpus": "genes", "model": "tiny", "task": "ner"}
+    identity["label_names"] = ["O", "B-GENE", "I-GENE"]
+    (taken / "run.json").write_text(json.dumps(identity))
+    stranger = tmp_path / "stranger"
+    shutil.copytree(encoder, stranger)
+    return files, {"--model_name_or_path": encoder, "--output_dir": "out", **files}
+
+
+BAD_INPUTS = {
+    # name: (flags, what the message must name)
+    "no such file": ({"--train_file": "nowhere.conll"}, ["nowhere.conll"]),
+    "empty file": ({"--train_file": "empty.conll"}, ["empty.conll"]),
+    "no such column": ({"--label_column_name": "tagz"}, ["tagz", "train.conll"]),
+    "different lengths": ({"--train_file": "rows.jsonl"}, ["rows.jsonl", "2", "1"]),
+    "labels of another kind": ({"--train_file": "numbers.jsonl"}, ["numbers.jsonl"]),
+    "label that training lacks": (
+        {"--validation_file": "stray.conll"},
+        ["stray.conll", "ANIMAL"],
+    ),
+    "unknown task": ({"--task_name": "parse"}, ["parse", "ner, pos, chunk"]),
+    "no fast tokenizer": ({"--model_name_or_path": "slow"}, ["slow", "fast"]),
+    "no such model": ({"--model_name_or_path": "no/model"}, ["no/model"]),
+    "output is a file": ({"--output_dir": "file"}, ["file", "folder"]),
+    "output of another run": (
+        {"--output_dir": "taken"},
+        ["taken", "genes", "I-GENE", "--overwrite_output_dir"],
+    ),
+    "output of strangers": ({"--output_dir": "stranger"}, ["stranger", "--overwrite_output_dir"]),
+    "head of other labels": (
+        {"--model_name_or_path": "taken"},
+        ["B-GENE", "B-LOC", "--ignore_mismatched_sizes"],
+    ),
+    "window too long": ({"--max_seq_length": "65"}, ["--max_seq_length 65", "64"]),
+    "window too short": ({"--max_seq_length": "2"}, ["--max_seq_length 2", "3"]),
+    "no such score": (
+        {"--metric_for_best_model": "f2", "--max_steps": "1", "--load_best_model_at_end": "true"},
+        ["f2", "f1"],
+    ),
+    "unknown flag": ({"--learning_rat": "1"}, ["--learning_rat", "--learning_rate"]),
+    "not a number": ({"--learning_rate": "fast"}, ["--learning_rate", "fast"]),
+    "nothing to resume": ({"--resume_from_checkpoint": "latest"}, ["--resume_from_checkpoint"]),
+    "no such checkpoint": ({"--resume_from_checkpoint": "gone"}, ["gone"]),
+}
+
+
+@pytest.mark.parametrize("script", BOTH)
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_bad_input_gets_one_message_and_touches_nothing(script, name, bad, tmp_path):
+    _, good = bad
+    changes, named = BAD_INPUTS[name]
+    before = folder_state(tmp_path)
+    flags = [word for pair in (good | changes).items() for word in pair]
+    output = run(script, flags, tmp_path, status=2)
+    message = output[output.index("error: ") :]
+    assert "Traceback" not in output
+    assert output.count("error: ") == 1
+    for text in named:
+        assert text in message, output
+    assert folder_state(tmp_path) == before
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_folder_of_another_run_is_replaced_when_asked(script, bad, tmp_path):
+    _, good = bad
+    flags = [word for pair in (good | {"--output_dir": "taken"}).items() for word in pair]
+    run(script, [*flags, "--overwrite_output_dir", "--max_steps", 1], tmp_path)
+    assert "genes" not in (tmp_path / "taken" / "run.json").read_text()
+    assert "B-PER" in (tmp_path / "taken" / "config.json").read_text()
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_other_head_is_replaced_when_asked(script, bad, tmp_path):
+    _, good = bad
+    flags = [w for pair in (good | {"--model_name_or_path": "taken"}).items() for w in pair]
+    run(script, [*flags, "--ignore_mismatched_sizes", "--max_steps", 1], tmp_path)
+    assert "B-PER" in (tmp_path / "out" / "config.json").read_text()
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_help_answers_with_every_flag(script, tmp_path):
+    output = run(script, ["--help"], tmp_path)
+    for flag in ("--train_file", "--no_label_all_tokens", "--resume_from_checkpoint"):
+        assert re.search(rf"{flag}\b", output)
