@@ -420,6 +420,14 @@ def settle_best(args: Arguments, entity_tags: bool) -> None:
     args.metric_for_best_model = args.metric_for_best_model.removeprefix("eval_")
     if args.greater_is_better is None:
         args.greater_is_better = not args.metric_for_best_model.endswith("loss")
+    scores = ("precision", "recall", "f1") if entity_tags else ("macro_f1",)
+    scores += ("accuracy", "loss")
+    if args.metric_for_best_model not in scores and not args.return_entity_level_metrics:
+        raise UserError(
+            f"--metric_for_best_model {args.metric_for_best_model}: expected one of "
+            f"{', '.join(scores)}; a type's score, such as PER_f1, needs "
+            "--return_entity_level_metrics"
+        )
     if (args.load_best_model_at_end or args.early_stopping_patience) and not args.do_eval:
         raise UserError(
             "--load_best_model_at_end and --early_stopping_patience need --do_eval, which "

@@ -92,6 +92,26 @@ def main():
     results = outputs.Results(args, corpus, config, windows, replaced, __file__, state)
 
     # --- Train ---
+    if args.do_train:
+        order = checkpoints.TrainingOrder(
+            windows["train"].lengths,
+            trainer_args.train_batch_size
+            * trainer_args.gradient_accumulation_steps
+            * state.num_processes,
+            args.seed,
+            args.group_by_length,
+        )
+        total_updates = math.ceil(args.num_train_epochs * order.updates)
+        if args.max_steps > 0:
+            total_updates = args.max_steps
+        conditions = outputs.run_conditions(
+            args, corpus, config, precision, total_updates, state.num_processes
+        )
+        checkpoint = checkpoints.find_checkpoint(
+            args.resume_from_checkpoint, output_dir, conditions
+        )
+        if checkpoint is not None:
+            results.progress = checkpoints.read_progress(checkpoint)
     trainer = WindowTrainer(
         model=model,
         args=trainer_args,
@@ -108,25 +128,7 @@ def main():
     if args.do_train:
         trainer_args.metric_for_best_model = args.metric_for_best_model
         trainer_args.greater_is_better = args.greater_is_better
-        trainer.order = checkpoints.TrainingOrder(
-            windows["train"].lengths,
-            trainer_args.train_batch_size
-            * trainer_args.gradient_accumulation_steps
-            * state.num_processes,
-            args.seed,
-            args.group_by_length,
-        )
-        total_updates = math.ceil(args.num_train_epochs * trainer.order.updates)
-        if args.max_steps > 0:
-            total_updates = args.max_steps
-        trainer.conditions = outputs.run_conditions(
-            args, corpus, config, precision, total_updates, state.num_processes
-        )
-        checkpoint = checkpoints.find_checkpoint(
-            args.resume_from_checkpoint, output_dir, trainer.conditions
-        )
-        if checkpoint is not None:
-            results.progress = checkpoints.read_progress(checkpoint)
+        trainer.order, trainer.conditions = order, conditions
         first_step = results.progress.step
         results.announce(precision, total_updates, checkpoint)
         stop_signals = checkpoints.StopSignals(state)
@@ -139,7 +141,7 @@ def main():
         results.trained(
             outcome.metrics["train_runtime"],
             trainer.state.global_step - first_step,
-            trainer.order.update_size,
+            order.update_size,
         )
         with outputs.staged(output_dir, state) as stage:
             trainer.save_model(stage)
