@@ -65,9 +65,7 @@ def open_columns(
 
 def find_layout(head: list[str], wanted: Wanted, problems: Problems, name: str) -> Layout | None:
     """The layout that most of the first lines have; None, and a problem, if there is none."""
-    rows = [
-        line for line in head if line.strip(BLANK) and not line.startswith(("#", DOCUMENT_START))
-    ] or [line for line in head if line.startswith("#") and line[1:2] not in ("", " ", "\t")]
+    rows = _rows(head)
     if not rows:
         if not problems.tell_of(name):  # else the file is not empty, only unreadable
             problems.add("no sentence", name, "the file has no row of a word and a tag", EXAMPLE)
@@ -81,43 +79,49 @@ def find_layout(head: list[str], wanted: Wanted, problems: Problems, name: str) 
     indexed = _is_indexed(body, width)
     if indexed and width == len(CONLLU_COLUMNS) and not names:
         names = CONLLU_COLUMNS
-    asked = {"text": wanted.text, "label": wanted.labels}
-    found = {
-        flag: None if column is None else asked_column(column, names, width)
-        for flag, column in asked.items()
-    }
-    missing = [flag for flag in asked if asked[flag] is not None and found[flag] is None]
-    for flag in missing:
-        called = f" called {', '.join(names)}" if names else " without names"
-        problems.add(
-            "no such column",
-            name,
-            f"--{flag}_column_name {asked[flag]}: there are {counted(width, 'column')}{called}",
-            f"a number from 0 to {width - 1}, or negative from the end",
-        )
-    if missing:
+    if not _are_there(wanted, names, width, problems, name):
         return None
-    text = found["text"]
-    if text is None:
-        text = first_named(names, TEXT_COLUMNS)
-    if text is None:
+    text = first_named(names, TEXT_COLUMNS)
+    if wanted.text is not None:
+        text = asked_column(wanted.text, names, width)
+    elif text is None:
         text = 1 if indexed else 0
-    labels = found["label"]
-    if labels is None:
+    if wanted.labels is not None:
+        labels = asked_column(wanted.labels, names, width)
+    else:
         labels = _default_labels(body, names, wanted.task, width, text, indexed)
-    if width == len(CONLLU_COLUMNS) == len(names) and labels is None:
-        problems.add(
-            "no such column",
-            name,
-            f"CoNLL-U has no column of {wanted.task} tags",
-            "--task_name pos, or --label_column_name with one of " + ", ".join(names),
-        )
+    if labels is None and names == CONLLU_COLUMNS:
+        found = f"CoNLL-U has no column of {wanted.task} tags"
+        expected = f"--task_name pos, or --label_column_name with one of {', '.join(names)}"
+        problems.add("no such column", name, found, expected)
         return None
-    seen = frozenset() if labels is None else frozenset(row[labels] for row in body)
-    if wanted.labels is None and seen == {"_"}:  # CoNLL's blank: a file to be tagged
+    tags = frozenset() if labels is None else frozenset(row[labels] for row in body)
+    if wanted.labels is None and tags == {"_"}:  # CoNLL's blank: a file to be tagged
         labels = None
     example = separator.join(body[0]) if body else EXAMPLE
-    return Layout(separator, width, text, labels, indexed, header, example, seen)
+    return Layout(separator, width, text, labels, indexed, header, example, tags)
+
+
+def _rows(head: list[str]) -> list[str]:
+    """Lines that are rows for certain; those with a hashtag only if there are no others."""
+    rows = [line for line in head if line.strip(BLANK) and not line.startswith(DOCUMENT_START)]
+    certain = [line for line in rows if not line.startswith("#")]
+    return certain or [line for line in rows if line[1:2] not in ("", " ", "\t")]
+
+
+def _are_there(wanted: Wanted, names: list[str], width: int, problems: Problems, name: str) -> bool:
+    """Whether the file has the columns that the user asked for; problems if not."""
+    missing = [
+        f"--{flag}_column_name {asked}"
+        for flag, asked in (("text", wanted.text), ("label", wanted.labels))
+        if asked is not None and asked_column(asked, names, width) is None
+    ]
+    called = f" called {', '.join(names)}" if names else " without names"
+    expected = f"a number from 0 to {width - 1}, or negative from the end"
+    for asked in missing:
+        found = f"{asked}: there are {counted(width, 'column')}{called}"
+        problems.add("no such column", name, found, expected)
+    return not missing
 
 
 def split_row(line: str, separator: str) -> list[str]:

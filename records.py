@@ -92,64 +92,72 @@ def open_records(
 def find_layout(
     head: list[Record], wanted: Wanted, problems: Problems, name: str
 ) -> RecordLayout | None:
-    fields = [record.fields for record in head if record.fields is not None]
-    if not fields:
+    """The layout of the first records; None, and a problem, if there is none."""
+    rows = [record.fields for record in head if record.fields is not None]
+    if not rows:
         if not problems.tell_of(name):  # else the file is not empty, only unreadable
             problems.add("no sentence", name, "the file has none", TAGS_EXAMPLE)
         return None
-    kinds = {key: _kind_of_column(fields, key) for key in dict.fromkeys(itertools.chain(*fields))}
-    columns = list(kinds)
-
-    def find(asked: str | None, candidates, *wanted_kinds: str) -> str | None:
-        if asked is not None:
-            position = asked_column(asked, columns, len(columns))
-            return None if position is None else columns[position]
-        fitting = [key for key in columns if kinds[key] in wanted_kinds]
-        position = first_named(fitting, candidates)
-        return None if position is None else fitting[position]
-
+    columns = _Columns(rows)
     tags = label_columns(wanted.task)
-    text = find(wanted.text, TEXT_COLUMNS, "strings", "empty")
-    labels = find(wanted.labels, tags, "strings", "integers", "empty")
-    spans = find(wanted.labels, SPAN_COLUMNS, "spans", "empty")
-    if wanted.labels is not None and kinds.get(spans) not in ("spans", "empty"):
+    words = columns.find(wanted.text, TEXT_COLUMNS, "strings", "empty")
+    labels = columns.find(wanted.labels, tags, "strings", "integers", "empty")
+    raw = columns.find(wanted.text, TEXT_COLUMNS, "string")
+    spans = columns.find(wanted.labels, SPAN_COLUMNS, "spans", "empty")
+    if columns.kinds.get(spans) not in ("spans", "empty"):
         spans = None
-    raw = find(wanted.text, TEXT_COLUMNS, "string")
-    if raw is not None and (text is None or (spans and (labels is None or labels == spans))):
-        text = raw
+    only_spans = spans is not None and labels in (None, spans)
+    text = raw if raw is not None and (words is None or only_spans) else words
     missing = [
-        f"no {asked!r} among"
+        f"no {asked!r}"
         for asked, found in ((wanted.text, text), (wanted.labels, labels))
         if asked is not None and found is None
     ]
     if text is None and not missing:
-        missing = ["no column of words among"]
+        missing = ["no column of words"]
     for found in missing:
-        listed = ", ".join(map(repr, columns))
-        problems.add("no such column", f"{name}:{head[0].line}", f"{found} {listed}", TAGS_EXAMPLE)
+        found = f"{found} among {', '.join(map(repr, columns.kinds))}"
+        problems.add("no such column", f"{name}:{head[0].line}", found, TAGS_EXAMPLE)
     if missing:
         return None
-    document = find(None, DOCUMENT_COLUMNS, "string", "integer")
-    if kinds[text] != "string":
+    document = columns.find(None, DOCUMENT_COLUMNS, "string", "integer")
+    if columns.kinds[text] != "string":
         return RecordLayout("words", text, labels, None, document)
-    others = [key for key in columns if key != text]
-    position = first_named(others, SENTENCE_COLUMNS)
-    sentence = None if position is None else others[position]
-    one_tag = find(wanted.labels, tags, "string", "integer")
-    parted = sentence is not None or any(record.fields is None for record in head)
-    single_words = not any(" " in str(row.get(text)) for row in fields)
-    if parted and spans is None and (one_tag is not None or single_words):
-        return RecordLayout("rows", text, one_tag, sentence, document)
-    if spans is None and one_tag is not None:
-        found = f"{text!r} and {one_tag!r} hold one text each, and no column numbers the sentences"
-        expected = f"{TAGS_EXAMPLE} a row, or {CSV_EXAMPLE}"
-        problems.add("no such column", f"{name}:{head[0].line}", found, expected)
-        return None
-    return RecordLayout("text", text, spans, None, document)
+    if spans is not None:
+        return RecordLayout("text", text, spans, None, document)
+    tag = columns.find(wanted.labels, tags, "string", "integer")
+    sentence = columns.find(None, SENTENCE_COLUMNS, "string", "integer")
+    parted = sentence not in (None, text) or len(rows) < len(head)
+    if parted and (tag is not None or not any(" " in str(row.get(text)) for row in rows)):
+        return RecordLayout("rows", text, tag, sentence, document)
+    if tag is None:
+        return RecordLayout("text", text, None, None, document)
+    found = f"{text!r} and {tag!r} hold one text each, and no column numbers the sentences"
+    expected = f"{TAGS_EXAMPLE} a row, or {CSV_EXAMPLE}"
+    problems.add("no such column", f"{name}:{head[0].line}", found, expected)
+    return None
 
 
-def _kind_of_column(fields: list[dict], key: str) -> str | None:
-    kinds = Counter(_kind_of_value(row.get(key)) for row in fields)
+class _Columns:
+    """The columns of some records, and what kind of value each holds."""
+
+    def __init__(self, rows: list[dict]):
+        keys = dict.fromkeys(itertools.chain(*rows))
+        self.kinds = {key: _kind_of_column(rows, key) for key in keys}
+
+    def find(self, asked: str | None, candidates: Iterable[str], *kinds: str) -> str | None:
+        """The column that was asked for, else the first candidate of one of these kinds."""
+        columns = list(self.kinds)
+        if asked is not None:
+            position = asked_column(asked, columns, len(columns))
+        else:
+            columns = [key for key in columns if self.kinds[key] in kinds]
+            position = first_named(columns, candidates)
+        return None if position is None else columns[position]
+
+
+def _kind_of_column(rows: list[dict], key: str) -> str | None:
+    kinds = Counter(_kind_of_value(row.get(key)) for row in rows)
     del kinds[None]
     empty = kinds.pop("empty", 0)
     return kinds.most_common(1)[0][0] if kinds else "empty" if empty else None

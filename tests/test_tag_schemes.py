@@ -113,6 +113,8 @@ def illegal(sentences, scheme: str) -> np.ndarray:
         ("B-X E-X E-X", "B-X I-X B-X"),
         ("B-X E-X I-X", "B-X I-X B-X"),
         ("U-X L-X", "B-X B-X"),
+        ("B-X S-X", "B-X B-X"),  # a whole entity never goes on with another
+        ("B-X U-X", "B-X B-X"),
         ("B-X L-Y", "B-X B-Y"),
         ("O E-X", "O B-X"),
         ("M-X M-X E-X", "B-X I-X I-X"),
