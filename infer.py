@@ -182,7 +182,7 @@ def tag(args: argparse.Namespace, tagger: Tagger, problems: inputs.Broken) -> No
     sources = [inputs.Source(path) for path in args.files]
     chunks = inputs.chunks(items(args, tagger, sources, problems), lambda: any_waiting(sources))
     if process_count() > 1:
-        share(args, tagger, chunks, progress)
+        share(args, tagger, chunks, progress, sources)
         return
     with Output(args.output) as output:
         results = tagged(args, tagger, chunks, progress, sources, output.flush)
@@ -401,7 +401,7 @@ def gathered(value) -> list:
     return values
 
 
-def share(args, tagger, chunks, progress) -> None:
+def share(args, tagger, chunks, progress, sources) -> None:
     """Chunks in turn to the processes; the main one then writes all results in order."""
     output = Path(args.output)
     parts = [output.with_name(f".{output.name}.part-{n}") for n in range(process_count())]
@@ -410,7 +410,7 @@ def share(args, tagger, chunks, progress) -> None:
         with open(parts[process_index()], "wb") as part:
             own = (c for n, c in enumerate(chunks) if n % process_count() == process_index())
             for chunk in own:
-                results = list(tagged(args, tagger, [chunk], progress))
+                results = list(tagged(args, tagger, [chunk], progress, sources))
                 pickle.dump(results, part, pickle.HIGHEST_PROTOCOL)
     except UserError as error:  # all processes meet it, each after what is before it
         failure = error

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import bert
 import common
 from arguments import UserError
 from tag_schemes import TagTable, iob2_names
@@ -57,11 +58,10 @@ class Tagger:
         if dtype not in DTYPES:
             raise UserError(f"dtype {dtype}: expected one of {', '.join(DTYPES)}")
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        config, tokenizer, network = load(str(model), revision, getattr(torch, DTYPES[dtype]))
-        self.network = network.to(self.device).eval()
-        self.tokenizer = tokenizer
-        self.collate = common.PadBatch(tokenizer)
-        self.max_length = _window_length(tokenizer, config)
+        precision = getattr(torch, DTYPES[dtype])
+        config, self.tokenizer, self.network = load(str(model), revision, precision, self.device)
+        self.collate = common.PadBatch(self.tokenizer)
+        self.max_length = _window_length(self.tokenizer, config)
         self.task = getattr(config, "task_name", None)
         self.label_names = [config.id2label[i] for i in range(len(config.id2label))]
         self.entity_tags = common.are_entity_tags(self.label_names)
@@ -190,8 +190,16 @@ def iob2(tags: list[str]) -> list[str]:
 # --- Loading ----------------------------------------------------------------------------------
 
 
-def load(name: str, revision: str, dtype):
+def load(name: str, revision: str, dtype, device):
     """(configuration, tokenizer, network) of a model for token classification."""
+    folder = Path(name)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise UserError(
+            f"{name}: no model there: it has no config.json. Expected a folder that a training "
+            "script left, or any model for token classification with its tokenizer."
+        )
+    if folder.is_dir() and (loaded := bert.load(folder, dtype, device)):
+        return loaded
     from transformers import AutoConfig, AutoModelForTokenClassification
     from transformers.utils import logging
 
@@ -199,12 +207,6 @@ def load(name: str, revision: str, dtype):
 
     logging.disable_progress_bar()
 
-    folder = Path(name)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        raise UserError(
-            f"{name}: no model there: it has no config.json. Expected a folder that a training "
-            "script left, or any model for token classification with its tokenizer."
-        )
     try:
         config = AutoConfig.from_pretrained(name, revision=revision)
     except (OSError, ValueError, KeyError) as error:
@@ -223,7 +225,7 @@ def load(name: str, revision: str, dtype):
         )
     except (OSError, ValueError) as error:
         raise UserError(models._not_loaded("model", name, error)) from None
-    return config, tokenizer, network
+    return config, tokenizer, network.to(device).eval()
 
 
 def _window_length(tokenizer, config) -> int:
