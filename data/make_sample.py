@@ -116,6 +116,8 @@ ORGANISATIONS = {  # how often each kind comes where any organisation may stand
     "band": 1,
     "team": 2,
 }
+MISCELLANEOUS = {"event", "war", "holiday", "work", "law", "product", "award", "language"}
+MISCELLANEOUS |= {"belief", "believer", "believers"}
 SHORT_KINDS = {"gov": "government", "univ": "university", "biz": "place of business"}
 
 
@@ -279,9 +281,7 @@ class Names:
         kind = SHORT_KINDS.get(kind, kind)
         if kind in ORGANISATIONS:
             return self.listed(kind, "ORG")
-        if kind in ("event", "work", "law", "product", "award", "belief", "language"):
-            return self.listed(kind, "MISC")
-        if kind in ("believer", "believers"):
+        if kind in MISCELLANEOUS:
             return self.listed(kind, "MISC")
         raise ValueError(f"no such slot: {kind}")
 
@@ -473,9 +473,9 @@ def takes_article(text, entity_type):
 
 
 def wants_article(rows):
-    """Whether an article may follow `rows`: after a preposition, a verb or an "and"."""
+    """Whether an article may follow `rows`: at the start, after a preposition, a verb, an "and"."""
     if not rows:
-        return False
+        return True
     _, tag, entity = rows[-1]
     return tag in ("IN", "TO", "VBD", "VBZ", "VBP", "VB", "VBG", "CC") and entity == "O"
 
@@ -503,7 +503,7 @@ def fill_line(line, names, known, lexicon, rng):
                 known[kind + number] = name
             text, entity_type = name.get(form or "") or name[""]
             if takes_article(text, entity_type) and wants_article(rows):
-                rows.append(("the", "DT", "O"))
+                rows.append(("the" if rows else "The", "DT", "O"))
             if kind == "believer":
                 form = "adj"
             elif kind == "believers":
