@@ -5,6 +5,7 @@ alone, so that a resumed run needs nothing but that number to go on as if it had
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -14,10 +15,11 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from arguments import UserError
+from arguments import UserError, model_title
 
 # --- The order of the data ------------------------------------------------------------------
 
@@ -80,6 +82,58 @@ def seed_update(seed: int, update: int, process: int) -> None:
     import torch
 
     torch.manual_seed(int(np.random.SeedSequence([seed, update, process]).generate_state(1)[0]))
+
+
+# --- What a run will do ---------------------------------------------------------------------
+
+
+class Plan(NamedTuple):
+    """Decided before the model is loaded."""
+
+    order: TrainingOrder
+    total_updates: int
+    conditions: dict  # what must agree for a run to go on from a checkpoint, to the bit
+    checkpoint: Path | None  # to go on from
+
+
+def plan_training(args, corpus, config, windows: dict, precision: str, state) -> Plan:
+    """The updates to make, and where to go on from.
+
+    `windows`: a `common.WindowSet` by split. `state`: accelerate's `PartialState`. Raises
+    UserError where there is nothing to train on, no such checkpoint, or it belongs to a run under
+    other conditions.
+    """
+    if "train" not in windows or len(windows["train"]) == 0:
+        raise UserError(
+            f"{corpus.name}: nothing to train on. Name a corpus with --train_file or "
+            "--dataset_name, or ask only for --do_eval or --do_predict."
+        )
+    batch_size, accumulation = args.per_device_train_batch_size, args.gradient_accumulation_steps
+    update_size = batch_size * accumulation * state.num_processes
+    order = TrainingOrder(windows["train"].lengths, update_size, args.seed, args.group_by_length)
+    if args.max_steps > 0:
+        total_updates = args.max_steps
+    else:
+        total_updates = math.ceil(args.num_train_epochs * order.updates)
+    conditions = {
+        "corpus": f"{corpus.name} {corpus.fingerprint}",
+        "labels": corpus.label_names,
+        "model": model_title(args.model_name_or_path),
+        "window length": config.window_length,
+        "label all tokens": args.label_all_tokens,
+        "sentences a process and step": batch_size,
+        "steps an update": accumulation,
+        "processes": state.num_processes,
+        "updates": total_updates,
+        "learning rate": [args.learning_rate, args.lr_scheduler_type, args.warmup_steps],
+        "weight decay, clipping": [args.weight_decay, args.max_grad_norm],
+        "seed": args.seed,
+        "grouped by length": args.group_by_length,
+        "precision": precision,
+    }
+    output_dir = Path(args.output_dir)
+    checkpoint = find_checkpoint(args.resume_from_checkpoint, output_dir, conditions)
+    return Plan(order, total_updates, conditions, checkpoint)
 
 
 # --- Where a run stands ---------------------------------------------------------------------

@@ -67,26 +67,6 @@ def check_output_dir(args, corpus) -> None:
         raise UserError(f"--output_dir {folder}: holds another run.\n{text}{advice}")
 
 
-def run_conditions(args, corpus, config, precision: str, updates: int, processes: int) -> dict:
-    """What must agree for a run to go on from a checkpoint, to the bit."""
-    return {
-        "corpus": f"{corpus.name} {corpus.fingerprint}",
-        "labels": corpus.label_names,
-        "model": model_title(args.model_name_or_path),
-        "window length": config.window_length,
-        "label all tokens": args.label_all_tokens,
-        "sentences a process and step": args.per_device_train_batch_size,
-        "steps an update": args.gradient_accumulation_steps,
-        "processes": processes,
-        "updates": updates,
-        "learning rate": [args.learning_rate, args.lr_scheduler_type, args.warmup_steps],
-        "weight decay, clipping": [args.weight_decay, args.max_grad_norm],
-        "seed": args.seed,
-        "grouped by length": args.group_by_length,
-        "precision": precision,
-    }
-
-
 def quiet_libraries(verbose: bool) -> None:
     """The libraries' own messages and bars, unless they are wanted."""
     if verbose:
@@ -209,7 +189,7 @@ class Results:
 
     # --- As they come ---
 
-    def announce(self, precision: str, updates: int, checkpoint: Path | None) -> None:
+    def announce(self, precision: str, plan: checkpoints.Plan) -> None:
         """What will run, in a short table."""
         args, self.precision = self.args, precision
         counts = ", ".join(f"{name} {len(split)}" for name, split in self.corpus.splits.items())
@@ -222,13 +202,13 @@ class Results:
             "corpus": f"{self.corpus.name} ({args.task_name}; {counts} sentences)",
             "labels": f"{len(self.corpus.label_names)}: {_short(self.corpus.label_names, 60)}",
             "model": model_title(args.model_name_or_path),
-            "training": f"{updates} updates of {batch} sentences, learning rate "
+            "training": f"{plan.total_updates} updates of {batch} sentences, learning rate "
             f"{args.learning_rate:g}, {args.lr_scheduler_type}",
             "device": f"{self.state.device}, {'fp32' if precision == 'no' else precision}",
             "output": args.output_dir,
         }
-        if checkpoint is not None:
-            rows["from"] = f"{checkpoint}, update {self.progress.step}"
+        if plan.checkpoint is not None:
+            rows["from"] = f"{plan.checkpoint}, update {self.progress.step}"
         self.say(*self.replaced, *self.corpus.notes)
         self.say(*(f"{name:10}{value}" for name, value in rows.items()))
 

@@ -86,6 +86,10 @@ def main():
     outputs.check_output_dir(args, corpus)
     with accelerator.main_process_first():
         windows = models.encode_corpus(args, corpus, config, tokenizer)
+    if args.do_train:
+        plan = checkpoints.plan_training(
+            args, corpus, config, windows, accelerator.mixed_precision, state
+        )
     model = models.load_model(args, config)
     collate = common.PadBatch(
         tokenizer, length=config.window_length if args.pad_to_max_length else None
@@ -94,15 +98,7 @@ def main():
 
     # --- Train ---
     if args.do_train:
-        order = checkpoints.TrainingOrder(
-            windows["train"].lengths,
-            batch_size * accumulation * accelerator.num_processes,
-            args.seed,
-            args.group_by_length,
-        )
-        total_updates = math.ceil(args.num_train_epochs * order.updates)
-        if args.max_steps > 0:
-            total_updates = args.max_steps
+        order, total_updates = plan.order, plan.total_updates
         loader = DataLoader(windows["train"], batch_size, sampler=order, collate_fn=collate)
         optimizer = torch.optim.AdamW(
             parameter_groups(model, args.weight_decay), lr=args.learning_rate, fused=True
@@ -115,18 +111,12 @@ def main():
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
         accelerator.register_for_checkpointing(schedule)
 
-        conditions = outputs.run_conditions(
-            args, corpus, config, accelerator.mixed_precision, total_updates, state.num_processes
-        )
-        checkpoint = checkpoints.find_checkpoint(
-            args.resume_from_checkpoint, output_dir, conditions
-        )
-        if checkpoint is not None:
-            accelerator.load_state(checkpoint)
-            results.progress = checkpoints.read_progress(checkpoint)
+        if plan.checkpoint is not None:
+            accelerator.load_state(plan.checkpoint)
+            results.progress = checkpoints.read_progress(plan.checkpoint)
         progress = results.progress
+        results.announce(accelerator.mixed_precision, plan)
         accelerator.init_trackers(f"{args.task_name}_no_trainer", outputs.simple_values(args))
-        results.announce(accelerator.mixed_precision, total_updates, checkpoint)
         running_loss = torch.zeros((), device=accelerator.device)
         running_loss += progress.pending_loss * state.is_main_process
 
@@ -134,7 +124,7 @@ def main():
             progress.pending_loss = accelerator.reduce(running_loss, "sum").item()
             results.check_finite(progress.pending_loss)
             with checkpoints.written_whole(
-                output_dir / name, state, conditions, progress
+                output_dir / name, state, plan.conditions, progress
             ) as folder:
                 accelerator.save_state(folder)
                 save_model(accelerator, model, tokenizer, folder)

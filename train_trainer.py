@@ -9,7 +9,6 @@
 Trainer does for you. Every flag, all of `TrainingArguments` among them: --help.
 """
 
-import math
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -85,6 +84,8 @@ def main():
     outputs.check_output_dir(args, corpus)
     with state.main_process_first():
         windows = models.encode_corpus(args, corpus, config, tokenizer)
+    if args.do_train:
+        plan = checkpoints.plan_training(args, corpus, config, windows, precision, state)
     model = models.load_model(args, config)
     collate = common.PadBatch(
         tokenizer, length=config.window_length if args.pad_to_max_length else None
@@ -92,26 +93,6 @@ def main():
     results = outputs.Results(args, corpus, config, windows, replaced, __file__, state)
 
     # --- Train ---
-    if args.do_train:
-        order = checkpoints.TrainingOrder(
-            windows["train"].lengths,
-            trainer_args.train_batch_size
-            * trainer_args.gradient_accumulation_steps
-            * state.num_processes,
-            args.seed,
-            args.group_by_length,
-        )
-        total_updates = math.ceil(args.num_train_epochs * order.updates)
-        if args.max_steps > 0:
-            total_updates = args.max_steps
-        conditions = outputs.run_conditions(
-            args, corpus, config, precision, total_updates, state.num_processes
-        )
-        checkpoint = checkpoints.find_checkpoint(
-            args.resume_from_checkpoint, output_dir, conditions
-        )
-        if checkpoint is not None:
-            results.progress = checkpoints.read_progress(checkpoint)
     trainer = WindowTrainer(
         model=model,
         args=trainer_args,
@@ -126,14 +107,15 @@ def main():
     trainer.results = results
     trainer.remove_callback(ProgressCallback)
     if args.do_train:
+        if plan.checkpoint is not None:
+            results.progress = checkpoints.read_progress(plan.checkpoint)
+        results.announce(precision, plan)
+        trainer.plan, first_step = plan, results.progress.step
         trainer_args.metric_for_best_model = args.metric_for_best_model
         trainer_args.greater_is_better = args.greater_is_better
-        trainer.order, trainer.conditions = order, conditions
-        first_step = results.progress.step
-        results.announce(precision, total_updates, checkpoint)
         stop_signals = checkpoints.StopSignals(state)
         trainer.add_callback(Progress(trainer, stop_signals, pusher))
-        outcome = trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        outcome = trainer.train(resume_from_checkpoint=plan.checkpoint and str(plan.checkpoint))
         stop_signals.restore()
         if stop_signals.received:
             stop_signals.exit(output_dir / f"checkpoint-{trainer.state.global_step}")
@@ -141,7 +123,7 @@ def main():
         results.trained(
             outcome.metrics["train_runtime"],
             trainer.state.global_step - first_step,
-            order.update_size,
+            plan.order.update_size,
         )
         with outputs.staged(output_dir, state) as stage:
             trainer.save_model(stage)
@@ -164,7 +146,7 @@ class WindowMethods:
     """What `Trainer` looks up in itself, done on windows and words."""
 
     def _get_train_sampler(self, dataset=None):
-        return self.order
+        return self.plan.order
 
     def _get_eval_sampler(self, dataset):
         round_size = self.args.eval_batch_size * self.args.world_size
@@ -201,7 +183,7 @@ class WindowMethods:
             best = folder.with_name(f"checkpoint-{self.state.best_global_step}")
             self.state.best_model_checkpoint = str(best)
         state = self.args.distributed_state
-        with checkpoints.written_whole(folder, state, self.conditions, progress) as partial:
+        with checkpoints.written_whole(folder, state, self.plan.conditions, progress) as partial:
             self.save_model(partial, _internal_call=True)
             self._save_optimizer_and_scheduler(partial)
             self._save_scaler(partial)
@@ -232,7 +214,7 @@ class Progress(ProgressCallback):
         progress.pending_loss = 0.0
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        self.trainer.order.epoch = state.global_step // self.trainer.order.updates
+        self.trainer.plan.order.epoch = state.global_step // self.trainer.plan.order.updates
 
     def on_step_begin(self, args, state, control, **kwargs):
         checkpoints.seed_update(args.seed, state.global_step, args.process_index)
@@ -256,11 +238,11 @@ class Progress(ProgressCallback):
         if self.pusher and self._ends_epoch(state):
             # A copy of this epoch's files; training goes on while they travel.
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            epoch = (state.global_step - 1) // self.trainer.order.updates
+            epoch = (state.global_step - 1) // self.trainer.plan.order.updates
             self.pusher.push(folder, f"Training in progress epoch {epoch}", folder)
 
     def _ends_epoch(self, state) -> bool:
-        at_end = state.global_step % self.trainer.order.updates == 0
+        at_end = state.global_step % self.trainer.plan.order.updates == 0
         return at_end or state.global_step == state.max_steps
 
     def on_log(self, args, state, control, logs=None, **kwargs):
@@ -282,7 +264,7 @@ class Progress(ProgressCallback):
             for name, value in metrics.items()
             if name != "epoch" and name.removeprefix("eval_") not in timings
         }
-        epoch = (state.global_step - 1) // self.trainer.order.updates
+        epoch = (state.global_step - 1) // self.trainer.plan.order.updates
         self.results.epoch_done(epoch, scores, f"checkpoint-{state.global_step}")
         control.should_training_stop |= self.results.patience_is_over()
 
