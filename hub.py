@@ -52,6 +52,7 @@ from huggingface_hub.utils import (
     disable_progress_bars,
     enable_progress_bars,
     hf_raise_for_status,
+    parse_ratelimit_headers,
     validate_repo_id,
 )
 from tqdm.auto import tqdm
@@ -227,8 +228,13 @@ def _status(error: BaseException) -> int | None:
 def _retry_after(error: BaseException) -> float:
     """Seconds that the server asked to wait, 0 if it did not say."""
     response = _response(error)
-    value = "" if response is None else response.headers.get("Retry-After", "")
-    return float(value) if value.strip().isdigit() else 0.0
+    if response is None:
+        return 0.0
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdigit():
+        return float(value)
+    limit = parse_ratelimit_headers(response.headers)  # what the Hub itself sends with a 429
+    return float(limit.reset_in_seconds) if limit and not limit.remaining else 0.0
 
 
 def _one_line(error: BaseException) -> str:
@@ -258,7 +264,7 @@ def files_to_push(folder: str | Path) -> list[Path]:
     """
     return [
         path
-        for path in sorted(Path(folder).iterdir())
+        for path in sorted(Path(folder).glob("*"))
         if _is_finished(path) and path.suffix not in STATE_SUFFIXES and path.name not in STATE_FILES
     ]
 
@@ -360,8 +366,8 @@ def _keep_edits_on_the_hub(api: HfApi, repo_id: str, card: Path) -> None:
 
 def upload_command(repo_id: str, folder: str | Path, message: str) -> str:
     """The command that pushes by hand what `Pusher` would push."""
-    pushed = set(files_to_push(folder))
-    left_out = [path for path in sorted(Path(folder).iterdir()) if path not in pushed]
+    pushed = files_to_push(folder)
+    left_out = [path for path in sorted(Path(folder).glob("*")) if path not in pushed]
     command = ["hf", "upload", repo_id, str(folder), ".", "--commit-message", message]
     for path in left_out:
         if path.name not in (".cache", ".git"):  # the command leaves these out itself
@@ -493,6 +499,8 @@ class Pusher:
     def _staged(self, folder, message: str, checkpoint) -> _Push:
         folder = Path(folder)
         sources = {path: path.name for path in files_to_push(folder)}
+        if not sources:
+            raise FileNotFoundError(f"{folder} holds nothing to push")
         if self.strategy == "checkpoint" and checkpoint is not None:
             checkpoint = Path(checkpoint)
             for path in _checkpoint_files(checkpoint):

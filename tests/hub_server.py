@@ -74,6 +74,7 @@ class Fault:
     headers: dict = dataclasses.field(default_factory=dict)
     body: str = ""
     delay: float = 0.0  # seconds before the request is answered as usual
+    hold: threading.Event | None = None  # the request is answered as usual once this is set
     hang: bool = False  # no answer until the server is closed or the client goes away
     cut: bool = False  # the connection is closed in the middle of the request's body
     lose_answer: bool = False  # the request takes effect, its answer is never sent
@@ -253,6 +254,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.body = self._read_body()
         if self.fault.delay:
             self.hub.closed.wait(self.fault.delay)
+        if self.fault.hold:
+            self.fault.hold.wait()
         if self.fault.status is not None:
             self._send(self.fault.status, self.fault.body.encode(), self.fault.headers)
             return

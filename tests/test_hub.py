@@ -20,6 +20,9 @@ from arguments import UserError
 from tests.hub_server import READ_TOKEN, TOKEN, HubServer
 
 ROOT = Path(__file__).parents[1]
+# The library uploads in a way that its own HTTP client calls old.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
+
 REPO = "tester/model"
 WEIGHTS = "PUT /lfs/"
 COMMIT = "POST .*/commit/main"
@@ -112,7 +115,7 @@ def run_epochs(pusher, folder, epochs=2, between=lambda epoch: None) -> dict:
     return saved
 
 
-def wait_until(condition, seconds=10.0):
+def wait_until(condition, seconds=30.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -138,20 +141,22 @@ def test_each_commit_holds_what_its_epoch_saved_though_the_files_changed_since(
 
 
 def test_training_never_waits_for_a_push(server, pusher, folder):
-    server.fail(COMMIT, delay=1.0, times=1)
-    began = time.monotonic()
-    run_epochs(pusher, folder)
-    assert time.monotonic() - began < 0.3
+    released = threading.Event()
+    fault = server.fail(COMMIT, hold=released)
+    saved = run_epochs(pusher, folder, between=lambda _: wait_until(lambda: fault.seen))
+    assert not server.commits(REPO)  # training is through, and the first push is still under way
+    released.set()
     pusher.finish(folder)
-    assert time.monotonic() - began > 1.0
-    assert len(server.commits(REPO)) == 3
+    assert pushed(server) == saved
 
 
 def test_of_more_than_three_waiting_the_oldest_is_dropped_and_that_is_said(
     server, pusher, folder, told
 ):
-    fault = server.fail(COMMIT, delay=0.8, times=1)
+    released = threading.Event()
+    fault = server.fail(COMMIT, hold=released)
     saved = run_epochs(pusher, folder, 6, lambda _: wait_until(lambda: fault.seen))
+    threading.Timer(0.3, released.set).start()
     pusher.finish(folder)
     # Epoch 0 was under way, 1 to 5 and the last came while it was: three of them may wait.
     kept = ["Training in progress epoch 0", "Training in progress epoch 4"]
@@ -228,6 +233,14 @@ def test_a_disk_that_is_full_costs_the_push_not_the_training(
     assert pushed(server) == {"Training complete": saved}
 
 
+def test_a_folder_without_a_model_is_no_push(server, pusher, folder, told):
+    pusher.push(folder, "Training in progress epoch 0")
+    assert "holds nothing to push" in "".join(told)
+    with pytest.raises(hub.PushFailed, match="holds nothing to push"):
+        pusher.finish(folder / "nowhere")
+    assert not server.commits(REPO)
+
+
 def test_copies_left_by_a_killed_run_go_away(repo, folder, told):
     (folder / ".push" / "old").mkdir(parents=True)
     hub.Pusher(repo, folder, say=told.append).abandon()
@@ -271,12 +284,21 @@ def test_nothing_is_lost_under_a_fault(fault, server, pusher, folder, told):
         assert "'Training in progress epoch 0' failed" in "".join(told)
 
 
-def test_the_time_a_server_asks_for_is_given_even_at_the_end_of_the_run(server, pusher, folder):
-    server.fail(COMMIT, status=429, headers={"Retry-After": "2"}, times=1)
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "2"}, {"RateLimit": '"api";r=0;t=2', "Retry-After": "soon"}]
+)
+def test_the_time_a_server_asks_for_is_given_even_at_the_end_of_the_run(
+    server, pusher, folder, headers
+):
+    fault = server.fail(COMMIT, status=429, headers=headers, times=1)
     save(folder, 0)
+    pusher.push(folder, "Training in progress epoch 0")
+    wait_until(lambda: fault.seen)
     began = time.monotonic()
+    save(folder, 1)
     pusher.finish(folder)
-    assert 2.0 <= time.monotonic() - began < 4
+    assert 1.8 <= time.monotonic() - began < 4
+    assert len(server.commits(REPO)) == 2
 
 
 def test_an_outage_that_ends_loses_nothing(server, pusher, folder, told):
@@ -377,7 +399,7 @@ def test_ctrl_c_during_a_hanging_push_ends_the_process_soon(server, repo, folder
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(lambda: fault.seen, 30)
+    wait_until(lambda: fault.seen, 60)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
@@ -475,7 +497,7 @@ def test_a_hub_that_does_not_answer_is_told_in_time(server, folder, fault, reque
     began = time.monotonic()
     with pytest.raises(UserError, match=r"cannot be reached|refused"):
         hub.check_access(arguments(folder))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_a_hub_that_is_gone_is_told(server, folder):
