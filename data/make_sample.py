@@ -457,9 +457,9 @@ def name_rows(text, entity_type, form=""):
 
 
 ARTICLE = re.compile(
-    r"(?!(Parliament|Congress)$).*\b(Agency|Department|Commission|Ministry|Office|Bureau|Council|Party|"
-    r"Foundation|Association|Front|Union|Institute|Institution|Administration|Court|Senate|House|"
-    r"Army|Navy|Air Force|Organization|Fund|Bank of|University of|Society|Alliance|Board|Museum|"
+    r"(?!(Parliament|Congress)$).*\b(Agency|Department|Commission|Ministry|Office of|Bureau|Council|Party|"
+    r"Foundation|Association|Front|Union$|Institute|Institution|Administration|Court|Senate|House of|White House|"
+    r"Army|Navy|Air Force|Organization|Fund|University of|Society|Alliance|Board of|Board$|Museum|"
     r"Embassy|Authority|Center|Centre|Legislature|Kremlin|Pentagon|Knesset|Taliban|Vatican|"
     r"Bundestag|Treasury|Guard|Brotherhood|Times|Post|Herald|Tribune|Guardian|Journal|Federation|"
     r"Exchange|Reserve|Red Cross|League|Nations|Orchestra|CIA|FBI|EU|U\.N\.|IMF|WTO|WHO|IRS|EPA|"
@@ -502,6 +502,8 @@ def fill_line(line, names, known, lexicon, rng):
             if number:
                 known[kind + number] = name
             text, entity_type = name.get(form or "") or name[""]
+            if rows and rows[-1][0] == "a" and re.match(r"[AEIO](?!u)", text):
+                rows[-1] = ("an", *rows[-1][1:])
             if takes_article(text, entity_type) and wants_article(rows):
                 rows.append(("the" if rows else "The", "DT", "O"))
             if kind == "believer":
