@@ -116,6 +116,7 @@ ORGANISATIONS = {  # how often each kind comes where any organisation may stand
     "band": 1,
     "team": 2,
 }
+COMMON_WORDS = {"place prefix", "place suffix"}  # of places' names, in every split
 MISCELLANEOUS = {"event", "war", "holiday", "work", "law", "product", "award", "language"}
 MISCELLANEOUS |= {"belief", "believer", "believers"}
 SHORT_KINDS = {"gov": "government", "univ": "university", "biz": "place of business"}
@@ -143,16 +144,15 @@ class Names:
                 if "patterns" in section:
                     self.patterns[kind] = Deck(items, rng)
                     continue
+                short = {item.split(" = ")[1] for item in items if " = " in item}
                 mine = [
                     item
                     for item in dict.fromkeys(items)
                     if split_of(item.split(" = ")[0], place_split) == split
+                    and item not in short
                     and not claimed & {part.lower() for part in item.split(" = ")}
                 ]
-                if section in (
-                    "place prefix",
-                    "place suffix",
-                ):  # the words that make a name a place are common
+                if section in COMMON_WORDS:
                     mine = items
                 self.lists[section] = Deck(mine, rng)
         self.languages = sorted(
