@@ -514,10 +514,11 @@ def fill_line(line, names, known, lexicon, rng):
             rows += name_rows(text, entity_type, form)
         else:
             stem, _, tag = word.rpartition("/")
-            if stem and tag in POS_TAGS:
-                rows.append((stem, tag, "O"))
-            else:
-                rows.append((word, pos_of(word, lexicon), "O"))
+            if not stem or tag not in POS_TAGS:
+                stem, tag = word, pos_of(word, lexicon)
+            if re.match(r"-[a-z]", stem):  # "{n} -year-old"
+                stem = rows.pop()[0] + stem
+            rows.append((stem, tag, "O"))
     return rows
 
 
@@ -538,6 +539,8 @@ def noun_phrase_end(tags, start):
             break
         if tag in NOUN:
             last_noun = end + 1
+        elif tags[max(end - 2, 0) : end + 2] == ["NNP", "CD", ",", "CD"]:
+            pass  # "May 3 , 1999"
         elif tag in ("VBG", "VBN", "RB", "RBR", "RBS"):
             ahead = tags[end + 1] if end + 1 < len(tags) else ""
             inside = end > start and (ahead in NOUN or ahead[:2] in ("JJ", "VB"))
