@@ -1,5 +1,6 @@
 """The pusher, the check before training and the model card, against a Hub of our own."""
 
+import hashlib
 import math
 import re
 import shlex
@@ -16,6 +17,7 @@ import yaml
 from huggingface_hub import ModelCard, close_session, constants, hf_hub_download
 
 import hub
+import model_card
 from arguments import UserError
 from tests.hub_server import READ_TOKEN, TOKEN, HubServer
 
@@ -217,17 +219,20 @@ def test_weights_of_another_sharding_leave_the_repository_and_nothing_else_does(
     assert not files & set(names[:2])
 
 
-def test_a_disk_that_is_full_costs_the_push_not_the_training(
-    server, pusher, folder, told, monkeypatch
+@pytest.mark.parametrize(
+    "problem", [OSError(28, "No space left on device"), PermissionError(13, "Permission denied")]
+)
+def test_a_copy_that_fails_costs_the_push_not_the_training(
+    server, pusher, folder, told, monkeypatch, problem
 ):
     def full(*_):
-        raise OSError(28, "No space left on device")
+        raise problem
 
     save(folder, 0)
     with monkeypatch.context() as patch:
         patch.setattr(hub.shutil, "copyfile", full)
         pusher.push(folder, "Training in progress epoch 0")
-    assert "No space left on device" in "".join(told)
+    assert problem.strerror in "".join(told)
     saved = save(folder, 1)
     pusher.finish(folder)
     assert pushed(server) == {"Training complete": saved}
@@ -347,7 +352,7 @@ def test_after_an_outage_that_stays_the_message_has_the_command_that_pushes(
 def test_if_only_an_older_push_is_refused_the_last_one_still_arrives(server, pusher, folder, told):
     """Weights of epoch 0 that no try gets through must not take the final model along."""
     saved = {"Training in progress epoch 0": save(folder, 0)}
-    weights = hub.hashlib.sha256(saved["Training in progress epoch 0"]["model.safetensors"])
+    weights = hashlib.sha256(saved["Training in progress epoch 0"]["model.safetensors"])
     server.fail(f"PUT /lfs/{weights.hexdigest()}", status=413, times=math.inf)
     pusher.push(folder, "Training in progress epoch 0")
     final = save(folder, 1)
@@ -708,7 +713,7 @@ def test_what_a_person_wrote_survives_the_next_run(folder):
     text = path.read_text()
     text = text.replace("license: apache-2.0", "license: mit\ninference: false")
     text = text.replace("tags:\n", "tags:\n- legal\n")
-    text = text.replace(hub.CARD_BEGIN, f"Read this first.\n\n{hub.CARD_BEGIN}")
+    text = text.replace(model_card.CARD_BEGIN, f"Read this first.\n\n{model_card.CARD_BEGIN}")
     path.write_text(text + "\n## Limits\n\nIt was trained on news.\n")
     changed = {**FACTS, "language": "de", "corpus_fingerprint": "fedcba9876543210"}
     for _ in range(2):
@@ -719,7 +724,7 @@ def test_what_a_person_wrote_survives_the_next_run(folder):
     assert data["language"] == "de"  # generated, and untouched since
     assert text.count("Read this first.\n\n<!--") == 1
     assert text.count("## Limits\n\nIt was trained on news.") == 1
-    assert text.count(hub.CARD_BEGIN) == text.count(hub.CARD_END) == 1
+    assert text.count(model_card.CARD_BEGIN) == text.count(model_card.CARD_END) == 1
     assert "fedcba9876543210" in text
     assert "0123456789abcdef" not in text
     assert problems_the_hub_would_find(text) == []
