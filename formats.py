@@ -15,6 +15,9 @@ from typing import NamedTuple
 from tagger import Tagged
 
 
+LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+
+
 class Result(NamedTuple):
     """One input, tagged. `found`: what `Tagger.result` gives; `fields`: what the input carries
     along; `source`: the file it came from, where there are several."""
@@ -34,7 +37,9 @@ def as_jsonl(results: Iterable[Result]) -> Iterator[str]:
             for key, value in result.found.items()
         }
         row = {**source, **result.fields, **found}
-        yield json.dumps(row, ensure_ascii=False) + "\n"
+        line = json.dumps(row, ensure_ascii=False)
+        # JSON may hold these as they are, but many a reader takes them for the end of a line.
+        yield LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", line) + "\n"
 
 
 def _rounded(ones: list[dict]) -> list[dict]:

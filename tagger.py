@@ -98,6 +98,7 @@ class Tagger:
         """
         import torch
 
+        sentences = [_readable(words) for words in sentences]
         ends = np.cumsum([len(words) for words in sentences], dtype=np.int64)
         starts = ends - [len(words) for words in sentences] if sentences else ends
         windows = []
@@ -151,11 +152,19 @@ class Tagger:
         return result
 
 
+HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: tokenizers take none
+
+
 def split_words(text: str) -> Words:
     """`common.split_words` for any string of Python's, half a surrogate pair included."""
-    whole = re.sub("[\ud800-\udfff]", "\ufffd", text)
-    words = common.split_words(whole)
-    return words if whole is text else [(text[start:end], start, end) for _, start, end in words]
+    if not HALF.search(text):
+        return common.split_words(text)
+    words = common.split_words(HALF.sub("\ufffd", text))
+    return [(text[start:end], start, end) for _, start, end in words]
+
+
+def _readable(words: list[str]) -> list[str]:
+    return [HALF.sub("\ufffd", word) for word in words] if HALF.search("".join(words)) else words
 
 
 def entities_of(tagged: Tagged) -> list[dict]:

@@ -1,0 +1,852 @@
+"""Tests of infer.py: what is read, what is found, what is written, and how it ends."""
+
+import contextlib
+import gzip
+import json
+import math
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ENTITY_LABELS, ROOT, save_tiny_tagger
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import arguments
+import bert
+import common
+import formats
+import infer
+import inputs
+import tagger as tagger_module
+from tagger import Tagged, Tagger
+
+INFER = str(ROOT / "infer.py")
+KNOWN = {  # what the look-up model tags; every other word is O
+    "Peter": "B-PER",
+    "Blackburn": "I-PER",
+    "Anna": "B-PER",
+    "EU": "B-ORG",
+    "German": "B-MISC",
+    "Paris": "B-LOC",
+    "New": "B-LOC",
+    "York": "I-LOC",
+}
+SURE = math.exp(4) / (math.exp(4) + 8)  # probability of a logit of 4 among eight of 0
+TEXT = "Peter Blackburn went from Paris to New York."
+TEXT_ENTITIES = [
+    {"entity_group": "PER", "score": SURE, "word": "Peter Blackburn", "start": 0, "end": 15},
+    {"entity_group": "LOC", "score": SURE, "word": "Paris", "start": 26, "end": 31},
+    {"entity_group": "LOC", "score": SURE, "word": "New York", "start": 35, "end": 43},
+]
+
+
+class LookUp:
+    """A network that tags sub-words by a list, so that what must come out is known."""
+
+    def __init__(self, tokenizer, labels: list[str]):
+        import torch
+
+        self.logits = torch.zeros(2000, len(labels))
+        self.logits[:, 0] = 4.0
+        self.widths = []
+        for word, tag in KNOWN.items():
+            number = tokenizer.backend.token_to_id(word)
+            self.logits[number] = 0.0
+            self.logits[number, labels.index(tag)] = 4.0
+
+    def __call__(self, input_ids, attention_mask, token_type_ids=None):
+        self.widths.append(tuple(input_ids.shape))
+        return bert.Output(self.logits[input_ids])
+
+
+@pytest.fixture
+def look_up(tiny_tagger, monkeypatch):
+    """Makes every `Tagger` of the tiny folder the look-up model."""
+    load = bert.load
+
+    def load_look_up(folder, dtype, device):
+        loaded = load(folder, dtype, device)
+        if loaded is None:
+            return None
+        config, tokenizer, _ = loaded
+        labels = [config.id2label[i] for i in range(len(config.id2label))]
+        return config, tokenizer, LookUp(tokenizer, labels)
+
+    monkeypatch.setattr(bert, "load", load_look_up)
+    return Tagger(tiny_tagger)
+
+
+@pytest.fixture
+def cli(tiny_tagger, look_up, monkeypatch, capfd, tmp_path):
+    """Run infer.py with flags, in this process: (exit status, output, messages)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv, model=tiny_tagger):
+        flags = ["--model", str(model)] if model else []
+        monkeypatch.setattr(sys, "argv", ["infer.py", *map(str, argv), *flags])
+        status = 0
+        try:
+            arguments.run(infer.script)
+        except SystemExit as end:
+            status = end.code
+        return (status, *capfd.readouterr())
+
+    return run
+
+
+def rows_of(output: str) -> list[dict]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def rounded(entities: list[dict]) -> list[dict]:
+    return [{**entity, "score": round(entity["score"], 4)} for entity in entities]
+
+
+def write(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+# --- The library ------------------------------------------------------------------------------
+
+
+def test_entities_of_a_text(look_up):
+    (result,) = look_up([TEXT])
+    assert result == {"text": TEXT, "entities": [pytest.approx(e) for e in TEXT_ENTITIES]}
+    assert look_up(TEXT) == [result]
+    assert look_up([]) == []
+
+
+def test_adjacent_entities_are_kept_apart_and_a_stray_inside_begins_one(look_up):
+    (result,) = look_up(["Peter Anna Paris York Blackburn Peter Blackburn"])
+    found = [(entity["entity_group"], entity["word"]) for entity in result["entities"]]
+    assert found == [
+        ("PER", "Peter"),
+        ("PER", "Anna"),
+        ("LOC", "Paris York"),
+        ("PER", "Blackburn"),
+        ("PER", "Peter Blackburn"),
+    ]
+
+
+def test_all_words_and_min_score(look_up):
+    (result,) = look_up(["Peter said"], all_words=True)
+    assert result["words"] == [
+        {"word": "Peter", "tag": "B-PER", "score": pytest.approx(SURE), "start": 0, "end": 5},
+        {"word": "said", "tag": "O", "score": pytest.approx(SURE), "start": 6, "end": 10},
+    ]
+    assert look_up(TEXT, min_score=SURE + 0.01)[0]["entities"] == []
+    assert len(look_up(TEXT, min_score=SURE - 0.01)[0]["entities"]) == 3
+
+
+def test_the_score_is_the_mean_over_the_words():
+    tagged = Tagged("a b", [("a", 0, 1), ("b", 2, 3)], ["B-X", "I-X"], [0.5, 1.0])
+    assert tagger_module.entities_of(tagged) == [
+        {"entity_group": "X", "score": 0.75, "word": "a b", "start": 0, "end": 3}
+    ]
+
+
+def test_tags_of_any_scheme_give_the_same_entities():
+    words = [(str(i), 2 * i, 2 * i + 1) for i in range(6)]
+    for tags in (
+        ["B-X", "I-X", "O", "B-Y", "B-X", "I-X"],
+        ["B-X", "E-X", "O", "S-Y", "B-X", "E-X"],
+        ["B-X", "L-X", "O", "U-Y", "B-X", "L-X"],
+    ):
+        found = tagger_module.entities_of(Tagged("0 1 2 3 4 5", words, tags, [1.0] * 6))
+        spans = [(one["entity_group"], one["start"], one["end"]) for one in found]
+        assert spans == [("X", 0, 3), ("Y", 6, 7), ("X", 8, 11)]
+
+
+def test_plain_tags_give_words(tiny_pos_tagger):
+    (result,) = Tagger(tiny_pos_tagger)(["The name is Peter."])
+    assert set(result) == {"text", "words"}
+    assert [word["word"] for word in result["words"]] == ["The", "name", "is", "Peter", "."]
+    assert {word["tag"] for word in result["words"]} <= {"DET", "NOUN", "PUNCT", "VERB"}
+
+
+def test_a_text_of_any_length_loses_nothing_at_the_windows_edges(look_up):
+    """64 tokens a window: every offset of an entity from an edge occurs."""
+    for filler in range(1, 6):
+        sentence = "Peter Blackburn " + "said " * filler + "New York and "
+        text = sentence * 60
+        (result,) = look_up([text])
+        found = [(one["entity_group"], one["word"]) for one in result["entities"]]
+        assert found == [("PER", "Peter Blackburn"), ("LOC", "New York")] * 60
+    assert max(width for _, width in look_up.network.widths) == 64
+
+
+def test_batches_keep_to_the_budget_and_order_does_not_matter(tiny_tagger, look_up):
+    texts = [f"Peter {'said ' * (i * 7 % 40)}Paris" for i in range(100)]
+    look_up.batch_tokens = 128
+    results = look_up(texts)
+    assert [result["text"] for result in results] == texts
+    assert all(rows * width <= 128 for rows, width in look_up.network.widths)
+    assert all(len(result["entities"]) == 2 for result in results)
+
+
+def test_batching_changes_no_tag_of_a_real_network(tiny_tagger):
+    texts = [f"{'Peter went to Paris , ' * (i % 9)}{i} and Anna" for i in range(60)]
+    single = Tagger(tiny_tagger, batch_tokens=1)(texts, all_words=True)
+    for batch_tokens in (100, 10_000):
+        batched = Tagger(tiny_tagger, batch_tokens=batch_tokens)(texts, all_words=True)
+        for one, other in zip(single, batched, strict=True):
+            assert [w["tag"] for w in one["words"]] == [w["tag"] for w in other["words"]]
+            assert [w["score"] for w in one["words"]] == pytest.approx(
+                [w["score"] for w in other["words"]], abs=1e-5
+            )
+
+
+PIECES = [
+    *("Peter", "Paris", " ", "U.S.", "don't", "\t", "\r\n", "\x00", "\u200b", "\u200d", "e\u0301"),
+    *("👩\u200d👩\u200d👧", "🇩🇪", "中文", "שלום", "\ud800"),
+]
+any_text = st.text(st.characters(exclude_categories=()), max_size=40) | st.lists(
+    st.sampled_from(PIECES), max_size=12
+).map("".join)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(any_text, max_size=4))
+@example(["\ud800 Peter", "\r\n", "", "a\u0000b", "e\u0301a 👩‍👩‍👧 中文"])
+def test_offsets_index_the_text_whatever_it_holds(tiny_tagger, texts):
+    found_tagger = _kept(tiny_tagger)
+    results = found_tagger(texts, all_words=True)
+    assert [result["text"] for result in results] == texts
+    for result in results:
+        text, words = result["text"], result["words"]
+        end = 0
+        for word in words:
+            assert word["start"] >= end and word["end"] > word["start"]
+            assert text[word["start"] : word["end"]] == word["word"]
+            assert not text[end : word["start"]].strip()
+            end = word["end"]
+        assert not text[end:].strip()
+        starts, ends = {word["start"] for word in words}, {word["end"] for word in words}
+        end = 0
+        for entity in result["entities"]:
+            assert end <= entity["start"] < entity["end"]
+            assert entity["start"] in starts and entity["end"] in ends
+            assert text[entity["start"] : entity["end"]] == entity["word"]
+            assert 0 < entity["score"] <= 1
+            end = entity["end"]
+
+
+_taggers: dict[Path, Tagger] = {}
+
+
+def _kept(folder: Path) -> Tagger:
+    if folder not in _taggers:
+        _taggers[folder] = Tagger(folder)
+    return _taggers[folder]
+
+
+# --- The network without transformers ---------------------------------------------------------
+
+
+def test_the_plain_network_is_transformers_own(tiny_tagger):
+    import torch
+    from transformers import AutoModelForTokenClassification
+
+    _, _, plain = bert.load(tiny_tagger, torch.float32, "cpu")
+    theirs = AutoModelForTokenClassification.from_pretrained(tiny_tagger).eval()
+    random = torch.Generator().manual_seed(0)
+    for batch, tokens in ((1, 1), (1, 64), (5, 17), (3, 40)):
+        lengths = torch.randint(1, tokens + 1, (batch,), generator=random)
+        lengths[0] = tokens
+        mask = (torch.arange(tokens) < lengths[:, None]).long()
+        inputs = {
+            "input_ids": torch.randint(0, 100, (batch, tokens), generator=random),
+            "attention_mask": mask,
+            "token_type_ids": torch.randint(0, 2, (batch, tokens), generator=random),
+        }
+        with torch.inference_mode():
+            ours, expected = plain(**inputs).logits, theirs(**inputs).logits
+        real = mask.bool()
+        torch.testing.assert_close(ours[real], expected[real], rtol=0, atol=2e-6)
+        del inputs["token_type_ids"]
+        with torch.inference_mode():
+            ours, expected = plain(**inputs).logits, theirs(**inputs).logits
+        torch.testing.assert_close(ours[real], expected[real], rtol=0, atol=2e-6)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.lists(st.text(max_size=8), min_size=1, max_size=6), min_size=1, max_size=4))
+def test_the_plain_tokenizer_is_transformers_own(tiny_tagger, sentences):
+    import torch
+
+    if tiny_tagger not in _tokenizers:
+        import models
+
+        _, plain, _ = bert.load(tiny_tagger, torch.float32, "cpu")
+        _tokenizers[tiny_tagger] = plain, models.load_tokenizer(str(tiny_tagger))
+    ours, theirs = _tokenizers[tiny_tagger]
+    for max_length in (64, 8):
+        assert list(common.encode(sentences, ours, max_length)) == list(
+            common.encode(sentences, theirs, max_length)
+        )
+    pads = [(t.padding_side, t.pad_token_id, t.pad_token_type_id) for t in (ours, theirs)]
+    assert pads[0] == pads[1]
+
+
+_tokenizers: dict[Path, tuple] = {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"hidden_act": "relu"}, {"word_splitter": None}, {"position_embedding_type": "relative_key"}],
+)
+def test_what_is_no_plain_bert_is_left_to_transformers(tiny_tagger, tmp_path, change):
+    import shutil
+
+    import torch
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_tagger, folder)
+    config = json.loads((folder / "config.json").read_text()) | change
+    config = {name: value for name, value in config.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert bert.load(folder, torch.float32, "cpu") is None
+    assert bert.load(tiny_tagger, torch.float32, "cpu") is not None
+    texts = [TEXT, "", "Anna"]
+    results = Tagger(folder)(texts, all_words=True)
+    assert [result["text"] for result in results] == texts
+    if "word_splitter" in change:  # the same network, trained elsewhere
+        expected = Tagger(tiny_tagger)(texts, all_words=True)
+        for one, other in zip(results, expected, strict=True):
+            assert [w["tag"] for w in one["words"]] == [w["tag"] for w in other["words"]]
+
+
+def test_another_architecture_works(tmp_path):
+    from conftest import save_tiny_tokenizer, tiny_vocabulary
+    from transformers import DistilBertConfig, DistilBertForTokenClassification
+
+    labels = dict(enumerate(ENTITY_LABELS))
+    config = DistilBertConfig(
+        vocab_size=len(tiny_vocabulary()), dim=32, n_layers=1, n_heads=2, hidden_dim=64,
+        max_position_embeddings=64, id2label=labels, label2id={v: k for k, v in labels.items()},
+    )  # fmt: skip
+    DistilBertForTokenClassification(config).save_pretrained(tmp_path)
+    save_tiny_tokenizer(tmp_path)
+    found = Tagger(tmp_path)
+    assert found.max_length == 64
+    (result,) = found(["Peter went to Paris . " * 40], all_words=True)
+    assert len(result["words"]) == 200
+
+
+# --- What is read -----------------------------------------------------------------------------
+
+
+def test_texts_as_arguments_one_answer_each(cli):
+    status, output, _ = cli(TEXT, "", "Anna")
+    assert status == 0
+    rows = rows_of(output)
+    assert [row["text"] for row in rows] == [TEXT, "", "Anna"]
+    assert rows[0]["entities"] == rounded(TEXT_ENTITIES)
+    assert rows[1]["entities"] == []
+
+
+def test_lines_of_text_with_empty_ones_and_any_line_end(cli, tmp_path):
+    path = write(tmp_path, "a.txt", "\ufeffPeter\r\n\nAnna\x0b\x85 \u2028said\n\r\nEU")
+    rows = rows_of(cli("--input", path)[1])
+    assert [row["text"] for row in rows] == ["Peter", "", "Anna\x0b\x85 \u2028said", "", "EU"]
+    assert [len(row["entities"]) for row in rows] == [1, 0, 1, 0, 1]
+
+
+def test_a_document_is_one_text_with_its_line_ends(cli, tmp_path):
+    content = "Peter Blackburn\r\nwent\r\n\r\nto Paris\t.\r\n"
+    path = write(tmp_path, "a.txt", content)
+    (row,) = rows_of(cli("--input", path, "--by", "document")[1])
+    assert row["text"] == content
+    assert [content[e["start"] : e["end"]] for e in row["entities"]] == ["Peter Blackburn", "Paris"]
+
+
+def test_json_lines_carry_their_other_fields_through(cli, tmp_path):
+    records = [
+        {"id": 7, "text": TEXT, "meta": {"entities": [1], "é": None}},
+        {"tokens": ["Peter", "Blackburn", "has spaces", "", "EU"], "id": 8},
+        {"text": "(Peter)EU", "tokens": ["(", "Peter", ")", "EU"]},
+    ]
+    lines = "\n".join(json.dumps(record) for record in records[:2])
+    path = write(tmp_path, "a.jsonl", f"{lines}\n\n{json.dumps(records[2])}")
+    first, second, third = rows_of(cli("--input", path)[1])
+    assert first == records[0] | {"entities": rounded(TEXT_ENTITIES)}
+    assert second["tokens"] == records[1]["tokens"] and second["id"] == 8
+    assert second["text"] == "Peter Blackburn has spaces  EU"
+    found = [(e["word"], second["text"][e["start"] : e["end"]]) for e in second["entities"]]
+    assert found == [("Peter Blackburn",) * 2, ("EU",) * 2]
+    assert third["text"] == "(Peter)EU"
+    assert [(e["start"], e["end"]) for e in third["entities"]] == [(1, 6), (7, 9)]
+
+
+def test_columns_keep_their_words(cli, tmp_path):
+    content = "-DOCSTART- O\n\nPeter-Blackburn O\nEU B-ORG\n\nAnna O\n"
+    path = write(tmp_path, "a.conll", content)
+    status, output, _ = cli("--input", path, "--output_format", "conll")
+    assert status == 0
+    assert output == "Peter-Blackburn\tB-PER\nEU\tB-ORG\n\nAnna\tB-PER\n\n"
+    path = write(tmp_path, "words.txt", "EU\nrejects\n\nAnna\n")
+    output = cli("--input", path, "--input_format", "conll")[1]
+    assert [row["text"] for row in rows_of(output)] == ["EU rejects", "Anna"]
+
+
+def test_files_globs_folders_and_packed_ones_in_order(cli, tmp_path):
+    write(tmp_path, "in/b.txt", "Anna")
+    write(tmp_path, "in/a.txt", "Peter\nEU")
+    write(tmp_path, "in/.hidden", "no")
+    write(tmp_path, "in/deep/c.jsonl.gz", gzip.compress(b'{"text": "Paris"}'))
+    rows = rows_of(cli("--input", "in")[1])
+    files = [("in/a.txt", "Peter"), ("in/a.txt", "EU"), ("in/b.txt", "Anna")]
+    files += [("in/deep/c.jsonl.gz", "Paris")]
+    assert [(row["file"], row["text"]) for row in rows] == files
+    rows = rows_of(cli("--input", "in/*.txt", "in/deep/*")[1])
+    assert [row["text"] for row in rows] == ["Peter", "EU", "Anna", "Paris"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
+def test_utf_16_is_read(cli, tmp_path, name):
+    text = '{"text": "Peter é"}\n' if name == "a.jsonl" else "Peter é\n"
+    path = write(tmp_path, name, text.encode("utf-16"))
+    assert [row["text"] for row in rows_of(cli("--input", path)[1])] == ["Peter é"]
+
+
+def test_order_over_many_chunks(cli, tmp_path):
+    texts = [f"{n} {'said ' * (n * 37 % 23)}Peter" for n in range(2500)]
+    path = write(tmp_path, "many.txt", "\n".join(texts))
+    rows = rows_of(cli("--input", path)[1])
+    assert [row["text"] for row in rows] == texts
+    assert all(len(row["entities"]) == 1 for row in rows)
+
+
+def test_chunks_grow_and_depend_on_the_items_alone():
+    items = [inputs.Item("x" * 10)] * 5000
+    sizes = [len(chunk) for chunk in inputs.chunks(items, lambda: False)]
+    assert sizes[:4] == [8, 16, 32, 64] and max(sizes) == inputs.CHUNK_TEXTS
+    assert sum(sizes) == 5000
+    long = [inputs.Item("x" * (inputs.CHUNK_CHARACTERS // 2))] * 5
+    assert [len(chunk) for chunk in inputs.chunks(long, lambda: False)] == [2, 2, 1]
+    assert [len(chunk) for chunk in inputs.chunks(items[:3], lambda: True)] == [1, 1, 1]
+
+
+# --- What cannot be read ------------------------------------------------------------------------
+
+BROKEN = b'{"text": "Peter"}\n{"text": \n{"words": 1}\n\xff\xfe{}\n{"text": "EU"}\n'
+
+
+def test_a_broken_line_is_told_with_its_number_after_what_is_before_it(cli, tmp_path):
+    path = write(tmp_path, "a.jsonl", BROKEN)
+    status, output, messages = cli("--input", path)
+    assert status == 2
+    assert [row["text"] for row in rows_of(output)] == ["Peter"]
+    assert f"{path}:2: not JSON" in messages and "--skip_errors" in messages
+    assert "Traceback" not in messages
+
+
+def test_broken_lines_are_passed_over_and_counted(cli, tmp_path):
+    path = write(tmp_path, "a.jsonl", BROKEN)
+    status, output, messages = cli("--input", path, "--skip_errors")
+    assert status == 0
+    assert [row["text"] for row in rows_of(output)] == ["Peter", "EU"]
+    for number in (2, 3, 4):
+        assert f"{path}:{number}:" in messages
+    assert "3 lines were passed over" in messages
+
+
+def test_bytes_that_are_no_utf_8(cli, tmp_path):
+    path = write(tmp_path, "a.txt", b"Peter\nMalm\xf6\nEU\n")
+    status, _, messages = cli("--input", path)
+    assert status == 2 and f"{path}:2: not UTF-8: byte 0xf6, perhaps 'Malm" in messages
+    status, output, _ = cli("--input", path, "--skip_errors")
+    assert [row["text"] for row in rows_of(output)] == ["Peter", "EU"]
+
+
+def test_what_the_user_gets_wrong(cli, tmp_path, tiny_encoder, monkeypatch):
+    text = write(tmp_path, "a.txt", "Peter")
+    (tmp_path / "empty").mkdir()
+    unlabelled = write(tmp_path, "a.conll", "Peter\n\n")
+    cases = [
+        (["--input", "nothing.txt", "more*.txt"], ["nothing.txt: no such", "more*.txt: no such"]),
+        (["a", "--input", text], ["expected one of them"]),
+        (["--input", text, "--output", text], ["is an input too"]),
+        (["a", "--output", "no/such/out.jsonl"], ["no/such/out.jsonl"]),
+        (["a", "--min_score", "2", "--batch_tokens", "0"], ["--min_score 2", "--batch_tokens 0"]),
+        (["a", "--score"], ["--score: expected --input"]),
+        (["a", "--no_such_flag"], ["--no_such_flag"]),
+        (["--input", unlabelled, "--score"], ["no labels to score against"]),
+        (["--input", text, "--output", tmp_path], ["expected a file"]),
+    ]
+    for argv, expected in cases:
+        status, output, messages = cli(*argv)
+        assert status == 2 and output == "", argv
+        assert "Traceback" not in messages
+        for part in expected:
+            assert part in messages, (argv, messages)
+    assert text.read_text() == "Peter"
+    for model, expected in (
+        (tmp_path / "empty", "no config.json"),
+        ("no/such_model", "no/such_model"),
+        (tiny_encoder, "another task"),
+    ):
+        status, _, messages = cli("a", model=model)
+        assert status == 2 and expected in messages and "Traceback" not in messages, messages
+
+
+def test_a_slow_tokenizer_is_refused(cli, tmp_path, tiny_tagger, monkeypatch):
+    from types import SimpleNamespace
+
+    from transformers import AutoTokenizer
+
+    monkeypatch.setattr(bert, "load", lambda *_: None)
+    slow = SimpleNamespace(is_fast=False)
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: slow)
+    status, _, messages = cli("a")
+    assert status == 2 and "slow" in messages
+
+
+def test_the_newest_model_here_is_taken_and_named(cli, tmp_path, tiny_tagger):
+    status, _, messages = cli("Peter", model=None)
+    assert status == 2 and "python train_trainer.py --sample" in messages
+    for age, name in ((30, "old-finetuned-ner"), (10, "bert-finetuned-ner-accelerate")):
+        folder = save_tiny_tagger(tmp_path / name, ENTITY_LABELS)
+        os.utime(folder / "run.json", (time.time() - age,) * 2)
+    (tmp_path / "unfinished-finetuned-ner").mkdir()
+    status, output, messages = cli("Peter", model=None)
+    assert status == 0 and len(rows_of(output)) == 1
+    assert "bert-finetuned-ner-accelerate (the newest model here)" in messages
+
+
+# --- What is written --------------------------------------------------------------------------
+
+
+def test_csv_has_a_row_for_each_entity(cli):
+    output = cli("Peter said", "", 'EU, "Paris"', "--output_format", "csv")[1]
+    assert output == (
+        "text,kind,label,score,start,end,word\n"
+        f"1,entity,PER,{SURE:.4f},0,5,Peter\n"
+        f"3,entity,ORG,{SURE:.4f},0,2,EU\n"
+        f"3,entity,LOC,{SURE:.4f},5,10,Paris\n"
+    )
+
+
+def test_conll_has_all_words_and_with_all_words_their_scores(cli):
+    assert cli("Peter said", "--output_format", "conll")[1] == "Peter\tB-PER\nsaid\tO\n\n"
+    output = cli("Peter said", "--output_format", "conll", "--all_words")[1]
+    assert output == f"Peter\tB-PER\t{SURE:.4f}\nsaid\tO\t{SURE:.4f}\n\n"
+
+
+def test_html_goes_where_its_ending_says_and_holds_no_markup_of_the_text(cli, tmp_path):
+    status, output, _ = cli("Peter <script>alert(1)</script>", "--output", "page.html")
+    assert status == 0 and output == ""
+    page = (tmp_path / "page.html").read_text()
+    assert page.lower().startswith("<!doctype html>") and page.rstrip().endswith("</html>")
+    assert "<script>alert" not in page and "PER" in page
+
+
+def test_half_a_surrogate_pair_is_written_as_json_writes_it(cli, tmp_path):
+    path = write(tmp_path, "a.jsonl", '{"text": "Peter \\ud800"}')
+    (row,) = rows_of(cli("--input", path)[1])
+    assert row["text"] == "Peter \ud800" and len(row["entities"]) == 1
+
+
+def pretty(texts: list[str], tagger: Tagger, width: int = 80, colour: bool = False, **options):
+    answers = tagger.tag_texts([(text, None) for text in texts])
+    results = [formats.Result(a, tagger.result(a, **options), {}) for a in answers]
+    return "".join(formats.as_pretty(results, width, colour))
+
+
+def test_labels_stand_under_the_words(look_up):
+    assert pretty(["Peter Blackburn went to Paris .", "", "said"], look_up) == (
+        "[Peter Blackburn] went to [Paris] .\nPER 0.87                  LOC 0.87\n\nsaid\n"
+    )
+    # Wide characters and joined emoji count the columns they take; short words make room.
+    assert pretty(["中文 👩‍👩‍👧 EU EU EU said"], look_up) == (
+        "中文 👩‍👩‍👧 [EU]     [EU]     [EU] said\n        ORG 0.87 ORG 0.87 ORG 0.87\n"
+    )
+    assert pretty(["Peter said"], look_up, all_words=True) == "Peter said\nB-PER\n"
+
+
+def test_long_lines_break_between_words_and_controls_move_no_cursor(look_up):
+    shown = pretty(["said Peter " * 20 + "\x1b[2J\tEU\r"], look_up, width=40)
+    lines = shown.splitlines()
+    assert all(formats.width_of(line) <= 40 for line in lines)
+    assert sum(line.count("[Peter]") for line in lines) == 20
+    assert "\x1b" not in shown and "\r" not in shown and "\t" not in shown
+    above, below = lines[0], lines[1]
+    for match in re.finditer(r"\[Peter\]", above):
+        assert below[match.start() : match.start() + 3] == "PER"
+
+
+def test_colours_take_no_columns(look_up):
+    plain = pretty(["EU and Anna met Peter"], look_up, colour=True)
+    assert "\x1b[1;" in plain and "[EU]" not in plain.replace("\x1b[", "")
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", plain)
+    assert bare == "EU and   Anna met Peter\nORG 0.87 PER 0.87 PER 0.87\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("", 0),
+        ("abc", 3),
+        ("é", 1),
+        ("e\u0301", 1),
+        ("中文", 4),
+        ("한국", 4),
+        ("ｗｉｄｅ", 8),
+        ("🙂", 2),
+        ("👍🏽", 2),
+        ("👩‍👩‍👧", 2),
+        ("🇩🇪", 2),
+        ("🇩🇪🇫🇷", 4),
+        ("❤", 1),
+        ("❤️", 2),
+        ("a\u200bb", 2),
+        ("שלום", 4),
+        ("नि", 2),
+    ],
+)
+def test_columns_on_a_terminal(text, width):
+    assert formats.width_of(text) == width
+
+
+# --- Scores -----------------------------------------------------------------------------------
+
+
+def labelled_corpus() -> list[list[tuple[str, str]]]:
+    """Sentences of random words and legal random tags, one of them longer than a window."""
+    random = np.random.default_rng(0)
+    vocabulary = [*KNOWN, "said", "the", "lamb", "Brooklyn", "rejects", "U.S.", "\u200b"]
+    sentences = []
+    for length in [*random.integers(1, 30, 60), 150]:
+        tags, previous = [], "O"
+        for _ in range(length):
+            options = ["O", "B-PER", "B-ORG", "B-LOC"]
+            options += ["I-" + previous[2:]] * 3 if previous != "O" else []
+            previous = str(random.choice(options))
+            tags.append(previous)
+        sentences.append([(str(random.choice(vocabulary)), tag) for tag in tags])
+    return sentences
+
+
+def table_numbers(output: str) -> dict[str, list[str]]:
+    rows = (line.rsplit(maxsplit=4) for line in output.splitlines()[2:])
+    return {row[0]: row[1:] for row in rows if len(row) == 5}
+
+
+def test_score_is_conlleval_of_a_network_run_sentence_by_sentence(
+    tiny_tagger, monkeypatch, capfd, tmp_path
+):
+    import torch
+    from conlleval import evaluate
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    # Windows cannot be told apart here, so that no sentence may be longer than one.
+    sentences = labelled_corpus()[:-1]
+    model = AutoModelForTokenClassification.from_pretrained(tiny_tagger).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tiny_tagger)
+    lines = []
+    for sentence in sentences:
+        words = [word for word, _ in sentence]
+        encoded = tokenizer(words, is_split_into_words=True, return_tensors="pt")
+        with torch.inference_mode():
+            ids = model(**encoded).logits[0].argmax(-1).tolist()
+        owners = encoded.word_ids()
+        for number, (word, tag) in enumerate(sentence):
+            at = owners.index(number) if number in owners else None
+            predicted = "O" if at is None else model.config.id2label[ids[at]]
+            lines.append(f"{word} {tag} {predicted}")
+        lines.append("")
+    expected = evaluate(lines)
+    content = "".join("".join(f"{w}\t{t}\n" for w, t in s) + "\n" for s in sentences)
+    path = write(tmp_path, "gold.conll", content)
+    monkeypatch.setattr(
+        sys, "argv", ["infer.py", "--model", str(tiny_tagger), "--input", str(path), "--score"]
+    )
+    infer.main()
+    output = capfd.readouterr().out
+    assert output.startswith(f"{sum(map(len, sentences))} words scored\n")
+    table = table_numbers(output)
+    overall = expected["overall"]["chunks"]["evals"]
+    assert table["overall"][:3] == [f"{overall[k]:.4f}" for k in ("prec", "rec", "f1")]
+    for kind, found in expected["slots"]["chunks"].items():
+        scores = [f"{found['evals'][k]:.4f}" for k in ("prec", "rec", "f1")]
+        assert table[kind][:3] == scores, kind
+
+
+def test_score_is_the_score_of_training(tiny_tagger, monkeypatch, capfd, tmp_path):
+    """The evaluation of the training scripts, on the same sentences, windows among them."""
+    import datasets
+    import torch
+    from torch.utils.data import DataLoader
+    from transformers import AutoModelForTokenClassification
+
+    import checkpoints
+    import models
+
+    sentences = labelled_corpus()
+    split = datasets.Dataset.from_dict(
+        {
+            "tokens": [[word for word, _ in sentence] for sentence in sentences],
+            "labels": [[ENTITY_LABELS.index(tag) for _, tag in s] for s in sentences],
+        }
+    )
+    tokenizer = models.load_tokenizer(str(tiny_tagger))
+    windows = common.encode_split(split, tokenizer, 64, None, True, "test_score")
+    model = AutoModelForTokenClassification.from_pretrained(tiny_tagger).eval()
+    order = checkpoints.evaluation_order(windows.lengths, 32)
+    predictions = common.WordPredictions(windows.num_words)
+    collate = common.PadBatch(tokenizer)
+    with torch.no_grad():
+        for batch in DataLoader(windows, 32, sampler=order, collate_fn=collate):
+            predictions.add(*common.predict_batch(model, batch))
+    scores = common.compute_metrics(predictions, split, ENTITY_LABELS)
+
+    content = "".join("".join(f"{w}\t{t}\n" for w, t in s) + "\n" for s in sentences)
+    path = write(tmp_path, "gold.conll", content)
+    monkeypatch.setattr(
+        sys, "argv", ["infer.py", "--model", str(tiny_tagger), "--input", str(path), "--score"]
+    )
+    infer.main()
+    output = capfd.readouterr().out
+    assert output == f"{scores['words']} words scored\n{common.score_table(scores)}\n"
+
+
+def test_gold_of_any_scheme_and_format_scores_the_same(cli, tmp_path):
+    words = ["Peter", "Blackburn", "said", "Anna", "Peter"]
+    iob2 = ["B-PER", "I-PER", "O", "B-PER", "B-PER"]
+    bioes = ["B-PER", "E-PER", "O", "S-PER", "S-PER"]
+    spans = [[0, 15, "PER"], [21, 25, "PER"], [26, 31, "PER"]]
+    files = [
+        write(
+            tmp_path, f"{n}.conll", "".join(f"{w} {t}\n" for w, t in zip(words, tags, strict=True))
+        )
+        for n, tags in enumerate((iob2, bioes))
+    ]
+    by_words = json.dumps({"tokens": words, "ner_tags": iob2})
+    by_spans = json.dumps({"text": " ".join(words), "spans": spans})
+    files += [write(tmp_path, "c.jsonl", by_words), write(tmp_path, "d.jsonl", by_spans)]
+    for path in files:
+        status, output, messages = cli("--input", path, "--score")
+        assert status == 0, messages
+        assert output.startswith("5 words scored\n")
+        assert table_numbers(output)["overall"] == ["1.0000", "1.0000", "1.0000", "3"], path
+
+
+# --- As a process -----------------------------------------------------------------------------
+
+
+def start(*argv, **options) -> subprocess.Popen:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen([sys.executable, INFER, *map(str, argv)], **options)
+
+
+def test_importing_does_nothing_and_help_needs_no_model():
+    code = (
+        "import sys, infer\n"
+        "heavy = {'torch', 'datasets', 'evaluate', 'accelerate', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "sys.argv = ['infer.py', '--help']\n"
+        "infer.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "mean, over its words, of the probability" in " ".join(done.stdout.split())
+
+
+def test_a_pipe_gets_its_answer_line_by_line_and_may_close(tiny_tagger):
+    """The first answer comes while the second text is not yet there."""
+    process = start("--model", tiny_tagger, stdin=subprocess.PIPE)
+    for text in ("Peter", "", "ünïcödé"):
+        process.stdin.write(f"{text}\n".encode())
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["text"] == text
+    process.stdout.close()  # as `| head` does
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(b"Anna\n" * 100_000)
+        process.stdin.close()
+    assert process.wait(60) == 0
+    assert process.stderr.read() == b""
+
+
+def test_ctrl_c_leaves_whole_lines(tiny_tagger, tmp_path):
+    source = write(tmp_path, "big.txt", "Peter went from Paris to New York .\n" * 200_000)
+    out = tmp_path / "out.jsonl"
+    process = start("--model", tiny_tagger, "--input", source, "--output", out)
+    for _ in range(600):
+        if out.exists() and out.stat().st_size > 10_000:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert process.stderr.read() == b""
+    content = out.read_text()
+    assert content.endswith("\n") and 0 < len(rows_of(content)) < 200_000
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_on_a_terminal(tiny_tagger, no_color):
+    """Colours and labels under the words; without colour where NO_COLOR asks for it."""
+    main, terminal = pty.openpty()
+    environment = os.environ | {"NO_COLOR": no_color, "TERM": "xterm"}
+    process = start(
+        "--model", tiny_tagger, "Peter went to 中文", stdout=terminal, env=environment
+    )  # fmt: skip
+    os.close(terminal)
+    shown = b""
+    try:
+        while block := os.read(main, 4096):
+            shown += block
+    except OSError:  # Linux ends a terminal so
+        pass
+    assert process.wait(60) == 0, process.stderr.read()
+    assert (b"\x1b[" in shown) == (not no_color)
+    assert "中" in shown.decode() and not shown.lstrip().startswith(b"{")
+
+
+def test_two_processes_write_what_one_writes(tiny_tagger, tmp_path):
+    texts = [f"{n} {'said ' * (n * 37 % 23)}Peter went to Paris" for n in range(300)]
+    lines = "".join(json.dumps({"id": n, "text": t}) + "\n" for n, t in enumerate(texts))
+    source = write(tmp_path, "big.jsonl", lines)
+    common_flags = ["--model", tiny_tagger, "--input", source, "--output"]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    one = start(*common_flags, tmp_path / "one.jsonl", env=environment)
+    assert one.wait(120) == 0, one.stderr.read()
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", INFER]
+    flags = map(str, [*common_flags, tmp_path / "two.jsonl"])
+    two = subprocess.run([*torchrun, *flags], capture_output=True, text=True, env=environment)
+    assert two.returncode == 0, two.stderr
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+    assert len(rows_of((tmp_path / "one.jsonl").read_text())) == 300
+    assert sorted(os.listdir(tmp_path)) == ["big.jsonl", "one.jsonl", "two.jsonl"]
+
+
+@pytest.mark.exhaustive
+def test_200_megabytes_in_constant_memory(tiny_tagger, tmp_path):
+    """Peak memory on 200 MB is that on 2 MB, within 40 MB."""
+    line = "Peter Blackburn went from Paris to New York , Anna said on Monday .\n"
+    peaks = []
+    for size in (2_000_000, 200_000_000):
+        source = write(tmp_path, "big.txt", line * (size // len(line)))
+        code = (
+            "import resource, sys, infer\n"
+            f"sys.argv = ['infer.py', '--model', {str(tiny_tagger)!r}, '--input', {str(source)!r},"
+            f" '--output', {os.devnull!r}]\n"
+            "infer.main()\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+        )
+        peaks.append(int(done.stdout) / 1024)
+    print(f"peak memory: {peaks[0]:.0f} MB for 2 MB, {peaks[1]:.0f} MB for 200 MB")
+    assert peaks[1] < peaks[0] + 40
