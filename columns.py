@@ -71,7 +71,7 @@ def find_layout(head: list[str], wanted: Wanted, problems: Problems, name: str) 
             problems.add("no sentence", name, "the file has no row of a word and a tag", EXAMPLE)
         return None
     separator = "\t" if 2 * sum("\t" in line for line in rows) > len(rows) else " "
-    cells = [split_row(line, separator) for line in rows]
+    cells = split_rows(rows, separator)
     width = Counter(map(len, cells)).most_common(1)[0][0]
     names = _column_names(head[0], cells[0], wanted, width)
     header = head.index(rows[0]) + 1 if names == cells[0] else 0
@@ -124,9 +124,13 @@ def _are_there(wanted: Wanted, names: list[str], width: int, problems: Problems,
     return not missing
 
 
-def split_row(line: str, separator: str) -> list[str]:
+def split_rows(lines: list[str], separator: str) -> list[list[str]]:
     if separator == "\t":
-        return line.split("\t")
+        return [line.split("\t") for line in lines]
+    return [_split_at_spaces(line) for line in lines]
+
+
+def _split_at_spaces(line: str) -> list[str]:
     cells = line.split(" ")
     if "" in cells or "\t" in line:
         cells = [cell for cell in re.split("[ \t]+", line) if cell]
@@ -193,7 +197,7 @@ def read_columns(
     block: list[str] = []
     number = 0
     for number, line in enumerate(lines, 1):
-        if line.strip(BLANK):
+        if line >= "!" or line.strip(BLANK):  # the comparison spares nearly all the stripping
             block.append(line)
         elif block:
             yield from _read_block(block, number - len(block), layout, problems, name, documents)
@@ -217,23 +221,32 @@ def _read_block(
     block: list[str], first: int, layout: Layout, problems: Problems, name: str, documents
 ) -> Iterator[Sentence]:
     """The sentence between two blank lines: at once where nothing is special about it."""
-    rows = [split_row(line, layout.separator) for line in block]
     special = layout.indexed or block[0][0] == "#" or first == layout.header
-    if not special and set(map(len, rows)) == {layout.width}:
-        columns = list(zip(*rows, strict=True))
-        if DOCUMENT_START not in columns[0]:
-            tags = None if layout.labels is None else columns[layout.labels]
-            lines = range(first, first + len(rows))
-            yield Sentence(columns[layout.text], tags, documents.current, lines)
-            return
-    yield from _read_rows(block, rows, first, layout, problems, name, documents)
+    cells = None if special else _cells(block, layout)
+    if cells is None or DOCUMENT_START in cells[:: layout.width]:
+        yield from _read_rows(block, first, layout, problems, name, documents)
+        return
+    words = cells[layout.text :: layout.width]
+    tags = None if layout.labels is None else cells[layout.labels :: layout.width]
+    yield Sentence(words, tags, documents.current, range(first, first + len(block)))
+
+
+def _cells(block: list[str], layout: Layout) -> list[str] | None:
+    """The cells of all lines, row after row; None if a row is not as wide as it should be."""
+    if layout.separator == "\t":
+        if {line.count("\t") for line in block} != {layout.width - 1}:
+            return None
+        return "\t".join(block).split("\t")
+    rows = split_rows(block, layout.separator)
+    return list(itertools.chain(*rows)) if set(map(len, rows)) == {layout.width} else None
 
 
 def _read_rows(
-    block: list[str], rows: list[list[str]], first: int, layout: Layout, problems, name, documents
+    block: list[str], first: int, layout: Layout, problems: Problems, name: str, documents
 ) -> Iterator[Sentence]:
     """The same row by row: comments, document starts, index columns, rows that do not fit."""
     kept: list[tuple[int, list[str]]] = []
+    rows = split_rows(block, layout.separator)
     for number, (line, row) in enumerate(zip(block, rows, strict=True), first):
         place = f"{name}:{number}"
         if row[0] == DOCUMENT_START:

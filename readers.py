@@ -5,7 +5,6 @@ generator of `columns` or `records` that reads it. What does not fit is added to
 its file and line, and reading goes on, so that all is told at once; nothing is guessed silently.
 """
 
-import itertools
 import json
 import re
 import zlib
@@ -26,7 +25,6 @@ from records import (
     read_jsonl,
 )
 from sentences import (
-    HEAD,
     NOTHING,
     TEXT_COLUMNS,
     Opened,
@@ -43,6 +41,7 @@ from sentences import (
 
 __all__ = ["Opened", "Problems", "Sentence", "Wanted", "read"]
 
+START = 1 << 16  # bytes that the format is found out from
 TABLES = (  # no word of a text file is mistaken for one of these beginnings
     (re.compile(rb"PAR1[^\s]"), "parquet"),
     (re.compile(rb"ARROW1\0\0"), "arrow"),
@@ -70,7 +69,7 @@ def read(path, wanted: Wanted, problems: Problems) -> Opened:
     name = str(path)
     try:
         with open_bytes(path) as file:
-            start = file.read(1 << 16)
+            start = file.read(START)
     except (OSError, EOFError, zlib.error) as error:
         problems.add("unreadable file", name, str(error))
         return NOTHING
@@ -81,7 +80,7 @@ def read(path, wanted: Wanted, problems: Problems) -> Opened:
     if wrong:
         problems.add("no text", name, wrong, READABLE)
         return NOTHING
-    head = list(itertools.islice(text_lines(path, Problems()), HEAD))
+    head = _whole_lines(start)
     lines = text_lines(path, problems)
     form = json_form(head, name)
     if form in JSON_READERS:
@@ -93,6 +92,13 @@ def read(path, wanted: Wanted, problems: Problems) -> Opened:
     else:
         return open_columns(lines, wanted, problems, name)
     return open_records(records, wanted, problems, name)
+
+
+def _whole_lines(start: bytes) -> list[str]:
+    """The lines at a file's start, without one that is cut off (unless there is no other)."""
+    text = start.decode(encoding_of(start), "replace")
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines[:-1] if len(start) == START and len(lines) > 1 else lines
 
 
 def _no_text(start: bytes) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 HEAD = 1000  # lines or records that a layout is found out from
+CHUNK = 1 << 18  # characters of a file in memory at a time
 SHOWN = 20  # lines told of each kind of problem
 TEXT_COLUMNS = ("tokens", "words", "token", "word", "form", "text", "sentence")
 BLANK = " \t"  # other white space may be a word
@@ -167,10 +168,18 @@ def reading(path, problems: Problems) -> Iterator[io.TextIOWrapper]:
 
 
 def text_lines(path, problems: Problems) -> Iterator[str]:
-    """Lines without their ends, LF or CRLF."""
+    """Lines without their ends, LF or CRLF; split a chunk at a time, which is faster."""
     with reading(path, problems) as file:
-        for line in file:
-            yield line.removesuffix("\n").removesuffix("\r")
+        unfinished = []
+        while chunk := file.read(CHUNK):
+            unfinished.append(chunk)
+            if "\n" in chunk:
+                text = "".join(unfinished)
+                *lines, rest = text.split("\n")
+                yield from [line.removesuffix("\r") for line in lines] if "\r" in text else lines
+                unfinished = [rest]
+        if any(unfinished):
+            yield "".join(unfinished).removesuffix("\r")
 
 
 def report_bad_bytes(path, problems: Problems) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import readers
 from readers import Problems, Wanted
+from sentences import text_lines
 
 TRICKY = [
     (["EU", "rejects", "German", "call"], ["B-ORG", "O", "B-MISC", "O"]),
@@ -451,6 +452,15 @@ def test_a_large_array_is_read_piece_by_piece(tmp_path):
 
     sentences = [(["word" * 50], ["O"])] * 2000 + [(["x" * 3 * CHUNK], ["B-X"])] + [(["y"], ["O"])]
     assert read(written(tmp_path, "a.json", json.dumps(records(sentences)))) == sentences
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_line_ends_at_the_border_of_a_chunk(tmp_path, shift):
+    from sentences import CHUNK
+
+    lines = ["a" * (CHUNK - 4 + shift), "b", "", "c" * 3 * CHUNK, "d\r", "e"]
+    path = written(tmp_path, "a.txt", "\r\n".join(lines))
+    assert list(text_lines(path, Problems())) == lines
 
 
 def test_importing_the_readers_is_light():
