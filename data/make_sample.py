@@ -638,7 +638,7 @@ def casing(rows, genre, rng):
         rows = [(word.upper(), *rest) for word, *rest in rows]
     typed = []
     for word, tag, entity in rows:
-        if entity == "O" and len(word) > 4 and word.isalpha() and rng.random() < 0.02:
+        if entity == "O" and len(word) > 4 and word.isalpha() and rng.random() < 0.015:
             at = 1 + int(rng.random() * (len(word) - 3))
             word = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
         typed.append((word, tag, entity))
