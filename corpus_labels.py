@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -135,7 +136,7 @@ def _iob1_forbids(table: tag_schemes.TagTable, raw: dict) -> bool:
 
 
 def _report(
-    findings: Findings, kind: str, raw: dict, bad: set[int], expected: str, near: list[str] = ()
+    findings: Findings, kind: str, raw: dict, bad: set[int], expected: str, near: Sequence[str] = ()
 ) -> None:
     """Add every word with one of the tags numbered `bad`; `near`: what may have been meant."""
     for split in raw.values():
@@ -148,7 +149,7 @@ def _report(
             findings.add_lines(kind, lines, count, expected)
 
 
-def _meant(tag, near: list[str]) -> str:
+def _meant(tag, near: Sequence[str]) -> str:
     found = [name for name in near if name.lower() == str(tag).lower()]
     found = found or difflib.get_close_matches(str(tag), near, n=1, cutoff=0.75)
     return f"; perhaps {found[0]}" if found else ""

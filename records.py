@@ -609,7 +609,9 @@ def open_table(path, form: str, wanted: Wanted, problems: Problems) -> Opened:
 
     def batches(source) -> Iterator:
         try:
-            yield from source
+            for batch in source:
+                batch.validate(full=True)  # else a damaged file may end the process
+                yield batch
         except broken as error:
             problems.add("unreadable file", name, str(error))
 

@@ -501,6 +501,40 @@ def test_no_input_ends_in_a_traceback(tmp_path_factory, content, ending, task):
     assert all(tags is None or len(words) == len(tags) for words, tags in sentences)
 
 
+DAMAGED = {
+    **{name: FORMATS[name](TRICKY) for name in ("table.parquet", "table.arrow", "stream.arrow")},
+    **{name: FORMATS[name](TRICKY) for name in ("packed.conll.gz", "utf16.conll", "rows.csv")},
+    **{name: FORMATS[name](TRICKY) for name in ("pretty_array.json", "pretty_object.json")},
+    "a.conllu": CONLLU,
+    "a.conll": CONLL2003,
+    "spans.jsonl": json.dumps({"text": "Anna lives in New York.", "spans": SPANS}),
+    "studio.json": json.dumps([LABEL_STUDIO]),
+}
+
+
+def damage(content: bytes, seed: int) -> bytes:
+    """Some bytes changed, taken out, put in, or the end cut off."""
+    shuffled, damaged = random.Random(seed), bytearray(content)
+    for _ in range(shuffled.randint(1, 4)):
+        position = shuffled.randrange(len(damaged) + 1)
+        end = position + shuffled.randint(0, 8)
+        damaged[position : end if shuffled.random() < 0.9 else None] = shuffled.randbytes(
+            shuffled.randint(0, 4)
+        )
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), task=st.sampled_from(["ner", "pos"]))
+def test_no_damaged_file_ends_in_a_traceback(tmp_path_factory, name, seed, task):
+    content = DAMAGED[name]
+    content = content if isinstance(content, bytes) else content.encode()
+    path = written(tmp_path_factory.mktemp("damaged"), name, damage(content, seed))
+    for words, sentence_tags in read(path, Problems(), task=task):
+        assert sentence_tags is None or len(words) == len(sentence_tags)
+
+
 def naive_columns(text: str) -> list[tuple[list[str], list[str]]]:
     """Strict two columns and a tab: the words and tags that a correct file has, and no more."""
     blocks, block = [], []
