@@ -270,7 +270,11 @@ def encode_split(
     Encoded batch by batch into a memory-mapped file, that `key`, a hash of all that matters,
     finds again unless it is to be encoded `afresh`.
     """
-    word_counts = np.fromiter(map(len, split["tokens"]), dtype=np.int64, count=len(split))
+    import pyarrow.compute as pc
+
+    batches = split.with_format("arrow", columns=["tokens"]).iter(10_000)
+    counts = [pc.list_value_length(batch["tokens"]).to_numpy() for batch in batches]
+    word_counts = np.concatenate([np.zeros(0, np.int64), *counts])
     ends = word_counts.cumsum()
     starts = ends - word_counts
 
@@ -337,10 +341,11 @@ class WindowSet:
         """`rows`: what `tokenize_and_align_labels` gives. `num_words`: words of the split."""
         if not len(rows):  # `Dataset.map` leaves no columns where no sentence has a sub-word
             rows = rows.from_dict({"length": [], "words": [], "part": []})
-        self.lengths = np.array(rows["length"], dtype=np.int32)
-        self.words_with_subwords = sum(rows["words"])
+        counts = rows.with_format("numpy", columns=["length", "words", "part"])[:]
+        self.lengths = counts["length"].astype(np.int32)
+        self.words_with_subwords = int(counts["words"].sum())
         self.num_words = num_words
-        self.sentences_cut = sum(part == 1 for part in rows["part"])
+        self.sentences_cut = int((counts["part"] == 1).sum())
         self.rows = rows.remove_columns(["length", "words", "part"])
         self.filler = {}
         if len(self.lengths):
