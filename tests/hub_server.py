@@ -91,6 +91,8 @@ class HubServer:
         self.users = {TOKEN: (USER, "write"), READ_TOKEN: (USER, "read")}
         self.organizations = {"friends": "write", "strangers": "read"}  # of the user
         self.repos: dict[tuple[str, str], Repo] = {}
+        # Old names, which the Hub redirects: "conll2003" -> "eriktks/conll2003".
+        self.redirects: dict[str, str] = {}
         self.large_files: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []  # "METHOD /path" in order of arrival
@@ -259,12 +261,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.fault.status is not None:
             self._send(self.fault.status, self.fault.body.encode(), self.fault.headers)
             return
+        if self._redirected():
+            return
         for method, pattern, handle in ROUTES:
             match = re.fullmatch(pattern, self.path)
             if match and self.command in method:
                 handle(self, *match.groups())
                 return
         self._not_found("EntryNotFound")
+
+    def _redirected(self) -> bool:
+        """Sends on whoever asks for a repository by a name that it has had before."""
+        match = re.match(r"(/api/(?:models|datasets)/|/datasets/|/)([^/]+)(?=/|$)", self.path)
+        new_name = self.hub.redirects.get(match[2]) if match else None
+        if new_name is None:
+            return False
+        query = urllib.parse.urlencode(self.query, doseq=True)
+        path = urllib.parse.quote(f"{match[1]}{new_name}{self.path[match.end() :]}", safe="/")
+        self._send(307, headers={"Location": f"{path}?{query}" if query else path})
+        return True
 
     def _fault_for(self, name: str) -> Fault:
         for fault in self.hub.faults:

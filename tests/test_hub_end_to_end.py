@@ -85,9 +85,24 @@ def add_conll2003(server: HubServer, repo_id: str = "lhoestq/conll2003") -> None
     server.add(repo_id, files, kind="dataset")
 
 
-def add_encoder(server: HubServer, folder: Path, repo_id: str = "bert-base-cased") -> None:
+def add_encoder(server: HubServer, folder: Path) -> None:
+    """An encoder under the recipe's name, which has moved on the Hub."""
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    server.add(repo_id, files)
+    server.add("google-bert/bert-base-cased", files)
+    server.redirects["bert-base-cased"] = "google-bert/bert-base-cased"
+
+
+def add_scripted_conll2003(server: HubServer) -> None:
+    """conll2003 as it is on the Hub: moved, still a script, with a parquet copy made of it."""
+    moved = "eriktks/conll2003"
+    repo = server.add(moved, {"conll2003.py": b"import datasets\n"}, kind="dataset")
+    server.redirects["conll2003"] = moved
+    parquet = {}
+    for path, content in server.repos["dataset", "lhoestq/conll2003"].at("main").files.items():
+        if path.endswith(".parquet"):
+            split = path.removeprefix("data/").split("-")[0]
+            parquet[f"conll2003/{split}/0000.parquet"] = content
+    repo.commit("Parquet", parquet, "refs/convert/parquet")
 
 
 @pytest.fixture(scope="module")
@@ -214,20 +229,23 @@ def configuration(commit: Commit) -> dict:
     return {name: value for name, value in values.items() if name != "use_cache"}
 
 
+def card_without_names(commit: Commit, script: str) -> str:
+    """The card, without what must differ: the script's own name and that of its folder."""
+    card = commit.files["README.md"].decode().replace(OUTPUTS[script], "FOLDER")
+    lines = card.replace(script, "SCRIPT").splitlines()
+    return "\n".join(line for line in lines if "Generated metadata" not in line)
+
+
 def test_both_scripts_leave_the_same_repository(recipe_hub, runs):
-    trainer, loop = (recipe_hub.commits(f"tester/{OUTPUTS[script]}") for script in SCRIPTS)
-    assert [commit.message for commit in trainer] == [commit.message for commit in loop]
-    for one, other in zip(trainer, loop, strict=True):
+    commits = [recipe_hub.commits(f"tester/{OUTPUTS[script]}") for script in SCRIPTS]
+    assert [[commit.message for commit in pushed] for pushed in commits] == [MESSAGES, MESSAGES]
+    for one, other in zip(*commits, strict=True):
         assert set(one.files) == set(other.files), one.message
         assert configuration(one) == configuration(other)
-        assert one.files["tokenizer.json"] == other.files["tokenizer.json"]
-
-    def sections(commit):
-        return [line for line in commit.files["README.md"].decode().splitlines() if "#" in line]
-
-    assert [s for s in sections(trainer[-1]) if s.startswith("##")] == [
-        s for s in sections(loop[-1]) if s.startswith("##")
-    ]
+        for name in ("model.safetensors", "tokenizer.json"):
+            assert one.files[name] == other.files[name], f"{one.message}: {name}"
+        cards = map(card_without_names, (one, other), SCRIPTS)
+        assert next(cards) == next(cards), one.message
 
 
 READ_BACK = """
@@ -265,6 +283,14 @@ def test_what_was_pushed_is_read_back_by_name_and_revision(recipe_hub, runs, tmp
     )
     assert result.returncode == 0, result.stderr
     assert [float(line) for line in result.stdout.split()] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_data_set_that_is_still_a_script_is_read_from_its_parquet_copy(recipe_hub, tmp_path):
+    add_scripted_conll2003(recipe_hub)
+    run = train(recipe_hub, tmp_path, SCRIPTS[0], "--dataset_name", "conll2003", "--check")
+    assert run.status == 0, run.out
+    assert "refs/convert/parquet" in run.out
+    assert str(SENTENCES["train"]) in run.out
 
 
 def test_infer_tags_with_a_model_of_the_hub(recipe_hub, runs, tmp_path):
