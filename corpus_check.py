@@ -23,6 +23,7 @@ from corpus import (
 from corpus_labels import Labels, declared_names, report_strays, settle_labels
 from sentences import SHOWN, Findings, Problems, counted, quote
 
+NO_LIMIT = 10**6  # sub-words; tokenizers without a limit state 10**30
 LONG = 1000  # words: longer sentences are mostly files without blank lines
 
 
@@ -165,12 +166,13 @@ def _sentence_hashes(split: RawSplit) -> np.ndarray:
 
 def split_table(raw: dict[str, RawSplit], sub_words: dict[str, SubWords]) -> list[str]:
     rows = [["split", "sentences", "words", "documents", "longest"]]
-    if sub_words:
+    limited = any(found.limit < NO_LIMIT for found in sub_words.values())
+    if limited:
         rows[0].append("words beyond one window")
     for name, split in raw.items():
         sizes = (split.sentences, split.words, len(split.documents), split.longest)
         row = [name, *(f"{size:,}" for size in sizes)]
-        if sub_words:
+        if limited:
             share = 100 * sub_words[name].beyond / max(1, split.words)
             row.append(f"{share:.2f} % of {sub_words[name].limit} sub-words")
         rows.append(row)
