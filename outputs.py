@@ -13,11 +13,12 @@ import shlex
 import shutil
 import sys
 import time
-from collections import Counter
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+import pyarrow.compute as pc
 from tqdm.auto import tqdm
 
 import checkpoints
@@ -106,23 +107,26 @@ def write_json(path: Path, values: dict) -> None:
 
 
 @contextmanager
-def staged(folder: Path, state):
+def staged(folder: Path, state, identity: dict):
     """A new folder beside the old files; what is in it moves into `folder` once all is written.
 
-    Until then the old model stays whole. Entered by every process (`state`: accelerate's
-    `PartialState`).
+    Until then the old model stays whole. Whose the new one is (`identity`, see `run_identity`)
+    is known from its first moment, so that a run killed before its end may run again. Entered
+    by every process (`state`: accelerate's `PartialState`).
     """
     stage = folder / ".partial"
-    if state.is_main_process:
-        shutil.rmtree(stage, ignore_errors=True)
-        stage.mkdir(parents=True)
-    state.wait_for_everyone()
     try:
-        yield stage
-        state.wait_for_everyone()
-        if state.is_main_process:
-            for file in sorted(stage.iterdir()):
-                os.replace(file, folder / file.name)
+        with checkpoints.disk_errors_told(folder):
+            if state.is_main_process:
+                shutil.rmtree(stage, ignore_errors=True)
+                stage.mkdir(parents=True)
+            state.wait_for_everyone()
+            yield stage
+            state.wait_for_everyone()
+            if state.is_main_process:
+                write_json(stage / RUN_FILE, identity)
+                for file in sorted(stage.iterdir()):
+                    os.replace(file, folder / file.name)
     finally:
         if state.is_main_process:
             shutil.rmtree(stage, ignore_errors=True)
@@ -272,6 +276,7 @@ class Results:
     def trained(self, seconds: float, updates: int, update_size: int) -> None:
         """Note what training came to; `updates` and `seconds` of this session alone."""
         progress = self.progress
+        self.check_finite(progress.pending_loss)
         self.train_metrics = {
             "train_loss": (progress.total_loss + progress.pending_loss) / max(progress.step, 1),
             "train_runtime": round(seconds, 3),
@@ -365,11 +370,12 @@ class Results:
         columns = ("tokens", "gold", "predicted", "probability")
         return {
             "label_counts": {
-                name: dict(Counter(self.corpus.label_names[i] for row in rows for i in row))
-                for name, rows in self._label_columns()
+                name: self._label_counts(rows)
+                for name, rows in self.corpus.splits.items()
+                if "labels" in rows.column_names
             },
             "lengths": {
-                name: dict(Counter(windows.lengths.tolist()))
+                name: dict(enumerate(np.bincount(windows.lengths).tolist()))
                 for name, windows in self.windows.items()
             },
             "max_seq_length": self.config.window_length,
@@ -378,7 +384,9 @@ class Results:
             "examples_split": split,
         }
 
-    def _label_columns(self):
-        for name, rows in self.corpus.splits.items():
-            if "labels" in rows.column_names:
-                yield name, rows["labels"]
+    def _label_counts(self, rows) -> dict[str, int]:
+        names = self.corpus.label_names
+        counts = np.zeros(len(names), np.int64)
+        for batch in rows.with_format("arrow", columns=["labels"]).iter(10_000):
+            counts += np.bincount(pc.list_flatten(batch["labels"]), minlength=len(names))
+        return {name: int(n) for name, n in zip(names, counts, strict=True) if n}
