@@ -18,7 +18,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 from tqdm.auto import tqdm
 
 import checkpoints
@@ -375,7 +374,7 @@ class Results:
                 if "labels" in rows.column_names
             },
             "lengths": {
-                name: dict(enumerate(np.bincount(windows.lengths).tolist()))
+                name: {n: count for n, count in enumerate(np.bincount(windows.lengths)) if count}
                 for name, windows in self.windows.items()
             },
             "max_seq_length": self.config.window_length,
@@ -385,6 +384,8 @@ class Results:
         }
 
     def _label_counts(self, rows) -> dict[str, int]:
+        import pyarrow.compute as pc
+
         names = self.corpus.label_names
         counts = np.zeros(len(names), np.int64)
         for batch in rows.with_format("arrow", columns=["labels"]).iter(10_000):
