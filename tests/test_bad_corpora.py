@@ -75,6 +75,12 @@ CASES = {
         {},
         ["rows of another width:", "  a.conll:1: 1 column in '#tag', elsewhere 2"],
     ),
+    "the word # with a space for the tab": (
+        "a.conll",
+        "# O\nEU\tB-ORG\nin\tO\n",
+        {},
+        ["rows of another width:", "  a.conll:1: 1 column in '# O', elsewhere 2"],
+    ),
     "a comment within a sentence": (
         "a.conll",
         "EU B-ORG\n# a comment\nin O\n",

@@ -281,6 +281,7 @@ def test_docstart_begins_documents(tmp_path):
         ("# key = value\nEU O\n", ["EU"]),
         ("#tag O\nEU O\n", ["#tag", "EU"]),
         ("# O\nEU O\n", ["#", "EU"]),
+        ("# = O\nEU NN O\n", ["#", "EU"]),
         ("EU O\n# O\n", ["EU", "#"]),
         ("EU\tO\n#\tO\n", ["EU", "#"]),
         ("# EU rejects\nEU\tO\n", ["EU"]),
@@ -311,6 +312,13 @@ def test_what_is_a_comment(tmp_path, content, expected):
 def test_files_without_labels_are_read(tmp_path, name, content):
     found = read(written(tmp_path, name, content), task="pos")
     assert found == [(["EU", "rejects"], None), (["#tag"], None)]
+
+
+def test_only_spaces_and_tabs_are_blank(tmp_path):
+    assert read(written(tmp_path, "a.txt", "EU\n\u00a0\n\u3000\n \t\nx\n")) == [
+        (["EU", "\u00a0", "\u3000"], None),
+        (["x"], None),
+    ]
 
 
 LABEL_STUDIO = {
