@@ -80,7 +80,8 @@ def read(path, wanted: Wanted, problems: Problems) -> Opened:
     if wrong:
         problems.add("no text", name, wrong, READABLE)
         return NOTHING
-    head = _whole_lines(start)
+    text = start.decode(encoding_of(start), "replace")
+    head = [line.removesuffix("\r") for line in text.split("\n")]
     lines = text_lines(path, problems)
     form = json_form(head, name)
     if form in JSON_READERS:
@@ -92,13 +93,6 @@ def read(path, wanted: Wanted, problems: Problems) -> Opened:
     else:
         return open_columns(lines, wanted, problems, name)
     return open_records(records, wanted, problems, name)
-
-
-def _whole_lines(start: bytes) -> list[str]:
-    """The lines at a file's start, without one that is cut off (unless there is no other)."""
-    text = start.decode(encoding_of(start), "replace")
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return lines[:-1] if len(start) == START and len(lines) > 1 else lines
 
 
 def _no_text(start: bytes) -> str | None:

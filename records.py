@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from sentences import (
+    CHUNK,
     HEAD,
     NOTHING,
     TEXT_COLUMNS,
@@ -33,7 +34,6 @@ DOCUMENT_COLUMNS = ("doc_id", "document_id")
 TAGS_EXAMPLE = '{"tokens": ["EU", "rejects"], "ner_tags": ["B-ORG", "O"]}'
 SPANS_EXAMPLE = '{"text": "EU rejects", "spans": [{"start": 0, "end": 2, "label": "ORG"}]}'
 CSV_EXAMPLE = "a first row such as: sentence_id,token,ner_tag"
-CHUNK = 1 << 16  # characters of a JSON array read at a time
 # What `ast.literal_eval` may be given: without its check, numpy's "['EU' 'rejects']", which has
 # no commas, would be read as the one word "EUrejects".
 _ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+)"""
@@ -558,7 +558,11 @@ def read_csv(
         for row in rows:
             first, line = line, rows.line_num + 1
             if header is None:
-                header = row
+                header = row or None
+                twice = [key for key, count in Counter(row).items() if count > 1]
+                if twice:
+                    found = f"{', '.join(map(quote, twice))} in {quote(delimiter.join(row))}"
+                    problems.add("columns of one name", f"{name}:{first}", found, CSV_EXAMPLE)
             elif not any(row):
                 yield Record(first, None)
             elif len(row) != len(header):

@@ -596,6 +596,12 @@ CASES = {
         {},
         ["no such column:", "  a.csv:2: no column of words among 'EU', 'B-ORG'"],
     ),
+    "two columns of one name": (
+        "a.csv",
+        "sentence_id,word,tag,tag\n1,EU,B-ORG,O\n1,in,O,O\n",
+        {},
+        ["columns of one name:", "  a.csv:1: 'tag' in 'sentence_id,word,tag,tag'", CSV],
+    ),
     "a quote that is never closed": (
         "a.csv",
         'sentence_id,word,tag\n1,EU,B-ORG\n1,"rejects,O\n1,in,O\n',

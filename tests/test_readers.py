@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import readers
 from readers import Problems, Wanted
-from sentences import text_lines
+from sentences import CHUNK, text_lines
 
 TRICKY = [
     (["EU", "rejects", "German", "call"], ["B-ORG", "O", "B-MISC", "O"]),
@@ -148,6 +148,7 @@ FORMATS = {
     "table.arrow": lambda s: arrow(s, pa.ipc.new_file),
     "stream.arrow": lambda s: arrow(s, pa.ipc.new_stream),
     "rows.csv": csv_rows,
+    "blank_lines_first.csv": lambda s: "\n\n" + csv_rows(s),
     "semicolons.csv": lambda s: csv_rows(s, delimiter=";"),
     "all_quoted.csv": lambda s: csv_rows(s, quoting=csv.QUOTE_ALL),
     "quoted_rows.tsv": lambda s: csv_rows(s, delimiter="\t"),
@@ -456,18 +457,15 @@ def test_names_of_integers_are_taken_from_a_table(tmp_path):
 
 
 def test_a_large_array_is_read_piece_by_piece(tmp_path):
-    from records import CHUNK
-
     sentences = [(["word" * 50], ["O"])] * 2000 + [(["x" * 3 * CHUNK], ["B-X"])] + [(["y"], ["O"])]
     assert read(written(tmp_path, "a.json", json.dumps(records(sentences)))) == sentences
 
 
 @pytest.mark.parametrize("shift", range(4))
-def test_line_ends_at_the_border_of_a_chunk(tmp_path, shift):
-    from sentences import CHUNK
-
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_ends_at_the_border_of_a_chunk(tmp_path, shift, end):
     lines = ["a" * (CHUNK - 4 + shift), "b", "", "c" * 3 * CHUNK, "d\r", "e"]
-    path = written(tmp_path, "a.txt", "\r\n".join(lines))
+    path = written(tmp_path, "a.txt", lines[0] + "\r\n" + end.join(lines[1:4]) + "\nd\r\r\ne")
     assert list(text_lines(path, Problems())) == lines
 
 
