@@ -541,7 +541,8 @@ def notes_on(raw: dict[str, RawSplit], labels: Labels) -> list[str]:
     if any(split.raw_text for split in raw.values()):
         splitter = common.WORD_SPLITTER
         notes.append(f"Raw text is split into words by the suite's splitter {splitter}.")
-    return [*notes, scheme_note(labels)]
+    tagged = any(split.tag_counts for split in raw.values())
+    return [*notes, scheme_note(labels)] if tagged else notes
 
 
 # --- Splits as written ------------------------------------------------------------------------

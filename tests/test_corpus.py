@@ -370,6 +370,7 @@ def test_an_unlabelled_test_split(arguments):
 def test_a_test_split_alone(arguments):
     corpus = load_corpus(arguments(test_file="EU\nrejects\n"))
     assert list(corpus.splits) == ["test"]
+    assert not any("tags in" in note and "IOB2" in note for note in corpus.notes)
 
 
 # --- No validation split ------------------------------------------------------------------------
