@@ -60,6 +60,11 @@ def keep_types(tags: list[str], names: dict[str, str]) -> list[str]:
     return [f"{tag[0]}-{names[tag[2:]]}" if tag[2:] in names else "O" for tag in tags]
 
 
+def conll_pos(word: str, tag: str) -> str:
+    """CoNLL-2003's tag for one of the Treebank's; there every "to" is TO."""
+    return "TO" if word.lower() == "to" else CONLL_POS.get(tag, tag)
+
+
 def uner(corpora: Path) -> tuple[list[list[str]], list[list[str]]]:
     words, tags = read_columns(corpora / "uner-ewt" / "en_ewt-ud-dev.iob2", 1, 2)
     return words, [keep_types(sentence, {t: t for t in TYPES}) for sentence in tags]
@@ -72,7 +77,7 @@ def wnut(corpora: Path) -> tuple[list[list[str]], list[list[str]]]:
 
 def pos(corpora: Path) -> tuple[list[list[str]], list[list[str]]]:
     words, tags = read_columns(corpora / "ewt" / "en_ewt-ud-dev.conllu", 1, 4)
-    return words, [[CONLL_POS.get(tag, tag) for tag in sentence] for sentence in tags]
+    return words, [list(map(conll_pos, *columns)) for columns in zip(words, tags, strict=True)]
 
 
 def main():

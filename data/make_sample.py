@@ -274,6 +274,8 @@ class Names:
             return self.person()
         if kind in ("first", "last"):
             return {"": self.person()[kind]}
+        if kind in ("man", "woman"):
+            return {"": (self.lists[kind].draw(), "PER")}
         if kind in ("city", "country", "region", "place", "loc"):
             return getattr(self, kind)()
         if kind == "org":
