@@ -104,18 +104,16 @@ class Deck:
         return self.left.pop()
 
 
-ORGANISATIONS = {  # how often each kind comes where any organisation may stand
+EMPLOYERS = {  # how often each kind comes where any employer may stand
     "company": 9,
     "bank": 2,
-    "government": 6,
-    "university": 3,
+    "government": 5,
+    "university": 4,
     "media": 3,
-    "party": 2,
     "ngo": 3,
     "place of business": 2,
-    "band": 1,
-    "team": 2,
 }
+ORGANISATIONS = {*EMPLOYERS, "party", "band", "team"}
 COMMON_WORDS = {"place prefix", "place suffix"}  # of places' names, in every split
 MISCELLANEOUS = {"event", "war", "holiday", "work", "law", "product", "award", "language"}
 MISCELLANEOUS |= {"belief", "believer", "believers"}
@@ -279,7 +277,7 @@ class Names:
         if kind in ("city", "country", "region", "place", "loc"):
             return getattr(self, kind)()
         if kind == "org":
-            return self.listed(self.weighted(ORGANISATIONS), "ORG")
+            return self.listed(self.weighted(EMPLOYERS), "ORG")
         kind = SHORT_KINDS.get(kind, kind)
         if kind in ORGANISATIONS:
             return self.listed(kind, "ORG")
@@ -689,7 +687,8 @@ def with_chunks(rows):
 
 def add_sentence(document, rows, genre, rng):
     """Append a sentence; people who write casually often go on in the same line."""
-    if genre in CASUAL and document and len(document[-1]) < 30 and rng.random() < 0.4:
+    goes_on = genre in CASUAL and document and document[-1][-1][1] == "." and rng.random() < 0.5
+    if goes_on and len(document[-1]) < 30:
         document[-1].extend(rows)
     else:
         document.append(rows)
