@@ -7,9 +7,11 @@ other model goes through transformers: `load` gives None.
 """
 
 import json
+from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+
+from common import IGNORED
 
 PLAIN = {  # what BERT's configuration may say beside sizes and labels
     "model_type": ("bert",),
@@ -71,54 +73,88 @@ def weight_names(num_layers: int) -> list[str]:
     return names + [f"{EMBEDDINGS}{table}.weight" for table in TABLES]
 
 
-class Output(NamedTuple):
-    logits: object  # (batch, tokens, labels)
-
-
 class Bert:
-    """`BertForTokenClassification` for inference."""
+    """`BertForTokenClassification` for inference, without padding.
+
+    The sub-words of a batch lie one after another; only attention looks at single windows, and
+    at those of one length together.
+    """
 
     def __init__(self, config: dict, weights: dict):
         import torch
 
         self.heads, self.epsilon = config["num_attention_heads"], config["layer_norm_eps"]
-        self.tables = [weights[f"{EMBEDDINGS}{table}.weight"] for table in TABLES]
+        self.dtype = weights["classifier.weight"].dtype
+        # Sums and norms stay in fp32 whatever the precision of the products is.
+        self.tables = [weights[f"{EMBEDDINGS}{table}.weight"].float() for table in TABLES]
 
         def affine(name):
             return weights[f"{name}.weight"], weights[f"{name}.bias"]
 
-        self.norm, self.head = affine(f"{EMBEDDINGS}LayerNorm"), affine("classifier")
+        def norm(name):
+            return [part.float() for part in affine(name)]
+
+        self.norm, self.head = norm(f"{EMBEDDINGS}LayerNorm"), affine("classifier")
         self.layers = []
         for number in range(config["num_hidden_layers"]):
-            parts = [affine(f"bert.encoder.layer.{number}.{part}") for part in LAYER_PARTS]
+            parts = {p: f"bert.encoder.layer.{number}.{p}" for p in LAYER_PARTS}
+            three = zip(*(affine(parts[name]) for name in LAYER_PARTS[:3]), strict=True)
             # One product for queries, keys and values.
-            joined = [torch.cat(three) for three in zip(*parts[:3], strict=True)]
-            self.layers.append((joined, *parts[3:]))
+            layer = [[torch.cat(joined) for joined in three]]
+            layer += [(norm if "Norm" in p else affine)(parts[p]) for p in LAYER_PARTS[3:]]
+            self.layers.append(layer)
 
-    def __call__(self, input_ids, attention_mask, token_type_ids=None) -> Output:
-        """`input_ids`, `attention_mask`, `token_type_ids`: int64 (batch, tokens)."""
+    def __call__(self, windows: list[dict[str, list[int]]]) -> tuple:
+        """(logits, words) of windows in which equal lengths lie together: (words, labels) in
+        fp32, and (words,) the `word_index` of each. Each window has `input_ids`,
+        `token_type_ids` and `word_index`."""
+        import torch
         from torch.nn.functional import embedding, gelu, layer_norm, linear
-        from torch.nn.functional import scaled_dot_product_attention as attention
+
+        def flat(name):
+            return torch.tensor([value for window in windows for value in window[name]])
 
         def normed(x, norm):
             return layer_norm(x, x.shape[-1:], *norm, self.epsilon)
 
-        words, positions, types = self.tables
-        batch, tokens = input_ids.shape
-        kinds = types[0] if token_type_ids is None else embedding(token_type_ids, types)
-        x = normed(embedding(input_ids, words) + kinds + positions[:tokens], self.norm)
-        mask = None
-        # On a GPU to ask whether anything is masked would wait for it.
-        if x.device.type != "cpu" or not attention_mask.all():
-            mask = attention_mask[:, None, None, :].bool()
-        for joined, projection, norm, widening, narrowing, last_norm in self.layers:
-            parts = linear(x, *joined).view(batch, tokens, 3, self.heads, -1)
-            queries, keys, values = parts.permute(2, 0, 3, 1, 4)
-            mixed = attention(queries, keys, values, attn_mask=mask)
-            mixed = mixed.transpose(1, 2).reshape(batch, tokens, -1)
+        lengths = [len(window["input_ids"]) for window in windows]
+        words = flat("word_index")
+        first = words.ne(IGNORED).nonzero()[:, 0]
+        positions = torch.cat([torch.arange(length) for length in lengths])
+        indices = [flat("input_ids"), positions, flat("token_type_ids")]
+        device = self.tables[0].device
+        by_word, by_position, by_type = (
+            embedding(index.to(device), table)
+            for index, table in zip(indices, self.tables, strict=True)
+        )
+        x = normed(by_word + by_type + by_position, self.norm)
+        runs = [(length, len(list(run))) for length, run in groupby(lengths)]
+        for number, layer in enumerate(self.layers, 1):
+            joined, projection, norm, widening, narrowing, last_norm = layer
+            mixed = self._attention(linear(x.to(self.dtype), *joined), runs)
+            if number == len(self.layers):  # from here on only what gets a tag is needed
+                mixed, x = mixed[first.to(device)], x[first.to(device)]
             x = normed(linear(mixed, *projection) + x, norm)
-            x = normed(linear(gelu(linear(x, *widening)), *narrowing) + x, last_norm)
-        return Output(linear(x, *self.head))
+            wide = gelu(linear(x.to(self.dtype), *widening))
+            x = normed(linear(wide, *narrowing) + x, last_norm)
+        return linear(x.to(self.dtype), *self.head).float(), words[first]
+
+    def _attention(self, joined, runs: list[tuple[int, int]]):
+        """`joined`: (sub-words, 3 x size), queries, keys, values. `runs`: (length, windows)."""
+        import torch
+        from torch.nn.functional import scaled_dot_product_attention
+
+        mixed = []
+        start = 0
+        for length, count in runs:
+            part = joined[start : start + length * count]
+            queries, keys, values = part.view(count, length, 3, self.heads, -1).permute(
+                2, 0, 3, 1, 4
+            )
+            found = scaled_dot_product_attention(queries, keys, values)
+            mixed.append(found.transpose(1, 2).reshape(count * length, -1))
+            start += length * count
+        return torch.cat(mixed)
 
 
 # --- Tokenizer --------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from tagger import Tagged
 
-
 LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 
 

@@ -60,7 +60,6 @@ class Tagger:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         precision = getattr(torch, DTYPES[dtype])
         config, self.tokenizer, self.network = load(str(model), revision, precision, self.device)
-        self.collate = common.PadBatch(self.tokenizer)
         self.max_length = _window_length(self.tokenizer, config)
         self.task = getattr(config, "task_name", None)
         self.label_names = [config.id2label[i] for i in range(len(config.id2label))]
@@ -99,32 +98,29 @@ class Tagger:
         import torch
 
         sentences = [_readable(words) for words in sentences]
-        ends = np.cumsum([len(words) for words in sentences], dtype=np.int64)
-        starts = ends - [len(words) for words in sentences] if sentences else ends
+        ends = np.cumsum([len(words) for words in sentences], dtype=np.int64).tolist()
+        starts = [0, *ends[:-1]]
         windows = []
         for sentence, columns, owned in common.encode(sentences, self.tokenizer, self.max_length):
             numbers = range(starts[sentence], ends[sentence])
             columns["word_index"] = common.align_labels_with_tokens(numbers, owned)
             windows.append(columns)
-        predictions = common.WordPredictions(int(ends[-1]) if sentences else 0)
         done = []
         with torch.inference_mode():
             for batch in self._batches(windows):
-                inputs = self.collate(batch)
-                word_index = inputs.pop("word_index")
-                inputs = {name: values.to(self.device) for name, values in inputs.items()}
-                logits = self.network(**inputs).logits.float()
-                done.append((*logits.softmax(-1).max(-1), word_index))
-            no_losses = torch.zeros(0)
-            # Only now, so that a GPU has all batches queued before the first result is awaited.
-            for probabilities, tag_ids, word_index in done:
-                predictions.add(tag_ids.cpu(), probabilities.cpu(), no_losses, word_index)
-        names = [*self.label_names, "O"]  # NO_TAG indexes the last
-        tags = [names[i] for i in predictions.tag_ids.tolist()]
-        probabilities = predictions.probabilities.tolist()
+                logits, words = self.network(batch)
+                done.append((*logits.softmax(-1).max(-1), words))
+        tags = ["O"] * (ends[-1] if ends else 0)
+        probabilities = [0.0] * len(tags)
+        # Only now, so that a GPU has all batches queued before the first result is awaited.
+        for found, tag_ids, words in done:
+            rows = zip(words.tolist(), tag_ids.tolist(), found.tolist(), strict=True)
+            for word, tag_id, probability in rows:
+                tags[word] = self.label_names[tag_id]
+                probabilities[word] = probability
         return [
             (tags[start:end], probabilities[start:end])
-            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+            for start, end in zip(starts, ends, strict=True)
         ]
 
     def _batches(self, windows: list[dict]):
@@ -234,7 +230,23 @@ def load(name: str, revision: str, dtype, device):
         )
     except (OSError, ValueError) as error:
         raise UserError(models._not_loaded("model", name, error)) from None
-    return config, tokenizer, network.to(device).eval()
+    return config, tokenizer, Padded(network.to(device).eval(), tokenizer)
+
+
+class Padded:
+    """A network of transformers, called as `bert.Bert` is."""
+
+    def __init__(self, network, tokenizer):
+        self.network, self.collate = network, common.PadBatch(tokenizer)
+
+    def __call__(self, windows: list[dict[str, list[int]]]) -> tuple:
+        """(logits, words): (words, labels) in fp32 and (words,) the `word_index` of each."""
+        inputs = self.collate(windows)
+        words = inputs.pop("word_index")
+        device = self.network.device
+        inputs = {name: values.to(device) for name, values in inputs.items()}
+        first = words.ne(common.IGNORED)
+        return self.network(**inputs).logits[first.to(device)].float(), words[first]
 
 
 def _window_length(tokenizer, config) -> int:

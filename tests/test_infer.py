@@ -62,9 +62,14 @@ class LookUp:
             self.logits[number] = 0.0
             self.logits[number, labels.index(tag)] = 4.0
 
-    def __call__(self, input_ids, attention_mask, token_type_ids=None):
-        self.widths.append(tuple(input_ids.shape))
-        return bert.Output(self.logits[input_ids])
+    def __call__(self, windows):
+        import torch
+
+        self.widths.append((len(windows), max(len(window["input_ids"]) for window in windows)))
+        ids = torch.tensor([i for window in windows for i in window["input_ids"]])
+        words = torch.tensor([i for window in windows for i in window["word_index"]])
+        first = words.ne(common.IGNORED)
+        return self.logits[ids[first]], words[first]
 
 
 @pytest.fixture
@@ -255,29 +260,40 @@ def _kept(folder: Path) -> Tagger:
 
 
 def test_the_plain_network_is_transformers_own(tiny_tagger):
+    """Logits of every batch, against each window alone in `BertForTokenClassification`."""
     import torch
     from transformers import AutoModelForTokenClassification
 
     _, _, plain = bert.load(tiny_tagger, torch.float32, "cpu")
     theirs = AutoModelForTokenClassification.from_pretrained(tiny_tagger).eval()
-    random = torch.Generator().manual_seed(0)
-    for batch, tokens in ((1, 1), (1, 64), (5, 17), (3, 40)):
-        lengths = torch.randint(1, tokens + 1, (batch,), generator=random)
-        lengths[0] = tokens
-        mask = (torch.arange(tokens) < lengths[:, None]).long()
-        inputs = {
-            "input_ids": torch.randint(0, 100, (batch, tokens), generator=random),
-            "attention_mask": mask,
-            "token_type_ids": torch.randint(0, 2, (batch, tokens), generator=random),
-        }
+    random = np.random.default_rng(0)
+    for lengths in ([1], [64], [40, 17, 17, 17, 3, 1], [5] * 9):
+        windows, expected = [], []
+        for number, length in enumerate(lengths):
+            window = {
+                "input_ids": random.integers(0, 100, length).tolist(),
+                "token_type_ids": random.integers(0, 2, length).tolist(),
+                "word_index": [
+                    common.IGNORED if i % 3 == 1 else 1000 * number + i for i in range(length)
+                ],
+            }
+            windows.append(window)
+            inputs = {name: torch.tensor([window[name]]) for name in list(window)[:2]}
+            with torch.inference_mode():
+                logits = theirs(**inputs).logits[0]
+            expected.append(logits[torch.tensor(window["word_index"]) != common.IGNORED])
         with torch.inference_mode():
-            ours, expected = plain(**inputs).logits, theirs(**inputs).logits
-        real = mask.bool()
-        torch.testing.assert_close(ours[real], expected[real], rtol=0, atol=2e-6)
-        del inputs["token_type_ids"]
-        with torch.inference_mode():
-            ours, expected = plain(**inputs).logits, theirs(**inputs).logits
-        torch.testing.assert_close(ours[real], expected[real], rtol=0, atol=2e-6)
+            logits, words = plain(windows)
+        torch.testing.assert_close(logits, torch.cat(expected), rtol=0, atol=2e-6)
+        flat = [i for window in windows for i in window["word_index"] if i != common.IGNORED]
+        assert words.tolist() == flat
+
+
+def test_bf16_computes_the_same_to_its_precision(tiny_tagger):
+    fp32, bf16 = (Tagger(tiny_tagger, dtype=dtype) for dtype in ("fp32", "bf16"))
+    words = [("Peter went to Paris , said Anna of EU " * 3).split()]
+    (_, exact), (_, rough) = fp32.tag_words(words)[0], bf16.tag_words(words)[0]
+    assert rough == pytest.approx(exact, abs=0.05) and rough != exact
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -1,0 +1,103 @@
+"""Time to the first answer from a cold start, of `--help`, and to the start of training.
+
+    python benchmarks/start.py --model bert-finetuned-ner      # a folder that training left
+
+The rival is a one-liner with transformers' `pipeline` on the same folder. Sides take turns;
+medians of whole processes are printed, with the importing of torch and transformers, which
+nobody escapes who uses them, beside them. "Training" is the time until training begins, on a
+corpus that was read before.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = "My name is Sylvain and I work at Hugging Face in Brooklyn."
+PIPELINE = (
+    "import sys; from transformers import pipeline; "
+    "print(pipeline('token-classification', sys.argv[1], aggregation_strategy='simple')"
+    "(sys.argv[2]))"
+)
+IMPORTS = "import torch, transformers; from transformers import AutoModelForTokenClassification"
+BEGINS = "output "  # the line a training script prints when all is ready
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--model", required=True, help="folder of a trained model")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        compare(options.rounds, str(Path(options.model).resolve()), folder)
+
+
+def compare(rounds: int, model: str, folder: str) -> None:
+    def train(script):
+        flags = ["--sample", "--output_dir", f"{folder}/{script}", "--overwrite_output_dir"]
+        return [f"{ROOT}/{script}.py", *flags]
+
+    sides = {
+        "infer.py TEXT": ([f"{ROOT}/infer.py", "--model", model, TEXT], None),
+        "pipeline one-liner": (["-c", PIPELINE, model, TEXT], None),
+        "infer.py --help": ([f"{ROOT}/infer.py", "--help"], None),
+        "train_accelerate.py --help": ([f"{ROOT}/train_accelerate.py", "--help"], None),
+        "train_trainer.py --help": ([f"{ROOT}/train_trainer.py", "--help"], None),
+        "import torch, transformers": (["-c", IMPORTS], None),
+        "training, train_accelerate.py": (train("train_accelerate"), BEGINS),
+        "training, train_trainer.py": (train("train_trainer"), BEGINS),
+    }
+    times = {name: [] for name in sides}
+    for number in range(rounds + 1):
+        for name, (command, until) in sides.items():
+            seconds = timed(command, until)
+            if number:  # the first round fills the caches of disk and corpus
+                times[name].append(seconds)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    print(f"{platform.platform()}, {os.cpu_count()} cores; {time.strftime('%Y-%m-%d')}")
+    for name, values in times.items():
+        print(f"{name:32}{medians[name]:6.2f} s   ({min(values):.2f}-{max(values):.2f})")
+    ratio = medians["infer.py TEXT"] / medians["pipeline one-liner"]
+    print(f"first answer: {ratio:.2f} of the pipeline's time (goal: at most 0.65)")
+    limits = {"infer.py --help": 1, "train_accelerate.py --help": 1, "train_trainer.py --help": 3}
+    for name, limit in limits.items():
+        print(f"{name}: {medians[name]:.2f} s (goal: under {limit})")
+    for name in ("training, train_accelerate.py", "training, train_trainer.py"):
+        over = medians[name] - medians["import torch, transformers"]
+        print(f"{name}: {over:+.2f} s over the imports (goal: at most 3)")
+
+
+def timed(command: list[str], until: str | None) -> float:
+    """Seconds of a Python process, to its end or to the line that begins with `until`."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )
+    if until is None:
+        _, messages = process.communicate()
+        failed = process.returncode != 0
+        seconds = time.perf_counter() - started
+    else:
+        failed = not any(line.startswith(until) for line in process.stdout)
+        seconds = time.perf_counter() - started
+        process.kill()
+        _, messages = process.communicate()
+    if failed:
+        sys.exit(f"{' '.join(command)} failed:\n{messages}")
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
