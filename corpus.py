@@ -407,7 +407,7 @@ class RawSplit:
         return any(opened.raw_text for opened in self.opened)
 
     def batches(self) -> Iterator["RawBatch"]:
-        with pa.memory_map(str(self.path)) as file:
+        with pa.OSFile(str(self.path)) as file:  # not mapped: its pages would count as memory
             for batch in pa.ipc.open_stream(file):
                 yield RawBatch(batch)
 

@@ -443,6 +443,24 @@ def test_the_same_content_is_read_once(arguments, monkeypatch):
         load_corpus(arguments(train_file=GOOD, overwrite_cache=True))
 
 
+def test_two_runs_at_the_same_time_keep_one(arguments, monkeypatch):
+    read, inner = corpus_module.read_corpus, []
+
+    def read_while_another_run_does(args, *rest):
+        if not inner:
+            inner.append(None)
+            inner[0] = load_corpus(args)
+        return read(args, *rest)
+
+    monkeypatch.setattr(corpus_module, "read_corpus", read_while_another_run_does)
+    outer = load_corpus(arguments(train_file=GOOD))
+    kept = [corpus.splits["train"].cache_files[0]["filename"] for corpus in (inner[0], outer)]
+    assert kept[0] == kept[1]
+    assert outer.splits["train"]["tokens"][:] == inner[0].splits["train"]["tokens"][:]
+    folders = list(Path(kept[0]).parent.parent.iterdir())
+    assert folders == [Path(kept[0]).parent]
+
+
 def test_a_broken_corpus_is_never_kept(arguments):
     for _ in range(2):
         with pytest.raises(UserError, match="rows of another width"):
