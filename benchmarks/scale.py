@@ -54,12 +54,16 @@ def main():
 
 def write_corpus(columns: Path, lines: Path, size: int) -> int:
     """The same sentences as CoNLL columns and as text; returns the number of words."""
+    from arguments import Arguments
     from corpus import load_corpus
 
-    rows = load_corpus(sample_arguments()).splits["train"]
-    labels = load_corpus(sample_arguments()).label_names
+    sample = load_corpus(Arguments(sample=True))
     sentences = [
-        list(zip(r["tokens"], (labels[i] for i in r["labels"]), strict=True)) for r in rows
+        [
+            (word, sample.label_names[i])
+            for word, i in zip(row["tokens"], row["labels"], strict=True)
+        ]
+        for row in sample.splits["train"]
     ]
     noise = random.Random(0)
     count = 0
@@ -98,19 +102,19 @@ def thin_encoder(folder: Path) -> Path:
 def measured(command: list[str]) -> tuple[float, float]:
     """(seconds, peak of anonymous memory in MB) of a command."""
     begun, peak = time.time(), 0.0
-    errors = tempfile.TemporaryFile()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
-    status = Path(f"/proc/{process.pid}/status")
-    while process.poll() is None:
-        try:
-            fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        except (OSError, ValueError):
-            break
-        peak = max(peak, int(fields.get("RssAnon", "0 kB").split()[0]) / 1024)
-        time.sleep(0.05)
-    if process.wait():
-        errors.seek(0)
-        sys.exit(f"{' '.join(command)}\n{errors.read().decode()[-3000:]}")
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        status = Path(f"/proc/{process.pid}/status")
+        while process.poll() is None:
+            try:
+                fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+            except (OSError, ValueError):
+                break
+            peak = max(peak, int(fields.get("RssAnon", "0 kB").split()[0]) / 1024)
+            time.sleep(0.05)
+        if process.wait():
+            errors.seek(0)
+            sys.exit(f"{' '.join(command)}\n{errors.read().decode()[-3000:]}")
     return time.time() - begun, peak
 
 
