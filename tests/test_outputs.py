@@ -116,17 +116,18 @@ def test_long_label_lists_are_cut_in_the_message(tmp_path):
 
 def test_staged_files_arrive_together(tmp_path):
     folder = tmp_path / "deep" / "run"
-    with outputs.staged(folder, ALONE) as stage:
+    with outputs.staged(folder, ALONE, {}) as stage:
         (stage / "model.safetensors").write_text("new")
         (stage / "config.json").write_text("new")
         assert [path.name for path in folder.iterdir()] == [stage.name]
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    names = ["config.json", "model.safetensors", "run.json"]
+    assert sorted(path.name for path in folder.iterdir()) == names
 
 
 def test_staged_keeps_the_old_files_when_saving_fails(tmp_path):
     for name in ("model.safetensors", "config.json", "notes.txt"):
         (tmp_path / name).write_text("old")
-    with pytest.raises(OSError, match="disk"), outputs.staged(tmp_path, ALONE) as stage:
+    with pytest.raises(UserError, match="disk"), outputs.staged(tmp_path, ALONE, {}) as stage:
         (stage / "config.json").write_text("new")
         raise OSError("disk full")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
@@ -135,18 +136,19 @@ def test_staged_keeps_the_old_files_when_saving_fails(tmp_path):
     # What a killed run left half-written is gone from the next.
     (tmp_path / ".partial").mkdir()
     (tmp_path / ".partial" / "half").write_text("half")
-    with outputs.staged(tmp_path, ALONE) as stage:
+    with outputs.staged(tmp_path, ALONE, {}) as stage:
         assert not list(stage.iterdir())
         (stage / "config.json").write_text("new")
     assert (tmp_path / "config.json").read_text() == "new"
     assert (tmp_path / "notes.txt").read_text() == "old"
-    assert sorted(os.listdir(tmp_path)) == ["config.json", "model.safetensors", "notes.txt"]
+    names = ["config.json", "model.safetensors", "notes.txt", "run.json"]
+    assert sorted(os.listdir(tmp_path)) == names
 
 
 def test_staged_is_left_to_the_main_process(tmp_path):
     waits = []
     other = SimpleNamespace(is_main_process=False, wait_for_everyone=lambda: waits.append(1))
-    with outputs.staged(tmp_path / "run", other):
+    with outputs.staged(tmp_path / "run", other, {}):
         pass
     assert waits
     assert not (tmp_path / "run").exists()
