@@ -328,13 +328,16 @@ def score(args: argparse.Namespace, tagger: Tagger, problems: inputs.Broken) -> 
     wanted = inputs.Wanted(tagger.task or "ner", args.text_column_name, args.label_column_name)
     counts = Counter()
     progress = Progress(args)
+    # A corpus is IOB2 once it is read, and so are the labels of a model that was trained on it.
+    convert = tagger.entity_tags and any(label[0] not in "OBI" for label in tagger.label_names)
     labelled = gold_sentences(args.files, wanted, problems)
     for number, chunk in enumerate(inputs.chunks(labelled, lambda: False)):
         if number % process_count() != process_index():
             continue
+        check_kind(tagger, chunk)
         answers = tagger.tag_words([[word for word, _, _ in item.words] for item in chunk])
         references = [iob2(item.tags) if tagger.entity_tags else item.tags for item in chunk]
-        predictions = [iob2(tags) if tagger.entity_tags else tags for tags, _ in answers]
+        predictions = [iob2(tags) if convert else tags for tags, _ in answers]
         counts += common.count_tags(references, predictions, tagger.entity_tags)
         progress.add(len(chunk), sum(len(tags) for tags in references), ())
     progress.close()
@@ -342,8 +345,24 @@ def score(args: argparse.Namespace, tagger: Tagger, problems: inputs.Broken) -> 
         counts = sum(gathered(counts), Counter())
     if process_index() == 0:
         scores = common.scores_of_counts(counts, tagger.entity_tags)
+        unknown = set(scores["per_type"]) - {
+            label.partition("-")[2] if tagger.entity_tags else label for label in tagger.label_names
+        }
+        if unknown:
+            print(f"The model knows no {', '.join(sorted(unknown))}.", file=sys.stderr)
         print(f"{scores['words']} words scored")
         print(common.score_table(scores))
+
+
+def check_kind(tagger: Tagger, chunk: list[inputs.Item]) -> None:
+    """Entity tags are compared with entity tags, parts of speech with their like."""
+    gold = sorted({tag for item in chunk for tag in item.tags})
+    if common.are_entity_tags(gold) != tagger.entity_tags and gold != ["O"]:
+        raise UserError(
+            "the labels are of another task than the model:\n"
+            f"  in the input: {', '.join(gold[:8])}\n"
+            f"  the model's:  {', '.join(tagger.label_names[:8])}"
+        )
 
 
 def gold_sentences(files, wanted, problems) -> Iterator[inputs.Item]:
@@ -403,24 +422,27 @@ def gathered(value) -> list:
 
 def share(args, tagger, chunks, progress, sources) -> None:
     """Chunks in turn to the processes; the main one then writes all results in order."""
-    output = Path(args.output)
-    parts = [output.with_name(f".{output.name}.part-{n}") for n in range(process_count())]
+    path = Path(args.output)
+    parts = [path.with_name(f".{path.name}.part-{n}") for n in range(process_count())]
+    own_part = parts[process_index()]
     failure = None
     try:
-        with open(parts[process_index()], "wb") as part:
+        with open(own_part, "wb") as file:
             own = (c for n, c in enumerate(chunks) if n % process_count() == process_index())
-            for chunk in own:
-                results = list(tagged(args, tagger, [chunk], progress, sources))
-                pickle.dump(results, part, pickle.HIGHEST_PROTOCOL)
-    except UserError as error:  # all processes meet it, each after what is before it
-        failure = error
-    gathered(None)
-    if process_index() == 0:
-        progress.close()
-        with Output(args.output) as file:
-            file.write_all(pieces(args, tagger, merged(parts)))
-    gathered(None)
-    parts[process_index()].unlink()
+            try:
+                for chunk in own:
+                    results = list(tagged(args, tagger, [chunk], progress, sources))
+                    pickle.dump(results, file, pickle.HIGHEST_PROTOCOL)
+            except UserError as error:  # all processes meet it, each after what is before it
+                failure = error
+        gathered(None)
+        if process_index() == 0:
+            progress.close()
+            with Output(args.output) as output:
+                output.write_all(pieces(args, tagger, merged(parts)))
+        gathered(None)
+    finally:
+        own_part.unlink(missing_ok=True)
     if failure is not None:
         raise failure
 

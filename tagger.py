@@ -166,7 +166,9 @@ def _readable(words: list[str]) -> list[str]:
 def entities_of(tagged: Tagged) -> list[dict]:
     """Entities of whole words, in order; none overlaps another."""
     found = []
-    for entity_type, first, end in common.entities(iob2(tagged.tags)):
+    # In IOB2 and IOB1 alike `common.entities` reads what conlleval does.
+    known = all(tag[0] in "OBI" for tag in tagged.tags)
+    for entity_type, first, end in common.entities(tagged.tags if known else iob2(tagged.tags)):
         start_at, end_at = tagged.words[first][1], tagged.words[end - 1][2]
         found.append(
             {
@@ -181,13 +183,10 @@ def entities_of(tagged: Tagged) -> list[dict]:
 
 
 def iob2(tags: list[str]) -> list[str]:
-    """The same entities in IOB2, for tags of any scheme (BIOES and its like)."""
-    if all(tag[0] in "OBI" for tag in tags):
-        return tags  # a stray I- begins an entity wherever tags are read
+    """The same entities in IOB2, for entity tags of any scheme."""
     table = TagTable(sorted(set(tags)))
-    numbers = np.array([table.names.index(tag) for tag in tags])
-    starts = np.zeros(len(tags), bool)
-    starts[:1] = True
+    numbers = np.array([table.names.index(tag) for tag in tags], dtype=np.int64)
+    starts = np.arange(len(tags)) == 0
     names = iob2_names(table.types)
     return [names[i] for i in table.to_iob2(numbers, starts, names)]
 
