@@ -55,6 +55,18 @@ def run(main) -> None:
         if os.environ.get("RANK", "0") == "0":
             print(f"error: {error}", file=sys.stderr)
         sys.exit(error.status)
+    except RuntimeError as error:
+        # gloo's words, NCCL's class: neither knows why the other end is gone.
+        gone = "Connection closed by peer" in str(error) or "Connection reset" in str(error)
+        if not gone and type(error).__name__ != "DistBackendError":
+            raise
+        print(
+            f"error: another process of this run has died; what it printed says why.\n  {error}\n"
+            "Checkpoints are whole: once the cause is mended, the same command with "
+            "--resume_from_checkpoint goes on from the last one.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def flag(default, help, *aliases):
@@ -330,6 +342,17 @@ def _check_values(args: Arguments) -> None:
     steps = args.checkpointing_steps
     if steps not in (None, "epoch", "no") and not (steps.isdigit() and int(steps) > 0):
         problems.append(f"--checkpointing_steps {steps}: expected 'epoch', 'no' or a number")
+    if args.load_best_model_at_end and steps not in (None, "epoch"):
+        problems.append(
+            "--load_best_model_at_end needs a checkpoint of each epoch: "
+            f"leave out --checkpointing_steps {steps}"
+        )
+    scores_epochs = args.do_eval or not (args.do_train or args.do_predict)
+    if (args.load_best_model_at_end or args.early_stopping_patience) and not scores_epochs:
+        problems.append(
+            "--load_best_model_at_end and --early_stopping_patience need --do_eval, which "
+            "scores each epoch"
+        )
     if problems:
         raise UserError("\n".join(problems))
 
@@ -430,16 +453,6 @@ def settle_best(args: Arguments, entity_tags: bool) -> None:
             f"--metric_for_best_model {args.metric_for_best_model}: expected one of "
             f"{', '.join(scores)}; a type's score, such as PER_f1, needs "
             "--return_entity_level_metrics"
-        )
-    if (args.load_best_model_at_end or args.early_stopping_patience) and not args.do_eval:
-        raise UserError(
-            "--load_best_model_at_end and --early_stopping_patience need --do_eval, which "
-            "scores each epoch"
-        )
-    if args.load_best_model_at_end and args.checkpointing_steps not in (None, "epoch"):
-        raise UserError(
-            "--load_best_model_at_end needs a checkpoint of each epoch: "
-            f"leave out --checkpointing_steps {args.checkpointing_steps}"
         )
 
 

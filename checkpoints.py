@@ -4,6 +4,7 @@ The order of the data and the dropout of an update depend on the seed and the up
 alone, so that a resumed run needs nothing but that number to go on as if it had never stopped.
 """
 
+import errno
 import json
 import math
 import os
@@ -121,6 +122,7 @@ def plan_training(args, corpus, config, windows: dict, precision: str, state) ->
         "model": model_title(args.model_name_or_path),
         "window length": config.window_length,
         "label all tokens": args.label_all_tokens,
+        "sentences of each split": {name: len(split) for name, split in corpus.splits.items()},
         "sentences a process and step": batch_size,
         "steps an update": accumulation,
         "processes": state.num_processes,
@@ -176,27 +178,74 @@ def written_whole(folder: Path, state, conditions: dict, progress: Progress):
     `conditions` are what a run that goes on from here must agree with.
     """
     partial = folder.with_name(f".{folder.name}.partial")
-    if state.is_main_process:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    try:
+        with disk_errors_told(folder):
+            if state.is_main_process:
+                _remove_leftovers(folder.parent)
+                partial.mkdir(parents=True)
+            state.wait_for_everyone()
+            yield partial
+            state.wait_for_everyone()
+            if state.is_main_process:
+                _seal(partial, conditions, progress)
+                _put_in_place(partial, folder)
+    finally:
+        if state.is_main_process:  # on a full disk what it took is needed
+            shutil.rmtree(partial, ignore_errors=True)
     state.wait_for_everyone()
-    yield partial
-    state.wait_for_everyone()
-    if state.is_main_process:
-        files = {
-            str(path.relative_to(partial)): _crc32(path, sync=True)
-            for path in sorted(partial.rglob("*"))
-            if path.is_file()
-        }
-        manifest = {"files": files, "conditions": conditions, "progress": asdict(progress)}
-        with open(partial / MANIFEST, "w", encoding="utf-8") as file:
-            json.dump(manifest, file)
-            file.flush()
-            os.fsync(file.fileno())
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-        _sync_folder(folder.parent)
-    state.wait_for_everyone()
+
+
+@contextmanager
+def disk_errors_told(path: Path):
+    """What goes wrong in writing `path`, on a disk that is full or may not be written, as a
+    UserError. `torch.save` and safetensors do not raise OSError, and torch gives no reason."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
+        full = "No space left" in str(error) or shutil.disk_usage(nearest).free < 1 << 16
+        if not full and not isinstance(error, OSError):
+            raise
+        reason = os.strerror(errno.ENOSPC) if full else error
+        raise UserError(
+            f"{path} could not be written: {reason}. Earlier checkpoints are as they were; once "
+            "this is mended, the same command with --resume_from_checkpoint goes on from them."
+        ) from error
+
+
+def _seal(partial: Path, conditions: dict, progress: Progress) -> None:
+    """Put all files on the disk, then the list of them with their sums."""
+    files = {
+        str(path.relative_to(partial)): _crc32(path, sync=True)
+        for path in sorted(partial.rglob("*"))
+        if path.is_file()
+    }
+    manifest = {"files": files, "conditions": conditions, "progress": asdict(progress)}
+    with open(partial / MANIFEST, "w", encoding="utf-8") as file:
+        json.dump(manifest, file)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(partial)
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """Give a folder its name. One that has it already, of an earlier run, goes at once or not at
+    all: deleted under its own name, it could be found half deleted."""
+    old = folder.with_name(f".{folder.name}.deleted")
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    _sync_folder(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_leftovers(output_dir: Path) -> None:
+    """What a run that was killed had begun to write, or to delete."""
+    for pattern in (".*.partial", ".*.deleted"):
+        for folder in output_dir.glob(pattern):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _crc32(path: Path, sync: bool = False) -> int:
@@ -243,7 +292,11 @@ def sort_checkpoints(output_dir: Path) -> list[Path]:
         for path in output_dir.glob("*")
         if re.fullmatch(r"(epoch_|step_|checkpoint-)\d+", path.name) and path.is_dir()
     ]
-    return sorted(found, key=lambda path: (path / MANIFEST).stat().st_mtime_ns)
+    # Whoever copies checkpoints may lose a manifest: such a one is no newer than any other.
+    manifests = {path: path / MANIFEST for path in found}
+    return sorted(
+        found, key=lambda path: manifests[path].exists() and manifests[path].stat().st_mtime_ns
+    )
 
 
 def find_checkpoint(asked: str | None, output_dir: Path, conditions: dict) -> Path | None:
@@ -312,7 +365,8 @@ class StopSignals:
     def __init__(self, state):
         """`state`: accelerate's `PartialState`; the processes stop together."""
         self.state = state
-        self.received = 0
+        self.received = 0  # by this process
+        self.stopping = False  # all of them, see `stop`
         self.handlers = {
             number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
         }
@@ -327,7 +381,8 @@ class StopSignals:
             os._exit(128 + number)
         self.received = number
         if _is_main():
-            print("\nStopping after this step; once more to stop at once.", file=sys.stderr)
+            # Not print: the signal may have come in the middle of one, which Python forbids.
+            os.write(2, b"\nStopping after this step; once more to stop at once.\n")
 
     def exit(self, checkpoint: str) -> None:
         """Say how to go on, and leave with the status that the signal asks for."""
@@ -339,14 +394,18 @@ class StopSignals:
             )
         sys.exit(128 + self.received)
 
-    def stop(self) -> int:
-        """The signal that any process received, 0 for none; called by all of them."""
+    def stop(self) -> bool:
+        """Whether any process was told to stop; called by all of them, who all get one answer."""
+        received = self.received
         if self.state.num_processes > 1:
             import torch
             from accelerate.utils import reduce
 
-            received = torch.tensor([self.received], device=self.state.device)
-            gathered = reduce(received, "sum").item()
-            # Both signals, or one on several processes: Ctrl-C reaches every process of a group.
-            self.received = self.received or (gathered and signal.SIGTERM)
-        return self.received
+            # Ctrl-C reaches every process of a group, a SIGTERM perhaps one. What arrives while
+            # they ask each other counts the next time, or they would part ways.
+            mine = torch.tensor([received], device=self.state.device)
+            of_all = reduce(mine, "sum").item()
+            received = received or (of_all and signal.SIGTERM)
+        self.stopping = bool(received)
+        self.received = self.received or received
+        return self.stopping

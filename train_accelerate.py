@@ -131,12 +131,20 @@ def main():
                 results.write_card(folder)
             checkpoints.delete_old(output_dir, args.save_total_limit, progress, state)
 
+        def stop_if_asked() -> None:
+            if stop_signals.stop():
+                save_checkpoint(f"step_{progress.step}")
+                bar.close()
+                stop_signals.exit(output_dir / f"step_{progress.step}")
+
         stop_signals = checkpoints.StopSignals(state)
         started, first_step = time.time(), progress.step
         bar = tqdm(
             total=total_updates, initial=progress.step, disable=not state.is_local_main_process
         )
         for epoch in range(progress.epochs_done, math.ceil(total_updates / order.updates)):
+            if results.patience_is_over():
+                break
             order.epoch = epoch
             updates_done = progress.step - epoch * order.updates
             batches = iter(accelerator.skip_first_batches(loader, updates_done * accumulation))
@@ -171,10 +179,7 @@ def main():
                     bar.set_postfix(loss=f"{loss:.4f}")
                     logs = {"train/loss": loss, "train/learning_rate": learning_rate}
                     accelerator.log(logs, step=progress.step)
-                if stop_signals.stop():
-                    save_checkpoint(f"step_{progress.step}")
-                    bar.close()
-                    stop_signals.exit(output_dir / f"step_{progress.step}")
+                stop_if_asked()
                 if args.checkpoint_every and progress.step % args.checkpoint_every == 0:
                     save_checkpoint(f"step_{progress.step}")
 
@@ -192,15 +197,14 @@ def main():
                     # A copy of this epoch's files; training goes on while they travel.
                     folder = output_dir / f"epoch_{epoch}"
                     pusher.push(folder, f"Training in progress epoch {epoch}", folder)
-            if results.patience_is_over():
-                break
+            stop_if_asked()
         bar.close()
         stop_signals.restore()
         progress.pending_loss = accelerator.reduce(running_loss, "sum").item()
         results.trained(time.time() - started, progress.step - first_step, order.update_size)
         if args.load_best_model_at_end and progress.best_checkpoint:
             accelerator.load_state(output_dir / progress.best_checkpoint)
-        with outputs.staged(output_dir, state) as stage:
+        with outputs.staged(output_dir, state, outputs.run_identity(args, corpus)) as stage:
             save_model(accelerator, model, tokenizer, stage)
     else:
         model = accelerator.prepare_model(model, evaluation_mode=True)

@@ -24,6 +24,7 @@ import models
 import outputs
 from arguments import (
     Arguments,
+    UserError,
     ask_hub,
     parse_arguments,
     refuse_lone_processes,
@@ -117,15 +118,15 @@ def main():
         trainer.add_callback(Progress(trainer, stop_signals, pusher))
         outcome = trainer.train(resume_from_checkpoint=plan.checkpoint and str(plan.checkpoint))
         stop_signals.restore()
-        if stop_signals.received:
+        if stop_signals.stopping:
             stop_signals.exit(output_dir / f"checkpoint-{trainer.state.global_step}")
-        results.progress.step = trainer.state.global_step
+        trainer.note_progress()
         results.trained(
             outcome.metrics["train_runtime"],
             trainer.state.global_step - first_step,
             plan.order.update_size,
         )
-        with outputs.staged(output_dir, state) as stage:
+        with outputs.staged(output_dir, state, outputs.run_identity(args, corpus)) as stage:
             trainer.save_model(stage)
 
     # --- Evaluate ---
@@ -171,12 +172,23 @@ class WindowMethods:
         with common.full_precision(self.model):
             return super().evaluate(windows, ignore_keys, metric_key_prefix)
 
-    def _save_checkpoint(self, model, trial):
-        """Trainer's checkpoint, under its name only once it is whole."""
+    def _run_epoch(self, *args, **kwargs):
+        """Unless training was over when it was resumed: Trainer would make one more update."""
+        if self.state.global_step < self.state.max_steps and not self.results.patience_is_over():
+            super()._run_epoch(*args, **kwargs)
+        else:
+            self.control.should_training_stop = True
+
+    def note_progress(self) -> checkpoints.Progress:
         progress = self.results.progress
         progress.step = self.state.global_step
         # Of the updates since the last log; a mean, because each process's loss is scaled up.
         progress.pending_loss = self.accelerator.reduce(self._tr_loss.clone(), "mean").item()
+        return progress
+
+    def _save_checkpoint(self, model, trial):
+        """Trainer's checkpoint, under its name only once it is whole."""
+        progress = self.note_progress()
         self.results.check_finite(progress.pending_loss)
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         if self.state.best_global_step:
@@ -229,7 +241,7 @@ class Progress(ProgressCallback):
             control.should_save = False
 
     def on_epoch_end(self, args, state, control, **kwargs):
-        if self.stop_signals.received and not self._ends_epoch(state):
+        if self.stop_signals.stopping and not self._ends_epoch(state):
             control.should_save = control.should_evaluate = False  # saved at the step already
         else:
             control.should_save |= self.save_due or self.results.args.pushes_epochs
@@ -267,6 +279,8 @@ class Progress(ProgressCallback):
         epoch = (state.global_step - 1) // self.trainer.plan.order.updates
         self.results.epoch_done(epoch, scores, f"checkpoint-{state.global_step}")
         control.should_training_stop |= self.results.patience_is_over()
+        if self.stop_signals.stop():
+            control.should_save = control.should_training_stop = True
 
 
 def training_arguments(args: TrainerArguments, precision: str) -> TrainingArguments:
@@ -282,6 +296,8 @@ def training_arguments(args: TrainerArguments, precision: str) -> TrainingArgume
         "hub_token": None,
         "batch_eval_metrics": True,
         "remove_unused_columns": False,
+        # Trainer's own default walks the graph of every update for parameters that have no part.
+        "ddp_find_unused_parameters": bool(args.ddp_find_unused_parameters),
         "logging_nan_inf_filter": False,
         "resume_from_checkpoint": None,
         "save_total_limit": None,  # see `_save_checkpoint`
@@ -292,7 +308,10 @@ def training_arguments(args: TrainerArguments, precision: str) -> TrainingArgume
     if args.checkpointing_steps is not None:
         values["save_strategy"] = "steps" if args.checkpoint_every else args.checkpointing_steps
         values["save_steps"] = args.checkpoint_every or 500
-    trainer_args = TrainingArguments(**values)
+    try:
+        trainer_args = TrainingArguments(**values)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     # One process, one device: several in one process would be DataParallel, which is slow and
     # whose batches are others. Several GPUs are for torchrun or accelerate launch.
     trainer_args._n_gpu = min(trainer_args.n_gpu, 1)
