@@ -6,6 +6,8 @@ signals and exit status, and can be killed. Several processes of one run find ea
 of torchrun do, by RANK, WORLD_SIZE and MASTER_PORT.
 """
 
+import importlib
+import itertools
 import json
 import multiprocessing
 import multiprocessing.forkserver
@@ -112,6 +114,35 @@ def start_server() -> None:
         del os.environ["OMP_NUM_THREADS"]
     else:
         os.environ["OMP_NUM_THREADS"] = threads
+
+
+def interrupt(where: str, call: int, action) -> None:
+    """Make call number `call` (from 0) of a function do something first: see `Run`'s `before`.
+
+    `where`: "module.function". `action`: a signal, sent to this process, an exception, or a
+    function to call.
+    """
+    module_name, name = where.rsplit(".", 1)
+    module = importlib.import_module(module_name)
+    function, calls = getattr(module, name), itertools.count()
+
+    def interrupted(*args, **kwargs):
+        if next(calls) == call:
+            if isinstance(action, Exception):
+                raise action
+            if callable(action):
+                action()
+            else:
+                os.kill(os.getpid(), action)
+        return function(*args, **kwargs)
+
+    setattr(module, name, interrupted)
+
+
+def pause() -> None:
+    print("a long step", flush=True)
+    for _ in range(600):
+        time.sleep(0.1)  # in pieces: a signal's handler runs between them
 
 
 def pictures() -> None:
