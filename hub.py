@@ -441,8 +441,8 @@ class Pusher:
     ) -> str:
         """Pushes `folder` and waits for this and all earlier pushes, with a line on progress.
 
-        Each push still waiting gets its tries; once one of them has failed for good only the last
-        one matters, and gets one last try.
+        Each push still waiting gets several tries; once one of them has failed for good, those
+        after it get one last try each.
 
         Returns:
             The URL of the last commit.
@@ -476,6 +476,8 @@ class Pusher:
 
     def abandon(self, quiet: bool = False) -> None:
         """Gives up what is not pushed yet, within 2 seconds: for Ctrl-C and for errors."""
+        if self._abandoned:
+            return
         with self._changed:
             self._abandoned = True
             lost = [self._under_way] if self._under_way else []
@@ -584,9 +586,7 @@ class Pusher:
                 if self._abandoned:
                     return
                 push = self._under_way = self._waiting.popleft()
-                # Once one has failed for good at the end of the run, only the last one counts.
-                superfluous = bool(self._failed) and bool(self._waiting)
-            push.pushed = not superfluous and self._push_patiently(push)
+            push.pushed = self._push_patiently(push)
             shutil.rmtree(push.staged, ignore_errors=True)
             with self._changed:
                 if not push.pushed:

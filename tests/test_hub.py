@@ -187,6 +187,16 @@ def test_strategy_end_makes_one_commit(server, repo, folder, told):
     assert pushed(server) == {"Training complete": saved["Training complete"]}
 
 
+def test_a_checkpoint_is_pushed_with_its_strategy_only(server, pusher, folder):
+    saved = {"Training in progress epoch 0": save(folder, 0)}
+    (folder / "checkpoint-1").mkdir()
+    (folder / "checkpoint-1" / "optimizer.pt").write_text("moments")
+    pusher.push(folder, "Training in progress epoch 0", folder / "checkpoint-1")
+    saved["Training complete"] = save(folder, 1)
+    pusher.finish(folder, checkpoint=folder / "checkpoint-1")
+    assert pushed(server) == saved
+
+
 def test_strategy_checkpoint_keeps_the_newest_checkpoint_beside_the_model(
     server, repo, folder, told
 ):
@@ -349,16 +359,33 @@ def test_after_an_outage_that_stays_the_message_has_the_command_that_pushes(
     assert pushed(server)["Training complete"] == model
 
 
-def test_if_only_an_older_push_is_refused_the_last_one_still_arrives(server, pusher, folder, told):
+def test_if_only_an_older_push_is_refused_the_later_ones_still_arrive(server, pusher, folder, told):
     """Weights of epoch 0 that no try gets through must not take the final model along."""
-    saved = {"Training in progress epoch 0": save(folder, 0)}
-    weights = hashlib.sha256(saved["Training in progress epoch 0"]["model.safetensors"])
-    server.fail(f"PUT /lfs/{weights.hexdigest()}", status=413, times=math.inf)
-    pusher.push(folder, "Training in progress epoch 0")
-    final = save(folder, 1)
+    released = threading.Event()
+    weights = hashlib.sha256(b"weights 0" * 5000).hexdigest()
+    server.fail(f"PUT /lfs/{weights}", status=413, hold=released)
+    server.fail(f"PUT /lfs/{weights}", status=413, times=math.inf)
+    saved = run_epochs(pusher, folder)
+    released.set()
     pusher.finish(folder)
-    assert pushed(server) == {"Training complete": final}
+    del saved["Training in progress epoch 0"]
+    assert pushed(server) == saved
     assert any("Not pushed on its own: 'Training in progress epoch 0'" in line for line in told)
+
+
+def test_the_end_of_the_run_does_not_wait_for_a_try_that_is_far_off(
+    server, pusher, folder, told, monkeypatch
+):
+    monkeypatch.setattr(hub, "LONGEST_WAIT", 60.0)
+    server.fail(COMMIT, status=403)
+    saved = {"Training in progress epoch 0": save(folder, 0)}
+    pusher.push(folder, "Training in progress epoch 0")
+    wait_until(lambda: told)
+    began = time.monotonic()
+    saved["Training complete"] = save(folder, 1)
+    pusher.finish(folder)
+    assert time.monotonic() - began < 30
+    assert pushed(server) == saved
 
 
 def test_a_revoked_token_is_told_and_the_run_ends_with_the_reason(server, pusher, folder, told):
