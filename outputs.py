@@ -24,7 +24,7 @@ import checkpoints
 import common
 import hub
 import report
-from arguments import Arguments, UserError, is_embedded, model_title
+from arguments import DEFAULT_CORPUS, Arguments, UserError, is_embedded, model_title
 
 RUN_FILE = "run.json"
 
@@ -346,6 +346,8 @@ class Results:
             "base_model": model_title(args.model_name_or_path),
             "base_model_license": "apache-2.0" if is_embedded(args.model_name_or_path) else None,
             "corpus_name": self.corpus.name,
+            "language": "en" if args.sample or args.dataset_name == DEFAULT_CORPUS else None,
+            "example_text": self._example(),
             "dataset_id": args.dataset_name if default_corpus else None,
             "corpus_fingerprint": self.corpus.fingerprint,
             "task": args.task_name,
@@ -362,6 +364,12 @@ class Results:
             "step_losses": self.progress.step_losses,
             "scores": self.scores,
         }
+
+    def _example(self) -> str:
+        """A sentence of the corpus to try the model on, not of its training split if it can be."""
+        rows = next(reversed(self.corpus.splits.values()))
+        sentences = (row["tokens"] for row in rows.select(range(min(50, len(rows)))))
+        return next((" ".join(words) for words in sentences if 6 <= len(words) <= 25), "")
 
     def _corpus_facts(self) -> dict:
         """What the report alone shows: counts of the corpus, and the sentences scored."""
