@@ -373,6 +373,19 @@ def test_if_only_an_older_push_is_refused_the_later_ones_still_arrive(server, pu
     assert any("Not pushed on its own: 'Training in progress epoch 0'" in line for line in told)
 
 
+def test_after_a_push_that_failed_for_good_the_last_gets_one_last_try(server, pusher, folder):
+    def weights(epoch):
+        return hashlib.sha256(f"weights {epoch}".encode() * 5000).hexdigest()
+
+    first = server.fail(f"PUT /lfs/{weights(0)}", status=500, times=math.inf)
+    last = server.fail(f"PUT /lfs/{weights(1)}", status=500, times=math.inf)
+    with pytest.raises(hub.PushFailed, match="500"):
+        run_epochs(pusher, folder, 1)
+        pusher.finish(folder)
+    assert first.seen >= hub.LAST_TRIES
+    assert last.seen == 1
+
+
 def test_the_end_of_the_run_does_not_wait_for_a_try_that_is_far_off(
     server, pusher, folder, told, monkeypatch
 ):
