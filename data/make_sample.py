@@ -27,7 +27,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent / "source"
 SAMPLE = Path(__file__).parent / "sample"
-SENTENCES = {"train": 3000, "validation": 400, "test": 400}
+SENTENCES = {"train": 3400, "validation": 400, "test": 400}
 SPLITS = tuple(SENTENCES)
 
 PUNCTUATION_TAGS = {'"', "''", "#", "$", "(", ")", ",", ".", ":", "``"}
