@@ -9,11 +9,12 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tagger import Tagged
 
+FORMATS = ("pretty", "jsonl", "conll", "html", "csv")
 LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 
 
@@ -79,10 +80,11 @@ def as_csv(results: Iterable[Result], with_source: bool = False) -> Iterator[str
     yield line.getvalue()  # the head, where there was no text
 
 
-def as_html(results: Iterable[Result]) -> Iterator[str]:
+def as_html(results: Iterable[Result], title: str = "") -> Iterator[str]:
+    """A page; `title` says what was tagged."""
     import report
 
-    return report.render_texts(result.found for result in results)
+    return report.render_texts((result.found for result in results), title or "Tagged texts")
 
 
 # --- On a terminal ------------------------------------------------------------------------------
@@ -233,12 +235,3 @@ def width_of(text: str) -> int:
 
 def _is_regional(character: str) -> bool:
     return "\U0001f1e6" <= character <= "\U0001f1ff"
-
-
-FORMATS: dict[str, Callable[..., Iterator[str]]] = {
-    "pretty": as_pretty,
-    "jsonl": as_jsonl,
-    "conll": as_conll,
-    "html": as_html,
-    "csv": as_csv,
-}

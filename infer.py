@@ -67,7 +67,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--output", "-o", metavar="FILE", help="Where results go. Default: standard output.")
     add(
         "--output_format",
-        choices=tuple(formats.FORMATS),
+        choices=formats.FORMATS,
         help="Default: by the ending of --output; pretty on a terminal, else jsonl. The offsets "
         "`start` and `end` count code points of `text`.",
     )
@@ -222,12 +222,15 @@ def pieces(args, tagger, results: Iterable[formats.Result]) -> Iterator[str]:
         return formats.as_conll(results, scores=args.all_words)
     if args.output_format == "csv":
         return formats.as_csv(results, with_source=len(args.files) > 1)
+    if args.output_format == "html":
+        names = [Path(path).name for path in args.files if path != "-"]
+        return formats.as_html(results, ", ".join(names[:3]) + (", ..." if names[3:] else ""))
     if args.output_format == "pretty":
         to_terminal = args.output is None and sys.stdout.isatty()
         colour = to_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         width = shutil.get_terminal_size().columns
         return formats.as_pretty(results, width, colour or bool(os.environ.get("FORCE_COLOR")))
-    return formats.FORMATS[args.output_format](results)
+    return formats.as_jsonl(results)
 
 
 class Output:
@@ -303,9 +306,9 @@ class Progress:
             return
         self.shown, passed = now, now - self.started
         line = f"{self.texts:,} texts, {self.words / passed:,.0f} words/s"
-        if self.total:
-            share = sum(source.bytes_read for source in sources) / self.total
-            line += f", {share:.0%}, {_clock(passed / max(share, 1e-9) - passed)} left"
+        share = sum(source.bytes_read for source in sources) / max(self.total, 1)
+        if 0 < share <= 1:
+            line += f", {share:.0%}, {_clock(passed / share - passed)} left"
         print(f"\r{line}\x1b[K" if self.terminal else line, end="" if self.terminal else "\n",
               file=sys.stderr, flush=True)  # fmt: skip
 
