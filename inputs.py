@@ -9,6 +9,7 @@ import io
 import os
 import select
 import sys
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from arguments import UserError
 from columns import open_columns
 from records import read_json_array, read_jsonl
-from sentences import TEXT_COLUMNS, Problems, Wanted, encoding_of, open_bytes, quote
+from sentences import TEXT_COLUMNS, Problems, Wanted, encoding_of, open_bytes, quote, reading
 from tagger import Words
 
 COLUMN_ENDINGS = {
@@ -68,10 +69,12 @@ class Source:
         self.name = "standard input" if path == "-" else path
         self.bytes_read = 0
         self._ready: deque[bytes] = deque()
-        self._descriptor: int | None = None
+        self._descriptor: int | None = None  # of a stream
 
     def __iter__(self) -> Iterator[bytes]:
-        for line in self._stream() if self.path == "-" else self._file():
+        # A named pipe, unlike a file, cannot be opened twice to look whether it is packed.
+        stream = self.path == "-" or not os.path.isfile(self.path)
+        for line in self._stream() if stream else self._file():
             self.bytes_read += len(line)
             yield line
 
@@ -79,12 +82,13 @@ class Source:
         try:
             with open_bytes(self.path) as file:
                 yield from file
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise UserError(f"{self.path}: {error}") from None
 
     def _stream(self) -> Iterator[bytes]:
         """Unbuffered, so that a line is out as soon as it is in."""
-        self._descriptor = sys.stdin.fileno()
+        is_stdin = self.path == "-"
+        self._descriptor = sys.stdin.fileno() if is_stdin else os.open(self.path, os.O_RDONLY)
         parts: list[bytes] = []
         while block := os.read(self._descriptor, 1 << 16):
             parts.append(block)
@@ -111,14 +115,14 @@ def find_files(patterns: list[str]) -> list[str]:
     """Files of paths, globs and folders, in order; `-` stays. Raises UserError for what is none."""
     found, missing = [], []
     for pattern in patterns:
-        if pattern == "-" or os.path.isfile(pattern) or _is_pipe(pattern):
-            paths = [pattern]
-        elif os.path.isdir(pattern):
+        if os.path.isdir(pattern):
             paths = [
                 str(path)
                 for path in sorted(Path(pattern).rglob("*"))
                 if path.is_file() and not any(part.startswith(".") for part in path.parts[1:])
             ]
+        elif pattern == "-" or os.path.exists(pattern):
+            paths = [pattern]
         else:
             paths = [p for p in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(p)]
         if not paths:
@@ -127,10 +131,6 @@ def find_files(patterns: list[str]) -> list[str]:
     if missing:
         raise UserError("\n".join(missing))
     return list(dict.fromkeys(found))
-
-
-def _is_pipe(path: str) -> bool:
-    return os.path.exists(path) and not os.path.isdir(path)
 
 
 def form_of(path: str, first_line: str) -> str:
@@ -170,11 +170,15 @@ def read_items(
         opened = open_columns(numbered, wanted, problems, source.name)
         return (item_of_words(sentence.words) for sentence in opened.sentences)
     if form == "json":
-        file = io.TextIOWrapper(open_bytes(source.path), encoding="utf-8-sig")
-        records = read_json_array(file, problems, source.name)
+        records = _records_of_array(source.path, problems)
     else:
         records = read_jsonl(numbered, problems, source.name)
     return _items_of_records(records, wanted, problems, source.name)
+
+
+def _records_of_array(path: str, problems: Problems):
+    with reading(path, problems) as file:
+        yield from read_json_array(file, problems, path)
 
 
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

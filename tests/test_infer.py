@@ -429,6 +429,31 @@ def test_files_globs_folders_and_packed_ones_in_order(cli, tmp_path):
     assert [row["text"] for row in rows] == ["Peter", "EU", "Anna", "Paris"]
 
 
+def test_a_json_array_is_read_record_by_record(cli, tmp_path):
+    content = b'[\n  {"id": 1, "text": "Peter"},\n  {"id": 2, "text": "EU"}\n]\n'
+    path = write(tmp_path, "a.json", content)
+    rows = rows_of(cli("--input", path)[1])
+    assert [(row["id"], row["text"]) for row in rows] == [(1, "Peter"), (2, "EU")]
+    path = write(tmp_path, "b.json", content.replace(b"EU", b"\xff"))
+    status, _, messages = cli("--input", path)
+    assert status == 2 and f"{path}:3" in messages and "Traceback" not in messages
+
+
+def test_a_named_pipe_is_read(cli, tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    process = subprocess.Popen(["sh", "-c", f"printf 'Peter\\n\\nEU\\n' > {path}"])
+    rows = rows_of(cli("--input", path)[1])
+    assert [row["text"] for row in rows] == ["Peter", "", "EU"]
+    assert process.wait(10) == 0
+
+
+def test_a_damaged_gzip_file_is_told(cli, tmp_path):
+    path = write(tmp_path, "a.txt.gz", gzip.compress(b"Peter\n" * 1000)[:-12])
+    status, _, messages = cli("--input", path)
+    assert status == 2 and str(path) in messages and "Traceback" not in messages
+
+
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
 def test_utf_16_is_read(cli, tmp_path, name):
     text = '{"text": "Peter é"}\n' if name == "a.jsonl" else "Peter é\n"
