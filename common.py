@@ -10,6 +10,8 @@ Nothing here knows files, the Hub or arguments. torch, datasets, seqeval and eva
 imported by the functions that need them, so that `infer.py` starts without them.
 """
 
+import math
+from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -433,7 +435,7 @@ class WordPredictions:
     def __init__(self, num_words: int):
         self.tag_ids = np.full(num_words, NO_TAG, dtype=np.int16)
         self.probabilities = np.zeros(num_words, dtype=np.float32)
-        self.loss = 0.0  # summed over words
+        self.losses = array("d")  # a window's each, summed over its words
 
     def add(self, tag_ids, probabilities, losses, word_index) -> None:
         """What `gather_batch` gives. A word that comes twice is written twice, counted once."""
@@ -441,7 +443,12 @@ class WordPredictions:
         words = word_index[mask].cpu().numpy()
         self.tag_ids[words] = tag_ids[mask].cpu().numpy()
         self.probabilities[words] = probabilities[mask].cpu().numpy()
-        self.loss += losses.double().sum().item()
+        self.losses.extend(losses.tolist())
+
+    @property
+    def loss(self) -> float:
+        """Summed over words; in whatever order the windows came, to the last digit."""
+        return math.fsum(self.losses)
 
     def check_complete(self, words_with_subwords: int) -> None:
         """The suite's invariant: words in the corpus = words scored."""

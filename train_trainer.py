@@ -154,12 +154,14 @@ class WindowMethods:
         return checkpoints.evaluation_order(dataset.lengths, round_size)
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
-        """The argmax before anything is gathered; the word indices in place of labels."""
-        *predicted, word_index = common.predict_batch(model, self._prepare_inputs(inputs))
+        """In fp32; the argmax before anything is gathered; the word indices in place of labels."""
+        # Here and not around all of it: Trainer may put its autocast there only on the way.
+        with common.full_precision(self.model):
+            *predicted, word_index = common.predict_batch(model, self._prepare_inputs(inputs))
         return None, tuple(predicted), word_index
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
-        """Score a split in fp32, batch by batch."""
+        """Score a split, batch by batch."""
         windows = self.eval_dataset if eval_dataset is None else eval_dataset
         predictions = common.WordPredictions(windows.num_words)
         split = "test" if metric_key_prefix == "test" else "validation"
@@ -169,8 +171,7 @@ class WindowMethods:
             return self.results.scored(split, predictions) if compute_result else None
 
         self.compute_metrics = compute_metrics
-        with common.full_precision(self.model):
-            return super().evaluate(windows, ignore_keys, metric_key_prefix)
+        return super().evaluate(windows, ignore_keys, metric_key_prefix)
 
     def _run_epoch(self, *args, **kwargs):
         """Unless training was over when it was resumed: Trainer would make one more update."""
