@@ -1,0 +1,235 @@
+"""The same numbers on any number of processes, which are processes on a CPU here (gloo)."""
+
+import json
+import re
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.script_runs import (
+    BOTH,
+    LOOP,
+    TRAINER,
+    losses,
+    record_batches,
+    run,
+    without_dropout,
+    write_corpus,
+)
+
+SETTINGS = ["--mixed_precision", "no", "--learning_rate", 1e-2, "--logging_steps", 1]
+RESULTS = ("eval_results.json", "predict_results.json")
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_encoder, tmp_path_factory) -> Path:
+    return without_dropout(tiny_encoder, tmp_path_factory.mktemp("encoder") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> list:
+    """45, 23 and 29 sentences of 1 to 60 words."""
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+# --- Evaluation -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tagger(encoder, corpus, tmp_path_factory) -> Path:
+    """A model that has learned something, so that scores are neither 0 nor 1."""
+    folder = tmp_path_factory.mktemp("tagger")
+    flags = ["--model_name_or_path", encoder, *corpus, *SETTINGS, "--num_train_epochs", 1]
+    run(LOOP, [*flags, "--do_train", "--output_dir", "out"], folder)
+    return folder / "out"
+
+
+def evaluate(script, tagger, corpus, folder: Path, processes: int, *settings) -> dict[str, bytes]:
+    """What a run that only evaluates writes."""
+    flags = ["--model_name_or_path", tagger, *corpus, "--do_eval", "--do_predict", *settings]
+    flags += ["--return_entity_level_metrics", "--output_dir", "out"]
+    output = run(script, flags, folder, processes)
+    assert "words scored of" in output
+    for line in output.splitlines():
+        if " words scored of " in line:
+            scored, in_corpus = line.split(": ")[1].split(" words scored of ")
+            assert in_corpus.startswith(f"{scored} in the corpus")
+    files = {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
+    for name in RESULTS:
+        files[name] = json.loads(files[name])
+    return files
+
+
+@pytest.fixture(scope="module")
+def alone(tagger, corpus, tmp_path_factory) -> dict:
+    """Settings -> what the loop writes in one process, found out once."""
+    found = {}
+
+    def one_process(*settings):
+        if settings not in found:
+            folder = tmp_path_factory.mktemp("alone")
+            precision = ("--mixed_precision", "no")
+            found[settings] = evaluate(LOOP, tagger, corpus, folder, 1, *settings, *precision)
+        return found[settings]
+
+    return one_process
+
+
+@pytest.mark.parametrize("script,processes", [(TRAINER, 1), (LOOP, 2), (TRAINER, 2)])
+def test_evaluation_is_the_same(script, processes, tagger, corpus, alone, tmp_path):
+    settings = ("--max_seq_length", 24, "--per_device_eval_batch_size", 5)
+    left = evaluate(script, tagger, corpus, tmp_path, processes, *settings)
+    expected = alone(*settings)
+    for name in RESULTS:
+        assert left[name] == expected[name]  # to the last digit, the mean loss too
+    assert left == expected  # byte for byte
+    assert {*RESULTS, "predictions.txt"} < left.keys()
+    scores = left["predict_results.json"]
+    assert 0 < scores["predict_f1"] < 1
+    assert scores["predict_words"] == left["predictions.txt"].count(b"\n") - 29
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_scores_are_fp32_whatever_training_is(script, tagger, corpus, alone, tmp_path):
+    settings = ("--max_seq_length", 24, "--per_device_eval_batch_size", 5)
+    precision = ("--mixed_precision", "bf16")
+    left = evaluate(script, tagger, corpus, tmp_path, 1, *settings, *precision)
+    assert left == alone(*settings)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("length", [9, 24, 64])
+@pytest.mark.parametrize("batch", [1, 4, 7])
+@pytest.mark.parametrize("processes", [1, 2, 3, 4])
+@pytest.mark.parametrize("script", BOTH)
+def test_evaluation_matrix(script, processes, batch, length, tagger, corpus, alone, tmp_path):
+    settings = ("--max_seq_length", length, "--per_device_eval_batch_size", batch)
+    left = evaluate(script, tagger, corpus, tmp_path, processes, *settings)
+    assert left == alone(*settings)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("processes", [1, 2, 4])
+@pytest.mark.parametrize("script", BOTH)
+def test_fewer_sentences_than_processes(script, processes, tagger, alone, tmp_path):
+    """One and two windows on up to four processes."""
+    corpus = write_corpus(tmp_path / "corpus", train=3, validation=1, test=2)
+    left = evaluate(script, tagger, corpus, tmp_path / "run", processes)
+    assert left == evaluate(LOOP, tagger, corpus, tmp_path / "alone", 1)
+
+
+# --- Training -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def train(encoder, corpus, tmp_path_factory):
+    """Losses and rates of a run of 2 epochs by script and grid, found out once."""
+    found = {}
+
+    def losses_of(script: str, processes: int, batch: int, accumulated: int) -> np.ndarray:
+        key = (script, processes, batch, accumulated)
+        if key not in found:
+            folder = tmp_path_factory.mktemp("training")
+            flags = ["--model_name_or_path", encoder, *corpus, *SETTINGS, "--output_dir", "out"]
+            flags += ["--do_train", "--num_train_epochs", 2, "--learning_rate", 1e-3]
+            flags += ["--per_device_train_batch_size", batch, "--max_seq_length", 24]
+            flags += ["--gradient_accumulation_steps", accumulated]
+            flags += ["--warmup_steps", 4, "--checkpointing_steps", "no"]
+            run(script, flags, folder, processes)
+            found[key] = losses(folder / "out")
+        return found[key]
+
+    return losses_of
+
+
+def assert_same_training(one: np.ndarray, other: np.ndarray) -> None:
+    assert len(one) == len(other) > 10
+    np.testing.assert_allclose(one[:, 0], other[:, 0], rtol=1e-4)
+    np.testing.assert_array_equal(one[:, 1], other[:, 1])
+    # A loss that were wrong by the number of processes, or a rate that fell once for each of
+    # them, would show at once.
+    assert one[0, 1] == pytest.approx(0) and one[4, 1] == 1e-3
+
+
+@pytest.mark.parametrize("grid", [(2, 4, 1), (2, 2, 2)])
+@pytest.mark.parametrize("script", BOTH)
+def test_training_is_the_same_at_equal_global_batch(script, grid, train):
+    assert_same_training(train(LOOP, 1, 8, 1), train(script, *grid))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    "grid", [(1, 12, 1), (1, 1, 12), (2, 3, 2), (3, 4, 1), (3, 2, 2), (4, 1, 3)]
+)
+@pytest.mark.parametrize("script", BOTH)
+def test_training_matrix(script, grid, train):
+    assert_same_training(train(LOOP, 1, 4, 3), train(script, *grid))
+
+
+SENTENCES = 31
+
+
+def every_sentence_once(script, encoder, folder: Path, processes, *settings) -> None:
+    """Sentence n has n words of one sub-word, so that its number of labels is its name."""
+    folder.mkdir(exist_ok=True)
+    rows = "".join("the O\n" * n + "\n" for n in range(1, SENTENCES + 1)) + "Paris B-LOC\n" * 40
+    for split in ("train", "validation"):
+        (folder / f"{split}.conll").write_text(rows)
+    flags = ["--train_file", "train.conll", "--validation_file", "validation.conll", "--do_train"]
+    flags += ["--model_name_or_path", encoder, *SETTINGS, "--num_train_epochs", 3, *settings]
+    run(script, flags, folder, processes, before=partial(record_batches, folder))
+    batches = [
+        [list(map(int, line.split())) for line in path.read_text().splitlines()]
+        for path in sorted(folder.glob("batches_*.txt"))
+    ]
+    assert len(batches) == processes
+    assert len({len(of_process) for of_process in batches}) == 1
+    an_epoch = len(batches[0]) // 3
+    expected = Counter([*range(1, SENTENCES + 1), 40])
+    orders = []
+    for epoch in range(3):
+        part = slice(epoch * an_epoch, (epoch + 1) * an_epoch)
+        seen = [n for of_process in batches for batch in of_process[part] for n in batch]
+        fillers = seen.count(0)
+        assert Counter(n for n in seen if n) == expected
+        assert len(seen) == len(expected) + fillers
+        orders.append(seen)
+    assert orders[0] != orders[1] != orders[2]  # shuffled anew
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_every_sentence_counts_once_an_epoch(script, encoder, tmp_path):
+    grid = ["--per_device_train_batch_size", 3, "--gradient_accumulation_steps", 2]
+    every_sentence_once(script, encoder, tmp_path, 2, *grid)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("grouping", ["--group_by_length", "--no_group_by_length"])
+@pytest.mark.parametrize(
+    "processes,batch,accumulated", [(1, 5, 1), (2, 5, 3), (3, 2, 2), (4, 3, 1)]
+)
+@pytest.mark.parametrize("script", BOTH)
+def test_every_sentence_matrix(script, processes, batch, accumulated, grouping, encoder, tmp_path):
+    grid = ["--per_device_train_batch_size", batch]
+    grid += ["--gradient_accumulation_steps", accumulated, grouping]
+    every_sentence_once(script, encoder, tmp_path, processes, *grid)
+
+
+# --- Processes that know nothing of each other ----------------------------------------------
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_lone_processes_are_refused(script, encoder, corpus, tmp_path):
+    """Plain torchrun on a machine without a GPU: two jobs that both think they are rank 0."""
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("here the processes would share the GPUs")
+    flags = ["--model_name_or_path", encoder, *corpus, "--output_dir", "out"]
+    output = run(script, flags, tmp_path, processes=2, status=2, ACCELERATE_USE_CPU="false")
+    assert re.search(rf"ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 .*{script}", output)
+    assert output.count("error: ") == 1 and "Traceback" not in output
+    assert not (tmp_path / "out").exists()
