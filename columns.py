@@ -26,7 +26,7 @@ from tag_schemes import is_entity_tag
 
 CONLLU_COLUMNS = ["id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc"]
 CONLL2003_COLUMNS = {"pos": 1, "chunk": 2, "ner": 3}
-INDEX = re.compile(r"(\d+)(?:[-.]\d+)?")  # CoNLL-U has 3-4 for a multi-word token, 3.1 for a gap
+INDEX = re.compile(r"\d{1,9}(?:[-.]\d{1,9})?")  # 3-4: a multi-word token, 3.1: an empty node
 NEW_DOCUMENT = re.compile(r"#\s*(?:newdoc(?:\s+id)?|doc_id|document_id)(?:\s*=\s*(.*))?$")
 DOCUMENT_START = "-DOCSTART-"
 EXAMPLE = "EU\tB-ORG"

@@ -382,8 +382,8 @@ class _TagNumbers(dict):
     def __missing__(self, tag: str | int) -> int:
         found = tag.strip() if isinstance(tag, str) else tag
         if self.names and found not in self.names:
-            number = int(found) if str(found).isdecimal() else -1
-            found = self.names[number] if 0 <= number < len(self.names) else found
+            numbers = {str(number): name for number, name in enumerate(self.names)}
+            found = numbers.get(str(found), found)
         self[tag] = self.tags[found]
         return self[tag]
 

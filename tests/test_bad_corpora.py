@@ -293,6 +293,12 @@ CASES = {
         {"label_names": ["O", "B-ORG"]},
         ["integer labels for which there are not enough names (2):", "  a.jsonl:1: '3' of 'EU'"],
     ),
+    "an integer of five thousand digits": (
+        "a.conll",
+        f"EU {'9' * 5000}\nin 0\n",
+        {"label_names": ["O", "B-ORG"]},
+        ["tags that are no entity tags:"],
+    ),
     "a negative integer": (
         "a.jsonl",
         record(tokens=["EU"], ner_tags=[-100]),

@@ -444,17 +444,20 @@ def test_the_same_content_is_read_once(arguments, monkeypatch):
 
 
 def test_two_runs_at_the_same_time_keep_one(arguments, monkeypatch):
-    read, inner = corpus_module.read_corpus, []
+    read, inner, inode = corpus_module.read_corpus, [], []
 
     def read_while_another_run_does(args, *rest):
         if not inner:
             inner.append(None)
             inner[0] = load_corpus(args)
+            file = inner[0].splits["train"].cache_files[0]["filename"]
+            inode.append(os.stat(file).st_ino)
         return read(args, *rest)
 
     monkeypatch.setattr(corpus_module, "read_corpus", read_while_another_run_does)
     outer = load_corpus(arguments(train_file=GOOD))
     kept = [corpus.splits["train"].cache_files[0]["filename"] for corpus in (inner[0], outer)]
+    assert os.stat(kept[0]).st_ino == inode[0]  # the first to be there stays
     assert kept[0] == kept[1]
     assert outer.splits["train"]["tokens"][:] == inner[0].splits["train"]["tokens"][:]
     folders = list(Path(kept[0]).parent.parent.iterdir())

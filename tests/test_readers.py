@@ -498,6 +498,7 @@ ENDINGS = ["conll", "txt", "tsv", "csv", "json", "jsonl", "parquet", "arrow", "g
 @example(content=b"[" + b"1" * 5000 + b"]", ending="json", task="ner")
 @example(content=b'{"tokens": ["a"], "ner_tags": [1e999]}', ending="json", task="ner")
 @example(content=b"\x1f\x8b", ending="gz", task="ner")
+@example(content=b"9" * 5000 + b"\tEU\tO\n", ending="tsv", task="ner")
 @example(content=b"PAR1" + bytes(100) + b"PAR1", ending="parquet", task="ner")
 @example(content=b'word,tag,sentence_id\n"' + b"a" * 200_000 + b'",O,1', ending="csv", task="ner")
 def test_no_input_ends_in_a_traceback(tmp_path_factory, content, ending, task):
