@@ -258,8 +258,9 @@ def test_a_folder_without_a_model_is_no_push(server, pusher, folder, told):
 
 def test_copies_left_by_a_killed_run_go_away(repo, folder, told):
     (folder / ".push" / "old").mkdir(parents=True)
-    hub.Pusher(repo, folder, say=told.append).abandon()
+    pusher = hub.Pusher(repo, folder, say=told.append)
     assert not list(folder.iterdir())
+    pusher.abandon()
 
 
 # ---------------------------------------------------------------- faults
