@@ -111,6 +111,15 @@ def _hub_id(name: str | None) -> str | None:
     return name
 
 
+def _base_model_id(facts: dict) -> str | None:
+    """The base model's id on the Hub, if it came from there: of a local folder the facts give the
+    last part of its path alone, which somebody else's model may have for its name."""
+    name = facts.get("base_model") or ""
+    given = (facts.get("arguments") or {}).get("model_name_or_path")
+    from_a_folder = given is not None and Path(given).exists() and "/" not in name
+    return None if from_a_folder else _hub_id(name)
+
+
 def _card_metadata(facts: dict) -> ModelCardData:
     results = _eval_results(facts)
     dataset = _hub_id(facts.get("dataset_id"))
@@ -118,7 +127,7 @@ def _card_metadata(facts: dict) -> ModelCardData:
         language=facts.get("language"),
         license=facts.get("base_model_license"),
         library_name="transformers",
-        base_model=_hub_id(facts.get("base_model")),
+        base_model=_base_model_id(facts),
         datasets=[dataset] if dataset else None,
         metrics=sorted({result.metric_type for result in results}) or None,
         pipeline_tag="token-classification",
@@ -174,15 +183,15 @@ def _card_body(facts: dict, folder: Path) -> str:
         "![Loss and scores by epoch](training_curves.png)"
         if (folder / "training_curves.png").exists()
         else "",
-        _details("All arguments", _argument_lines(facts.get("arguments") or {})),
+        _details("All arguments", _argument_lines(facts)),
         _details("Versions", "\n".join(f"{k}: {v}" for k, v in facts.get("versions", {}).items())),
     ]
     return "\n\n".join(section for section in sections if section)
 
 
 def _card_summary(facts: dict) -> str:
-    base, dataset = facts.get("base_model"), _hub_id(facts.get("dataset_id"))
-    base = f"[{base}](https://huggingface.co/{base})" if _hub_id(base) else f"`{base}`"
+    base, dataset = _base_model_id(facts), _hub_id(facts.get("dataset_id"))
+    base = f"[{base}](https://huggingface.co/{base})" if base else f"`{facts.get('base_model')}`"
     corpus = f"**{facts.get('corpus_name')}**"
     if dataset:
         corpus = f"[{facts.get('corpus_name')}](https://huggingface.co/datasets/{dataset})"
@@ -244,7 +253,11 @@ def _markdown_table(rows: list[dict]) -> str:
     return "\n".join(lines + [line(row.get(column) for column in columns) for row in rows])
 
 
-def _argument_lines(arguments: dict) -> str:
+def _argument_lines(facts: dict) -> str:
+    arguments = dict(facts.get("arguments") or {})
+    if arguments.get("model_name_or_path") and Path(arguments["model_name_or_path"]).is_dir():
+        # Where a folder lies on this machine says nothing to others.
+        arguments["model_name_or_path"] = facts.get("base_model")
     return "\n".join(
         f"{name}: {value}"
         for name, value in sorted(arguments.items())

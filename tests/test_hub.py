@@ -743,6 +743,23 @@ def test_a_card_of_a_local_corpus_and_a_local_model_is_valid(folder, tmp_path):
     assert "aggregation_strategy" not in path.read_text()
 
 
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [("encoder", None), ("sentence-transformers/all-MiniLM-L6-v2",) * 2],
+)
+def test_a_folder_is_no_base_model_of_the_hub(folder, tmp_path, monkeypatch, title, expected):
+    """A folder may have the name of somebody's model; the embedded encoder is named by its own."""
+    (tmp_path / "my" / "encoder").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    facts = {**FACTS, "base_model": title, "arguments": {"model_name_or_path": "my/encoder"}}
+    path = hub.write_card(folder, facts)
+    assert metadata(path).get("base_model") == expected
+    assert title in path.read_text()
+    assert "my/encoder" not in path.read_text()
+    facts = {**FACTS, "base_model": "my/encoder"}
+    assert "base_model" not in metadata(hub.write_card(folder, facts))
+
+
 def test_a_card_before_any_score_is_valid(folder):
     path = hub.write_card(folder, {**FACTS, "scores": {}, "history": []})
     assert problems_the_hub_would_find(path.read_text()) == []
