@@ -105,15 +105,22 @@ class Run:
 
 
 def start_server() -> None:
-    """Start the fork server; one thread for each process, however many share the machine."""
-    threads = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported
+    """Start the fork server, once."""
+    changes = {
+        # One thread for each process, however many share the machine; read when torch is imported.
+        "OMP_NUM_THREADS": "1",
+        # Processes that are killed leave their semaphores, which its tracker would complain of.
+        "PYTHONWARNINGS": "ignore::UserWarning",
+    }
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
     _server.set_forkserver_preload([*LIBRARIES, __name__])
     multiprocessing.forkserver.ensure_running()
-    if threads is None:
-        del os.environ["OMP_NUM_THREADS"]
-    else:
-        os.environ["OMP_NUM_THREADS"] = threads
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
 
 
 def interrupt(where: str, call: int, action) -> None:
@@ -152,6 +159,20 @@ def record_batches(folder: Path) -> None:
         return token_loss(logits, labels, *args, **kwargs)
 
     common.token_loss = recording
+
+
+def record_updates(file: Path) -> None:
+    """Keep the number of updates made so far in a file, whatever becomes of the process."""
+    import checkpoints
+
+    seed_update = checkpoints.seed_update
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT)
+
+    def recording(seed, update, process):
+        os.pwrite(descriptor, b"%9d" % update, 0)
+        return seed_update(seed, update, process)
+
+    checkpoints.seed_update = recording
 
 
 def pause() -> None:

@@ -1,0 +1,195 @@
+"""Kill training again and again, resume it each time, and hold the end against a straight run.
+
+    python benchmarks/crash.py                        # both scripts, 24 kills each
+    python benchmarks/crash.py --kills 100 --seed 1
+    python benchmarks/crash.py --processes 2          # all processes of a run are killed
+
+Every kill is a SIGKILL, at a moment drawn from a seed: half of them at any time from the start of
+the process on, half while a checkpoint is being written. After each, every folder with a
+checkpoint's name must be whole, none may be lost, and the run goes on with
+--resume_from_checkpoint. A run that gets to its end must have the weights of a run that was never
+killed, to the bit, and its predictions; then the next one begins, with another seed. Dropout,
+length grouping, windows, accumulation, evaluation and --save_total_limit are on.
+
+Steps lost: updates made by the time of a kill, less those of the newest whole checkpoint.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from statistics import mean
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+EVERY, EPOCHS, LIMIT = 4, 2, 2  # updates between checkpoints; epochs; checkpoints kept
+SPLITS = {"train": 150, "validation": 40, "test": 40}  # sentences
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=24, help="Of each script.")
+    parser.add_argument("--processes", type=int, default=1, help="Of each run.")
+    parser.add_argument("--seed", type=int, default=0, help="Of the moments.")
+    args = parser.parse_args()
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    with tempfile.TemporaryDirectory() as work:
+        os.environ["HF_HOME"] = f"{work}/home"
+        from tests.script_runs import BOTH
+
+        flags = make_inputs(Path(work))
+        for script in BOTH:
+            torment(script, flags, args, Path(work) / script)
+
+
+def make_inputs(work: Path) -> list:
+    """Flags that name a corpus and an encoder of 3.3 million parameters: a checkpoint of 40 MB."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from tests.conftest import save_tiny_tokenizer, tiny_vocabulary
+    from tests.script_runs import write_corpus
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tiny_vocabulary()),
+        hidden_size=256,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=1024,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(work / "encoder")
+    save_tiny_tokenizer(work / "encoder")
+    flags = ["--model_name_or_path", work / "encoder", *write_corpus(work / "corpus", **SPLITS)]
+    flags += ["--num_train_epochs", EPOCHS, "--checkpointing_steps", EVERY]
+    flags += ["--gradient_accumulation_steps", 2, "--per_device_train_batch_size", 4]
+    flags += ["--learning_rate", 1e-3, "--save_total_limit", LIMIT, "--output_dir", "out"]
+    return [*flags, "--mixed_precision", "no"]
+
+
+def torment(script: str, flags: list, args, folder: Path) -> None:
+    """Kill runs of one script until there are enough kills, and print what came of it."""
+    from tests.script_runs import run
+
+    moments = random.Random(f"{args.seed} {script}")
+    kinds, lost, finished, started = Counter(), [], 0, time.monotonic()
+    while sum(kinds.values()) < args.kills:
+        seeded = [*flags, "--seed", finished]
+        begun = time.monotonic()
+        run(script, seeded, folder / f"straight{finished}", args.processes)
+        usual = time.monotonic() - begun
+        killed = folder / f"killed{finished}"
+        left = args.kills - sum(kinds.values())
+        for _ in range(left):
+            kind, steps = kill_once(script, seeded, args.processes, killed, moments, usual)
+            if kind is None:
+                break  # it got to its end before its moment came
+            kinds[kind] += 1
+            lost.append(steps)
+            print(f"  {script}: killed {kind}, {steps} steps lost", flush=True)
+        run(script, seeded + resume(killed), killed, args.processes)
+        expected, found = digest(folder / f"straight{finished}"), digest(killed)
+        if found != expected:
+            sys.exit(f"{script}, seed {finished}: {found} after kills, {expected} straight")
+        print(
+            f"  {script}: run {finished} at its end, weights {found[:16]} as straight", flush=True
+        )
+        finished += 1
+    doing = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+    print(
+        f"{script}, {args.processes} process(es): {sum(kinds.values())} kills survived in "
+        f"{finished} runs ({doing}); steps lost {mean(lost):.1f} on average, {max(lost)} at most, "
+        f"a checkpoint every {EVERY}; weights and predictions of every run those of a straight "
+        f"one; {time.monotonic() - started:.0f} s",
+        flush=True,
+    )
+
+
+def resume(folder: Path) -> list:
+    """A run that was killed before its first checkpoint begins anew."""
+    import checkpoints
+
+    return ["--resume_from_checkpoint"] if checkpoints.sort_checkpoints(folder / "out") else []
+
+
+def kill_once(script, flags, processes, folder: Path, moments, usual: float):
+    """Start or resume a run and kill it; returns what it was doing, and the steps lost.
+
+    (None, 0) where it got to its end first. `usual`: seconds that a whole run takes.
+    """
+    from tests.script_runs import Run, record_updates
+
+    out, counter = folder / "out", folder / "updates"
+    before = newest_step(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    counter.write_bytes(b"%9d" % before)
+    started = Run(
+        script, flags + resume(folder), folder, processes, before=partial(record_updates, counter)
+    )
+    if moments.random() < 0.5:
+        delay = time.monotonic() + moments.uniform(0, usual)
+        alive = wait_until(started, lambda: time.monotonic() > delay)
+    else:
+        number = moments.randrange(1, 4)  # the first, second or third checkpoint of the session
+        names = set()
+
+        def writing():
+            names.update(path.name for path in out.glob(".*.partial"))
+            return len(names) == number
+
+        alive = wait_until(started, writing)
+        time.sleep(moments.uniform(0, 0.1))
+    in_writing = any(out.glob(".*.partial"))
+    alive = alive and all(process.is_alive() for process in started.processes)
+    started.send(signal.SIGKILL)
+    statuses = started.wait()
+    if not alive or statuses != [-signal.SIGKILL] * processes:
+        if any(status not in (0, -signal.SIGKILL) for status in statuses):
+            sys.exit(f"{script} failed by itself: {statuses}\n{started.output}")
+        if statuses == [0] * processes:
+            return None, 0
+    made, kept = int(counter.read_bytes()), newest_step(out)
+    if kept < before:
+        sys.exit(f"{script}: the checkpoint of step {before} was lost, the newest is of {kept}")
+    if in_writing:
+        return "while a checkpoint was written", made - kept
+    return ("before its first step" if made == before else "between checkpoints"), made - kept
+
+
+def wait_until(started, condition) -> bool:
+    """Whether the condition came before the run's end."""
+    while all(process.is_alive() for process in started.processes):
+        if condition():
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def newest_step(out: Path) -> int:
+    """Updates of the newest checkpoint, 0 without any; fails where one is not whole."""
+    import checkpoints
+
+    found = checkpoints.sort_checkpoints(out)
+    for path in found:
+        if problem := checkpoints.damage(path):
+            sys.exit(f"{path} is not whole: {problem}")
+    return checkpoints.read_progress(found[-1]).step if found else 0
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of the weights and the predictions."""
+    files = [folder / "out" / name for name in ("model.safetensors", "predictions.txt")]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+if __name__ == "__main__":
+    main()
