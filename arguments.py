@@ -8,7 +8,10 @@ Nothing heavy is imported here: `--help` must answer at once.
 
 import difflib
 import hashlib
+import json
+import math
 import os
+import re
 import sys
 import threading
 import urllib.error
@@ -158,7 +161,15 @@ class Arguments:
     learning_rate: float | None = flag(None, "Peak. Default: 2e-5 (embedded encoder: its own).")
     weight_decay: float = flag(0.01, "AdamW's, on all but biases and norms.")
     max_grad_norm: float = flag(1.0, "Clip the gradient to this norm; 0: never.")
-    lr_scheduler_type: str = flag("linear", "Schedule of the learning rate.")
+    lr_scheduler_type: Literal[
+        "linear",
+        "cosine",
+        "cosine_with_restarts",
+        "polynomial",
+        "constant",
+        "constant_with_warmup",
+        "inverse_sqrt",
+    ] = flag("linear", "Schedule of the learning rate.")
     warmup_steps: float = flag(
         0, "Updates of warm-up; below 1 a share of all updates.", "--num_warmup_steps"
     )
@@ -252,12 +263,14 @@ def parse_arguments(arguments_class, description: str, argv: list[str] | None = 
         if word.startswith("--config="):
             config_file = argv.pop(position).removeprefix("--config=")
             break
-    known = {option for action in parser._actions for option in action.option_strings}
+    actions = {option: action for action in parser._actions for option in action.option_strings}
     if config_file is not None:
-        argv = _flags_of_file(config_file, known) + argv
+        argv = _flags_of_file(config_file, actions) + argv
     args, _, unknown = parser.parse_args_into_dataclasses(argv, return_remaining_strings=True)
     if unknown:
-        raise UserError("\n".join(_unknown_flag(word, known) for word in unknown))
+        # What follows an unknown flag is its value.
+        flags = [word for word in unknown if word.startswith("-")] or unknown
+        raise UserError("\n".join(_unknown_flag(word, actions) for word in flags))
     # The launcher's word, which only `Accelerator` would heed by itself.
     args.use_cpu |= os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     _check_values(args)
@@ -270,12 +283,16 @@ class _Parser(HfArgumentParser):
         raise UserError(f"{message}\nAll flags: --help")
 
 
-def _flags_of_file(path: str, known: set[str]) -> list[str]:
-    """Flags, as on a command line, from a YAML or JSON file of `name: value`."""
+def _flags_of_file(path: str, actions: dict) -> list[str]:
+    """Flags, as on a command line, from a YAML or JSON file of `name: value`.
+
+    `actions`: argparse's, by option.
+    """
     import yaml
 
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        # Every value as it is written, so that `no` and 2e-5 mean what the flag makes of them.
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), yaml.BaseLoader)
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file. The first argument is a YAML or JSON file of flags"
@@ -289,22 +306,22 @@ def _flags_of_file(path: str, known: set[str]) -> list[str]:
     flags, problems = [], []
     for name, value in values.items():
         option = f"--{name}"
-        if option not in known:
-            problems.append(f"{path}: {_unknown_flag(option, known)}")
+        if option not in actions:
+            problems.append(f"{path}: {_unknown_flag(option, actions)}")
         elif isinstance(value, list):
-            flags += [option, *map(str, value)]
+            flags += [option, *value] if len(value) != 1 else [f"{option}={value[0]}"]
         elif isinstance(value, dict):
-            import json
-
-            flags += [option, json.dumps(value)]
-        elif value is not None:
-            flags += [option, str(value)]
+            flags.append(f"{option}={json.dumps(value)}")
+        elif actions[option].nargs == 0:  # --no_label_all_tokens
+            flags += [option] if value.lower() in ("true", "yes") else []
+        elif value.lower() not in ("", "~", "null"):
+            flags.append(f"{option}={value}")
     if problems:
         raise UserError("\n".join(problems))
     return flags
 
 
-def _unknown_flag(word: str, known: set[str]) -> str:
+def _unknown_flag(word: str, known) -> str:
     near = difflib.get_close_matches(word, known, n=1)
     return f"unknown argument {word}" + (f"; did you mean {near[0]}?" if near else "")
 
@@ -327,10 +344,13 @@ def _check_values(args: Arguments) -> None:
     )
     for name in positive:
         value = getattr(args, name)
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < math.inf:
             problems.append(f"--{name} {value}: expected more than 0")
-    if args.learning_rate is not None and not args.learning_rate >= 0:
-        problems.append(f"--learning_rate {args.learning_rate}: expected 0 or more")
+    for name in ("learning_rate", "weight_decay", "warmup_steps", "max_grad_norm", "seed"):
+        value = getattr(args, name)
+        if value is not None and not 0 <= value < math.inf:
+            problems.append(f"--{name} {value}: expected 0 or more")
+    args.task_name = args.task_name.lower()
     if args.task_name not in TASKS:
         problems.append(f"--task_name {args.task_name}: expected one of {', '.join(TASKS)}")
     if args.bf16 and args.fp16:
@@ -340,7 +360,7 @@ def _check_values(args: Arguments) -> None:
     if args.dataset_name and args.train_file:
         problems.append("--dataset_name and --train_file: expected one corpus")
     steps = args.checkpointing_steps
-    if steps not in (None, "epoch", "no") and not (steps.isdigit() and int(steps) > 0):
+    if steps not in (None, "epoch", "no") and not re.fullmatch("0*[1-9][0-9]*", steps):
         problems.append(f"--checkpointing_steps {steps}: expected 'epoch', 'no' or a number")
     if args.load_best_model_at_end and steps not in (None, "epoch"):
         problems.append(
@@ -464,13 +484,9 @@ def default_output_dir(model: str, task: str, suffix: str) -> str:
 
 def model_title(model: str) -> str:
     """The name people know a model by: the embedded encoder's is not its folder's."""
-    return (
-        EMBEDDED_MODEL
-        if is_embedded(model)
-        else Path(model).name
-        if Path(model).is_dir()
-        else model
-    )
+    if is_embedded(model):
+        return EMBEDDED_MODEL
+    return Path(model).resolve().name if Path(model).is_dir() else model
 
 
 def needs_hub(args: Arguments) -> bool:

@@ -97,14 +97,15 @@ def entities(tags: list[str]) -> list[tuple[str, int, int]]:
     return found
 
 
-def inside_labels(label_names: list[str]) -> list[int]:
+def inside_labels(label_names: list[str], entity_tags: bool | None = None) -> list[int]:
     """For each label id the id that continues it: B-X gives I-X, any other itself.
 
     By name: the order of the labels means nothing. Where a corpus has B-X but no I-X, a word's
-    later sub-words are left unlabelled (-100), as no label is right for them.
+    later sub-words are left unlabelled (-100), as no label is right for them. `entity_tags`:
+    what the corpus's tags are, where the model has labels besides; default: found out.
     """
     ids = {name: i for i, name in enumerate(label_names)}
-    if not are_entity_tags(label_names):
+    if not (are_entity_tags(label_names) if entity_tags is None else entity_tags):
         return list(range(len(label_names)))
     return [
         ids.get("I-" + name[2:], IGNORED) if name.startswith("B-") else i

@@ -157,7 +157,9 @@ def encode_corpus(args, corpus, config, tokenizer) -> dict:
     config.word_splitter = common.WORD_SPLITTER
     config.window_length = max_length
     config.task_name = args.task_name
-    inside = common.inside_labels(corpus.label_names) if args.label_all_tokens else None
+    inside = None
+    if args.label_all_tokens:
+        inside = common.inside_labels(corpus.label_names, corpus.entity_tags)
     # Once: tokenizing changes the truncation that it states.
     tokenizer_text = tokenizer.backend_tokenizer.to_str()
     windows = {}

@@ -42,8 +42,9 @@ def run_identity(args, corpus) -> dict:
 def check_output_dir(args, corpus) -> None:
     """Refuse a folder that is a file, or holds a run with another corpus, model or label set."""
     folder = Path(args.output_dir)
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output_dir {folder}: expected a folder, found a file")
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"--output_dir {folder}: expected a folder, found a file: {path}")
     if not args.do_train or args.overwrite_output_dir or not folder.is_dir():
         return
     advice = "\nChoose another folder, or replace it with --overwrite_output_dir."
@@ -144,22 +145,26 @@ def save_results(folder: Path, split: str, metrics: dict) -> None:
     """`{split}_results.json`, and all splits together in `all_results.json`."""
     write_json(folder / f"{split}_results.json", metrics)
     everything = folder / "all_results.json"
-    earlier = json.loads(everything.read_text(encoding="utf-8")) if everything.exists() else {}
-    write_json(everything, earlier | metrics)
+    try:
+        earlier = json.loads(everything.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        earlier = {}
+    kept = {name: value for name, value in earlier.items() if not name.startswith(f"{split}_")}
+    write_json(everything, kept | metrics)
 
 
 def write_predictions(path: Path, sentences) -> None:
     """Word, gold tag, predicted tag in columns, a blank line after each sentence.
 
-    conlleval reads it. A blank inside a word, or a word that is empty, is written as `_`.
+    conlleval reads it. A blank inside a word or tag, or an empty one, is written as `_`.
     `sentences`: what `common.postprocess` gives; without gold tags there are two columns.
     """
     partial = path.with_name(path.name + ".partial")
     with open(partial, "w", encoding="utf-8") as file:
         for words, gold, predicted, _ in sentences:
-            columns = [[re.sub(r"\s", "_", word) or "_" for word in words], gold, predicted]
-            for row in zip(*(column for column in columns if column), strict=True):
-                file.write(" ".join(row) + "\n")
+            columns = [column for column in (words, gold, predicted) if column]
+            for row in zip(*columns, strict=True):
+                file.write(" ".join(re.sub(r"\s", "_", cell) or "_" for cell in row) + "\n")
             file.write("\n")
     os.replace(partial, path)
 
@@ -177,6 +182,11 @@ class Results:
         """`state`: accelerate's `PartialState`. Only the main process prints and writes."""
         self.args, self.corpus, self.config = args, corpus, config
         self.windows, self.replaced, self.state = windows, replaced, state
+        # A model may know labels that are no entity tags, such as [CLS]: they are read as O.
+        self.tags = [
+            name if common.are_entity_tags([name]) or not corpus.entity_tags else "O"
+            for name in corpus.label_names
+        ]
         self.script = Path(script).name
         self.started = time.time()
         self.precision = "no"
@@ -236,7 +246,7 @@ class Results:
         flat = [None]
         if self.state.is_main_process:
             rows = self.corpus.splits[split]
-            scores = common.compute_metrics(predictions, rows, self.corpus.label_names)
+            scores = common.compute_metrics(predictions, rows, self.tags)
             if scores["words"] != windows.num_words:
                 raise AssertionError(
                     f"{scores['words']} words scored of {windows.num_words} in the corpus"
@@ -331,7 +341,7 @@ class Results:
 
     def _sentences(self, split: str):
         rows = self.corpus.splits[split]
-        return common.postprocess(self.predictions[split], rows, self.corpus.label_names)
+        return common.postprocess(self.predictions[split], rows, self.tags)
 
     def _facts(self) -> dict:
         """What the card, the report and run.json say of the run; JSON, and no token."""

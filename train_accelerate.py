@@ -35,11 +35,14 @@ from arguments import (
 
 @dataclass
 class LoopArguments(Arguments):
+    debug: bool = flag(False, "Try everything out, on 100 sentences of each split.")
     model_type: str | None = flag(None, "Accepted from run_ner_no_trainer.py; the model knows.")
 
 
 def main():
     args = parse_arguments(LoopArguments, __doc__)
+    if args.debug:
+        args.max_train_samples = args.max_eval_samples = args.max_predict_samples = 100
     # Only now, so that --help and a mistyped flag answer at once.
     import torch
     from accelerate import Accelerator, PartialState

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from transformers import TrainingArguments
 from transformers.trainer_callback import ProgressCallback
+from transformers.trainer_utils import SchedulerType
 
 import checkpoints
 import common
@@ -26,6 +27,7 @@ from arguments import (
     Arguments,
     UserError,
     ask_hub,
+    flag,
     parse_arguments,
     refuse_lone_processes,
     run,
@@ -39,6 +41,7 @@ from arguments import (
 class TrainerArguments(Arguments, TrainingArguments):
     """All of `TrainingArguments`, over the recipe's defaults."""
 
+    lr_scheduler_type: SchedulerType = flag("linear", "Schedule of the learning rate.")
     eval_strategy: str = "epoch"
     save_strategy: str = "epoch"
 

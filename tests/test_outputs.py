@@ -296,10 +296,9 @@ def test_predictions_that_fail_leave_the_old_file(tmp_path):
     assert file.read_text() == "old"
 
 
-# --- What is still wrong --------------------------------------------------------------------
+# --- Old results and odd tags ----------------------------------------------------------------
 
 
-@pytest.mark.xfail(reason="a tag with a blank makes one column more", strict=True)
 def test_tags_with_blanks_stay_one_column(tmp_path):
     rows = rows_of([["Hamlet"]], [["B-work of art"]], [["O"]])
     outputs.write_predictions(tmp_path / "predictions.txt", rows)
@@ -307,21 +306,18 @@ def test_tags_with_blanks_stay_one_column(tmp_path):
     assert len(line.split()) == 3
 
 
-@pytest.mark.xfail(reason="keys of an earlier run stay in all_results.json", strict=True)
 def test_all_results_are_those_of_this_run(tmp_path):
     outputs.save_results(tmp_path, "eval", {"eval_f1": 0.5, "eval_OLD_f1": 0.1})
     outputs.save_results(tmp_path, "eval", {"eval_f1": 0.6})
     assert json.loads((tmp_path / "all_results.json").read_text()) == {"eval_f1": 0.6}
 
 
-@pytest.mark.xfail(reason="ends in a traceback after training", strict=True)
 def test_damaged_results_of_an_earlier_run_are_replaced(tmp_path):
     (tmp_path / "all_results.json").write_text("{")
     outputs.save_results(tmp_path, "eval", {"eval_f1": 0.6})
     assert json.loads((tmp_path / "all_results.json").read_text()) == {"eval_f1": 0.6}
 
 
-@pytest.mark.xfail(reason="found out after training, when the folder is made", strict=True)
 def test_folder_inside_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError):
