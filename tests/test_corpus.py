@@ -522,7 +522,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, ending):
 def test_the_check_counts(arguments, tiny_encoder):
     from transformers import AutoTokenizer
 
-    test = "rejects O\n\x07 O\nla O\nmb O\nEU B-ORG\n\nEU B-ORG\nrejects O\nGerman B-MISC\n"
+    test = "rejects O\n\x07 O\nla O\n☃ O\nEU B-ORG\n\nEU B-ORG\nrejects O\nGerman B-MISC\n"
     args = arguments(
         train_file="-DOCSTART- O\n\n" + GOOD,
         validation_file="\tO\nEU\tB-ORG\nBonn\tI-PER\n",
@@ -548,7 +548,8 @@ def test_the_check_counts(arguments, tiny_encoder):
         "validation.conll:3: 'I-PER' of 'Bonn'",
         "empty words:",
         "validation.conll:1: an empty word, tag 'O'",
-        "words that the tokenizer has no piece for (2):",
+        "words that the tokenizer has no piece for (3):",
+        "test.conll:4: '☃'",
         "sentences of the test split that stand in the train split too:",
         "test.conll:7: 'EU rejects German'",
     ):
