@@ -239,6 +239,12 @@ CASES = {
         {},
         ["tags that are no entity tags:", "  a.conll:7: 'B-' of 'Bonn'"],
     ),
+    "a misspelt tag far down": (
+        "a.conll",
+        "EU B-ORG\n\n" + 2500 * "in O\n\n" + "Bonn b-ORG\n",
+        {},
+        ["tags that are no entity tags:", "  a.conll:5003: 'b-ORG' of 'Bonn'; perhaps B-ORG"],
+    ),
     "more misspelt tags than are shown": (
         "a.conll",
         GOOD + 25 * "Bonn PER\n",

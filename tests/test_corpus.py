@@ -173,6 +173,13 @@ def test_globs_and_several_files(arguments, tmp_path):
     assert corpus.splits["train"]["tokens"][:] == [["word2"], ["word0"]]
 
 
+def test_a_problem_names_the_file_it_is_in(arguments, tmp_path):
+    for name, content in (("a", GOOD), ("b", GOOD + "x b-ORG\n"), ("c", GOOD)):
+        (tmp_path / f"{name}.conll").write_text(content)
+    with pytest.raises(UserError, match=r"no entity tags:\n  \S*/b\.conll:9: 'b-ORG'"):
+        load_corpus(arguments(train_file=[str(tmp_path / "*.conll")]))
+
+
 @pytest.mark.parametrize(
     "names",
     [
