@@ -475,7 +475,7 @@ class Pusher:
         return self._commit_url
 
     def abandon(self, quiet: bool = False) -> None:
-        """Gives up what is not pushed yet, within 2 seconds: for Ctrl-C and for errors."""
+        """Gives up what is not pushed yet, within a second: for Ctrl-C and for errors."""
         if self._abandoned:
             return
         with self._changed:
@@ -486,7 +486,7 @@ class Pusher:
             self._changed.notify_all()
         if self._thread is not None:
             # A thread that sits in a hanging connection is left to die with the process.
-            self._thread.join(timeout=2)
+            self._thread.join(timeout=1)
         self._clean_up()
         if lost and not quiet:
             messages = ", ".join(repr(push.message) for push in lost)

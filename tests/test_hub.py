@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import re
 import shlex
 import signal
@@ -450,7 +451,7 @@ def test_ctrl_c_during_a_hanging_push_ends_the_process_soon(server, repo, folder
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     _, errors = process.communicate(timeout=30)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 5 * max(1.0, os.getloadavg()[0] / os.cpu_count())
     assert process.returncode == 130
     assert "Interrupted: not pushed" in errors
     assert "Training in progress epoch 1" in errors
