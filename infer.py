@@ -89,7 +89,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help="Compare with the labels of the input: the table that training prints.",
     )
     add("--skip_errors", action="store_true", help="Pass over lines that cannot be read.")
-    add("--dtype", choices=tuple(DTYPES), default="fp32", help="Precision; fp32 is exact.")
+    add(
+        "--dtype",
+        choices=tuple(DTYPES),
+        default="fp32",
+        help="Precision. In half precision what stays in doubt between two tags is computed again "
+        "in fp32.",
+    )
     add("--device", help="cpu, cuda, cuda:1, mps, ... Default: a GPU if there is one.")
     add("--batch_tokens", type=int, help="Sub-words a batch, padding included.")
     args = parser.parse_args(argv)

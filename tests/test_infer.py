@@ -289,11 +289,36 @@ def test_the_plain_network_is_transformers_own(tiny_tagger):
         assert words.tolist() == flat
 
 
-def test_bf16_computes_the_same_to_its_precision(tiny_tagger):
+def test_bf16_computes_again_what_it_leaves_in_doubt(tiny_tagger, monkeypatch):
     fp32, bf16 = (Tagger(tiny_tagger, dtype=dtype) for dtype in ("fp32", "bf16"))
-    words = [("Peter went to Paris , said Anna of EU " * 3).split()]
-    (_, exact), (_, rough) = fp32.tag_words(words)[0], bf16.tag_words(words)[0]
+    # Alone in a window each, so that some windows are in doubt and others are not.
+    words = [
+        [word]
+        for word in [
+            "Peter",
+            "went",
+            "to",
+            "Paris",
+            "said",
+            "Anna",
+            "of",
+            "EU",
+            "rejects",
+            "German",
+            "call",
+        ]
+    ]
+
+    def probabilities(tagger, doubt):
+        monkeypatch.setattr(tagger_module, "DOUBT", doubt)
+        return [p for _, found in tagger.tag_words(words) for p in found]
+
+    exact, rough = probabilities(fp32, 0.0), probabilities(bf16, 0.0)
     assert rough == pytest.approx(exact, abs=0.05) and rough != exact
+    assert probabilities(bf16, 1.1) == exact  # all of it in doubt
+    mixed = probabilities(bf16, 0.5)
+    assert all(p in pair for p, *pair in zip(mixed, exact, rough, strict=True))
+    assert mixed not in (exact, rough)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -373,9 +398,9 @@ def test_texts_as_arguments_one_answer_each(cli):
 
 
 def test_lines_of_text_with_empty_ones_and_any_line_end(cli, tmp_path):
-    path = write(tmp_path, "a.txt", "\ufeffPeter\r\n\nAnna\x0b\x85 \u2028said\n\r\nEU")
+    path = write(tmp_path, "a.txt", "\ufeff Peter\t \r\n\nAnna\x0b\x85 \u2028said\n\r\nEU")
     rows = rows_of(cli("--input", path)[1])
-    assert [row["text"] for row in rows] == ["Peter", "", "Anna\x0b\x85 \u2028said", "", "EU"]
+    assert [row["text"] for row in rows] == [" Peter\t ", "", "Anna\x0b\x85 \u2028said", "", "EU"]
     assert [len(row["entities"]) for row in rows] == [1, 0, 1, 0, 1]
 
 
