@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -844,6 +845,8 @@ def test_importing_does_nothing_and_help_needs_no_model():
 def test_a_pipe_gets_its_answer_line_by_line_and_may_close(tiny_tagger):
     """The first answer comes while the second text is not yet there."""
     process = start("--model", tiny_tagger, stdin=subprocess.PIPE)
+    watchdog = threading.Timer(60, process.kill)  # else a first answer that is held back hangs
+    watchdog.start()
     for text in ("Peter", "", "ünïcödé"):
         process.stdin.write(f"{text}\n".encode())
         process.stdin.flush()
@@ -853,6 +856,7 @@ def test_a_pipe_gets_its_answer_line_by_line_and_may_close(tiny_tagger):
         process.stdin.write(b"Anna\n" * 100_000)
         process.stdin.close()
     assert process.wait(60) == 0
+    watchdog.cancel()
     assert process.stderr.read() == b""
 
 
