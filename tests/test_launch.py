@@ -1,0 +1,282 @@
+"""The commands people type, as processes of their own; what launchers make of configurations,
+statuses and signals."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+import checkpoints
+from tests.script_runs import BOTH, LOOP, ROOT, TRAINER, write_corpus
+
+BIN = Path(sys.executable).parent
+SMALL = ["--max_train_samples", 40, "--max_eval_samples", 20, "--max_predict_samples", 20]
+SMALL += ["--max_steps", 2, "--mixed_precision", "no"]
+
+
+@pytest.fixture(scope="module")
+def flags(tiny_encoder, tmp_path_factory) -> list[str]:
+    corpus = write_corpus(tmp_path_factory.mktemp("corpus"))
+    flags = ["--model_name_or_path", tiny_encoder, *corpus, "--mixed_precision", "no"]
+    return [str(flag) for flag in [*flags, "--logging_steps", 1, "--output_dir", "out"]]
+
+
+def start(words: list, folder: Path, **environment: str) -> subprocess.Popen:
+    """Start a command in a process group of its own, as a terminal does; it prints to a log."""
+
+    def as_in_a_terminal():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    words = [str(word) for word in words]
+    words[0] = str(BIN / words[0])
+    shared = dict(os.environ) | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    with open(folder / "log.txt", "ab") as log:
+        return subprocess.Popen(
+            words,
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env=shared | environment,
+            start_new_session=True,
+            preexec_fn=as_in_a_terminal,
+        )
+
+
+def run(words: list, folder: Path, status: int = 0, **environment: str) -> str:
+    process = start(words, folder, **environment)
+    try:
+        found = process.wait(timeout=300)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    output = (folder / "log.txt").read_text()
+    assert found == status, output
+    return output
+
+
+# --- Commands -------------------------------------------------------------------------------
+
+
+def test_trainer_and_infer_with_nothing_named(tmp_path):
+    """Offline: the embedded corpus and encoder stand in, which is said first and last."""
+    output = run(["python", ROOT / TRAINER, *SMALL], tmp_path)
+    replaced = [line for line in output.splitlines() if "The Hub cannot be reached" in line]
+    assert len(replaced) == 4 and len(set(replaced)) == 2
+    assert (tmp_path / "all-MiniLM-L6-v2-finetuned-ner" / "report.html").exists()
+    text = "My name is Sylvain and I work at Hugging Face in Brooklyn."
+    process = subprocess.run(
+        [BIN / "python", ROOT / "infer.py", text],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    tagged = json.loads(process.stdout)
+    assert tagged["text"] == text
+    for entity in tagged["entities"]:
+        assert text[entity["start"] : entity["end"]] == entity["word"]
+
+
+def test_loop_by_the_configuration_of_the_suite(flags, tmp_path):
+    launch = ["accelerate", "launch", "--config_file", ROOT / "accelerate_config.yaml"]
+    output = run([*launch, ROOT / LOOP, *flags, "--max_steps", 2], tmp_path)
+    assert "processes sentences" not in output
+    assert (tmp_path / "out" / "all_results.json").exists()
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    "command,environment",
+    [
+        (["accelerate", "launch", LOOP], {}),
+        (["accelerate", "launch", TRAINER], {}),
+        (["accelerate", "launch", LOOP, "--sample"], {}),
+        (["python", LOOP, "--sample"], {}),
+        (["python", TRAINER, "--sample"], {}),
+        (["torchrun", "--nproc_per_node", "2", LOOP, "--sample"], {"ACCELERATE_USE_CPU": "true"}),
+        (["torchrun", "--nproc_per_node", "2", TRAINER, "--sample"],
+         {"ACCELERATE_USE_CPU": "true"}),
+        (["accelerate", "launch", "--multi_gpu", "--num_processes", "2", LOOP, "--sample"],
+         {"ACCELERATE_USE_CPU": "true"}),
+    ],
+)  # fmt: skip
+def test_commands(command, environment, tmp_path):
+    words = [str(ROOT / word) if word in BOTH else word for word in command]
+    output = run([*words, *SMALL], tmp_path, **environment)
+    assert output.count("words scored of") == 2
+    assert ("2 processes" in output) == ("2" in command)
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert folder.name.startswith("all-MiniLM-L6-v2-finetuned-ner")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("script", BOTH)
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        ["torchrun", "--nproc_per_node", "2"],
+        ["accelerate", "launch", "--multi_gpu", "--num_processes", "2"],
+    ],
+)
+def test_lone_processes_are_refused_under_launchers(launcher, script, flags, tmp_path):
+    output = run([*launcher, ROOT / script, *flags], tmp_path, status=1)
+    assert "ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2" in output
+    assert not (tmp_path / "out").exists()
+
+
+# --- Configurations -------------------------------------------------------------------------
+
+
+def parse_accelerate(words: list[str]):
+    """The arguments of `accelerate launch`, checked as it does before it starts anything."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+
+    return _validate_launch_command(launch_command_parser().parse_args(words))[0]
+
+
+def parse_script(words: list[str]):
+    """The arguments of a training script, the script's name first."""
+    import train_accelerate
+    import train_trainer
+    from arguments import parse_arguments
+
+    known = {LOOP: train_accelerate.LoopArguments, TRAINER: train_trainer.TrainerArguments}
+    return parse_arguments(known[Path(words[0]).name], "", words[1:])
+
+
+def readme_commands() -> list[str]:
+    """Every launcher's command in README, in a block or a table."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [
+        line for block in re.findall(r"```\w*\n(.*?)```", text, re.S) for line in block.split("\n")
+    ]
+    lines += re.findall(r"`([^`\n]+)`", text)
+    lines = [re.split(r"\s+#", line)[0].strip() for line in lines]
+    known = re.compile(r"([A-Z_]+=\S+ )*(accelerate launch|torchrun) .*train_\w+\.py")
+    return sorted({line for line in lines if known.match(line)})
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_readme_commands_are_understood(command, monkeypatch):
+    from torch.distributed.run import get_args_parser
+
+    monkeypatch.chdir(ROOT)
+    words = [word for word in shlex.split(command) if not re.match(r"[A-Z_]+=", word)]
+    if words[0] == "torchrun":
+        parsed = get_args_parser().parse_args(words[1:])
+    else:
+        parsed = parse_accelerate(words[2:])
+        for name in ("use_fsdp", "use_deepspeed"):
+            assert getattr(parsed, name) == (f"--{name}" in words)
+        if "--num_processes" in words:
+            assert parsed.num_processes == 8
+    assert (ROOT / parsed.training_script).exists()
+    parse_script([parsed.training_script, *parsed.training_script_args])
+
+
+def test_readme_shows_each_kind_of_launch():
+    commands = "\n".join(readme_commands())
+    for words in ("--nproc_per_node 8", "--nnodes 2", "--use_fsdp", "--use_deepspeed"):
+        assert words in commands
+    assert "ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2" in commands
+
+
+def test_fsdp_and_deepspeed_are_what_accelerate_makes_of_the_flags(monkeypatch):
+    """Not run: only their plugins are made, as the launched script would make them."""
+    from accelerate.utils import FullyShardedDataParallelPlugin
+    from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
+
+    monkeypatch.chdir(ROOT)
+    by_kind = {
+        kind: next(shlex.split(c)[2:] for c in readme_commands() if f"--use_{kind}" in c)
+        for kind in ("fsdp", "deepspeed")
+    }
+    for name, value in prepare_multi_gpu_env(parse_accelerate(by_kind["fsdp"])).items():
+        monkeypatch.setenv(name, value)
+    assert os.environ["ACCELERATE_USE_FSDP"] == "true"
+    assert FullyShardedDataParallelPlugin().fsdp_version == 2
+    parsed = parse_accelerate(by_kind["deepspeed"])
+    parsed.deepspeed_fields_from_accelerate_config = ""  # as the launcher sets it without a file
+    environment = prepare_deepspeed_cmd_env(parsed)[1]
+    assert environment["ACCELERATE_USE_DEEPSPEED"] == "true"
+    assert environment["ACCELERATE_DEEPSPEED_ZERO_STAGE"] == "2"
+
+
+def test_configuration_is_one_process_and_one_line_from_several(monkeypatch, tmp_path):
+    text = (ROOT / "accelerate_config.yaml").read_text()
+    monkeypatch.chdir(tmp_path)
+    parsed = parse_accelerate(["--config_file", str(ROOT / "accelerate_config.yaml"), LOOP])
+    assert not parsed.multi_gpu and not parsed.cpu and parsed.num_processes == 1
+    # The lines that its comments name, put in place of those that hold.
+    for name in ("distributed_type", "num_processes"):
+        shown = re.search(rf"^#\s+({name}: \w+)", text, re.M)[1]
+        text, count = re.subn(rf"^{name}: .*$", shown, text, flags=re.M)
+        assert count == 1
+    (tmp_path / "several.yaml").write_text(text)
+    parsed = parse_accelerate(["--config_file", "several.yaml", LOOP])
+    assert parsed.multi_gpu and parsed.num_processes == 8
+
+
+# --- Signals to launchers -------------------------------------------------------------------
+
+TWO = ["torchrun", "--nproc_per_node", "2"]
+ACCELERATE_TWO = ["accelerate", "launch", "--multi_gpu", "--num_processes", "2"]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("script", BOTH)
+@pytest.mark.parametrize(
+    "launcher,to_group,number,status",
+    [
+        # Ctrl-C in a terminal reaches a whole group, `kill` the launcher alone.
+        (["python"], True, signal.SIGINT, 130),
+        (["python"], False, signal.SIGTERM, 143),
+        # torchrun passes either on, waits for the checkpoint, and ends with a traceback.
+        (TWO, True, signal.SIGINT, 1),
+        (TWO, False, signal.SIGTERM, 1),
+        (ACCELERATE_TWO, False, signal.SIGTERM, 1),
+        (ACCELERATE_TWO, True, signal.SIGINT, 1),
+        # accelerate launch of one process ends at once, and the script goes on by itself: Ctrl-C
+        # has reached it too, SIGTERM has not.
+        (["accelerate", "launch"], True, signal.SIGINT, None),
+        (["accelerate", "launch"], False, signal.SIGTERM, -signal.SIGTERM),
+    ],
+)
+def test_signal_to_a_launcher(launcher, to_group, number, status, script, flags, tmp_path):
+    environment = {"ACCELERATE_USE_CPU": "true"}
+    command = [*launcher, ROOT / script, *flags, "--max_steps", 100000]
+    command += ["--num_train_epochs", 1, "--do_train"]
+    process = start(command, tmp_path, **environment)
+    log = tmp_path / "log.txt"
+    try:
+        deadline = time.monotonic() + 120
+        while "loss=" not in log.read_text():
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        (os.killpg if to_group else os.kill)(process.pid, number)
+        found = process.wait(timeout=60)
+        print(" ".join(map(str, launcher)), number, "group" if to_group else "launcher", found)
+        if status is not None:
+            assert found == status, log.read_text()
+        orphaned = launcher == ["accelerate", "launch"] and number == signal.SIGTERM
+        deadline = time.monotonic() + 30
+        while (
+            not (whole := checkpoints.sort_checkpoints(tmp_path / "out"))
+            or "Stopped." not in log.read_text()
+        ):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        assert bool(whole) != orphaned, log.read_text()
+        assert [checkpoints.damage(path) for path in whole] == [None] * len(whole)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
