@@ -135,6 +135,12 @@ def plan_training(args, corpus, config, windows: dict, precision: str, state) ->
     }
     output_dir = Path(args.output_dir)
     checkpoint = find_checkpoint(args.resume_from_checkpoint, output_dir, conditions)
+    best = checkpoint and args.load_best_model_at_end and read_progress(checkpoint).best_checkpoint
+    if best and (problem := damage(output_dir / best)):
+        raise UserError(
+            f"--load_best_model_at_end: {output_dir / best}, the best epoch so far: {problem}. "
+            "Put it back, or leave the flag out to keep the last epoch."
+        )
     return Plan(order, total_updates, conditions, checkpoint)
 
 

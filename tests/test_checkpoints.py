@@ -125,6 +125,21 @@ def test_killed_in_evaluation_the_epoch_is_scored_after_all(script, flags, tmp_p
     assert len(facts(tmp_path / "killed" / "out")["history"]) == 2
 
 
+@pytest.mark.parametrize("script", BOTH)
+def test_killed_with_the_model_saved_but_not_scored(script, flags, tmp_path):
+    """The folder says whose the model is: the same command runs again, resumed or not."""
+    flags = [*flags, "--max_steps", 2, "--per_device_eval_batch_size", 64]
+    # One batch of validation windows, then that of the test split.
+    before = partial(interrupt, "common.predict_batch", 1, signal.SIGKILL)
+    assert Run(script, flags, tmp_path, before=before).wait() == [-signal.SIGKILL]
+    saved = weights(tmp_path / "out")
+    assert not (tmp_path / "out" / "predictions.txt").exists()
+    for resume in (["--resume_from_checkpoint"], []):
+        run(script, [*flags, *resume], tmp_path)
+        assert weights(tmp_path / "out") == saved
+        assert (tmp_path / "out" / "predictions.txt").exists()
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("grouping", ["--group_by_length", "--no_group_by_length"])
@@ -330,6 +345,15 @@ def test_at_every_moment_of_replacing_there_is_a_whole_one(call, tmp_path, monke
     assert set(texts.items()) <= {("epoch_0", "older"), ("epoch_1", "old"), ("epoch_1", "new")}
     if done:
         assert texts == {"epoch_1": "new"}
+
+
+def test_leftovers_of_killed_runs_go(tmp_path):
+    for name in (".step_3.partial", ".epoch_0.deleted"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("x")
+    (tmp_path / ".mine").mkdir()
+    write(tmp_path / "epoch_1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "epoch_1"]
 
 
 def test_oldest_go_first_and_the_best_stays(tmp_path):
@@ -565,6 +589,18 @@ def test_both_scripts_stop_and_choose_alike(flags, tmp_path):
     assert [row["step"] for row in histories[0]] == [row["step"] for row in histories[1]]
     np.testing.assert_allclose(losses(one), losses(other), rtol=1e-5)
     assert results(one)["eval_f1"] == results(other)["eval_f1"]
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_best_epoch_must_be_there_when_resumed(script, flags, tmp_path):
+    flags = [*flags, "--load_best_model_at_end", "--num_train_epochs", 2]
+    before = partial(interrupt, "common.token_loss", 13, signal.SIGKILL)
+    assert Run(script, flags, tmp_path, before=before).wait() == [-signal.SIGKILL]
+    (first,) = whole(tmp_path / "out")
+    shutil.move(tmp_path / "out" / first, tmp_path / "elsewhere")
+    resume = ["--resume_from_checkpoint", "elsewhere"]
+    output = run(script, [*flags, *resume], tmp_path, status=2)
+    assert "--load_best_model_at_end" in output and first in output
 
 
 @pytest.mark.parametrize("script", BOTH)
