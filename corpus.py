@@ -26,6 +26,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from huggingface_hub import HfApi
 
 import columns
 import common
@@ -256,9 +257,9 @@ def _folder_sources(folder: Path, wanted: Wanted) -> dict[str, list[Source]]:
 
 
 def _load_from_hub(args, notes: list[str]) -> datasets.DatasetDict:
-    def load(revision):
+    def load(name, revision):
         return datasets.load_dataset(
-            args.dataset_name,
+            name,
             args.dataset_config_name,
             revision=revision,
             cache_dir=args.cache_dir,
@@ -266,11 +267,13 @@ def _load_from_hub(args, notes: list[str]) -> datasets.DatasetDict:
         )
 
     try:
-        return load(args.dataset_revision)
+        return load(args.dataset_name, args.dataset_revision)
     except RuntimeError as error:
         if "scripts are no longer supported" not in str(error) or args.dataset_revision:
             raise
-        loaded = load(PARQUET_COPY)
+        # `datasets` finds no files under an old name: "conll2003" is "eriktks/conll2003" today.
+        full_name = HfApi(token=args.hub_token).dataset_info(args.dataset_name).id
+        loaded = load(full_name, PARQUET_COPY)
         notes.append(
             f"{args.dataset_name} is a script, which `datasets` no longer runs: read from its "
             f"parquet copy at revision {PARQUET_COPY}."

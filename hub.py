@@ -123,7 +123,8 @@ def check_access(args) -> str:
 
 def start_pushing(args) -> "Pusher":
     """A `Pusher` to the repository that the arguments name, which may be written to."""
-    return Pusher(check_access(args), args.output_dir, args.hub_token, args.hub_strategy)
+    args.hub_model_id = check_access(args)
+    return Pusher(args.hub_model_id, args.output_dir, args.hub_token, args.hub_strategy)
 
 
 def _refuse_reading_token(user: dict, repo_id: str) -> None:

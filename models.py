@@ -112,6 +112,7 @@ def load_config(args, corpus):
             f"{model_title(args.model_name_or_path)} has no head for token classification, and "
             "without --do_train it gets none: there is nothing to score."
         )
+    config.use_cache = False  # an encoder has none; Trainer says so in the saved file
     config.id2label = dict(enumerate(corpus.label_names))
     config.label2id = {label: i for i, label in enumerate(corpus.label_names)}
     return config

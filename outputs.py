@@ -24,7 +24,7 @@ import checkpoints
 import common
 import hub
 import report
-from arguments import DEFAULT_CORPUS, Arguments, UserError, is_embedded, model_title
+from arguments import DEFAULT_CORPUS, DEFAULT_MODEL, Arguments, UserError, is_embedded, model_title
 
 RUN_FILE = "run.json"
 
@@ -316,9 +316,10 @@ class Results:
             write_predictions(folder / "predictions.txt", self._sentences("test"))
         if self.args.do_train:
             write_json(folder / RUN_FILE, run_identity(self.args, self.corpus) | self._facts())
-            self.write_card(folder)
         if self.scores:
             report.write_report(folder, self._facts() | self._corpus_facts())
+        if self.args.do_train:
+            self.write_card(folder)  # with the report's pictures
         self.say("", *self.replaced, f"Everything is in {folder}; open {folder / 'report.html'}.")
 
     def write_card(self, folder: Path) -> None:
@@ -354,7 +355,8 @@ class Results:
             "command": hub.scrub(shlex.join([self.script, *sys.argv[1:]]), args.hub_token),
             "output_name": Path(args.output_dir).resolve().name,
             "base_model": model_title(args.model_name_or_path),
-            "base_model_license": "apache-2.0" if is_embedded(args.model_name_or_path) else None,
+            "base_model_license": self._license(),
+            "repo_id": args.hub_model_id if args.push_to_hub else None,
             "corpus_name": self.corpus.name,
             "language": "en" if args.sample or args.dataset_name == DEFAULT_CORPUS else None,
             "example_text": self._example(),
@@ -374,6 +376,10 @@ class Results:
             "step_losses": self.progress.step_losses,
             "scores": self.scores,
         }
+
+    def _license(self) -> str | None:
+        model = self.args.model_name_or_path
+        return "apache-2.0" if model == DEFAULT_MODEL or is_embedded(model) else None
 
     def _example(self) -> str:
         """A sentence of the corpus to try the model on, not of its training split if it can be."""
