@@ -611,6 +611,13 @@ def test_conll_has_all_words_and_with_all_words_their_scores(cli):
     assert output == f"Peter\tB-PER\t{SURE:.4f}\nsaid\tO\t{SURE:.4f}\n\n"
 
 
+def test_conll_has_one_row_a_word_whatever_the_word_is(cli, tmp_path):
+    words = ["Peter", "", "a\tb", "c\u2028d", "e f"]
+    path = write(tmp_path, "a.jsonl", json.dumps({"tokens": words}))
+    output = cli("--input", path, "--output_format", "conll")[1]
+    assert output == "Peter\tB-PER\n_\tO\na_b\tO\nc_d\tO\ne f\tO\n\n"
+
+
 def test_html_goes_where_its_ending_says_and_holds_no_markup_of_the_text(cli, tmp_path):
     status, output, _ = cli("Peter <script>alert(1)</script>", "--output", "page.html")
     assert status == 0 and output == ""
