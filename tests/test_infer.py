@@ -882,6 +882,42 @@ def test_ctrl_c_leaves_whole_lines(tiny_tagger, tmp_path):
     assert content.endswith("\n") and 0 < len(rows_of(content)) < 200_000
 
 
+def test_a_signal_in_the_midst_of_a_piece_waits_for_its_end(tmp_path):
+    written = []
+
+    class Interrupted:
+        def write(self, piece):
+            written.append(piece[:3])
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)  # the handler runs before this is over
+            written.append(piece[3:])
+
+        def flush(self):
+            pass
+
+        close = flush
+
+    with pytest.raises(KeyboardInterrupt), infer.Output(str(tmp_path / "out")) as output:
+        output.file.close()
+        output.file = Interrupted()
+        output.write_all(["abcdef\n", "never\n"])
+    assert written == ["abc", "def\n"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_processes_share_the_scoring(cli, tmp_path, monkeypatch):
+    path = write(tmp_path, "gold.conll", "Peter B-PER\nsaid O\n\n" * 30)
+    parts = []
+    monkeypatch.setattr(infer, "process_count", lambda: 2)
+    monkeypatch.setattr(infer, "gathered", lambda counts: parts.append(counts) or parts)
+    for index in (1, 0):
+        monkeypatch.setattr(infer, "process_index", lambda index=index: index)
+        status, output, messages = cli("--input", path, "--score")
+        assert status == 0, messages
+    assert all(0 < part["words"] < 60 for part in parts)
+    assert output.startswith("60 words scored\n")
+
+
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_on_a_terminal(tiny_tagger, no_color):
     """Colours and labels under the words; without colour where NO_COLOR asks for it."""
