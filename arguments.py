@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from transformers import HfArgumentParser
-
 TASKS = ("ner", "pos", "chunk")
 DEFAULT_CORPUS = "lhoestq/conll2003"
 DEFAULT_MODEL = "bert-base-cased"
@@ -249,7 +247,15 @@ def parse_arguments(arguments_class, description: str, argv: list[str] | None = 
     The command line wins over the file. Values of the file are read by each field's type, so
     that PyYAML's strings for numbers such as 2e-5 do no harm.
     """
-    parser = _Parser(arguments_class, description=description, allow_abbrev=False)
+    # Here, because `infer.py` starts without transformers and uses this module too.
+    from transformers import HfArgumentParser
+
+    class Parser(HfArgumentParser):
+        def error(self, message):
+            # argparse would print a usage of a hundred flags over the one line that matters.
+            raise UserError(f"{message}\nAll flags: --help")
+
+    parser = Parser(arguments_class, description=description, allow_abbrev=False)
     argv = list(sys.argv[1:] if argv is None else argv)
     config_file = None
     if argv and not argv[0].startswith("-"):
@@ -275,12 +281,6 @@ def parse_arguments(arguments_class, description: str, argv: list[str] | None = 
     args.use_cpu |= os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     _check_values(args)
     return args
-
-
-class _Parser(HfArgumentParser):
-    def error(self, message):
-        # argparse would print a usage of a hundred flags over the one line that matters.
-        raise UserError(f"{message}\nAll flags: --help")
 
 
 def _flags_of_file(path: str, actions: dict) -> list[str]:

@@ -22,7 +22,7 @@ def load_tokenizer(name: str, **options):
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
     except (OSError, ValueError, ImportError) as error:
-        raise UserError(_not_loaded("tokenizer", name, error)) from None
+        raise UserError(not_loaded("tokenizer", name, error)) from None
     if not tokenizer.is_fast:
         raise UserError(
             f"{name}: its tokenizer ({type(tokenizer).__name__}) is a slow one, which cannot tell "
@@ -94,7 +94,7 @@ def load_config(args, corpus):
     try:
         config = AutoConfig.from_pretrained(name, **hub_options(args))
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(_not_loaded("configuration", name, error)) from None
+        raise UserError(not_loaded("configuration", name, error)) from None
     has_head = any("ForTokenClassification" in a for a in config.architectures or [])
     theirs = [config.id2label[i] for i in range(config.num_labels)]
     if has_head and set(corpus.label_names) <= set(theirs):
@@ -199,7 +199,7 @@ def load_model(args, config):
         )
         its_labels = AutoConfig.from_pretrained(name, **options).id2label
     except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(_not_loaded("model", name, error)) from None
+        raise UserError(not_loaded("model", name, error)) from None
     if its_labels != config.id2label and len(its_labels) == len(config.id2label):
         _renew_head(model)  # it was loaded, as only its size was compared
     return model
@@ -213,7 +213,7 @@ def _renew_head(model) -> None:
                     module.reset_parameters()
 
 
-def _not_loaded(what: str, name: str, error: Exception) -> str:
+def not_loaded(what: str, name: str, error: Exception) -> str:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     where = "" if Path(name).exists() else " It is no local folder; is it in reach on the Hub?"
     return f"{name}: no {what} could be loaded.{where}\n  {reason}"

@@ -1076,7 +1076,7 @@ def render_texts(results: Iterable[dict], title: str = "Tagged texts") -> Iterat
             + "\n"
         )
     pills = (together(pill(kind), f" {number(n)} ") for kind, n in sorted(counts.items()))
-    found = f"{number(texts)} texts, {number(counts.total())} entities "
+    found = f"{number(texts)} text{'s' if texts != 1 else ''}, {number(counts.total())} entities "
     yield tag("p", found, *pills, class_="summary") + Html("</main>") + PAGE_END
 
 

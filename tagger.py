@@ -238,7 +238,7 @@ def load(name: str, revision: str, dtype, device):
     try:
         config = AutoConfig.from_pretrained(name, revision=revision)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(models._not_loaded("model", name, error)) from None
+        raise UserError(models.not_loaded("model", name, error)) from None
     architectures = config.architectures or []
     if not any("ForTokenClassification" in architecture for architecture in architectures):
         found = ", ".join(architectures) or "no architecture named"
@@ -252,7 +252,7 @@ def load(name: str, revision: str, dtype, device):
             name, revision=revision, config=config, dtype=dtype
         )
     except (OSError, ValueError) as error:
-        raise UserError(models._not_loaded("model", name, error)) from None
+        raise UserError(models.not_loaded("model", name, error)) from None
     return config, tokenizer, Padded(network.to(device).eval(), tokenizer)
 
 
