@@ -302,8 +302,14 @@ class Results:
 
     def write(self, folder: Path) -> None:
         """Result files, predictions.txt, run.json, the model card and the report."""
-        if not self.state.is_main_process:
-            return
+        if self.state.is_main_process:
+            with checkpoints.disk_errors_told(folder):
+                self._write(folder)
+        # Not only to end together: a process that ends within the very moment of its last gather
+        # may wait for ever for gloo's thread, which waits for Python's lock to let go of it.
+        self.state.wait_for_everyone()
+
+    def _write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if self.train_metrics:
             save_results(folder, "train", self.train_metrics)
