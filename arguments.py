@@ -393,14 +393,22 @@ def ask_hub(args: Arguments, state) -> bool:
     return answer[0]
 
 
-def refuse_lone_processes(state) -> None:
-    """A launcher for GPUs on a machine without one starts jobs that know nothing of each other."""
-    expected = int(os.environ.get("WORLD_SIZE", 1))
-    if state.num_processes != expected:
+def refuse_lone_processes(args: Arguments) -> None:
+    """A launcher for GPUs on a machine without them starts jobs that know nothing of each other.
+
+    Called before any of them looks for the others.
+    """
+    started = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if started == 1 or args.use_cpu:
+        return
+    import torch
+
+    devices = torch.accelerator.device_count()
+    if devices < started:
         raise UserError(
-            f"{expected} processes were started, but each of them trains alone: there is no GPU "
-            "for them. To share the work of a CPU:\n"
-            f"  ACCELERATE_USE_CPU=true torchrun --nproc_per_node {expected} {sys.argv[0]} ...\n"
+            f"{started} processes were started on a machine with {devices or 'no'} GPU"
+            f"{'' if devices == 1 else 's'}: each would train alone. To share the work of a CPU:\n"
+            f"  ACCELERATE_USE_CPU=true torchrun --nproc_per_node {started} {sys.argv[0]} ...\n"
             "To train in one process: accelerate launch --num_processes 1, or plain python."
         )
 

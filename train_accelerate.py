@@ -54,8 +54,8 @@ def main():
     from corpus import load_corpus
 
     # --- Arguments ---
+    refuse_lone_processes(args)
     state = PartialState(cpu=args.use_cpu)
-    refuse_lone_processes(state)
     replaced = settle_defaults(args, "-accelerate", ask_hub(args, state))
     batch_size, accumulation = args.per_device_train_batch_size, args.gradient_accumulation_steps
     output_dir = Path(args.output_dir)

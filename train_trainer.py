@@ -61,8 +61,8 @@ def main():
         """Trainer with the suite's order of the data, its evaluation and its checkpoints."""
 
     # --- Arguments ---
+    refuse_lone_processes(args)
     state = PartialState(cpu=args.use_cpu)
-    refuse_lone_processes(state)
     replaced = settle_defaults(args, "", ask_hub(args, state))
     output_dir = Path(args.output_dir)
     if args.check:

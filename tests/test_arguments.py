@@ -641,11 +641,17 @@ def test_no_server_a_silent_one_and_offline_are_out_of_reach_in_time(hub_at, mon
 
 
 def test_processes_that_know_nothing_of_each_other_are_refused(monkeypatch):
-    arguments.refuse_lone_processes(SimpleNamespace(num_processes=1))
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    arguments.refuse_lone_processes(SimpleNamespace(num_processes=2))
-    with pytest.raises(UserError, match="ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2"):
-        arguments.refuse_lone_processes(SimpleNamespace(num_processes=1))
+    def devices(count, **args):
+        monkeypatch.setattr("torch.accelerator.device_count", lambda: count)
+        arguments.refuse_lone_processes(SimpleNamespace(**{"use_cpu": False} | args))
+
+    devices(0)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    devices(2)
+    devices(0, use_cpu=True)
+    for count in (0, 1):
+        with pytest.raises(UserError, match="ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2"):
+            devices(count)
 
 
 # --- The embedded encoder -------------------------------------------------------------------

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import pytest
@@ -271,9 +272,14 @@ def test_a_data_set_of_the_hub(arguments, hub):
     assert tags(corpus, "validation") == [["B-PER", "I-PER"], ["O"]]
 
 
-def test_a_script_on_the_hub_is_read_from_its_parquet_copy(arguments, hub):
+def test_a_script_on_the_hub_is_read_from_its_parquet_copy(arguments, hub, monkeypatch):
+    moved = SimpleNamespace(id="eriktks/conll2003")
+    monkeypatch.setattr("corpus.HfApi.dataset_info", lambda api, name: moved)
     corpus = load_corpus(arguments(dataset_name="conll2003"))
-    assert [revision for _, _, revision, _ in hub] == [None, "refs/convert/parquet"]
+    assert [(name, revision) for name, _, revision, _ in hub] == [
+        ("conll2003", None),
+        ("eriktks/conll2003", "refs/convert/parquet"),
+    ]
     notes = [
         note for note in corpus.notes if "parquet copy at revision refs/convert/parquet" in note
     ]
