@@ -91,8 +91,10 @@ class Run:
     def wait_for(self, condition, timeout: float = 60) -> None:
         """Wait until `condition()` holds; fail where the run ends before."""
         deadline = time.monotonic() + timeout
-        while not condition():
+        while True:
             over = [process.exitcode for process in self.processes if not process.is_alive()]
+            if condition():
+                return
             if over or time.monotonic() > deadline:
                 self.send(signal.SIGKILL)
                 raise AssertionError(f"it never came to that: {over}\n{self.output}")
