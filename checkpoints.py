@@ -320,7 +320,9 @@ def find_checkpoint(asked: str | None, output_dir: Path, conditions: dict) -> Pa
             raise UserError(f"--resume_from_checkpoint {asked}: {problem}")
     else:
         folder = None
-        for candidate in reversed(sort_checkpoints(output_dir)):
+        candidates = sort_checkpoints(output_dir)
+        candidates.sort(key=lambda path: not (path / MANIFEST).exists())  # named in any case
+        for candidate in reversed(candidates):
             problem = damage(candidate)
             if problem is None:
                 folder = candidate

@@ -234,7 +234,7 @@ def test_every_truncated_file_is_named_and_the_checkpoint_passed_over(stopped, t
     names = {p.relative_to(folder / "out" / newest) for p in (folder / "out" / newest).rglob("*")}
     assert len(names) >= 8
     conditions = json.loads((folder / "out" / newest / "checkpoint.json").read_text())["conditions"]
-    for name in names:
+    for name in sorted(names, key=lambda name: name.name == "checkpoint.json"):
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
         shutil.copytree(folder / "out", tmp_path / "out", copy_function=shutil.copy2)
         os.truncate(
