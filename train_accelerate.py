@@ -225,6 +225,9 @@ def main():
 
     # --- Save ---
     results.write(output_dir)
+    # DDP holds the process group: were it the last to do so, its end could wait for ever for a
+    # thread of gloo's that waits for Python's lock.
+    (model,) = accelerator.free_memory(model)
     accelerator.end_training()
     if pusher:
         results.say(f"Pushed: {pusher.finish(output_dir)}")
