@@ -304,7 +304,8 @@ def encode_split(
 class PadBatch:
     """Collator: windows of different lengths to tensors of (batch, longest), padding masked.
 
-    `multiple_of`: round the length up; `length`: pad all to this many tokens.
+    `multiple_of`: round the length up, so that batches have few shapes: kernels are compiled for
+    each on a CPU, and want multiples of 8 on a GPU. `length`: pad all to this many tokens.
     """
 
     def __init__(self, tokenizer, multiple_of: int = 1, length: int | None = None):

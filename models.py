@@ -183,10 +183,15 @@ def encode_corpus(args, corpus, config, tokenizer) -> dict:
     return windows
 
 
-def load_model(args, config):
-    """The encoder with a head for `config`'s labels; a new head is drawn from torch's seed."""
+def load_model(args, config, device):
+    """The encoder with a head for `config`'s labels; a new head is drawn from torch's seed.
+
+    It is still to be moved to `device`, for which its dropout is chosen.
+    """
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForTokenClassification
+
+    from dropout import use_cpu_dropout
 
     name, options = args.model_name_or_path, hub_options(args)
     try:
@@ -202,6 +207,8 @@ def load_model(args, config):
         raise UserError(not_loaded("model", name, error)) from None
     if its_labels != config.id2label and len(its_labels) == len(config.id2label):
         _renew_head(model)  # it was loaded, as only its size was compared
+    if device.type == "cpu":
+        use_cpu_dropout(model)
     return model
 
 

@@ -73,6 +73,8 @@ def main():
         project_dir=output_dir / "runs",
     )
     set_seed(args.seed)
+    # Adam's means of words long unseen decay into numbers that a CPU is slow with.
+    torch.set_flush_denormal(True)
     outputs.quiet_libraries(args.verbose)
 
     # --- Corpus ---
@@ -93,9 +95,9 @@ def main():
         plan = checkpoints.plan_training(
             args, corpus, config, windows, accelerator.mixed_precision, state
         )
-    model = models.load_model(args, config)
+    model = models.load_model(args, config, state.device)
     collate = common.PadBatch(
-        tokenizer, length=config.window_length if args.pad_to_max_length else None
+        tokenizer, 8, length=config.window_length if args.pad_to_max_length else None
     )
     results = outputs.Results(args, corpus, config, windows, replaced, __file__, state)
 

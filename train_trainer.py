@@ -72,6 +72,8 @@ def main():
     trainer_args = training_arguments(args, precision)
     state = trainer_args.distributed_state
     set_seed(args.seed)
+    # Adam's means of words long unseen decay into numbers that a CPU is slow with.
+    torch.set_flush_denormal(True)
     outputs.quiet_libraries(args.verbose)
 
     # --- Corpus ---
@@ -90,9 +92,9 @@ def main():
         windows = models.encode_corpus(args, corpus, config, tokenizer)
     if args.do_train:
         plan = checkpoints.plan_training(args, corpus, config, windows, precision, state)
-    model = models.load_model(args, config)
+    model = models.load_model(args, config, state.device)
     collate = common.PadBatch(
-        tokenizer, length=config.window_length if args.pad_to_max_length else None
+        tokenizer, 8, length=config.window_length if args.pad_to_max_length else None
     )
     results = outputs.Results(args, corpus, config, windows, replaced, __file__, state)
 

@@ -18,6 +18,9 @@ import common
 import models
 from arguments import Arguments, UserError
 from corpus import Corpus
+from dropout import CpuDropout
+
+CPU = torch.device("cpu")
 
 
 def arguments_for(model: Path | str, **changes) -> Arguments:
@@ -76,7 +79,7 @@ def test_folder_without_a_tokenizer_is_named(files, tmp_path):
     [
         lambda name: models.load_tokenizer(name),
         lambda name: models.load_config(arguments_for(name), corpus_of(ENTITY_LABELS)),
-        lambda name: models.load_model(arguments_for(name), BertConfig()),
+        lambda name: models.load_model(arguments_for(name), BertConfig(), CPU),
     ],
 )
 @pytest.mark.parametrize("name", ["no/such-model", "no/such/folder", "bert-base-cased"])
@@ -191,11 +194,11 @@ def test_encoder_gets_the_corpus_s_labels(tiny_encoder, tmp_path):
     assert config.id2label == {0: "O", 1: "B-GENE", 2: "I-GENE"}
     assert config.label2id == {"O": 0, "B-GENE": 1, "I-GENE": 2}
     torch.manual_seed(1)
-    model = models.load_model(args, config)
+    model = models.load_model(args, config, CPU)
     assert model.classifier.weight.shape == (3, 32)
     assert model.dtype == torch.float32
     torch.manual_seed(1)
-    again = models.load_model(args, config)
+    again = models.load_model(args, config, CPU)
     assert torch.equal(model.classifier.weight, again.classifier.weight)
     model.save_pretrained(tmp_path)
     assert AutoConfig.from_pretrained(tmp_path).label2id == config.label2id
@@ -234,14 +237,15 @@ def test_new_head_is_new(labels, tiny_tagger):
     old = models.load_model(
         arguments_for(tiny_tagger),
         models.load_config(arguments_for(tiny_tagger), corpus_of(ENTITY_LABELS)),
+        CPU,
     )
     args = arguments_for(tiny_tagger, ignore_mismatched_sizes=True)
     config = models.load_config(args, corpus_of(labels))
     assert list(config.id2label.values()) == labels
     torch.manual_seed(3)
-    model = models.load_model(args, config)
+    model = models.load_model(args, config, CPU)
     torch.manual_seed(3)
-    again = models.load_model(args, config)
+    again = models.load_model(args, config, CPU)
     assert model.classifier.weight.shape == (len(labels), 32)
     assert not torch.isin(model.classifier.weight, old.classifier.weight).any()
     assert model.classifier.weight.std() < 0.2  # the old one's is 0.5
@@ -255,8 +259,8 @@ def test_head_of_these_labels_or_more_is_kept(tiny_tagger):
     for labels in (ENTITY_LABELS, ENTITY_LABELS[::-1], ["O", "B-LOC", "I-LOC"]):
         config = models.load_config(args, corpus_of(labels))
         assert list(config.id2label.values()) == ENTITY_LABELS
-        model = models.load_model(args, config)
-        again = models.load_model(args, config)
+        model = models.load_model(args, config, CPU)
+        again = models.load_model(args, config, CPU)
         assert torch.equal(model.classifier.weight, again.classifier.weight)
         assert model.classifier.weight.std() > 0.4  # as published
 
@@ -304,7 +308,7 @@ def test_damaged_weights_are_named(content, tiny_tagger, tmp_path):
         weights.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
     config = models.load_config(arguments_for(folder), corpus_of(ENTITY_LABELS))
     with pytest.raises(UserError, match="no model could be loaded") as error:
-        models.load_model(arguments_for(folder), config)
+        models.load_model(arguments_for(folder), config, CPU)
     assert str(folder) in str(error.value)
 
 
@@ -312,7 +316,7 @@ def test_model_of_a_kind_without_token_classification_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "whisper"}')
     args = arguments_for(tmp_path)
     with pytest.raises(UserError, match="no model could be loaded"):
-        models.load_model(args, models.load_config(args, corpus_of(OTHER_LABELS)))
+        models.load_model(args, models.load_config(args, corpus_of(OTHER_LABELS)), CPU)
 
 
 # --- Encoding a corpus ----------------------------------------------------------------------
@@ -378,3 +382,39 @@ def test_encoded_corpus_is_kept_by_all_that_matters(tiny_encoder, tmp_path, monk
     assert encoded_afresh()
     monkeypatch.setattr(common, "ENCODING", common.ENCODING + 1)
     assert encoded_afresh()
+
+
+def test_dropout_on_a_cpu():
+    """The share of zeros and the scale are those of the definition, forward and backward."""
+    torch.manual_seed(0)
+    for probability in (0.1, 0.5, 1e-6, 1.0):
+        layer, values = CpuDropout(probability), torch.ones(999, 1001, requires_grad=True)
+        result = layer(values)
+        kept = result != 0
+        deviation = (probability * (1 - probability) / values.numel()) ** 0.5
+        assert abs(1 - kept.float().mean().item() - probability) <= 5 * deviation + 2**-17
+        if probability < 1:
+            assert torch.allclose(result[kept], torch.tensor(1 / (1 - probability)), rtol=2**-15)
+        result.sum().backward()
+        assert torch.equal(values.grad, result.detach())
+        assert layer.eval()(values) is values
+    # No position is like its neighbours: four come of one drawn number.
+    kept = (CpuDropout(0.5)(torch.ones(100_000, 4)) != 0).float()
+    assert (torch.corrcoef(kept.T) - torch.eye(4)).abs().max() < 0.02
+    for odd in (torch.ones(0), torch.ones(7, dtype=torch.bfloat16), torch.ones(3, 5).T):
+        result = CpuDropout(0.5)(odd)
+        assert result.shape == odd.shape
+        assert result.dtype == odd.dtype
+        assert set(result.flatten().tolist()) <= {0.0, 2.0}
+
+
+def test_dropout_is_chosen_by_the_device(tiny_encoder):
+    """torch's own is faster on a GPU; the probability stays the model's."""
+    args = arguments_for(tiny_encoder)
+    config = models.load_config(args, corpus_of(ENTITY_LABELS))
+    config.hidden_dropout_prob = 0.25
+    for device, kind in ((CPU, CpuDropout), (torch.device("cuda"), torch.nn.Dropout)):
+        model = models.load_model(args, config, device)
+        layers = [m for m in model.modules() if isinstance(m, torch.nn.Dropout)]
+        assert {type(layer) for layer in layers} == {kind}
+        assert {layer.p for layer in layers} == {0.25, config.attention_probs_dropout_prob}
