@@ -3,24 +3,31 @@
     export NER_CORPORA=FOLDER          # holds uner-ewt/, wnut17/ and ewt/
     python train_trainer.py --sample && python benchmarks/sample.py uner MODEL
     python benchmarks/sample.py wnut MODEL
+    python benchmarks/sample.py everyday MODEL
     python train_trainer.py --sample --task_name pos && python benchmarks/sample.py pos MODEL
+
+Several models, of several seeds, are scored one by one, and their F1 averaged.
 
 uner: PER, LOC and ORG on the development split of Universal NER's English Web Treebank (web text).
 wnut: the same types on WNUT-17's development split (comments from social media), where corporations
 and groups are organisations. pos: parts of speech on the English Web Treebank's development split.
 The training corpora know MISC and the real ones do not, so MISC is left out of what is predicted.
+everyday: entities of all four types in the thirty texts of tests/everyday.jsonl, as running text.
 """
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
+from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from common import score_table, score_tags
 from tagger import Tagger
 
+EVERYDAY = Path(__file__).parent.parent / "tests" / "everyday.jsonl"
 TYPES = {"PER", "LOC", "ORG"}
 WNUT_TYPES = {"person": "PER", "location": "LOC", "corporation": "ORG", "group": "ORG"}
 # The Treebank's tags that CoNLL-2003 writes otherwise
@@ -80,25 +87,70 @@ def pos(corpora: Path) -> tuple[list[list[str]], list[list[str]]]:
     return words, [list(map(conll_pos, *columns)) for columns in zip(words, tags, strict=True)]
 
 
+def score_columns(tagger: Tagger, words, gold, entity_tags: bool) -> dict:
+    """Scores over sentences of words, of the types that are in the gold tags alone."""
+    predicted = [tags for tags, _ in tagger.tag_words(words)]
+    if entity_tags:
+        predicted = [keep_types(tags, {t: t for t in TYPES}) for tags in predicted]
+    return score_tags(gold, predicted, entity_tags)
+
+
+def score_everyday(tagger: Tagger) -> dict:
+    """Scores over running text: a span counts where its type, beginning and end are right.
+
+    A character stands for a word, so that spans become tags without anybody's idea of a word.
+    """
+    rows = EVERYDAY.read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(row) for row in rows]
+    gold, predicted = [], []
+    for row, answer in zip(rows, tagger([row["text"] for row in rows]), strict=True):
+        length = len(row["text"])
+        gold.append(span_tags(length, row["spans"], "label"))
+        predicted.append(span_tags(length, answer["entities"], "entity_group"))
+    return score_tags(gold, predicted, True)
+
+
+def span_tags(length: int, spans: list[dict], name: str) -> list[str]:
+    tags = ["O"] * length
+    for span in spans:
+        tags[span["start"] : span["end"]] = [
+            f"{'I' if i else 'B'}-{span[name]}" for i in range(span["end"] - span["start"])
+        ]
+    return tags
+
+
 def main():
-    measurements = {"uner": uner, "wnut": wnut, "pos": pos}
+    on_corpora = {"uner": uner, "wnut": wnut, "pos": pos}
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("measurement", choices=measurements)
-    parser.add_argument("model", help="folder that a training script left")
+    parser.add_argument("measurement", choices=[*on_corpora, "everyday"])
+    parser.add_argument("models", nargs="+", help="folders that a training script left")
     args = parser.parse_args()
-    corpora = os.environ.get("NER_CORPORA")
-    if not corpora:
-        parser.error("NER_CORPORA must name the folder that holds the real corpora")
+    if args.measurement != "everyday":
+        corpora = os.environ.get("NER_CORPORA")
+        if not corpora:
+            parser.error("NER_CORPORA must name the folder that holds the real corpora")
+        words, gold = on_corpora[args.measurement](Path(corpora))
+        print(f"{len(words)} sentences, {sum(map(len, words))} words")
 
-    words, gold = measurements[args.measurement](Path(corpora))
-    predicted = [tags for tags, _ in Tagger(args.model).tag_words(words)]
-    entity_tags = args.measurement != "pos"
-    if entity_tags:
-        predicted = [keep_types(tags, {t: t for t in TYPES}) for tags in predicted]
-    print(score_table(score_tags(gold, predicted, entity_tags)))
-    print(f"{len(words)} sentences, {sum(map(len, words))} words")
+    all_scores = []
+    for model in args.models:
+        tagger = Tagger(model)
+        if args.measurement == "everyday":
+            scores = score_everyday(tagger)
+        else:
+            scores = score_columns(tagger, words, gold, args.measurement != "pos")
+        print(f"\n{model}\n{score_table(scores)}")
+        all_scores.append(scores)
+    if len(all_scores) > 1:
+        print(f"\nmean of {len(all_scores)} models")
+        if args.measurement == "pos":
+            print(f"accuracy {mean(s['overall']['accuracy'] for s in all_scores):.4f}")
+            return
+        for kind in sorted(all_scores[0]["per_type"]):
+            print(f"{kind:8} {mean(s['per_type'][kind]['f1'] for s in all_scores):.4f}")
+        print(f"overall  {mean(s['overall']['f1'] for s in all_scores):.4f}")
 
 
 if __name__ == "__main__":

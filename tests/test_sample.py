@@ -1,5 +1,6 @@
 """The embedded corpus: well-formed, reproducible, and its splits kept apart."""
 
+import json
 import re
 import sys
 from collections import Counter
@@ -11,6 +12,8 @@ DATA = Path(__file__).parent.parent / "data"
 sys.path.insert(0, str(DATA))
 
 import make_sample  # noqa: E402
+
+from common import split_words  # noqa: E402
 
 SPLITS = ("train", "validation", "test")
 ENTITY_TYPES = {"PER", "ORG", "LOC", "MISC"}
@@ -133,3 +136,19 @@ def test_no_name_occurs_in_training(split):
 def test_the_probe_sentences_names_are_absent(path):
     text = path.read_text(encoding="utf-8").lower()
     assert not [name for name in NOT_IN_DATA if name in text]
+
+
+def test_everyday_sentences_are_well_formed_and_no_corpus_of_ours():
+    """Thirty texts with gold spans, by which `benchmarks/sample.py everyday` judges a model."""
+    rows = (Path(__file__).parent / "everyday.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 30
+    known = {" ".join(word for word, *_ in s) for split in SPLITS for s in sentences(split)}
+    for row in map(json.loads, rows):
+        text, end = row["text"], 0
+        assert " ".join(word for word, _, _ in split_words(text)) not in known
+        borders = {n for _, *span in split_words(text) for n in span}
+        for span in row["spans"]:
+            assert span["label"] in ENTITY_TYPES
+            assert end <= span["start"] < span["end"] <= len(text), "in order, none overlapping"
+            assert {span["start"], span["end"]} <= borders, "of whole words"
+            end = span["end"]
