@@ -35,6 +35,11 @@ def load_tokenizer(name: str, **options):
     return tokenizer
 
 
+def load_run_tokenizer(args):
+    """The tokenizer that this run's flags name, or its model's."""
+    return load_tokenizer(args.tokenizer_name or args.model_name_or_path, **hub_options(args))
+
+
 def _put_space_before_words(tokenizer) -> None:
     from tokenizers import normalizers
 
@@ -123,9 +128,7 @@ def check_and_exit(args) -> None:
     from corpus_check import check_corpus
 
     try:
-        tokenizer = load_tokenizer(
-            args.tokenizer_name or args.model_name_or_path, **hub_options(args)
-        )
+        tokenizer = load_run_tokenizer(args)
     except UserError:  # not at hand: nothing is said of sub-words then
         tokenizer = None
     report, would_start = check_corpus(args, tokenizer, args.max_seq_length)

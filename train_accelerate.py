@@ -85,9 +85,7 @@ def main():
     # --- Model ---
     config = models.load_config(args, corpus)
     corpus = models.match_labels(corpus, config)
-    tokenizer = models.load_tokenizer(
-        args.tokenizer_name or args.model_name_or_path, **models.hub_options(args)
-    )
+    tokenizer = models.load_run_tokenizer(args)
     outputs.check_output_dir(args, corpus)
     with accelerator.main_process_first():
         windows = models.encode_corpus(args, corpus, config, tokenizer)
