@@ -221,7 +221,8 @@ def main():
     if args.do_predict and "test" in windows:
         predictions = predict(accelerator, model, windows["test"], collate, args)
         scores = results.scored("test", predictions)
-        accelerator.log({f"test/{name}": value for name, value in scores.items()})
+        logs = {f"test/{name}": value for name, value in scores.items()}
+        accelerator.log(logs, step=results.progress.step)
 
     # --- Save ---
     results.write(output_dir)

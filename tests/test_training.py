@@ -5,6 +5,9 @@ import json
 import os
 import re
 import shutil
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from conftest import save_tiny_tagger
 from tests.script_runs import (
     BOTH,
     LOOP,
+    ROOT,
     TRAINER,
     Run,
     losses,
@@ -367,3 +371,54 @@ def test_help_answers_with_every_flag(script, tmp_path):
     output = run(script, ["--help"], tmp_path)
     for flag in ("--train_file", "--no_label_all_tokens", "--resume_from_checkpoint"):
         assert re.search(rf"{flag}\b", output)
+
+
+# --- Trackers -------------------------------------------------------------------------------
+
+
+def test_trackers_get_the_same_names_and_values(corpus, encoder, tmp_path):
+    """Of all that the loop reports, Trainer reports the same at the same update."""
+    flags = [*corpus, "--model_name_or_path", encoder, *SETTINGS, "--report_to", "tensorboard"]
+    flags += ["--output_dir", "out", "--save_strategy", "no"]
+    reported = {}
+    for script in BOTH:
+        folder = tmp_path / script
+        folder.mkdir()
+        # An interpreter that ends as one does: what writes the events does so up to the end.
+        command = [sys.executable, ROOT / script, *flags]
+        if script == LOOP:
+            command[-2:] = ["--checkpointing_steps", "no"]
+        subprocess.run(
+            list(map(str, command)), cwd=folder, check=True, capture_output=True, timeout=120
+        )
+        reported[script] = events(folder)
+    ours = {name: v for name, v in reported[LOOP].items() if not name.startswith("_hparams_")}
+    expected = {"train/loss", "train/learning_rate"}
+    expected |= {
+        f"{split}/{name}"
+        for split in ("eval", "test")
+        for name in ("loss", "precision", "recall", "f1", "accuracy", "words")
+    }
+    assert ours.keys() == expected
+    for name, values in ours.items():
+        assert np.array(values) == pytest.approx(np.array(reported[TRAINER][name]), rel=1e-6), name
+    updates = [step for step, _ in ours["train/loss"]]
+    assert updates == list(range(1, updates[-1] + 1))
+    assert [step for step, _ in ours["eval/f1"]] == [updates[-1] // 2, updates[-1]]
+    assert [step for step, _ in ours["test/f1"]] == [updates[-1]]
+
+
+def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """(update, value) of each scalar of TensorBoard's files: records of length, CRC, data, CRC."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    scalars = {}
+    for file in sorted(folder.rglob("events.out*")):
+        data, at = file.read_bytes(), 0
+        while at < len(data):
+            (length,) = struct.unpack_from("<Q", data, at)
+            event = Event.FromString(data[at + 12 : at + 12 + length])
+            at += 16 + length
+            for value in event.summary.value:
+                scalars.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return scalars
