@@ -82,9 +82,9 @@ def as_csv(results: Iterable[Result], with_source: bool = False) -> Iterator[str
 
 def as_html(results: Iterable[Result], title: str = "") -> Iterator[str]:
     """A page; `title` says what was tagged."""
-    import report
+    from text_page import render_texts
 
-    return report.render_texts((result.found for result in results), title or "Tagged texts")
+    return render_texts((result.found for result in results), title)
 
 
 # --- On a terminal ------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def _draw(line: list[Cell], paint: Paint | None) -> Iterator[str]:
 
 def visible(text: str) -> str:
     """White space as one space, control characters as pictures: nothing moves the cursor."""
-    from report import printable
+    from markup import printable
 
     return printable(re.sub(r"\s", " ", text))
 

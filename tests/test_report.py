@@ -4,22 +4,23 @@ import base64
 import itertools
 import json
 import os
-import random
 import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_mistakes import ENTITY_EXAMPLES, PLAIN_EXAMPLES, PLAIN_TAGS, example
 
+import charts
+import markup
 import report
-from common import entities
-from report import Pair, pair_entities, render_texts, survey_examples, write_report
+from report import write_report
+from text_page import render_texts
 
 PAYLOAD = "</td></style><script>alert('x')</script><img src=x onerror=alert(1)>\"'&amp;"
 
@@ -74,20 +75,6 @@ def assert_inert(page: Page) -> None:
                 assert value.startswith("#"), (name, key, value)
             if key == "style":
                 assert "url(" not in value.replace("url(#", ""), value
-
-
-def example(gold: str, predicted: str, probability=None, tokens: str | None = None) -> dict:
-    gold, predicted = gold.split(), predicted.split()
-    tokens = tokens.split() if tokens else [f"w{n}" for n in range(len(gold))]
-    made = {"tokens": tokens, "gold": gold, "predicted": predicted}
-    return made if probability is None else made | {"probability": probability}
-
-
-ENTITY_EXAMPLES = [
-    example("B-PER I-PER O", "B-PER I-PER O", [0.9, 0.9, 0.9], "Ada Lovelace wrote"),
-    example("B-ORG O B-LOC", "B-PER O O", [0.7, 1.0, 0.8], "Acme in Rome"),
-    example("O O B-LOC I-LOC", "B-MISC O B-LOC O", [0.6, 0.9, 0.5, 0.9], "We left New York"),
-]
 
 
 def entity_run(**more) -> dict:
@@ -149,14 +136,11 @@ def plain_run(**more) -> dict:
         "base_model": "tiny-bert",
         "task": "pos",
         "entity_tags": False,
-        "label_names": ["NN", "PRP$", "WP$", "VB"],
+        "label_names": PLAIN_TAGS,
         "history": [{"epoch": 0, "train_loss": 1.0, "eval_accuracy": 0.5, "eval_macro_f1": 0.4}],
         "scores": {"test": scores},
         "label_counts": {"train": {"NN": 3, "PRP$": 1}},
-        "examples": [
-            example("NN NN PRP$", "NN VB PRP$", [0.9, 0.8, 0.7], "time flies its"),
-            example("NN VB WP$", "O NN WP$", [0.2, 0.6, 0.7], "\x07 runs whose"),
-        ],
+        "examples": PLAIN_EXAMPLES,
     }
     return run | more
 
@@ -164,229 +148,6 @@ def plain_run(**more) -> dict:
 def report_page(folder, run: dict) -> Page:
     write_report(folder, run)
     return Page((folder / "report.html").read_text("utf-8"))
-
-
-# --- Pairing entities ---------------------------------------------------------------------------
-
-A, B = "A", "B"
-
-
-@pytest.mark.parametrize(
-    ("gold", "predicted", "expected"),
-    [
-        pytest.param([], [], [], id="nothing"),
-        pytest.param([(A, 0, 2)], [(A, 0, 2)], [("exact", (A, 0, 2), (A, 0, 2))], id="exact"),
-        pytest.param([(A, 3, 4)], [], [("missed", (A, 3, 4), None)], id="missed"),
-        pytest.param([], [(A, 3, 4)], [("spurious", None, (A, 3, 4))], id="spurious"),
-        pytest.param([(A, 1, 3)], [(B, 1, 3)], [("wrong type", (A, 1, 3), (B, 1, 3))], id="type"),
-        pytest.param(
-            [(A, 1, 3)], [(A, 1, 2)], [("wrong boundary", (A, 1, 3), (A, 1, 2))], id="shorter"
-        ),
-        pytest.param(
-            [(A, 1, 3)], [(B, 2, 5)], [("wrong boundary", (A, 1, 3), (B, 2, 5))], id="both wrong"
-        ),
-        pytest.param(
-            [(A, 0, 2)],
-            [(A, 2, 3)],
-            [("missed", (A, 0, 2), None), ("spurious", None, (A, 2, 3))],
-            id="neighbours share no word",
-        ),
-        pytest.param(
-            [(A, 0, 4)],
-            [(A, 0, 1), (A, 1, 4)],
-            [("spurious", None, (A, 0, 1)), ("wrong boundary", (A, 0, 4), (A, 1, 4))],
-            id="split in two: the part with more words is the partner",
-        ),
-        pytest.param(
-            [(A, 0, 4)],
-            [(A, 0, 1), (B, 1, 4)],
-            [("wrong boundary", (A, 0, 4), (A, 0, 1)), ("spurious", None, (B, 1, 4))],
-            id="the right type comes before more words",
-        ),
-        pytest.param(
-            [(A, 0, 2)],
-            [(A, 0, 1), (A, 1, 2)],
-            [("wrong boundary", (A, 0, 2), (A, 0, 1)), ("spurious", None, (A, 1, 2))],
-            id="of equals the earlier one",
-        ),
-        pytest.param(
-            [(A, 0, 2), (A, 2, 4)],
-            [(A, 0, 4)],
-            [("wrong boundary", (A, 0, 2), (A, 0, 4)), ("missed", (A, 2, 4), None)],
-            id="two run together",
-        ),
-        pytest.param(
-            [(A, 0, 2), (B, 5, 6)],
-            [(B, 0, 2), (A, 1, 2)],
-            [
-                ("wrong type", (A, 0, 2), (B, 0, 2)),
-                ("spurious", None, (A, 1, 2)),
-                ("missed", (B, 5, 6), None),
-            ],
-            id="the same words come before any overlap",
-        ),
-    ],
-)
-def test_pairs_by_hand(gold, predicted, expected):
-    assert pair_entities(gold, predicted) == [Pair(*one) for one in expected]
-
-
-TAGS = st.sampled_from(["O", "O", "B-A", "I-A", "B-B", "I-B"])
-TWO_TAGGINGS = st.integers(0, 12).flatmap(
-    lambda n: st.tuples(*[st.lists(TAGS, min_size=n, max_size=n)] * 2)
-)
-
-
-@given(TWO_TAGGINGS)
-def test_pairs_use_each_entity_once_and_leave_no_overlap(taggings):
-    gold, predicted = map(entities, taggings)
-    pairs = pair_entities(gold, predicted)
-    assert sorted(p.gold for p in pairs if p.gold) == sorted(gold)
-    assert sorted(p.predicted for p in pairs if p.predicted) == sorted(predicted)
-    for kind, one, other in pairs:
-        shared = one and other and len({*range(*one[1:])} & {*range(*other[1:])})
-        assert {
-            "exact": one == other,
-            "wrong type": one and other and one[1:] == other[1:] and one[0] != other[0],
-            "wrong boundary": shared and one[1:] != other[1:],
-            "missed": other is None,
-            "spurious": one is None,
-        }[kind]
-    missed = {word for p in pairs if p.kind == "missed" for word in range(*p.gold[1:])}
-    spurious = {word for p in pairs if p.kind == "spurious" for word in range(*p.predicted[1:])}
-    assert not missed & spurious
-
-
-@given(TWO_TAGGINGS)
-def test_pairs_mirror_when_gold_and_predicted_change_places(taggings):
-    gold, predicted = map(entities, taggings)
-    mirror = {"missed": "spurious", "spurious": "missed"}
-    there = {(mirror.get(kind, kind), b, a) for kind, a, b in pair_entities(gold, predicted)}
-    assert set(pair_entities(predicted, gold)) == there
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(TWO_TAGGINGS, min_size=1, max_size=6))
-def test_pairs_count_as_seqeval_counts(sentences):
-    from seqeval.metrics import precision_score, recall_score
-
-    kinds = Counter(pair.kind for one in sentences for pair in pair_entities(*map(entities, one)))
-    both_wrong = kinds["wrong type"] + kinds["wrong boundary"]
-    gold, predicted = ([list(one[side]) for one in sentences] for side in (0, 1))
-    found = kinds["exact"]
-    in_gold, in_predicted = (
-        found + both_wrong + kinds["missed"],
-        found + both_wrong + kinds["spurious"],
-    )
-    assert recall_score(gold, predicted, zero_division=0) == (found / in_gold if in_gold else 0)
-    assert precision_score(gold, predicted, zero_division=0) == (
-        found / in_predicted if in_predicted else 0
-    )
-
-
-def test_a_long_document_is_paired_in_no_time():
-    gold = [(A, 2 * n, 2 * n + 2) for n in range(50_000)]
-    predicted = [(A, 2 * n + 1, 2 * n + 3) for n in range(50_000)]
-    assert Counter(p.kind for p in pair_entities(gold, predicted)) == {"wrong boundary": 50_000}
-
-
-# --- Surveying the scored sentences -------------------------------------------------------------
-
-
-def test_survey_counts_by_hand():
-    survey = survey_examples(iter(ENTITY_EXAMPLES), entity_tags=True)
-    assert (survey.sentences, survey.words) == (3, 10)
-    assert survey.kinds == {
-        ("exact", "PER"): 1,
-        ("wrong type", "ORG"): 1,
-        ("missed", "LOC"): 1,
-        ("spurious", "MISC"): 1,
-        ("wrong boundary", "LOC"): 1,
-    }
-    assert survey.confusion == {
-        ("PER", "PER"): 2,
-        (None, None): 3,
-        ("ORG", "PER"): 1,
-        ("LOC", None): 2,
-        (None, "MISC"): 1,
-        ("LOC", "LOC"): 1,
-    }
-    (boundary,) = survey.mistakes["wrong boundary"]
-    assert boundary.confidence == pytest.approx((0.5 + 0.9) / 2)
-    assert boundary.tokens[boundary.start : boundary.end] == ["New", "York"]
-    assert boundary.sentence == 3
-
-
-def test_survey_of_plain_tags_counts_what_has_no_tag_as_wrong():
-    run = plain_run()
-    survey = survey_examples(run["examples"], False, run["label_names"])
-    assert survey.confusion["NN", None] == 1
-    assert {group: len(found) for group, found in survey.mistakes.items()} == {
-        ("NN", "VB"): 1,
-        ("NN", None): 1,
-        ("VB", "NN"): 1,
-    }
-
-
-def test_survey_keeps_the_most_confident_and_nothing_more():
-    """A corpus is read as a stream, a sentence may be a whole document."""
-    chance = random.Random(3)
-    values = [chance.random() for _ in range(2000)]
-
-    def corpus():
-        for value in values:
-            gold = "O " * 500 + "B-A " + "O " * 400
-            yield example(gold, "O " * 901, [1.0] * 500 + [value] + [1.0] * 400)
-
-    survey = survey_examples(corpus(), entity_tags=True)
-    kept = survey.mistakes["missed"]
-    best = sorted(values, reverse=True)[: report.MISTAKES_PER_KIND]
-    assert [mistake.confidence for mistake in kept] == best
-    assert survey.kinds["missed", "A"] == 2000
-    assert all(len(mistake.tokens) == 2 * report.CONTEXT_WORDS + 1 for mistake in kept)
-    assert all(mistake.cut_before and mistake.cut_after for mistake in kept)
-    assert all(mistake.gold[mistake.start] == "B-A" for mistake in kept)
-
-
-def test_an_entity_without_end_is_shown_up_to_a_limit():
-    (mistake,) = survey_examples([example("B-A " + "I-A " * 999, "O " * 1000)], True).mistakes[
-        "missed"
-    ]
-    assert len(mistake.tokens) == report.MISTAKE_WORDS + report.CONTEXT_WORDS
-    assert (mistake.start, mistake.end) == (0, len(mistake.tokens))
-    assert mistake.cut_after and not mistake.cut_before
-
-
-def test_survey_without_probabilities_keeps_the_first():
-    many = (example("B-A", "O", tokens=f"word{n}") for n in range(1000))
-    kept = survey_examples(many, entity_tags=True).mistakes["missed"]
-    assert [one.tokens for one in kept] == [[f"word{n}"] for n in range(report.MISTAKES_PER_KIND)]
-
-
-@pytest.mark.parametrize("key", ["gold", "predicted"])
-def test_survey_refuses_a_sentence_with_a_tag_too_many(key):
-    broken = ENTITY_EXAMPLES[0] | {key: ["O"] * 4}
-    with pytest.raises(ValueError, match="sentence 2"):
-        survey_examples([ENTITY_EXAMPLES[1], broken], entity_tags=True)
-
-
-@given(st.lists(TWO_TAGGINGS, max_size=5))
-def test_every_word_is_in_the_confusion_matrix(sentences):
-    examples = [{"tokens": one, "gold": one, "predicted": other} for one, other in sentences]
-    survey = survey_examples(examples, entity_tags=True)
-    names, cells = report.confusion_cells(survey.confusion)
-    assert sum(map(sum, cells)) == sum(len(one) for one, _ in sentences)
-    assert len(cells) == len(names) and all(len(row) == len(names) for row in cells)
-
-
-def test_rare_types_share_a_row_of_the_matrix(monkeypatch):
-    monkeypatch.setattr(report, "MATRIX_TYPES", 2)
-    confusion = Counter(
-        {("a", "a"): 9, ("b", "b"): 8, ("c", "d"): 2, ("c", None): 1, ("d", "a"): 1}
-    )
-    names, cells = report.confusion_cells(confusion)
-    assert names == ["a", "b", "2 rarer ones", None]
-    assert cells == [[9, 0, 0, 0], [0, 8, 0, 0], [1, 0, 2, 1], [0, 0, 0, 0]]
 
 
 # --- Small functions ----------------------------------------------------------------------------
@@ -407,7 +168,7 @@ def test_rare_types_share_a_row_of_the_matrix(monkeypatch):
     ],
 )
 def test_numbers(given_number, shown):
-    assert report.number(given_number) == shown
+    assert markup.number(given_number) == shown
 
 
 @pytest.mark.parametrize(
@@ -415,7 +176,7 @@ def test_numbers(given_number, shown):
     [(None, "–"), (0.26, "0.3 s"), (59.9, "59.9 s"), (60, "1 min 00 s"), (3661, "1 h 01 min")],
 )
 def test_durations(seconds, shown):
-    assert report.duration(seconds) == shown
+    assert markup.duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -427,15 +188,15 @@ def test_quantiles(part, length):
 
 def test_thinned_keeps_the_mean_and_the_size_down():
     line = [(n, 2.0 * n) for n in range(1200)]
-    thin = report.thinned(line, 300)
-    assert len(thin) == 300
+    thin = charts.thinned(line)
+    assert len(thin) == charts.STEP_POINTS == 300
     assert thin[0] == (1.5, 3.0)
-    assert report.thinned(line[:10], 300) == line[:10]
+    assert charts.thinned(line[:10]) == line[:10]
 
 
 def test_points_leave_out_what_is_no_number():
     rows = [{"x": 1, "y": 2}, {"x": 2}, {"x": 3, "y": float("nan")}, {"x": 4, "y": None}]
-    assert report.points(rows, "x", "y") == [(1, 2)]
+    assert charts.points(rows, "x", "y") == [(1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -449,19 +210,20 @@ def test_points_leave_out_what_is_no_number():
     ],
 )
 def test_printable(text, shown):
-    assert report.printable(text) == shown
+    assert markup.printable(text) == shown
 
 
 def test_length_chart_by_hand():
     lengths = {"train": {0: 1, 3: 1, 79: 2}, "test": {"5": 4}, "empty": {}}
-    chart = report.length_chart({"lengths": lengths, "max_seq_length": 40})
+    lengths = report.sentence_lengths({"lengths": lengths})
+    chart = charts.length_chart(lengths, 40)
     assert chart.limit == 40
     train, test = dict(chart.series["train"]), dict(chart.series["test"])
     assert list(chart.series) == ["train", "test"]
     assert list(train) == list(test) == list(range(0, 80, 2))
     assert {start: share for start, share in train.items() if share} == {0: 25, 2: 25, 78: 50}
     assert {start: share for start, share in test.items() if share} == {4: 100}
-    assert report.length_chart({"lengths": lengths, "max_seq_length": 512}).limit is None
+    assert charts.length_chart(lengths, 512).limit is None
 
 
 @pytest.mark.parametrize(
@@ -487,7 +249,7 @@ def contrast(one: tuple, other: tuple) -> float:
 
 
 def theme_variables(dark: bool) -> dict[str, str]:
-    blocks = re.findall(r":root\{(.*?)\}", report.STYLE, re.DOTALL)
+    blocks = re.findall(r":root\{(.*?)\}", markup.STYLE, re.DOTALL)
     assert len(blocks) == 2
     return dict(re.findall(r"--([\w-]+):([^;]+)", blocks[dark]))
 
@@ -523,14 +285,15 @@ def test_well_known_types_are_told_apart():
         ["PER", "ORG", "LOC", "MISC"],
         ["person", "location", "corporation", "group", "product", "creative-work"],
     ):
-        hues = [report.hue(name) for name in types]
+        hues = [markup.hue(name) for name in types]
         apart = [min((a - b) % 360, (b - a) % 360) for a, b in itertools.combinations(hues, 2)]
         assert min(apart) >= 45
 
 
 def test_import_brings_neither_matplotlib_nor_torch():
     heavy = (
-        "import report, sys; print(*{'matplotlib','torch','datasets','evaluate'} & {*sys.modules})"
+        "import report, text_page, sys\n"
+        "print(*{'matplotlib','torch','datasets','evaluate'} & {*sys.modules})"
     )
     answer = subprocess.run(
         [sys.executable, "-c", heavy], capture_output=True, text=True, check=True
@@ -616,7 +379,7 @@ def test_same_run_same_page(tmp_path):
 
 @pytest.mark.parametrize("missing", sorted(entity_run()))
 def test_report_does_without_any_key(tmp_path, missing, monkeypatch):
-    monkeypatch.setattr(report, "picture", lambda *_: b"<svg></svg>")
+    monkeypatch.setattr(charts, "_picture", lambda *_: b"<svg></svg>")
     run = entity_run()
     del run[missing]
     assert_inert(report_page(tmp_path, run))
@@ -703,7 +466,7 @@ def test_tagged_text_shows_label_and_score_beside_the_words():
     assert "2 texts, 2 entities LOC 1 PER 1" in page.all_text
     assert page.texts == [text, ""]
     hues = [a["style"] for name, a in page.elements if name == "mark"]
-    assert hues == [f"--h:{report.hue('PER')}", f"--h:{report.hue('LOC')}"]
+    assert hues == [f"--h:{markup.hue('PER')}", f"--h:{markup.hue('LOC')}"]
 
 
 def test_words_with_their_tags():
@@ -725,7 +488,7 @@ def test_chunks_word_by_word_take_the_colour_of_their_type_and_no_label_for_O():
     ]
     page = texts_page([{"text": "a b c", "entities": [], "words": words}])
     pills = [a["style"] for _, a in page.elements if a.get("class") == "pill t"]
-    assert pills == [f"--h:{report.hue('NP')}"] * 2
+    assert pills == [f"--h:{markup.hue('NP')}"] * 2
     assert "aB-NP bI-NP c" in page.all_text
 
 
@@ -738,8 +501,8 @@ def test_every_text_comes_out_as_it_went_in(text, data):
     marked = [{"entity_group": "X", "score": 1.0, "start": a, "end": b} for a, b in spans]
     page = texts_page([{"text": text, "entities": marked}])
     assert_inert(page)
-    assert page.texts == [report.printable(text)]
-    assert len(report.printable(text)) == len(text)
+    assert page.texts == [markup.printable(text)]
+    assert len(markup.printable(text)) == len(text)
     "".join(render_texts([{"text": text, "entities": marked}])).encode("utf-8")
 
 
