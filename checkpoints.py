@@ -298,11 +298,13 @@ def sort_checkpoints(output_dir: Path) -> list[Path]:
         for path in output_dir.glob("*")
         if re.fullmatch(r"(epoch_|step_|checkpoint-)\d+", path.name) and path.is_dir()
     ]
-    # Whoever copies checkpoints may lose a manifest: such a one is no newer than any other.
-    manifests = {path: path / MANIFEST for path in found}
-    return sorted(
-        found, key=lambda path: manifests[path].exists() and manifests[path].stat().st_mtime_ns
-    )
+    return sorted(found, key=time_saved)
+
+
+def time_saved(checkpoint: Path) -> int:
+    """When its manifest was written, in nanoseconds; 0 where somebody's copying lost it."""
+    manifest = checkpoint / MANIFEST
+    return manifest.stat().st_mtime_ns if manifest.exists() else 0
 
 
 def find_checkpoint(asked: str | None, output_dir: Path, conditions: dict) -> Path | None:

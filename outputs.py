@@ -68,6 +68,15 @@ def check_output_dir(args, corpus) -> None:
         raise UserError(f"--output_dir {folder}: holds another run.\n{text}{advice}")
 
 
+def earlier_run(folder: Path) -> dict[str, str]:
+    """What a run that begins anew tells of one that its output folder holds already."""
+    run_file, saved = folder / RUN_FILE, checkpoints.sort_checkpoints(folder)
+    finished = run_file.stat().st_mtime_ns if run_file.exists() else 0
+    if saved and checkpoints.time_saved(saved[-1]) > finished:
+        return {"anew": f"--resume_from_checkpoint would go on from {saved[-1]}"}
+    return {"replaces": f"the run that is in {folder}"} if finished else {}
+
+
 def quiet_libraries(verbose: bool) -> None:
     """The libraries' own messages and bars, unless they are wanted."""
     if verbose:
@@ -222,6 +231,8 @@ class Results:
         }
         if plan.checkpoint is not None:
             rows["from"] = f"{plan.checkpoint}, update {self.progress.step}"
+        else:
+            rows |= earlier_run(Path(args.output_dir))
         self.say(*self.replaced, *self.corpus.notes)
         self.say(*(f"{name:10}{value}" for name, value in rows.items()))
 

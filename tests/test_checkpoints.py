@@ -440,6 +440,21 @@ def test_second_signal_ends_at_once(script, flags, tmp_path):
     assert whole(tmp_path / "out") == []
 
 
+def test_a_run_tells_of_an_earlier_one_in_its_folder(flags, tmp_path):
+    """A stopped one could be gone on with; a finished one is about to be replaced."""
+    flags = [*flags, "--max_steps", 6, "--save_total_limit", 9]
+    stopped = {"status": 143, "before": partial(interrupt, UPDATE, 3, signal.SIGTERM)}
+    anew = "--resume_from_checkpoint would go on from out/step_4"
+    first = run(LOOP, flags, tmp_path, **stopped)
+    assert "would go on" not in first and "replaces" not in first
+    assert anew in run(LOOP, flags, tmp_path)
+    again = run(LOOP, flags, tmp_path, **stopped)
+    assert "replaces  the run that is in out" in again and "would go on" not in again
+    assert anew in run(LOOP, flags, tmp_path, **stopped), "step_4 is newer than the finished run"
+    resumed = run(LOOP, [*flags, "--resume_from_checkpoint"], tmp_path)
+    assert "would go on" not in resumed and "replaces" not in resumed
+
+
 @pytest.mark.parametrize("script", BOTH)
 def test_signal_in_the_last_evaluation_is_heeded(script, flags, tmp_path):
     """Nothing is left to train, but a run that was told to stop does not score the test split."""
