@@ -30,7 +30,7 @@ RECIPE = {"num_train_epochs": 3.0, "per_device_train_batch_size": 8, "learning_r
 EMBEDDED_RECIPE = {
     "num_train_epochs": 6.0,
     "per_device_train_batch_size": 32,
-    "learning_rate": 2e-4,
+    "learning_rate": 1e-4,
 }
 EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EMBEDDED_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
