@@ -45,13 +45,12 @@ def training_charts(history: list[dict], steps: list[dict], entity_tags: bool) -
     if not entity_tags or not points(history, "epoch", "eval_f1"):
         scores = {"accuracy": "eval_accuracy", "macro F1": "eval_macro_f1", "F1": "eval_f1"}
     losses = {"training": "train_loss", "validation": "eval_loss"}
+    history = [row | {"done": epochs_done(row)} for row in history]
+    by_epoch = {n: points(history, "done", key) for n, key in losses.items()}
+    scores_by_epoch = {n: points(history, "done", key) for n, key in scores.items()}
     charts = [
-        Chart("Loss", "epoch", {n: points(history, "epoch", key) for n, key in losses.items()}),
-        Chart(
-            "Scores on validation",
-            "epoch",
-            {n: points(history, "epoch", key) for n, key in scores.items()},
-        ),
+        Chart("Loss", "epochs done", by_epoch),
+        Chart("Scores on validation", "epochs done", scores_by_epoch),
         Chart("Training loss by step", "step", {"loss": thinned(points(steps, "step", "loss"))}),
         Chart(
             "Learning rate",
@@ -64,6 +63,11 @@ def training_charts(history: list[dict], steps: list[dict], entity_tags: bool) -
         for chart in charts
     ]
     return [chart for chart in charts if chart.series]
+
+
+def epochs_done(row: dict) -> float | None:
+    """Epochs behind a row of the history: epoch 0, the first, is measured at its end."""
+    return None if row.get("epoch") is None else row["epoch"] + 1
 
 
 def points(rows: list[dict], x: str, y: str) -> list[tuple[float, float]]:

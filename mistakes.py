@@ -28,28 +28,36 @@ Entity = tuple[str, int, int]
 
 
 class Pair(NamedTuple):
-    """A gold and a predicted entity that belong together; None where there is no partner."""
+    """A gold and a predicted entity that belong together; None where there is no partner.
+
+    `again`: "gold" or "predicted" where that entity is counted in another pair.
+    """
 
     kind: str
     gold: Entity | None
     predicted: Entity | None
+    again: str | None = None
 
 
 def pair_entities(gold: list[Entity], predicted: list[Entity]) -> list[Pair]:
-    """Pair the gold and predicted entities of one sentence; each is in exactly one `Pair`.
+    """Pair the gold and predicted entities of one sentence; each is counted in exactly one `Pair`.
 
     `gold` and `predicted` are lists of (type, start, end), end exclusive; within each list no
-    two entities overlap. The first rule that fits decides:
+    two entities overlap. The first rule that fits decides what an entity is:
 
     1. `exact`: same start, end and type.
     2. `wrong type`: same start and end, another type.
-    3. `wrong boundary`: at least one word in common. Where one entity could be paired with
-       several, pairs of one type come before pairs of two, then the pair with more words in
-       common, then the earlier one.
-    4. What is left is `missed` (gold) or `spurious` (predicted).
+    3. `wrong boundary`: at least one word in common with an entity of the other side.
+    4. `missed` (gold) or `spurious` (predicted): no word in common with any.
 
-    So, in the counts of seqeval and conlleval: TP = exact, FN = missed + wrong type + wrong
-    boundary, FP = spurious + wrong type + wrong boundary. Sorted by where the pairs begin.
+    By 3, an entity is paired once if it can be: pairs of one type come before pairs of two, then
+    the pair with more words in common, then the earlier one. An entity that is left over (two
+    were predicted where one is gold) makes a pair with the best of those that it overlaps, which
+    is counted elsewhere (`again`).
+
+    So, in the counts of seqeval and conlleval: TP = exact; FN = missed + wrong type + wrong
+    boundary without those whose gold entity is there again; FP = spurious + wrong type + wrong
+    boundary without those whose predicted entity is. Sorted by where the pairs begin.
     """
     predicted_at = {(start, end): (kind, start, end) for kind, start, end in predicted}
     same_span = {one: predicted_at[one[1:]] for one in gold if one[1:] in predicted_at}
@@ -75,6 +83,13 @@ def pair_entities(gold: list[Entity], predicted: list[Entity]) -> list[Pair]:
         if one in free_gold and other in free_predicted:
             pairs.append(Pair("wrong boundary", one, other))
             free_gold.remove(one)
+            free_predicted.remove(other)
+    for *_, one, other in overlaps:
+        if one in free_gold:
+            pairs.append(Pair("wrong boundary", one, other, again="predicted"))
+            free_gold.remove(one)
+        elif other in free_predicted:
+            pairs.append(Pair("wrong boundary", one, other, again="gold"))
             free_predicted.remove(other)
     pairs += [Pair("missed", one, None) for one in free_gold]
     pairs += [Pair("spurious", None, other) for other in free_predicted]
@@ -104,13 +119,19 @@ class Mistake(NamedTuple):
     cut_before: bool
     cut_after: bool
 
+    def words_of(self, entity: Entity) -> list[str]:
+        """The words of the pair's gold or predicted entity, as far as they are kept."""
+        before = _extent(self.pair)[0] - self.start
+        return self.tokens[entity[1] - before : entity[2] - before]
+
 
 @dataclass
 class Survey:
     """What is kept of the scored sentences: counts, and the most confident mistakes.
 
     `confusion` counts words by (gold, predicted) type or plain tag, None where there is none.
-    `kinds` counts entity pairs by (kind, type), the type being the gold one where there is one.
+    `gold_kinds` and `predicted_kinds` count the entities of their side, each once, by (kind,
+    type); `pair_kinds` counts pairs by kind; `both_wrong` those of wrong boundary and wrong type.
     `mistakes` holds the most confident mistakes by kind, or by (gold, predicted) plain tag.
     """
 
@@ -118,7 +139,9 @@ class Survey:
     sentences: int = 0
     words: int = 0
     confusion: Counter = field(default_factory=Counter)
-    kinds: Counter = field(default_factory=Counter)
+    gold_kinds: Counter = field(default_factory=Counter)
+    predicted_kinds: Counter = field(default_factory=Counter)
+    pair_kinds: Counter = field(default_factory=Counter)
     both_wrong: int = 0
     heaps: dict = field(default_factory=dict)
 
@@ -157,15 +180,24 @@ def survey_examples(
         survey.confusion.update(classes)
         if entity_tags:
             pairs = pair_entities(entities(gold), entities(predicted))
-            survey.kinds.update((kind, (one or other)[0]) for kind, one, other in pairs)
+            survey.pair_kinds.update(pair.kind for pair in pairs)
+            survey.gold_kinds.update(
+                (pair.kind, pair.gold[0]) for pair in pairs if pair.gold and pair.again != "gold"
+            )
+            survey.predicted_kinds.update(
+                (pair.kind, pair.predicted[0])
+                for pair in pairs
+                if pair.predicted and pair.again != "predicted"
+            )
             survey.both_wrong += sum(
-                kind == "wrong boundary" and one[0] != other[0] for kind, one, other in pairs
+                pair.kind == "wrong boundary" and pair.gold[0] != pair.predicted[0]
+                for pair in pairs
             )
         else:
             pairs = _wrong_words(classes)
-        for pair in pairs:
+        for position, pair in enumerate(pairs):
             if pair.kind != "exact":
-                _keep(survey, pair, number, example)
+                _keep(survey, pair, (number, position), example)
     return survey
 
 
@@ -186,8 +218,11 @@ def _wrong_words(classes: list[tuple[str | None, str | None]]) -> list[Pair]:
     ]
 
 
-def _keep(survey: Survey, pair: Pair, number: int, example: dict) -> None:
-    """Put a mistake on its heap if it is among the most confident of its group."""
+def _keep(survey: Survey, pair: Pair, numbers: tuple[int, int], example: dict) -> None:
+    """Put a mistake on its heap if it is among the most confident of its group.
+
+    `numbers`: of the sentence, and of the pair in it.
+    """
     tokens, probability = example["tokens"], example.get("probability")
     start, end = _extent(pair)
     confidence = None if probability is None else sum(probability[start:end]) / (end - start)
@@ -196,7 +231,7 @@ def _keep(survey: Survey, pair: Pair, number: int, example: dict) -> None:
     limit = MISTAKES_PER_KIND if survey.entity_tags else EXAMPLES_PER_CONFUSION
     heap = survey.heaps.setdefault(group, [])
     # Of equally confident mistakes the first ones read stay, so that a page can be made again.
-    place = (rank, -number, -start)
+    place = (rank, *(-number for number in numbers))
     if len(heap) == limit and place < heap[0][:3]:
         return
     first = max(0, start - CONTEXT_WORDS)
@@ -205,7 +240,7 @@ def _keep(survey: Survey, pair: Pair, number: int, example: dict) -> None:
     mistake = Mistake(
         pair,
         confidence,
-        sentence=number,
+        sentence=numbers[0],
         tokens=tokens[around],
         gold=example["gold"][around],
         predicted=example["predicted"][around],

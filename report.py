@@ -13,7 +13,15 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from charts import Chart, chart_html, confusion_png, curves_png, length_chart, training_charts
+from charts import (
+    Chart,
+    chart_html,
+    confusion_png,
+    curves_png,
+    epochs_done,
+    length_chart,
+    training_charts,
+)
 from common import are_entity_tags
 from markup import (
     PAGE_END,
@@ -39,12 +47,13 @@ MISTAKES_SHOWN = 5
 CONFUSIONS_SHOWN = 25
 
 KINDS = {
-    "missed": "A gold entity that no predicted entity overlaps.",
-    "spurious": "A predicted entity that no gold entity overlaps.",
+    "missed": "Gold {many} that no predicted one overlaps.",
+    "spurious": "Predicted {many} that no gold one overlaps.",
     "wrong type": "The right words under the wrong type.",
-    "wrong boundary": "Overlaps a gold entity but begins or ends elsewhere; "
-    "its type may be wrong as well.",
+    "wrong boundary": "A gold and a predicted {one} that overlap, but do not begin and end "
+    "together; their types may differ as well.",
 }
+NOUNS = {"chunk": ("chunk", "chunks")}  # by task: what its tags mark, one and many
 
 
 def write_report(folder: str | os.PathLike, run: dict) -> None:
@@ -86,6 +95,11 @@ def is_entity_run(run: dict) -> bool:
     return run.get("entity_tags", are_entity_tags(run.get("label_names") or []))
 
 
+def nouns(run: dict) -> tuple[str, str]:
+    """What the run's tags mark, one and many."""
+    return NOUNS.get(run.get("task"), ("entity", "entities"))
+
+
 def title_of(run: dict) -> str:
     return run.get("title") or f"{run.get('base_model', 'A model')} fine-tuned"
 
@@ -96,8 +110,8 @@ def report_body(run: dict, survey: Survey, charts: list[Chart]) -> Iterator[Html
         "Scores": scores_section(run),
         "Curves": curves_section(run, charts),
         "Types" if survey.entity_tags else "Tags": types_section(run),
-        "Confusion": confusion_section(survey),
-        "Mistakes": mistakes_section(survey, examples_split(run)),
+        "Confusion": confusion_section(survey, nouns(run)),
+        "Mistakes": mistakes_section(survey, examples_split(run), nouns(run)),
         "Corpus": corpus_section(run),
     }
     parts = {name: part for name, part in parts.items() if part}
@@ -135,7 +149,7 @@ def run_section(run: dict) -> Html:
     labels = run.get("label_names") or []
     if is_entity_run(run):
         types = dict.fromkeys(label[2:] for label in labels if label != "O")
-        shown = [f"{len(labels)} IOB2 tags of {len(types)} entity types: "]
+        shown = [f"{len(labels)} IOB2 tags of {len(types)} {nouns(run)[0]} types: "]
     else:
         types, shown = labels, [f"{len(labels)} tags: "]
     for name in types:
@@ -207,7 +221,8 @@ def scores_section(run: dict) -> Html | None:
     ]
     head = ["Split", *(known[key] for key in keys), "Loss", "Words scored"]
     how = (
-        "An entity counts as found when its type and both its ends are right, as in conlleval."
+        f"{nouns(run)[1].capitalize()} count as found when their type and both their ends are "
+        "right, as in conlleval."
         if is_entity_run(run)
         else "Accuracy is the share of words with the right tag; macro F1 weighs all tags alike."
     )
@@ -219,8 +234,8 @@ def curves_section(run: dict, charts: list[Chart]) -> Html | None:
         return None
     history = run.get("history") or []
     keys = [key for key in dict.fromkeys(key for row in history for key in row) if key != "epoch"]
-    rows = [[number(row.get("epoch")), *(number(row.get(key)) for key in keys)] for row in history]
-    head = ["Epoch", *(key.replace("_", " ") for key in keys)]
+    rows = [[number(epochs_done(row)), *(number(row.get(key)) for key in keys)] for row in history]
+    head = ["Epochs done", *(key.replace("_", " ") for key in keys)]
     return section(
         "curves",
         "Learning curves",
@@ -257,7 +272,8 @@ def types_section(run: dict) -> Html | None:
     if first not in tables:
         first = next(iter(tables))
     others = (details(split, one) for split, one in tables.items() if split != first)
-    support = "entities of the type in the gold standard" if entity_tags else "words with the tag"
+    of_type = f"{nouns(run)[1]} of the type in the gold standard"
+    support = of_type if entity_tags else "words with the tag"
     return section(
         "types" if entity_tags else "tags",
         f"By {what}",
@@ -267,7 +283,7 @@ def types_section(run: dict) -> Html | None:
     )
 
 
-def confusion_section(survey: Survey) -> Html | None:
+def confusion_section(survey: Survey, names: tuple[str, str]) -> Html | None:
     keys, cells = confusion_cells(survey.confusion)
     if not keys:
         return None
@@ -290,7 +306,7 @@ def confusion_section(survey: Survey) -> Html | None:
         ]
         rows.append([pill(key), *row])
     head = [together("gold ↓", tag("br"), "predicted →"), *map(pill, keys)]
-    what = "type of the entity it is in" if survey.entity_tags else "tag"
+    what = f"type of the {names[0]} it is in" if survey.entity_tags else "tag"
     return section(
         "confusion",
         "Confusion matrix",
@@ -302,7 +318,7 @@ def confusion_section(survey: Survey) -> Html | None:
     )
 
 
-def mistakes_section(survey: Survey, split: str | None) -> Html | None:
+def mistakes_section(survey: Survey, split: str | None, names: tuple[str, str]) -> Html | None:
     if not survey.sentences:
         return None
     where = tag(
@@ -312,41 +328,62 @@ def mistakes_section(survey: Survey, split: str | None) -> Html | None:
         tag("span", "marked words", class_="wrong-key"),
         " are those of the mistake. Confidence is the mean probability of the predicted tags.",
     )
-    lists = _entity_mistakes(survey) if survey.entity_tags else _tag_confusions(survey)
+    lists = _entity_mistakes(survey, names) if survey.entity_tags else _tag_confusions(survey)
     return section("mistakes", "Where it errs", where, *lists)
 
 
-def _entity_mistakes(survey: Survey) -> Iterator[Html]:
-    by_type: dict[str, Counter] = {}
-    for (kind, name), count in survey.kinds.items():
-        by_type.setdefault(name, Counter())[kind] = count
-    totals = sum(by_type.values(), Counter())
-    yield kinds_table(by_type, totals)
+def _entity_mistakes(survey: Survey, names: tuple[str, str]) -> Iterator[Html]:
+    one, many = names
+    yield kinds_table(survey.gold_kinds, f"Gold {many}", "Found exactly", "missed")
+    yield kinds_table(survey.predicted_kinds, f"Predicted {many}", "Exactly right", "spurious")
+    yield tag("p", f"Each {one} is counted once, under its own type.", class_="quiet")
     mistakes = survey.mistakes
     for kind, meaning in KINDS.items():
-        if kind == "wrong boundary" and survey.both_wrong:
-            meaning += f" Both are wrong in {number(survey.both_wrong)} of these."
-        yield tag("h3", kind.capitalize(), " ", tag("span", number(totals[kind]), class_="count"))
+        total = survey.pair_kinds[kind]
+        meaning = meaning.format(one=one, many=many)
+        if kind == "wrong boundary":
+            meaning += _boundaries(survey, names)
+        yield tag("h3", kind.capitalize(), " ", tag("span", number(total), class_="count"))
         yield tag("p", meaning, class_="quiet")
-        yield mistake_list(mistakes.get(kind, []), totals[kind])
+        yield mistake_list(mistakes.get(kind, []), total)
 
 
-def kinds_table(by_type: dict[str, Counter], totals: Counter) -> Html:
-    """Entity pairs by type and kind, the types that are most frequent in gold first."""
+def _boundaries(survey: Survey, names: tuple[str, str]) -> str:
+    """How many entities the pairs of wrong boundary are, where some are in several pairs."""
+    gold, predicted = (
+        sum(count for (kind, _), count in kinds.items() if kind == "wrong boundary")
+        for kinds in (survey.gold_kinds, survey.predicted_kinds)
+    )
+    text = ""
+    if min(gold, predicted) < survey.pair_kinds["wrong boundary"]:
+        counts = f"{number(gold)} gold and {number(predicted)} predicted {names[1]}"
+        text += f" These are {counts}: one that overlaps several may stand in several pairs."
+    if survey.both_wrong:
+        text += f" The types differ in {number(survey.both_wrong)} of the pairs."
+    return text
 
-    def in_gold(counts: Counter) -> int:
-        return counts.total() - counts["spurious"]
+
+def kinds_table(kinds: Counter, title: str, found: str, rest: str) -> Html:
+    """The entities of one side by type and kind, the most frequent types first.
+
+    A row adds up: what is exact, of wrong type, of wrong boundary, and `rest`, the kind of those
+    that overlap nothing.
+    """
+    by_type: dict[str, Counter] = {}
+    for (kind, name), count in kinds.items():
+        by_type.setdefault(name, Counter())[kind] = count
+    shown = ("wrong type", "wrong boundary", rest)
 
     def row(label: object, counts: Counter) -> list[object]:
-        exact, gold = counts["exact"], in_gold(counts)
-        found = bar(exact / (gold or 1), f"{number(exact)} ({percent(exact, gold)})")
-        return [label, number(gold), found, *(number(counts[kind]) for kind in KINDS)]
+        exact, total = counts["exact"], counts.total()
+        share = bar(exact / (total or 1), f"{number(exact)} ({percent(exact, total)})")
+        return [label, number(total), share, *(number(counts[kind]) for kind in shown)]
 
-    ranked = sorted(by_type.items(), key=lambda item: (-in_gold(item[1]), item[0]))
+    ranked = sorted(by_type.items(), key=lambda item: (-item[1].total(), item[0]))
     rows = [row(pill(name), counts) for name, counts in ranked]
-    rows.append(row("all", totals))
-    head = ["Type", "In gold", "Found exactly", *(kind.capitalize() for kind in KINDS)]
-    return table(head, rows, "Mistakes by type")
+    rows.append(row("all", sum(by_type.values(), Counter())))
+    head = ["Type", title, found, *(kind.capitalize() for kind in shown)]
+    return table(head, rows, f"{title} by type")
 
 
 def _tag_confusions(survey: Survey) -> Iterator[Html]:
@@ -383,11 +420,17 @@ def mistake_list(mistakes: list[Mistake], total: int) -> Html:
 
 def mistake_html(mistake: Mistake, entity_tags: bool) -> Html:
     """A mistake in a line, and its sentence word by word, gold over predicted."""
-    _, gold, predicted = mistake.pair
+    kind, gold, predicted, _ = mistake.pair
     words = " ".join(mistake.tokens[mistake.start : mistake.end])
+
+    def which(entity: tuple) -> tuple:
+        """The words of one side, where the sides differ in them."""
+        own = " ".join(mistake.words_of(entity)) if kind == "wrong boundary" else ""
+        return (" ", tag("bdi", own)) if own else ()
+
     line = [
-        together("gold ", pill(gold and gold[0])),
-        together("predicted ", pill(predicted and predicted[0])),
+        together("gold ", pill(gold and gold[0]), *which(gold)),
+        together("predicted ", pill(predicted and predicted[0]), *which(predicted)),
         f"sentence {mistake.sentence}",
     ]
     if mistake.confidence is not None:

@@ -59,36 +59,57 @@ A, B = "A", "B"
         pytest.param(
             [(A, 0, 4)],
             [(A, 0, 1), (A, 1, 4)],
-            [("spurious", None, (A, 0, 1)), ("wrong boundary", (A, 0, 4), (A, 1, 4))],
+            [
+                ("wrong boundary", (A, 0, 4), (A, 1, 4)),
+                ("wrong boundary", (A, 0, 4), (A, 0, 1), "gold"),
+            ],
             id="split in two: the part with more words is the partner",
         ),
         pytest.param(
             [(A, 0, 4)],
             [(A, 0, 1), (B, 1, 4)],
-            [("wrong boundary", (A, 0, 4), (A, 0, 1)), ("spurious", None, (B, 1, 4))],
+            [
+                ("wrong boundary", (A, 0, 4), (A, 0, 1)),
+                ("wrong boundary", (A, 0, 4), (B, 1, 4), "gold"),
+            ],
             id="the right type comes before more words",
         ),
         pytest.param(
             [(A, 0, 2)],
             [(A, 0, 1), (A, 1, 2)],
-            [("wrong boundary", (A, 0, 2), (A, 0, 1)), ("spurious", None, (A, 1, 2))],
+            [
+                ("wrong boundary", (A, 0, 2), (A, 0, 1)),
+                ("wrong boundary", (A, 0, 2), (A, 1, 2), "gold"),
+            ],
             id="of equals the earlier one",
         ),
         pytest.param(
             [(A, 0, 2), (A, 2, 4)],
             [(A, 0, 4)],
-            [("wrong boundary", (A, 0, 2), (A, 0, 4)), ("missed", (A, 2, 4), None)],
+            [
+                ("wrong boundary", (A, 0, 2), (A, 0, 4)),
+                ("wrong boundary", (A, 2, 4), (A, 0, 4), "predicted"),
+            ],
             id="two run together",
         ),
         pytest.param(
+            [(A, 0, 2), (A, 2, 4)],
+            [(A, 1, 2), (A, 3, 6)],
+            [
+                ("wrong boundary", (A, 0, 2), (A, 1, 2)),
+                ("wrong boundary", (A, 2, 4), (A, 3, 6)),
+            ],
+            id="each with its own",
+        ),
+        pytest.param(
             [(A, 0, 2), (B, 5, 6)],
-            [(B, 0, 2), (A, 1, 2)],
+            [(B, 0, 2), (A, 2, 3)],
             [
                 ("wrong type", (A, 0, 2), (B, 0, 2)),
-                ("spurious", None, (A, 1, 2)),
+                ("spurious", None, (A, 2, 3)),
                 ("missed", (B, 5, 6), None),
             ],
-            id="the same words come before any overlap",
+            id="the same words under another type",
         ),
     ],
 )
@@ -106,9 +127,11 @@ TWO_TAGGINGS = st.integers(0, 12).flatmap(
 def test_pairs_use_each_entity_once_and_leave_no_overlap(taggings):
     gold, predicted = map(entities, taggings)
     pairs = pair_entities(gold, predicted)
-    assert sorted(p.gold for p in pairs if p.gold) == sorted(gold)
-    assert sorted(p.predicted for p in pairs if p.predicted) == sorted(predicted)
-    for kind, one, other in pairs:
+    assert sorted(p.gold for p in pairs if p.gold and p.again != "gold") == sorted(gold)
+    counted = [p.predicted for p in pairs if p.predicted and p.again != "predicted"]
+    assert sorted(counted) == sorted(predicted)
+    for kind, one, other, again in pairs:
+        assert again is None or kind == "wrong boundary"
         shared = one and other and len({*range(*one[1:])} & {*range(*other[1:])})
         assert {
             "exact": one == other,
@@ -117,16 +140,22 @@ def test_pairs_use_each_entity_once_and_leave_no_overlap(taggings):
             "missed": other is None,
             "spurious": one is None,
         }[kind]
-    missed = {word for p in pairs if p.kind == "missed" for word in range(*p.gold[1:])}
-    spurious = {word for p in pairs if p.kind == "spurious" for word in range(*p.predicted[1:])}
-    assert not missed & spurious
+    # What is listed as missed or spurious has nothing of the other side under it.
+    for kind, one, other, _ in pairs:
+        if kind == "missed":
+            assert {taggings[1][word] for word in range(*one[1:])} == {"O"}
+        if kind == "spurious":
+            assert {taggings[0][word] for word in range(*other[1:])} == {"O"}
 
 
 @given(TWO_TAGGINGS)
 def test_pairs_mirror_when_gold_and_predicted_change_places(taggings):
     gold, predicted = map(entities, taggings)
-    mirror = {"missed": "spurious", "spurious": "missed"}
-    there = {(mirror.get(kind, kind), b, a) for kind, a, b in pair_entities(gold, predicted)}
+    mirror = {"missed": "spurious", "spurious": "missed", "gold": "predicted", "predicted": "gold"}
+    there = {
+        (mirror.get(kind, kind), b, a, mirror.get(again))
+        for kind, a, b, again in pair_entities(gold, predicted)
+    }
     assert set(pair_entities(predicted, gold)) == there
 
 
@@ -135,14 +164,18 @@ def test_pairs_mirror_when_gold_and_predicted_change_places(taggings):
 def test_pairs_count_as_seqeval_counts(sentences):
     from seqeval.metrics import precision_score, recall_score
 
-    kinds = Counter(pair.kind for one in sentences for pair in pair_entities(*map(entities, one)))
-    both_wrong = kinds["wrong type"] + kinds["wrong boundary"]
     gold, predicted = ([list(one[side]) for one in sentences] for side in (0, 1))
+    examples = [{"tokens": one, "gold": one, "predicted": other} for one, other in sentences]
+    survey = survey_examples(examples, entity_tags=True)
+    in_gold, in_predicted = survey.gold_kinds.total(), survey.predicted_kinds.total()
+    assert in_gold == sum(len(entities(one)) for one in gold)
+    assert in_predicted == sum(len(entities(one)) for one in predicted)
+    kinds = Counter()
+    for (kind, _), count in survey.gold_kinds.items():
+        kinds[kind] += count
     found = kinds["exact"]
-    in_gold, in_predicted = (
-        found + both_wrong + kinds["missed"],
-        found + both_wrong + kinds["spurious"],
-    )
+    for kind in ("exact", "wrong type"):
+        assert kinds[kind] == survey.pair_kinds[kind]
     assert recall_score(gold, predicted, zero_division=0) == (found / in_gold if in_gold else 0)
     assert precision_score(gold, predicted, zero_division=0) == (
         found / in_predicted if in_predicted else 0
@@ -161,13 +194,20 @@ def test_a_long_document_is_paired_in_no_time():
 def test_survey_counts_by_hand():
     survey = survey_examples(iter(ENTITY_EXAMPLES), entity_tags=True)
     assert (survey.sentences, survey.words) == (3, 10)
-    assert survey.kinds == {
+    assert survey.gold_kinds == {
         ("exact", "PER"): 1,
         ("wrong type", "ORG"): 1,
         ("missed", "LOC"): 1,
+        ("wrong boundary", "LOC"): 1,
+    }
+    assert survey.predicted_kinds == {
+        ("exact", "PER"): 1,
+        ("wrong type", "PER"): 1,
         ("spurious", "MISC"): 1,
         ("wrong boundary", "LOC"): 1,
     }
+    kinds = ("exact", "missed", "spurious", "wrong type", "wrong boundary")
+    assert survey.pair_kinds == dict.fromkeys(kinds, 1)
     assert survey.confusion == {
         ("PER", "PER"): 2,
         (None, None): 3,
@@ -206,7 +246,7 @@ def test_survey_keeps_the_most_confident_and_nothing_more():
     kept = survey.mistakes["missed"]
     best = sorted(values, reverse=True)[: mistakes.MISTAKES_PER_KIND]
     assert [mistake.confidence for mistake in kept] == best
-    assert survey.kinds["missed", "A"] == 2000
+    assert survey.gold_kinds["missed", "A"] == 2000
     assert all(len(mistake.tokens) == 2 * mistakes.CONTEXT_WORDS + 1 for mistake in kept)
     assert all(mistake.cut_before and mistake.cut_after for mistake in kept)
     assert all(mistake.gold[mistake.start] == "B-A" for mistake in kept)

@@ -335,6 +335,45 @@ def test_report_of_entity_tags_says_what_the_run_was_and_how_it_went(tmp_path):
         assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
 
+SPLIT_IN_TWO = example(
+    "O B-ORG I-ORG I-ORG O", "O B-ORG B-ORG I-ORG O", [1.0] * 5, "said Szeged Electric Co. today"
+)
+
+
+def test_an_entity_predicted_in_two_parts_is_wrong_twice_and_spurious_never(tmp_path):
+    text = report_page(tmp_path, entity_run(examples=[SPLIT_IN_TWO])).all_text
+    for expected in (
+        "Missed 0Gold entities that no predicted one overlaps.None.",
+        "Spurious 0Predicted entities that no gold one overlaps.None.",
+        "Wrong boundary 2",
+        "These are 1 gold and 2 predicted entities:",
+        "gold ORG Szeged Electric Co.predicted ORG Electric Co.sentence 1",
+        "gold ORG Szeged Electric Co.predicted ORG Szegedsentence 1",
+        "Wrong typeWrong boundaryMissedORG10 (0.0 %)010all10 (0.0 %)010",
+        "Wrong typeWrong boundarySpuriousORG20 (0.0 %)020all20 (0.0 %)020",
+    ):
+        assert expected in text, (expected, text)
+
+
+@pytest.mark.parametrize(
+    ("task", "own", "other"), [("chunk", "chunk", "entit"), ("ner", "entit", "chunk")]
+)
+def test_the_report_speaks_of_what_the_task_marks(tmp_path, task, own, other):
+    text = report_page(tmp_path, entity_run(task=task)).all_text.lower()
+    assert other not in text
+    assert text.count(own) >= 8
+
+
+def test_the_first_epoch_is_done_at_1(tmp_path):
+    run = entity_run()
+    loss, scores, *_ = charts.training_charts(run["history"], [], True)
+    assert loss.series == {"training": [(1, 1.0), (2, 0.6)], "validation": [(1, 0.8), (2, 0.7)]}
+    assert [x for x, _ in scores.series["F1"]] == [1, 2]
+    assert (loss.x_label, scores.x_label) == ("epochs done", "epochs done")
+    text = report_page(tmp_path, run).all_text
+    assert "Epochs donetrain losseval losseval f1eval accuracy110.80000.3000" in text
+
+
 def test_report_of_plain_tags(tmp_path):
     page = report_page(tmp_path, plain_run())
     assert_inert(page)
@@ -671,7 +710,7 @@ def pages(tmp_path_factory):
             title=endless,
             command=f"train.py --train_file {endless}",
             arguments={endless: endless},
-            examples=[*ENTITY_EXAMPLES, wide],
+            examples=[*ENTITY_EXAMPLES, SPLIT_IN_TWO, wide],
         ),
     )
     write_report(folder / "plain", plain_run())
