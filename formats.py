@@ -84,7 +84,7 @@ def as_html(results: Iterable[Result], title: str = "") -> Iterator[str]:
     """A page; `title` says what was tagged."""
     from text_page import render_texts
 
-    return render_texts((result.found for result in results), title)
+    return render_texts((result.found | {"file": result.source} for result in results), title)
 
 
 # --- On a terminal ------------------------------------------------------------------------------

@@ -11,28 +11,36 @@ from collections.abc import Iterable, Iterator
 from common import are_entity_tags
 from markup import PAGE_END, Html, escape, hue, number, page_start, pill, tag, tag_pill, together
 
+# The rule above closes the box of the texts before.
+HEAD_STYLE = "margin:0;padding:1.25rem 0 .5rem;border-top:1px solid var(--rule)"
+
 
 def render_texts(results: Iterable[dict], title: str = "") -> Iterator[str]:
     """A page of tagged texts in pieces, one for each result, so that any number streams.
 
     Each of `results` has `text` and `entities` (`entity_group`, `score`, `start`, `end`: code
     points of the text, in order) and, where each word is wanted with its tag, `words` (`tag`,
-    `score`, `start`, `end`), which are then shown instead. Raises ValueError for offsets that
-    overlap or lie outside the text.
+    `score`, `start`, `end`), which are then shown instead. A `file` heads the texts that come from
+    it. Raises ValueError for offsets that overlap or lie outside the text.
     """
     title = title or "Tagged texts"
-    counts, texts = Counter(), 0
+    counts, texts, file = Counter(), 0, None
     yield page_start(title) + f'{tag("header", tag("h1", title))}<main class="texts">\n'
     for texts, result in enumerate(results, start=1):
         for entity in result.get("entities") or ():
             counts[entity["entity_group"]] += 1
-        yield (
+        head = None
+        if result.get("file") != file:
+            file = result.get("file")
+            head = tag("h2", file, style=HEAD_STYLE)
+        yield together(
+            head,
             tag(
                 "article",
                 tag("span", texts, class_="line"),
                 tag("div", *text_parts(result), class_="text", dir="auto"),
-            )
-            + "\n"
+            ),
+            "\n",
         )
     pills = (together(pill(kind), f" {number(n)} ") for kind, n in sorted(counts.items()))
     found = f"{number(texts)} text{'s' if texts != 1 else ''}, {number(counts.total())} entities "
@@ -61,7 +69,7 @@ def text_parts(result: dict) -> Iterator[object]:
 def _mark(text: str, entity: dict) -> Html:
     kind, confidence = entity["entity_group"], f"{entity['score']:.3f}"
     label = tag("b", kind, " ", tag("i", confidence), dir="ltr")
-    label = tag("span", label, class_="label")
+    label = tag("span", label, class_="label", style="white-space:nowrap")
     # Its own direction keeps the label behind the words, in whatever script they are.
     return tag("mark", text, label, class_="t", style=f"--h:{hue(kind)}", dir="auto")
 
