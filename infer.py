@@ -27,12 +27,19 @@ from pathlib import Path
 import common
 import formats
 import inputs
-from arguments import UserError, run
+from arguments import UserError, _unknown_flag, run
 from tagger import DTYPES, Tagger, default_model, iob2
 
 __all__ = ["Tagger"]
 
 PROGRESS_AFTER_S, PROGRESS_EVERY_S, LOG_EVERY_S = 3.0, 0.5, 30.0
+
+
+INPUT_HELP = (
+    "Files, folders or globs; - is a pipe. Of a folder the files are read that are texts by their "
+    f"ending ({' '.join(sorted(filter(None, inputs.TEXT_ENDINGS)))}, each also with .gz) or have "
+    "none; a file that is named itself is read whatever its ending."
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,16 +60,26 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("texts", nargs="*", metavar="TEXT", help="Texts to tag; each is one input.")
     add("--model", "--model_name_or_path", "-m", help="Folder of a model, or a name on the Hub.")
     add("--revision", default="main", help="Branch, tag or commit of a model on the Hub.")
-    add("--input", "-i", nargs="+", metavar="FILE", help="Files, folders or globs; - is a pipe.")
+    add("--input", "-i", nargs="+", metavar="FILE", help=INPUT_HELP)
     add(
         "--input_format",
         choices=("auto", "text", "jsonl", "conll"),
         default="auto",
-        help="Plain text (one text a line), JSON Lines with `text` or `tokens` (other fields are "
-        "carried through), or CoNLL columns. Default: by the file's ending, else its first line.",
+        help="Plain text (one text a line), JSON Lines with `text` (a string) or, in records "
+        "without one, `tokens` (a list of strings), other fields being carried through, or CoNLL "
+        "columns. Default: by the file's ending, else its first lines; what is not JSON or "
+        "columns for certain is plain text.",
     )
-    add("--by", choices=("line", "document"), default="line", help="What a text of a file is.")
-    add("--text_column_name", help="Column of the words or the text: a name, or a number from 0.")
+    add(
+        "--by",
+        choices=("line", "document"),
+        default="line",
+        help="What a text of a plain text file is; records and columns say so themselves.",
+    )
+    add(
+        "--text_column_name",
+        help="Column or field of the text or the words: a name, or, of columns, a number from 0.",
+    )
     add("--label_column_name", help="Column of the labels, for --score.")
     add("--output", "-o", metavar="FILE", help="Where results go. Default: standard output.")
     add(
@@ -98,7 +115,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add("--device", help="cpu, cuda, cuda:1, mps, ... Default: a GPU if there is one.")
     add("--batch_tokens", type=int, help="Sub-words a batch, padding included.")
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        # What follows an unknown flag is its value.
+        known = [option for action in parser._actions for option in action.option_strings]
+        flags = [word for word in unknown if word.startswith("-")] or unknown
+        parser.error("\n".join(_unknown_flag(word.partition("=")[0], known) for word in flags))
     check(args)
     return args
 
@@ -129,7 +151,8 @@ def check(args: argparse.Namespace) -> None:
     if process_count() > 1 and "-" in (args.input or ()):
         problems.append("several processes: expected files, which each of them can read")
     try:
-        args.files = inputs.find_files(args.input or [])
+        endings = inputs.LABELLED_ENDINGS if args.score else inputs.TEXT_ENDINGS
+        args.files, others = inputs.find_files(args.input or [], endings)
     except UserError as error:
         problems.append(str(error))
     else:
@@ -141,6 +164,12 @@ def check(args: argparse.Namespace) -> None:
         problems.append(f"--output {args.output}: expected a file in a folder that is there")
     if problems:
         raise UserError("\n".join(problems))
+    if others and process_index() == 0:
+        print(
+            f"Not read, as they are no texts by their ending: {inputs.listed(others)} (a file "
+            "that is named itself is read)",
+            file=sys.stderr,
+        )
     if args.output_format is None:
         ending = Path(args.output or "").suffix.lower().lstrip(".")
         by_default = "pretty" if args.output is None and sys.stdout.isatty() else "jsonl"

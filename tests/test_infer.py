@@ -442,6 +442,72 @@ def test_columns_keep_their_words(cli, tmp_path):
     assert [row["text"] for row in rows_of(output)] == ["EU rejects", "Anna"]
 
 
+COLUMNS = [
+    "-DOCSTART-\n\nPeter\n",
+    "EU NNP B-NP B-ORG\n",
+    "rejects VBZ B-VP O\n",
+    "Peter B-PER\nsaid O\n",
+    "Peter\tB-PER\nsaid\tO\n\nAnna\tB-PER\n",
+    "\n\nsaid O\nthe O\nPeter B-person\n",
+    "Peter B-PER\nBlackburn I-PER\n",
+    "said O\n" * 10,
+    "# sent_id = 1\n1\tPeter\t_\tPROPN\t_\t_\t0\troot\t_\t_\n",
+    "1\tPeter\t_\tPROPN\t_\t_\t0\troot\t_\t_\n",
+    "#\thttp://example.org [2009-10-17]\n1\tPeter\tB-PER\tO\n2\tsaid\tO\tO\n",
+]
+PROSE = [
+    "My blood group is O\n",
+    "Anna's is O\nBob's is O\nMine is O\n",
+    "vitamin B-12\nno O\n",
+    "Wir nehmen die S-Bahn\nWir nehmen die U-Bahn\nIhr nehmt die S-Bahn\n",
+    "mein I-Phone\ndein I-Phone\n",
+    "take the S-Bahn\nO\n",
+    "said O\nPeter came from B-LOC\n",
+    "O\nO\nB-PER\n",
+    "name\tgroup\nAnna Blackburn\tO\nPeter\tB-LOC\n",
+    "New York\tB-LOC\nsaid so\tO\n",
+    "# A title\n\ntext = O\n",
+    "-DOCSTART-s begin documents\n",
+    "{curly} Peter\n",
+    "",
+]
+
+
+@pytest.mark.parametrize("content", COLUMNS)
+def test_columns_are_known_by_their_first_lines(content):
+    lines = content.splitlines()
+    assert [inputs.form_of(name, lines) for name in ("-", "a.txt.gz", "a")] == ["conll"] * 3
+
+
+@pytest.mark.parametrize("content", PROSE)
+def test_prose_is_never_taken_for_columns(content):
+    assert inputs.form_of("a.txt", content.splitlines()) == "text"
+
+
+def test_no_line_of_our_own_prose_is_taken_for_columns():
+    lines = "".join((ROOT / name).read_text() for name in ("README.md", "LICENSE")).splitlines()
+    for start in range(len(lines)):
+        assert not inputs.are_columns(lines[start : start + 20]), lines[start]
+
+
+def test_columns_through_a_pipe_and_in_a_text_file_keep_their_words(cli, tmp_path):
+    path = write(tmp_path, "a.txt", "Peter-Blackburn O\nEU B-ORG\n\nAnna O\n")
+    assert [row["text"] for row in rows_of(cli("--input", path)[1])] == [
+        "Peter-Blackburn EU",
+        "Anna",
+    ]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(["sh", "-c", f"cat {path} > {pipe}"])
+    assert [row["text"] for row in rows_of(cli("--input", pipe)[1])] == [
+        "Peter-Blackburn EU",
+        "Anna",
+    ]
+    assert process.wait(10) == 0
+    output = cli("--input", path, "--input_format", "text")[1]
+    assert [row["text"] for row in rows_of(output)][:2] == ["Peter-Blackburn O", "EU B-ORG"]
+
+
 def test_files_globs_folders_and_packed_ones_in_order(cli, tmp_path):
     write(tmp_path, "in/b.txt", "Anna")
     write(tmp_path, "in/a.txt", "Peter\nEU")
@@ -453,6 +519,89 @@ def test_files_globs_folders_and_packed_ones_in_order(cli, tmp_path):
     assert [(row["file"], row["text"]) for row in rows] == files
     rows = rows_of(cli("--input", "in/*.txt", "in/deep/*")[1])
     assert [row["text"] for row in rows] == ["Peter", "EU", "Anna", "Paris"]
+
+
+def test_text_wins_over_tokens_unless_they_are_asked_for(cli, tmp_path):
+    records = [
+        {"text": "Anna in Paris", "words": "x"},
+        {"text": "Anna in Paris", "tokens": []},
+        {"text": "Anna in Paris", "tokens": ["Anna in", "Paris"]},
+        {"tokens": ["Anna", "in", "Paris"], "text": None},
+        {"sentence": "Anna in Paris"},
+    ]
+    path = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, records)))
+    status, output, messages = cli("--input", path, "--all_words")
+    assert status == 0, messages
+    for record, row in zip(records, rows_of(output), strict=True):
+        assert row["text"] == "Anna in Paris"
+        assert [word["word"] for word in row["words"]] == ["Anna", "in", "Paris"], record
+    path = write(tmp_path, "b.jsonl", json.dumps(records[2]))
+    output = cli("--input", path, "--all_words", "--text_column_name", "tokens")[1]
+    assert [word["word"] for word in rows_of(output)[0]["words"]] == ["Anna in", "Paris"]
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"tokens": "not a list"}, "'tokens' is 'not a list', expected a list of strings"),
+        ({"tokens": ["a", 1]}, "expected a list of strings"),
+        ({"text": 5, "tokens": ["a"]}, "'text' is '5', expected a string"),
+        ({"text": ["a", "b"]}, "for a list of words: --text_column_name text"),
+        ({"title": "a"}, "no 'text' or 'tokens'"),
+    ],
+)
+def test_a_field_of_another_kind_is_a_broken_line(cli, tmp_path, record, expected):
+    path = write(
+        tmp_path, "a.jsonl", f'{{"text": "Peter"}}\n{json.dumps(record)}\n{{"text": "EU"}}'
+    )
+    status, output, messages = cli("--input", path)
+    assert status == 2 and f"{path}:2:" in messages and expected in messages
+    status, output, messages = cli("--input", path, "--skip_errors")
+    assert status == 0 and [row["text"] for row in rows_of(output)] == ["Peter", "EU"]
+    assert f"{path}:2:" in messages
+
+
+def test_by_document_concerns_plain_text_only(cli, tmp_path):
+    contents = {
+        "a.jsonl": '{"id": 1, "text": "Peter"}\n{"id": 2, "text": "EU"}\n',
+        "b.conll": "Peter O\nsaid O\n\nEU O\n",
+        "c.txt": "Peter\nEU\n",
+    }
+    for name, content in contents.items():
+        write(tmp_path, f"in/{name}", content)
+    rows = rows_of(cli("--input", "in", "--by", "document")[1])
+    assert [row["text"] for row in rows] == ["Peter", "EU", "Peter said", "EU", "Peter\nEU\n"]
+    assert [row.get("id") for row in rows] == [1, 2, None, None, None]
+
+
+def test_of_a_folder_the_texts_are_read_and_the_others_named_once(cli, tmp_path):
+    texts = ["a.txt", "b.MD", "c.log.1.gz", "NOTES", "d.text", "e.markdown", "v 1.5"]
+    for name in texts:
+        content = f"Peter {name}".encode()
+        write(tmp_path, f".mails/in/{name}", gzip.compress(content) if ".gz" in name else content)
+    for name in ("photo.png", "page.html", "deep/table.csv"):
+        write(tmp_path, f".mails/in/{name}", b"\x89PNG\xff")
+    status, output, messages = cli("--input", ".mails/in")
+    assert status == 0, messages
+    assert {row["text"] for row in rows_of(output)} == {f"Peter {name}" for name in texts}
+    for name in ("photo.png", "page.html", "deep/table.csv"):
+        assert messages.count(f".mails/in/{name}") == 1
+    write(tmp_path, ".mails/in/page.html", "Peter")
+    status, output, messages = cli("--input", ".mails/in/page.html", "NOTHING")
+    assert status == 2
+    status, output, messages = cli("--input", ".mails/in", ".mails/in/page.html")
+    assert [row["file"] for row in rows_of(output)][-1] == ".mails/in/page.html"
+    assert "page.html" not in messages and "photo.png" in messages
+    status, _, messages = cli("--input", ".mails/in/deep")
+    assert status == 2 and "deep/table.csv" in messages and ".txt" in messages
+
+
+def test_a_folder_of_labelled_tables_is_scored(cli, tmp_path):
+    write(tmp_path, "in/a.csv", "sentence_id,token,ner_tag\n1,Peter,B-PER\n1,said,O\n")
+    write(tmp_path, "in/readme.pdf", b"%PDF-1.4")
+    status, output, messages = cli("--input", "in", "--score")
+    assert status == 0 and output.startswith("2 words scored"), messages
+    assert "readme.pdf" in messages
 
 
 def test_a_json_array_is_read_record_by_record(cli, tmp_path):
@@ -549,6 +698,8 @@ def test_what_the_user_gets_wrong(cli, tmp_path, tiny_encoder, monkeypatch):
         (["a", "--min_score", "2", "--batch_tokens", "0"], ["--min_score 2", "--batch_tokens 0"]),
         (["a", "--score"], ["--score: expected --input"]),
         (["a", "--no_such_flag"], ["--no_such_flag"]),
+        (["--modle", "x"], ["unknown argument --modle; did you mean --model?"]),
+        (["a", "--min_scor=1"], ["unknown argument --min_scor; did you mean --min_score?"]),
         (["--input", unlabelled, "--score"], ["no labels to score against"]),
         (["--input", text, "--output", tmp_path], ["expected a file"]),
     ]
@@ -624,6 +775,23 @@ def test_html_goes_where_its_ending_says_and_holds_no_markup_of_the_text(cli, tm
     page = (tmp_path / "page.html").read_text()
     assert page.lower().startswith("<!doctype html>") and page.rstrip().endswith("</html>")
     assert "<script>alert" not in page and "PER" in page
+
+
+def test_a_page_of_several_files_names_each_before_its_texts(cli, tmp_path):
+    write(tmp_path, "in/<a>.txt", "Peter\nsaid")
+    write(tmp_path, "in/b.txt", "EU")
+    page = cli("--input", "in", "--output_format", "html")[1]
+    heads = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
+    assert heads == ["in/&lt;a&gt;.txt", "in/b.txt"]
+    places = [page.index(part) for part in ("in/&lt;a&gt;", "Peter<", "said<", "in/b.txt<", "EU<")]
+    assert places == sorted(places)
+    assert "<h2" not in cli("--input", "in/b.txt", "--output_format", "html")[1]
+
+
+def test_a_label_stays_on_the_line_of_its_score(cli):
+    page = cli("Peter", "--output_format", "html")[1]
+    (label,) = re.findall(r'<span class="label"[^>]*>', page)
+    assert "white-space:nowrap" in label
 
 
 def test_half_a_surrogate_pair_is_written_as_json_writes_it(cli, tmp_path):
