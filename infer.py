@@ -368,7 +368,7 @@ def score(args: argparse.Namespace, tagger: Tagger, problems: inputs.Broken) -> 
     progress = Progress(args)
     # A corpus is IOB2 once it is read, and so are the labels of a model that was trained on it.
     convert = tagger.entity_tags and any(label[0] not in "OBI" for label in tagger.label_names)
-    labelled = gold_sentences(args.files, wanted, problems)
+    labelled = gold_sentences(args.files, args.input_format, wanted, problems)
     for number, chunk in enumerate(inputs.chunks(labelled, lambda: False)):
         if number % process_count() != process_index():
             continue
@@ -403,7 +403,10 @@ def check_kind(tagger: Tagger, chunk: list[inputs.Item]) -> None:
         )
 
 
-def gold_sentences(files, wanted, problems) -> Iterator[inputs.Item]:
+COLUMNS_LAYOUT = "words in column"  # how `columns` describes what it opens
+
+
+def gold_sentences(files, input_format, wanted, problems) -> Iterator[inputs.Item]:
     """Words and gold tags of labelled files, in any format that training reads."""
     import readers
 
@@ -411,6 +414,13 @@ def gold_sentences(files, wanted, problems) -> Iterator[inputs.Item]:
         opened = readers.read(path, wanted, problems)
         if not opened.labelled:
             raise UserError(f"{path}: no labels to score against ({opened.layout or 'unreadable'})")
+        asked = wanted.labels is not None or input_format == "conll"
+        if opened.layout.startswith(COLUMNS_LAYOUT) and not asked and inputs.is_prose(path):
+            raise UserError(
+                f"{path}: no labels to score against: its lines are no columns, but plain text. "
+                "Expected a word and its tag a line and a blank line after each sentence, or "
+                "records with tokens and tags (columns they are all the same: --input_format conll)"
+            )
         for sentence in opened.sentences:
             tags = [_tag_name(tag, opened.label_names, path, sentence) for tag in sentence.tags]
             yield inputs.item_of_words(list(sentence.words), tags)

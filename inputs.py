@@ -12,7 +12,7 @@ import re
 import select
 import sys
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -248,6 +248,17 @@ def _is_row(cells: list[str]) -> bool:
     if len(cells) < 2 or not all(cells) or any(" " in cell for cell in cells):
         return False
     return cells[-1] == "O" or TAG.fullmatch(cells[-1]) is not None
+
+
+def is_prose(path: str) -> bool:
+    """Whether a file is no columns by its ending and its first lines, nor of rows of one width."""
+    with open_bytes(path) as file:
+        head = [line.decode("utf-8", "replace") for line in itertools.islice(file, HEAD)]
+    if form_of(path, head) != "text":
+        return False
+    widths = Counter(len(line.split()) for line in head if line.strip())
+    commonest = max(widths.values(), default=0)
+    return commonest < 2 or commonest < 0.9 * widths.total()
 
 
 # --- Items ------------------------------------------------------------------------------------

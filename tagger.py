@@ -221,13 +221,13 @@ def iob2(tags: list[str]) -> list[str]:
 def load(name: str, revision: str, dtype, device):
     """(configuration, tokenizer, network) of a model for token classification."""
     folder = Path(name)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        raise UserError(
-            f"{name}: no model there: it has no config.json. Expected a folder that a training "
-            "script left, or any model for token classification with its tokenizer."
-        )
-    if folder.is_dir() and (loaded := bert.load(folder, dtype, device)):
-        return loaded
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(_no_config(folder))
+        if loaded := bert.load(folder, dtype, device):
+            return loaded
+    else:
+        _look_for(name, revision)
     from transformers import AutoConfig, AutoModelForTokenClassification
     from transformers.utils import logging
 
@@ -254,6 +254,56 @@ def load(name: str, revision: str, dtype, device):
     except (OSError, ValueError) as error:
         raise UserError(models.not_loaded("model", name, error)) from None
     return config, tokenizer, Padded(network.to(device).eval(), tokenizer)
+
+
+EXPECTED_MODEL = (
+    "Expected a folder that a training script left, or any model for token classification with its "
+    "tokenizer."
+)
+
+
+def _no_config(folder: Path) -> str:
+    from checkpoints import sort_checkpoints
+
+    whole = [
+        path
+        for path in sort_checkpoints(folder)
+        if (path / "config.json").is_file() and any(path.glob("*.safetensors"))
+    ]
+    if not whole:
+        return f"{folder}: no model there: it has no config.json. {EXPECTED_MODEL}"
+    return (
+        f"{folder}: only checkpoints there, of a training that has not ended. To tag with the "
+        f"newest of them: --model {whole[-1]}\nTo end the training: the command that began it, "
+        "with --resume_from_checkpoint"
+    )
+
+
+def _look_for(name: str, revision: str) -> None:
+    """Refuse at once what is no folder and cannot be on the Hub, or is out of reach there.
+
+    The libraries would ask for each file, and again and again, before they say so. Without the
+    Hub, what is in its cache is loaded from there.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    from arguments import go_offline, hub_reachable
+
+    if Path(name).exists():
+        raise UserError(f"{name}: a file, not the folder of a model. {EXPECTED_MODEL}")
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        raise UserError(f"{name}: no such folder. {EXPECTED_MODEL}") from None
+    if hub_reachable():
+        return
+    go_offline()
+    if not isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
+        raise UserError(
+            f"{name}: no such folder; the Hugging Face Hub cannot be reached, and no model of this "
+            f"name is in its cache. {EXPECTED_MODEL}"
+        )
 
 
 class Padded:

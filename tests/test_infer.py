@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -717,6 +718,123 @@ def test_what_the_user_gets_wrong(cli, tmp_path, tiny_encoder, monkeypatch):
     ):
         status, _, messages = cli("a", model=model)
         assert status == 2 and expected in messages and "Traceback" not in messages, messages
+
+
+def test_prose_has_no_labels_to_score_against(cli, tmp_path):
+    for name, content in (
+        ("a.txt", "Anna went to Paris .\nPeter Blackburn said so .\nThe EU rejects it\n"),
+        ("b.txt", "Anna went to Paris ."),
+    ):
+        path = write(tmp_path, name, content)
+        status, output, messages = cli("--input", path, "--score")
+        assert status == 2 and output == "", messages
+        assert f"{path}: no labels to score against: its lines are no columns" in messages
+    path = write(tmp_path, "c.txt", "Peter B-PER\nsaid\n\nEU B-ORG\nsaid O\n")
+    status, _, messages = cli("--input", path, "--score", "--input_format", "conll")
+    assert status == 2 and f"{path}:2: rows of another width" in messages
+    path = write(tmp_path, "d.txt", "Peter B-PER\nsaid O\n")
+    assert cli("--input", path, "--score")[1].startswith("2 words scored")
+
+
+def test_a_folder_of_checkpoints_names_the_newest(cli, tmp_path, tiny_tagger):
+    import shutil
+
+    (tmp_path / "run" / "checkpoint-9").mkdir(parents=True)
+    status, _, messages = cli("a", model="run")
+    assert status == 2 and "no config.json" in messages
+    for age, name in ((5, "epoch_10"), (2, "step_30"), (1, "epoch_9")):
+        folder = tmp_path / "run" / name
+        shutil.copytree(tiny_tagger, folder)
+        (folder / "checkpoint.json").write_text("{}")
+        os.utime(folder / "checkpoint.json", (time.time() - age,) * 2)
+    (tmp_path / "run" / "epoch_9" / "model.safetensors").unlink()  # the newest, but it has no model
+    status, output, messages = cli("a", model="run")
+    assert status == 2 and output == ""
+    assert "--model run/step_30\n" in messages and "--resume_from_checkpoint" in messages
+    assert cli("a", model="run/step_30")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["/no/such", "a/b/c", "./x", "runs/x/", "~/x", "a b"])
+def test_what_cannot_be_a_repository_is_no_such_folder(monkeypatch, name):
+    monkeypatch.setattr(arguments, "hub_reachable", lambda: pytest.fail("the Hub was asked"))
+    with pytest.raises(arguments.UserError, match="no such folder"):
+        Tagger(name)
+
+
+def test_a_file_is_not_a_model(tiny_tagger):
+    with pytest.raises(arguments.UserError, match="a file, not the folder"):
+        Tagger(tiny_tagger / "model.safetensors")
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["refused", "hanging"])
+def test_without_the_hub_an_unknown_model_is_told_at_once(tmp_path, answers):
+    """Of a Hub whose port is closed, and of one that takes the connection and says nothing."""
+    with socket.socket() as server:
+        server.bind(("localhost", 0))
+        if answers:
+            server.listen()
+        environment = os.environ | {
+            "HF_ENDPOINT": f"http://localhost:{server.getsockname()[1]}",
+            "HF_HUB_OFFLINE": "0",
+        }
+        began = time.monotonic()
+        process = start("--model", "nope", "Anna", env=environment, cwd=tmp_path)
+        output, messages = process.communicate(timeout=60)
+        seconds = time.monotonic() - began
+    assert process.returncode == 2 and output == b""
+    assert b"nope: no such folder; the Hugging Face Hub cannot be reached" in messages
+    assert b"etry" not in messages and messages.count(b"\n") <= 2
+    bare = time_of_help()
+    # The probe's three seconds, and what a machine with more to do than cores takes to start.
+    assert seconds < arguments.HUB_TIMEOUT_S + 20 * max(bare, 0.2)
+
+
+def time_of_help() -> float:
+    began = time.monotonic()
+    start("--help").communicate(timeout=60)
+    return time.monotonic() - began
+
+
+def test_readme_s_service_answers_and_refuses_what_is_no_utf_8(tiny_tagger, monkeypatch):
+    """The snippet itself, with another model, on a port of its own."""
+    import http.client
+    import http.server
+
+    readme = (ROOT / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(import json\n.*?)```", readme, re.DOTALL)
+    assert 'Tagger("all-MiniLM-L6-v2-finetuned-ner")' in code
+    code = code.replace('"all-MiniLM-L6-v2-finetuned-ner"', repr(str(tiny_tagger)))
+    servers = []
+
+    class Server(http.server.HTTPServer):
+        def __init__(self, address, handler):
+            super().__init__(("localhost", 0), handler)
+            servers.append(self)
+
+        def serve_forever(self):
+            pass
+
+    monkeypatch.setattr(http.server, "HTTPServer", Server)
+    exec(code, {})
+    (server,) = servers
+    monkeypatch.setattr(server.RequestHandlerClass, "log_message", lambda *_: None)
+    thread = threading.Thread(
+        target=http.server.socketserver.BaseServer.serve_forever, args=[server]
+    )
+    thread.start()
+    try:
+        answers = []
+        for body in ("Peter é".encode(), b"Malm\xf6", b"EU"):
+            connection = http.client.HTTPConnection(*server.server_address)
+            connection.request("POST", "/", body)
+            answer = connection.getresponse()
+            answers.append((answer.status, answer.read()))
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+    assert [status for status, _ in answers] == [200, 400, 200]
+    assert json.loads(answers[0][1])["text"] == "Peter é"
 
 
 def test_a_slow_tokenizer_is_refused(cli, tmp_path, tiny_tagger, monkeypatch):
