@@ -116,7 +116,9 @@ class Arguments:
     sample: bool = flag(
         False, "Use the embedded corpus and, unless a model is named, the embedded encoder."
     )
-    check: bool = flag(False, "Only read and check the corpus, report on it, and stop.")
+    check: bool = flag(
+        False, "Only read and check the corpus, report on it, and stop; status 0 if it is good."
+    )
     max_train_samples: int | None = flag(None, "Use only so many training sentences.")
     max_eval_samples: int | None = flag(None, "Use only so many validation sentences.")
     max_predict_samples: int | None = flag(None, "Use only so many test sentences.")

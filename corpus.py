@@ -184,12 +184,23 @@ def _files_of(args, split: str, missing: list[str]) -> list[str]:
             missing.append(f"{flag}: a folder; --dataset_name takes a folder of split files")
             continue
         if not found:
-            folder = os.path.dirname(pattern) or "."
-            there = os.listdir(folder) if os.path.isdir(folder) else []
-            near = difflib.get_close_matches(os.path.basename(pattern), there, n=1)
-            missing.append(f"{flag}: no such file" + (f"; there is {near[0]}" if near else ""))
+            near = None if glob.has_magic(pattern) else _misspelt_name(pattern)
+            missing.append(f"{flag}: no such file" + (f"; there is {near}" if near else ""))
         paths += [path for path in found if not os.path.isdir(path)]
     return list(dict.fromkeys(paths))
+
+
+def _misspelt_name(path: str) -> str | None:
+    """The file in the same folder that `path` looks like; equal endings make no likeness."""
+    folder, wanted = os.path.split(path)
+    there = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
+    alike = [
+        name
+        for name in there
+        if corpus_labels.one_edit_apart(name, wanted)
+        or difflib.get_close_matches(Path(wanted).stem, [Path(name).stem])
+    ]
+    return next(iter(difflib.get_close_matches(wanted, alike, n=1)), None)
 
 
 def _file_source(path, wanted: Wanted) -> Source:
@@ -448,6 +459,34 @@ class RawSplit:
         return found
 
 
+class PartOfSplit(RawSplit):
+    """Some sentences of a split: those of `mask` (bool, one a sentence)."""
+
+    def __init__(self, whole: RawSplit, mask: np.ndarray):
+        super().__init__(whole.path, whole.sources)
+        self.opened, self.mask = whole.opened, mask
+        for batch in self.batches():
+            sizes = np.diff(batch.offsets)
+            self.sentences += len(sizes)
+            self.words += int(sizes.sum())
+            self.longest = max(self.longest, *sizes.tolist(), 0)
+            self.documents.update(batch.documents.drop_null().to_pylist())
+            if self.labelled:
+                self.tag_counts.update(batch.tags.tolist())
+
+    def batches(self) -> Iterator["RawBatch"]:
+        sentence = 0
+        with pa.OSFile(str(self.path)) as file:
+            for batch in pa.ipc.open_stream(file):
+                mask = self.mask[sentence : sentence + batch.num_rows]
+                sentence += batch.num_rows
+                yield RawBatch(batch.filter(pa.array(mask)))
+
+    def locate(self, positions: list[tuple[int, int]]) -> list["Found"]:
+        numbers = np.flatnonzero(self.mask)
+        return super().locate([(int(numbers[sentence]), word) for sentence, word in positions])
+
+
 class Found(NamedTuple):
     """A word where it stands."""
 
@@ -555,7 +594,9 @@ def hold_out(train: RawSplit, seed: int) -> tuple[np.ndarray, str]:
     """Which sentences of the training split to validate on (bool, one a sentence), and a note.
 
     Whole documents in an order that the seed decides, as long as they fit into a tenth (the
-    smallest where none does); sentences where there are fewer than two documents.
+    smallest where none does). Where there are fewer than two documents, a tenth of the distinct
+    sentences, with all their repetitions, as far as these fit into a tenth of all; where none
+    does, a tenth of all sentences.
     """
     if train.sentences < 2:
         raise UserError(
@@ -567,9 +608,7 @@ def hold_out(train: RawSplit, seed: int) -> tuple[np.ndarray, str]:
     loose = train.sentences - train.documents.total()  # sentences before the first document
     documents = dict(train.documents) | ({"": loose} if loose else {})
     if len(documents) < 2:
-        held_out = np.zeros(train.sentences, bool)
-        held_out[shuffled.sample(range(train.sentences), size)] = True
-        how = "chosen by sentence"
+        held_out, how = _sentences_to_hold_out(train, size, shuffled)
     else:
         order = shuffled.sample(sorted(documents), len(documents))
         chosen, left = [], size
@@ -590,6 +629,37 @@ def hold_out(train: RawSplit, seed: int) -> tuple[np.ndarray, str]:
         f"No validation split: {held_out.sum():,} of {train.sentences:,} training sentences are "
         f"held out for it ({how}, seed {seed})."
     )
+
+
+def _sentences_to_hold_out(
+    train: RawSplit, size: int, shuffled: random.Random
+) -> tuple[np.ndarray, str]:
+    """At most `size` sentences, equal ones together where that can be; and how."""
+    _, first, group = np.unique(sentence_hashes(train), return_index=True, return_inverse=True)
+    # Numbered as they come: hashes of texts differ from process to process.
+    order = np.empty(len(first), int)
+    order[np.argsort(first)] = np.arange(len(first))
+    group = order[group]
+    sizes = np.bincount(group)
+    wanted = max(1, round(HELD_OUT * len(sizes)))
+    fitting = np.flatnonzero(sizes <= size).tolist()
+    chosen, left = [], size
+    for number in shuffled.sample(fitting, min(wanted, len(fitting))):
+        if sizes[number] <= left:
+            chosen.append(number)
+            left -= sizes[number]
+    if chosen:
+        together = ", equal ones together" if len(sizes) < train.sentences else ""
+        return np.isin(group, chosen), f"chosen by sentence{together}"
+    held_out = np.zeros(train.sentences, bool)
+    held_out[shuffled.sample(range(train.sentences), size)] = True
+    return held_out, "chosen by sentence"
+
+
+def sentence_hashes(split: RawSplit) -> np.ndarray:
+    """A number for each sentence, equal for equal words; of this process alone."""
+    hashes = (hash(tuple(words)) for batch in split.batches() for words in batch.tokens.to_pylist())
+    return np.fromiter(hashes, np.int64, split.sentences)
 
 
 def write_split(raw: RawSplit, mask: np.ndarray | None, labels: Labels, path: Path) -> str:

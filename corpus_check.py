@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from arguments import UserError
 from corpus import (
     CorpusTags,
+    PartOfSplit,
     RawBatch,
     RawSplit,
     cache_folder,
@@ -19,6 +20,7 @@ from corpus import (
     new_folder,
     notes_on,
     read_split,
+    sentence_hashes,
 )
 from corpus_labels import Labels, declared_names, report_strays, settle_labels
 from sentences import SHOWN, Findings, Problems, counted, quote
@@ -28,7 +30,7 @@ LONG = 1000  # words: longer sentences are mostly files without blank lines
 
 
 def check_corpus(args, tokenizer=None, max_seq_length: int | None = None) -> tuple[str, bool]:
-    """Read the whole corpus; returns what to print and whether training would start.
+    """Read the whole corpus; returns what to print and whether it is without fault.
 
     `tokenizer`: a fast one, if it is at hand; without it nothing is said of sub-words.
     `max_seq_length`: sub-words of a window, special tokens included.
@@ -45,8 +47,13 @@ def check_corpus(args, tokenizer=None, max_seq_length: int | None = None) -> tup
         text += ["", "Worth a look", "------------", str(problems.warnings)]
     if problems:
         text += ["", "To be mended", "------------", str(problems)]
-    text += ["", "Training would not start." if problems else "Training would start."]
-    return "\n".join(text), not problems
+    if problems:
+        end = "Training would not start."
+    elif "train" in sources:
+        end = "The corpus can be trained on."
+    else:
+        end = "The corpus has no training split; nothing is wrong with it."
+    return "\n".join([*text, "", end]), not problems
 
 
 def _check(args, sources, folder: Path, problems: Problems, tokenizer, max_seq_length) -> list[str]:
@@ -58,22 +65,26 @@ def _check(args, sources, folder: Path, problems: Problems, tokenizer, max_seq_l
     check_splits(raw, problems)
     labels = None if problems else settle_labels(args, raw, list(tags), declared, problems)
     notes = [] if labels is None else notes_on(raw, labels)
+    splits = raw
     if labels is not None and "train" in raw and "validation" not in raw:
-        notes.append(hold_out(raw["train"], args.seed)[1])
+        held_out, note = hold_out(raw["train"], args.seed)
+        notes.append(note)
+        parts = {"train": ~held_out, "validation": held_out}
+        splits = {name: PartOfSplit(raw["train"], mask) for name, mask in parts.items()} | {
+            name: split for name, split in raw.items() if name != "train"
+        }
     sub_words = {}
     if tokenizer is not None:
         limit = window_size(tokenizer, max_seq_length)
-        sub_words = {
-            name: SubWords(tokenizer, limit, split, problems.warnings)
-            for name, split in raw.items()
-        }
+        sub_words = {name: SubWords(tokenizer, limit, split) for name, split in splits.items()}
+    report_unknown_words(sub_words, problems.warnings)
     report_strays(labels, raw, problems.warnings)
     report_empty_words(raw, problems.warnings)
     report_long_sentences(raw, problems.warnings)
-    report_duplicates(raw, problems.warnings)
-    lines = [*notes, "", *split_table(raw, sub_words)]
+    report_duplicates(splits, problems.warnings)
+    lines = [*notes, "", *split_table(splits, sub_words)]
     if labels is not None:
-        lines += ["", *label_table(raw, labels)]
+        lines += ["", *label_table(splits, labels)]
     return lines
 
 
@@ -86,14 +97,21 @@ def window_size(tokenizer, max_seq_length: int | None) -> int:
 class SubWords:
     """How a split's words fare with a tokenizer."""
 
-    def __init__(self, tokenizer, limit: int, split: RawSplit, findings: Findings):
-        self.tokenizer, self.limit = tokenizer, limit
+    def __init__(self, tokenizer, limit: int, split: RawSplit):
+        self.tokenizer, self.limit, self.split = tokenizer, limit, split
         self.beyond = 0  # words that are not whole in a sentence's first window
-        count, first = split.find(self._without_pieces)
-        if count:
-            kind = "words that the tokenizer has no piece for"
-            lines = [f"{found.place}: {quote(found.word)}" for found in first]
-            findings.add_lines(kind, lines, count)
+        self.unknown: Counter = Counter()  # words without pieces, and how often they stand there
+        self.first: dict[str, tuple[int, int]] = {}  # their first sentence, and place in it
+        number = 0
+        for batch in split.batches():
+            positions = np.flatnonzero(self._without_pieces(batch))
+            in_sentence = np.searchsorted(batch.offsets, positions, side="right") - 1
+            words = batch.tokens.flatten().take(positions).to_pylist()
+            self.unknown.update(words)
+            places = zip(number + in_sentence, positions - batch.offsets[in_sentence], strict=True)
+            for word, place in zip(words, places, strict=True):
+                self.first.setdefault(word, place)
+            number += len(batch.offsets) - 1
 
     def _without_pieces(self, batch: RawBatch) -> np.ndarray:
         """Words without any sub-word, or with none but the unknown one; bool, one a word."""
@@ -111,6 +129,24 @@ class SubWords:
             known[offset + words[(ids != self.tokenizer.unk_token_id) & (words >= 0)]] = True
             self.beyond += len(set(words[self.limit :].tolist()) - {-1})
         return ~known
+
+
+def report_unknown_words(sub_words: dict[str, SubWords], findings: Findings) -> None:
+    """Each word without pieces once, the most frequent first, with its first place."""
+    total, places = Counter(), {}
+    for found in sub_words.values():
+        total.update(found.unknown)
+    shown = [word for word, _ in total.most_common(SHOWN)]
+    for found in sub_words.values():
+        here = sorted((found.first[w], w) for w in shown if w in found.first and w not in places)
+        located = found.split.locate([position for position, _ in here])
+        places |= {word: one.place for (_, word), one in zip(here, located, strict=True)}
+    lines = [
+        f"{places[word]}: {quote(word)}" + (f", {total[word]:,} times" if total[word] > 1 else "")
+        for word in shown
+    ]
+    if lines:
+        findings.add_lines("words that the tokenizer has no piece for", lines, len(total))
 
 
 def report_empty_words(raw: dict[str, RawSplit], findings: Findings) -> None:
@@ -143,7 +179,7 @@ def _first_words(batch: RawBatch, longer_than: int) -> np.ndarray:
 
 def report_duplicates(raw: dict[str, RawSplit], findings: Findings) -> None:
     """Sentences of one split that stand in another too: what is scored may have been learned."""
-    hashes = {name: _sentence_hashes(split) for name, split in raw.items()}
+    hashes = {name: sentence_hashes(split) for name, split in raw.items()}
     for earlier, later in combinations(raw, 2):
         twice = np.flatnonzero(np.isin(hashes[later], hashes[earlier]))
         if len(twice):
@@ -154,11 +190,6 @@ def report_duplicates(raw: dict[str, RawSplit], findings: Findings) -> None:
             ]
             kind = f"sentences of the {later} split that stand in the {earlier} split too"
             findings.add_lines(kind, lines, len(twice))
-
-
-def _sentence_hashes(split: RawSplit) -> np.ndarray:
-    hashes = (hash(tuple(words)) for batch in split.batches() for words in batch.tokens.to_pylist())
-    return np.fromiter(hashes, np.int64, split.sentences)
 
 
 # --- Tables -----------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from arguments import UserError
 from sentences import Findings, Problems, quote, text_lines
 from tag_schemes import is_entity_tag, split_tag
 
+RARE, FREQUENT = 3, 50  # words a rare type has at most; times as many of the one it may stand for
+
 
 class Labels(NamedTuple):
     names: list[str]  # the corpus's labels: IOB2 for entity tags
@@ -118,6 +120,7 @@ def _entity_labels(asked: str, names, known, declared, raw: dict, problems) -> L
     if declared:
         _report_undeclared(types, known_types, raw, problems)
     _report_missing_from_training(names, types, known_types, raw, problems)
+    _report_rare_types(types, known_types, raw, problems.warnings)
     ordered = tag_schemes.iob2_names({*types, *known_types} - {""})
     return None if problems else Labels(ordered, scheme, table)
 
@@ -136,22 +139,29 @@ def _iob1_forbids(table: tag_schemes.TagTable, raw: dict) -> bool:
 
 
 def _report(
-    findings: Findings, kind: str, raw: dict, bad: set[int], expected: str, near: Sequence[str] = ()
+    findings: Findings,
+    kind: str,
+    raw: dict,
+    bad: set[int],
+    expected: str,
+    near: Sequence[str] = (),
+    likeness: float = 0.75,
 ) -> None:
     """Add every word with one of the tags numbered `bad`; `near`: what may have been meant."""
     for split in raw.values():
         if bad & split.tag_counts.keys():
             count, first = split.find(lambda batch: np.isin(batch.tags, list(bad)))
             lines = [
-                f"{found.place}: {quote(found.tag)} of {quote(found.word)}{_meant(found.tag, near)}"
+                f"{found.place}: {quote(found.tag)} of {quote(found.word)}"
+                f"{_meant(found.tag, near, likeness)}"
                 for found in first
             ]
             findings.add_lines(kind, lines, count, expected)
 
 
-def _meant(tag, near: Sequence[str]) -> str:
+def _meant(tag, near: Sequence[str], likeness: float) -> str:
     found = [name for name in near if name.lower() == str(tag).lower()]
-    found = found or difflib.get_close_matches(str(tag), near, n=1, cutoff=0.75)
+    found = found or difflib.get_close_matches(str(tag), near, n=1, cutoff=likeness)
     return f"; perhaps {found[0]}" if found else ""
 
 
@@ -210,6 +220,54 @@ def _report_missing_from_training(
         found = {split: raw[split]} if split in raw else {}
         _report(problems, kind, found, new & stopping, expected, near)
         _report(problems.warnings, kind, found, new - stopping, expected, near)
+
+
+def _report_rare_types(types: list[str], known: set[str], raw: dict, findings: Findings) -> None:
+    """Entity types of training that look like slips of a far more frequent one.
+
+    Types alone: parts of speech (NN, NNS) are often one letter apart.
+    """
+    counts = Counter()
+    for number, count in raw["train"].tag_counts.items() if "train" in raw else ():
+        counts[types[number]] += count
+    for rare in sorted(set(counts) - known - {""}):
+        near = [
+            name
+            for name, count in counts.most_common()
+            if count >= FREQUENT * counts[rare] and looks_misspelt(rare, name)
+        ]
+        if near and counts[rare] <= RARE:
+            bad = {number for number, name in enumerate(types) if name == rare}
+            meant = [near[0], *(f"{prefix}-{near[0]}" for prefix in "BIESLUM")]
+            kind = "entity types that are very rare and almost spelt like another"
+            expected = "a type as it is spelt elsewhere; --label_names declares others"
+            _report(findings, kind, raw, bad, expected, meant, likeness=0.6)  # PRE and PER: 0.67
+
+
+def looks_misspelt(name: str, right: str) -> bool:
+    """Whether a slip of the pen makes `name` of the type `right`: other case, or one letter.
+
+    Digits number types, and types of one or two letters are all alike.
+    """
+    if name == right:
+        return False
+    if name.lower() == right.lower():
+        return True
+    digits = [re.sub(r"\D", "", one) for one in (name, right)]
+    return len(right) > 2 and digits[0] == digits[1] and one_edit_apart(name, right)
+
+
+def one_edit_apart(one: str, other: str) -> bool:
+    """Whether a letter more, less or changed, or two neighbours swapped, make one of the other."""
+    differing = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    start = next(differing, min(len(one), len(other)))
+    one, other = one[start:], other[start:]
+    return one != other and (
+        one[1:] == other[1:]
+        or one == other[1:]
+        or one[1:] == other
+        or (one[:2] == other[1::-1] and one[2:] == other[2:])
+    )
 
 
 # --- What to tell ---------------------------------------------------------------------------

@@ -699,6 +699,30 @@ CASES = {
         {"train_file": ["DIR/*.iob"]},
         ["--train_file *.iob: no such file"],
     ),
+    "a glob that is near to a name": (
+        "dup.conll",
+        GOOD,
+        {"train_file": ["DIR/du*p.conll", "DIR/nope*.conll"]},
+        ["--train_file nope*.conll: no such file"],
+    ),
+    "a name that only ends as another does": (
+        "dup.conll",
+        GOOD,
+        {"train_file": ["DIR/nope.conll"]},
+        ["--train_file nope.conll: no such file"],
+    ),
+    "a name with two letters swapped": (
+        "train.conll",
+        GOOD,
+        {"train_file": ["DIR/tarin.conll"]},
+        ["--train_file tarin.conll: no such file; there is train.conll"],
+    ),
+    "a name with another ending": (
+        "train.conll",
+        GOOD,
+        {"train_file": ["DIR/train.txt"]},
+        ["--train_file train.txt: no such file; there is train.conll"],
+    ),
     "a folder for a file": (
         "a.conll",
         GOOD,

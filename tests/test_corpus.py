@@ -12,6 +12,7 @@ import pytest
 from test_readers import FORMATS, TRICKY
 
 import corpus as corpus_module
+import corpus_labels
 from arguments import Arguments, UserError
 from corpus import load_corpus
 from corpus_check import check_corpus
@@ -417,6 +418,43 @@ def test_documents_are_held_out_whole(arguments):
     assert (len(train), len(validation)) == (36, 4)
 
 
+def test_equal_sentences_are_held_out_together(arguments):
+    """Some repeated often, some rarely, one so often that it fits into no tenth."""
+    repeated = [[f"w{number}"] for number in range(100) for _ in range(1 + number % 4)]
+    repeated += [["Yes"]] * 60
+    text = "\n".join(f"{word} O\n" for (word,) in repeated)
+    for seed in range(5):
+        corpus = load_corpus(arguments(train_file=text, seed=seed))
+        train, validation = (corpus.splits[split]["tokens"][:] for split in ("train", "validation"))
+        assert not {*map(tuple, train)} & {*map(tuple, validation)}
+        assert sorted(train + validation) == sorted(repeated)
+        assert 0 < len(validation) <= 31
+        assert len({*map(tuple, validation)}) <= 10
+        (note,) = (note for note in corpus.notes if "held out" in note)
+        assert f"(chosen by sentence, equal ones together, seed {seed})" in note
+
+
+def test_what_is_held_out_is_the_same_in_another_process(arguments):
+    """Texts have other hashes there."""
+    args = arguments(train_file="\n".join(f"w{number % 60} O\n" for number in range(100)))
+    here = load_corpus(args).splits["validation"]["tokens"][:]
+    for hash_seed in ("1", "2"):
+        command = (
+            "import sys; from arguments import Arguments; from corpus import load_corpus; "
+            "print(load_corpus(Arguments(train_file=sys.argv[1:2], cache_dir=sys.argv[2]))"
+            ".splits['validation']['tokens'][:])"
+        )
+        cache = f"{args.cache_dir}{hash_seed}"
+        done = subprocess.run(
+            [sys.executable, "-c", command, args.train_file[0], cache],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        )
+        assert done.stdout.strip() == str(here)
+
+
 def test_one_large_document_is_not_taken_for_a_tenth(arguments):
     corpus = load_corpus(arguments(train_file=numbered(40, 2) + "\n-DOCSTART- O\n\nlast O\n"))
     assert corpus.splits["validation"]["tokens"][:] == [["last"]]
@@ -548,7 +586,7 @@ def test_the_check_counts(arguments, tiny_encoder):
         for line in text.replace(f"{args.train_file[0][:-11]}", "").split("\n")
     ]
     assert would_start
-    assert lines[-1] == "Training would start."
+    assert lines[-1] == "The corpus can be trained on."
     for expected in (
         "split sentences words documents longest words beyond one window",
         "train 3 6 1 3 16.67 % of 3 sub-words",  # Bl ##a ##c ... : one word is not whole
@@ -569,6 +607,141 @@ def test_the_check_counts(arguments, tiny_encoder):
         assert expected in [line.lower() if "out of place" in line else line for line in lines], (
             expected
         )
+
+
+def squeezed(text: str, folder) -> list[str]:
+    return [" ".join(line.split()) for line in text.replace(f"{folder}/", "").split("\n")]
+
+
+def test_the_check_groups_what_has_no_piece_by_word(arguments, tiny_encoder, tmp_path):
+    from transformers import AutoTokenizer
+
+    args = arguments(
+        train_file="EU B-ORG\n\n☃ O\nin O\n☃ O\n\n" + 30 * "☃ O\n",
+        validation_file="EU B-ORG\n☂ O\n☃ O\n\n" + 40 * "☂ O\n",
+    )
+    text, _ = check_corpus(args, AutoTokenizer.from_pretrained(tiny_encoder))
+    lines = squeezed(text, tmp_path)
+    first = lines.index("words that the tokenizer has no piece for (2):")
+    assert lines[first + 1 : first + 4] == [
+        "validation.conll:2: '☂', 41 times",
+        "train.conll:3: '☃', 33 times",
+        "",
+    ]
+
+
+def test_the_check_shows_the_held_out_split_and_what_it_shares(arguments, tmp_path):
+    document = "-DOCSTART- O\n\nReuters B-ORG\n\n"
+    text = "".join(f"{document}w{number} O\nin O\n\n" for number in range(20))
+    args = arguments(train_file=text, test_file="w7 O\nin O\n")
+    report, without_fault = check_corpus(args)
+    assert without_fault
+    lines = squeezed(report, tmp_path)
+    held_out = load_corpus(args).splits["validation"]
+    assert len(held_out) == 4
+    for expected in (
+        "train 36 54 18 2",
+        "validation 4 6 2 2",
+        "test 1 2 0 2",
+        "entities by type train validation test",
+        "ORG 18 2 0",
+    ):
+        assert expected in lines, expected
+    first = lines.index("sentences of the validation split that stand in the train split too (2):")
+    # Each document has seven lines, the third of which is the sentence that they share.
+    documents = sorted(int(name[1:]) for (name, *_) in held_out["tokens"] if name != "Reuters")
+    assert lines[first + 1 : first + 3] == [
+        f"train.conll:{7 * number + 3}: 'Reuters'" for number in documents
+    ]
+
+
+def test_the_check_of_sentences_repeated_more_than_a_tenth(arguments, tmp_path):
+    """They cannot all stand on one side: then it is said."""
+    text = 10 * "EU B-ORG\n\nin O\nit O\n\n"
+    lines = squeezed(check_corpus(arguments(train_file=text))[0], tmp_path)
+    assert any(line.startswith("train 18 ") for line in lines)
+    assert any(line.startswith("validation 2 ") for line in lines)
+    assert "sentences of the validation split that stand in the train split too (2):" in lines
+    assert not any("equal ones together" in line for line in lines)
+
+
+def words_of_types(**counts) -> str:
+    return "".join(f"x B-{kind}\nin O\n\n" for kind, n in counts.items() for _ in range(n))
+
+
+def test_the_check_names_a_misspelt_type_of_training(arguments, tmp_path):
+    args = arguments(train_file=words_of_types(PER=200, PRE=1, per=2, ORG=150, OGR=3))
+    report, without_fault = check_corpus(args)
+    assert without_fault
+    lines = squeezed(report.split("Worth a look")[1], tmp_path)
+    first = lines.index("entity types that are very rare and almost spelt like another (6):")
+    assert lines[first + 1 : first + 8] == [
+        *(f"train.conll:{3 * n + 1}: 'B-OGR' of 'x'; perhaps B-ORG" for n in (353, 354, 355)),
+        "train.conll:601: 'B-PRE' of 'x'; perhaps B-PER",
+        *(f"train.conll:{3 * n + 1}: 'B-per' of 'x'; perhaps B-PER" for n in (201, 202)),
+        "expected: a type as it is spelt elsewhere; --label_names declares others",
+    ]
+    assert any("'B-OGR' of 'x'; perhaps B-ORG" in note for note in load_corpus(args).notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "flags"),
+    [
+        pytest.param(words_of_types(PER=100, PRE=3), {}, id="not so rare beside the other"),
+        pytest.param(words_of_types(PER=1000, PRE=4), {}, id="more than a slip or two"),
+        pytest.param(words_of_types(PER=1000, PRQ=1, LOC=1), {}, id="two letters"),
+        pytest.param(words_of_types(ENT1=1000, ENT2=1, ENT=1), {}, id="numbered types"),
+        pytest.param(words_of_types(NP=1000, VP=1, PP=1), {"task_name": "chunk"}, id="chunks"),
+        pytest.param(
+            200 * "x NN\n" + "\nx NNS\n" + 200 * "x PRP\n" + "x PRP$\n",
+            {"task_name": "pos"},
+            id="parts of speech",
+        ),
+        pytest.param(
+            words_of_types(PER=200, PET=1),
+            {"label_names": ["O", "B-PER", "I-PER", "B-PET", "I-PET"]},
+            id="declared",
+        ),
+    ],
+)
+def test_the_check_takes_no_type_for_misspelt_that_may_be_meant(arguments, content, flags):
+    report, without_fault = check_corpus(arguments(train_file=content, **flags))
+    assert without_fault
+    assert "almost spelt like" not in report
+
+
+def test_the_check_names_a_misspelt_type_without_prefixes(arguments):
+    text = 200 * "x PER\nin O\n\n" + "x PRE\n"
+    report, _ = check_corpus(arguments(train_file=text, tag_scheme="io"))
+    assert "'PRE' of 'x'; perhaps PER" in report
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        ("PER", "PER", False),
+        ("PRE", "PER", True),
+        ("PR", "PER", True),
+        ("PERR", "PER", True),
+        ("PEX", "PER", True),
+        ("XER", "PER", True),
+        ("", "P", True),
+        ("REP", "PER", False),
+        ("P", "PER", False),
+        ("ERP", "PER", False),
+        ("LOCATOIN", "LOCATION", True),
+        ("LCOATOIN", "LOCATION", False),
+    ],
+)
+def test_one_edit_apart_by_hand(one, other, apart):
+    assert corpus_labels.one_edit_apart(one, other) == apart
+    assert corpus_labels.one_edit_apart(other, one) == apart
+
+
+def test_the_check_of_a_test_split_alone_does_not_speak_of_training(arguments):
+    report, without_fault = check_corpus(arguments(test_file=GOOD))
+    assert without_fault
+    assert report.endswith("The corpus has no training split; nothing is wrong with it.")
 
 
 def test_the_check_needs_no_tokenizer_and_keeps_nothing(arguments, tmp_path):
