@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from common import are_entity_tags
 from markup import PAGE_END, Html, escape, hue, number, page_start, pill, tag, tag_pill, together
 
-# The rule above closes the box of the texts before.
-HEAD_STYLE = "margin:0;padding:1.25rem 0 .5rem;border-top:1px solid var(--rule)"
+# The rule above closes the box of the texts before; the position keeps it from being painted over.
+HEAD_STYLE = "position:relative;margin:0;padding:1.25rem 0 .5rem;border-top:1px solid var(--rule)"
 
 
 def render_texts(results: Iterable[dict], title: str = "") -> Iterator[str]:
