@@ -293,7 +293,7 @@ def parse_arguments(arguments_class, description: str, argv: list[str] | None = 
     if unknown:
         # What follows an unknown flag is its value.
         flags = [word for word in unknown if word.startswith("-")] or unknown
-        raise UserError("\n".join(_unknown_flag(word, actions) for word in flags))
+        raise UserError("\n".join(unknown_flag(word, actions) for word in flags))
     # The launcher's word, which only `Accelerator` would heed by itself.
     args.use_cpu |= os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     _check_values(args)
@@ -324,7 +324,7 @@ def _flags_of_file(path: str, actions: dict) -> list[str]:
     for name, value in values.items():
         option = f"--{name}"
         if option not in actions:
-            problems.append(f"{path}: {_unknown_flag(option, actions)}")
+            problems.append(f"{path}: {unknown_flag(option, actions)}")
         elif isinstance(value, list):
             flags += [option, *value] if len(value) != 1 else [f"{option}={value[0]}"]
         elif isinstance(value, dict):
@@ -338,7 +338,7 @@ def _flags_of_file(path: str, actions: dict) -> list[str]:
     return flags
 
 
-def _unknown_flag(word: str, known) -> str:
+def unknown_flag(word: str, known) -> str:
     near = difflib.get_close_matches(word, known, n=1)
     return f"unknown argument {word}" + (f"; did you mean {near[0]}?" if near else "")
 

@@ -27,7 +27,7 @@ from pathlib import Path
 import common
 import formats
 import inputs
-from arguments import UserError, _unknown_flag, run
+from arguments import UserError, unknown_flag, run
 from tagger import DTYPES, Tagger, default_model, iob2
 
 __all__ = ["Tagger"]
@@ -120,7 +120,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         # What follows an unknown flag is its value.
         known = [option for action in parser._actions for option in action.option_strings]
         flags = [word for word in unknown if word.startswith("-")] or unknown
-        parser.error("\n".join(_unknown_flag(word.partition("=")[0], known) for word in flags))
+        parser.error("\n".join(unknown_flag(word.partition("=")[0], known) for word in flags))
     check(args)
     return args
 

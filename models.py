@@ -124,7 +124,7 @@ def load_config(args, corpus):
 
 
 def check_and_exit(args) -> None:
-    """`--check`: print what the corpus is like; status 0 where training would start, else 2."""
+    """`--check`: print what the corpus is like; status 0 where it can be trained on, else 2."""
     from corpus_check import check_corpus
 
     try:
