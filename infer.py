@@ -27,7 +27,7 @@ from pathlib import Path
 import common
 import formats
 import inputs
-from arguments import UserError, unknown_flag, run
+from arguments import UserError, run, unknown_flag
 from tagger import DTYPES, Tagger, default_model, iob2
 
 __all__ = ["Tagger"]
