@@ -468,6 +468,15 @@ def gathered(value) -> list:
     return values
 
 
+def leave_group() -> None:
+    """End the group of processes while Python still runs, whose lock its threads may want."""
+    if process_count() > 1 and "torch.distributed" in sys.modules:
+        from torch import distributed
+
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
 def share(args, tagger, chunks, progress, sources) -> None:
     """Chunks in turn to the processes; the main one then writes all results in order."""
     path = Path(args.output)
@@ -517,6 +526,8 @@ def script() -> None:
         # What is still buffered goes nowhere, and Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    finally:
+        leave_group()
 
 
 if __name__ == "__main__":
