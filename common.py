@@ -360,6 +360,22 @@ class WindowSet:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def token_ids(self) -> np.ndarray:
+        """(distinct,) ids of all sub-words, in rising order."""
+        found = [np.unique(values) for values in self._values("input_ids")]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+
+    def count_labelled(self) -> int:
+        """Sub-words that have a label."""
+        return sum(int((values != IGNORED).sum()) for values in self._values("labels"))
+
+    def _values(self, column: str) -> Iterator[np.ndarray]:
+        """A column of lists, end to end, in pieces of (tokens,)."""
+        import pyarrow.compute as pc
+
+        for batch in self.rows.with_format("arrow", columns=[column]).iter(10_000):
+            yield pc.list_flatten(batch[column]).to_numpy()
+
     def __getitem__(self, index: int) -> dict[str, list[int]]:
         return self.filler if index == len(self) else self.rows[int(index)]
 

@@ -186,15 +186,17 @@ def encode_corpus(args, corpus, config, tokenizer) -> dict:
     return windows
 
 
-def load_model(args, config, device):
+def load_model(args, config, device, windows=None):
     """The encoder with a head for `config`'s labels; a new head is drawn from torch's seed.
 
-    It is still to be moved to `device`, for which its dropout is chosen.
+    It is still to be moved to `device`, for which its dropout is chosen. `windows`: what
+    `encode_corpus` gave; to be trained, it trains the embeddings of "train"'s sub-words only.
     """
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForTokenClassification
 
     from dropout import use_cpu_dropout
+    from embeddings import train_occurring_rows
 
     name, options = args.model_name_or_path, hub_options(args)
     try:
@@ -212,7 +214,18 @@ def load_model(args, config, device):
         _renew_head(model)  # it was loaded, as only its size was compared
     if device.type == "cpu":
         use_cpu_dropout(model)
+    if windows and args.do_train and not _is_sharded(args):
+        train_occurring_rows(model, windows["train"].token_ids())
     return model
+
+
+def _is_sharded(args) -> bool:
+    """Whether FSDP or DeepSpeed, who take parameters apart, will have the model."""
+    by_launcher = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+    by_flag = [getattr(args, name, None) for name in ("fsdp", "deepspeed")]
+    return any(by_flag) or any(
+        os.environ.get(name, "").lower() in ("1", "true") for name in by_launcher
+    )
 
 
 def _renew_head(model) -> None:

@@ -93,7 +93,7 @@ def main():
         plan = checkpoints.plan_training(
             args, corpus, config, windows, accelerator.mixed_precision, state
         )
-    model = models.load_model(args, config, state.device)
+    model = models.load_model(args, config, state.device, windows)
     collate = common.PadBatch(
         tokenizer, 8, length=config.window_length if args.pad_to_max_length else None
     )

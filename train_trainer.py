@@ -90,7 +90,7 @@ def main():
         windows = models.encode_corpus(args, corpus, config, tokenizer)
     if args.do_train:
         plan = checkpoints.plan_training(args, corpus, config, windows, precision, state)
-    model = models.load_model(args, config, state.device)
+    model = models.load_model(args, config, state.device, windows)
     collate = common.PadBatch(
         tokenizer, 8, length=config.window_length if args.pad_to_max_length else None
     )
