@@ -93,6 +93,10 @@ class Plan(NamedTuple):
 
     order: TrainingOrder
     total_updates: int
+    # Tokens of an update that are labelled, on average: what the loss of each is divided by, so
+    # that every token weighs the same. By its own number, those of short sentences, which are
+    # grouped, would weigh more.
+    num_labelled: float
     conditions: dict  # what must agree for a run to go on from a checkpoint, to the bit
     checkpoint: Path | None  # to go on from
 
@@ -141,7 +145,8 @@ def plan_training(args, corpus, config, windows: dict, precision: str, state) ->
             f"--load_best_model_at_end: {output_dir / best}, the best epoch so far: {problem}. "
             "Put it back, or leave the flag out to keep the last epoch."
         )
-    return Plan(order, total_updates, conditions, checkpoint)
+    num_labelled = max(windows["train"].count_labelled(), 1) / order.updates
+    return Plan(order, total_updates, num_labelled, conditions, checkpoint)
 
 
 # --- Where a run stands ---------------------------------------------------------------------

@@ -398,9 +398,9 @@ def full_precision(model):
             model.forward = autocast_forward
 
 
-def token_loss(logits, labels, num_labelled=None, label_smoothing: float = 0.0):
-    """Cross entropy summed over labelled tokens, divided by `num_labelled`, their number in the
-    whole update: over all its micro-batches and processes. None: by this batch's own.
+def token_loss(logits, labels, num_labelled: float, label_smoothing: float = 0.0):
+    """Cross entropy summed over labelled tokens, divided by `num_labelled`: their number in an
+    update, over all its micro-batches and processes, on average (see `checkpoints.Plan`).
 
     `logits`: (batch, tokens, labels); `labels`: (batch, tokens), -100 where there is none.
     """
@@ -413,7 +413,7 @@ def token_loss(logits, labels, num_labelled=None, label_smoothing: float = 0.0):
         reduction="sum",
         label_smoothing=label_smoothing,
     )
-    return total / (labels.ne(IGNORED).sum().clamp(min=1) if num_labelled is None else num_labelled)
+    return total / num_labelled
 
 
 # --- Predictions back to words --------------------------------------------------------------

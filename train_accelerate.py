@@ -153,16 +153,14 @@ def main():
             batches = iter(accelerator.skip_first_batches(loader, updates_done * accumulation))
             model.train()
             for _ in range(min(order.updates - updates_done, total_updates - progress.step)):
-                micro_batches = list(islice(batches, accumulation))
-                # The loss of an update is the mean over its labelled tokens, wherever they are.
-                num_labelled = sum(b["labels"].ne(common.IGNORED).sum() for b in micro_batches)
-                num_labelled = accelerator.reduce(num_labelled, "sum")
+                micro_batches = list(islice(batches, accumulation))  # may draw random numbers
                 checkpoints.seed_update(args.seed, progress.step, state.process_index)
                 for batch in micro_batches:
                     with accelerator.accumulate(model):
                         labels = batch.pop("labels")
-                        loss = common.token_loss(model(**batch).logits, labels, num_labelled)
-                        # A sum already: undo the means that accumulation and DDP are to take.
+                        logits = model(**batch).logits
+                        loss = common.token_loss(logits, labels, plan.num_labelled)
+                        # A share of the update's: undo the means that accumulation and DDP take.
                         accelerator.backward(loss * accumulation * state.num_processes)
                         if accelerator.sync_gradients and args.max_grad_norm > 0:
                             accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)

@@ -104,9 +104,6 @@ def main():
         eval_dataset=windows.get("validation"),
         data_collator=collate,
         processing_class=tokenizer,
-        compute_loss_func=partial(
-            loss_of_update, label_smoothing=trainer_args.label_smoothing_factor
-        ),
     )
     trainer.results = results
     trainer.remove_callback(ProgressCallback)
@@ -115,6 +112,9 @@ def main():
             results.progress = checkpoints.read_progress(plan.checkpoint)
         results.announce(precision, plan)
         trainer.plan, first_step = plan, results.progress.step
+        trainer.compute_loss_func = partial(
+            loss_of_update, plan.num_labelled, trainer_args.label_smoothing_factor
+        )
         trainer_args.metric_for_best_model = args.metric_for_best_model
         trainer_args.greater_is_better = args.greater_is_better
         stop_signals = checkpoints.StopSignals(state)
@@ -322,8 +322,9 @@ def training_arguments(args: TrainerArguments, precision: str) -> TrainingArgume
     return trainer_args
 
 
-def loss_of_update(outputs, labels, num_items_in_batch=None, label_smoothing=0.0):
-    return common.token_loss(outputs.logits, labels, num_items_in_batch, label_smoothing)
+def loss_of_update(num_labelled, label_smoothing, outputs, labels, num_items_in_batch):
+    """In place of Trainer's own count, which is of this update alone (see `checkpoints.Plan`)."""
+    return common.token_loss(outputs.logits, labels, num_labelled, label_smoothing)
 
 
 if __name__ == "__main__":

@@ -564,7 +564,7 @@ def test_loss_of_an_update_is_the_mean_over_its_tokens_however_it_is_cut():
     labels[0, 1:] = labels[3] = labels[5, 2] = -100
     count = labels.ne(-100).sum()
     whole = torch.nn.functional.cross_entropy(logits.view(-1, 4), labels.view(-1))
-    assert common.token_loss(logits, labels).item() == pytest.approx(whole.item(), rel=1e-6)
+    assert common.token_loss(logits, labels, count).item() == pytest.approx(whole.item(), rel=1e-6)
     for size in (1, 2, 4):
         parts = zip(logits.split(size), labels.split(size), strict=True)
         total = sum(common.token_loss(*part, count) for part in parts)
@@ -578,7 +578,7 @@ def test_loss_of_an_update_is_the_mean_over_its_tokens_however_it_is_cut():
 
 def test_loss_without_a_label_is_zero():
     logits = torch.randn(2, 3, 4, requires_grad=True)
-    loss = common.token_loss(logits, torch.full((2, 3), -100))
+    loss = common.token_loss(logits, torch.full((2, 3), -100), 1)
     loss.backward()
     assert loss.item() == 0.0
     assert not logits.grad.any()

@@ -105,6 +105,17 @@ def test_mean_loss_of_a_run_is_that_of_its_updates(four_runs):
         assert results(folder)["train_loss"] == pytest.approx(losses(folder)[:, 0].mean())
 
 
+@pytest.mark.parametrize("script", BOTH)
+def test_every_token_weighs_the_same_in_training_s_loss(script, corpus, encoder, tmp_path):
+    """Whatever it is grouped with: an epoch's loss is evaluation's of the same sentences."""
+    flags = ["--model_name_or_path", encoder, *corpus[:2], "--validation_file", corpus[1]]
+    flags += [*SETTINGS, "--learning_rate", 1e-12, "--num_train_epochs", 1]
+    run(script, [*flags, "--no_label_all_tokens", "--output_dir", "out"], tmp_path)
+    scores, of_updates = results(tmp_path / "out"), losses(tmp_path / "out")[:, 0]
+    assert scores["train_loss"] == pytest.approx(scores["eval_loss"], rel=1e-5)
+    assert of_updates.max() > 2 * of_updates.min()  # of updates with few tokens, and with many
+
+
 def test_rate_falls_in_a_line_to_zero(four_runs):
     for folder in four_runs.values():
         rates = losses(folder)[:, 1]
