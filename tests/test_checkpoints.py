@@ -563,7 +563,7 @@ def expected_best(history: list[dict], name: str, greater: bool) -> int:
 @pytest.mark.parametrize("script", BOTH)
 def test_model_saved_is_the_one_that_scored_best(script, metric, greater, flags, tmp_path):
     # At a constant rate the scores rise and fall.
-    flags = [*flags, "--num_train_epochs", 8, "--lr_scheduler_type", "constant"]
+    flags = [*flags, "--num_train_epochs", 10, "--lr_scheduler_type", "constant"]
     flags += ["--save_total_limit", 1]
     flags += ["--metric_for_best_model", metric, "--load_best_model_at_end"]
     run(script, flags, tmp_path)
