@@ -32,16 +32,16 @@ class CpuDropout(nn.Dropout):
         return drop(values, self.p) if self.training else values
 
 
-def attention(module, query, key, value, mask, dropout=0.0, scaling=None, **options):
+def attention(module, query, key, value, attention_mask, dropout=0.0, scaling=None, **options):
     """transformers' `sdpa` attention, which with dropout goes step by step on a CPU in any case:
     here it does so with `drop`. What encoders don't have is left to `sdpa`.
 
-    `query`, `key`, `value`: (batch, heads, tokens, width); `mask`: True where a key is to be seen,
-    or numbers to add. Returns (batch, tokens, heads, width), and no weights.
+    `query`, `key`, `value`: (batch, heads, tokens, width); `attention_mask`: True where a key is
+    to be seen, or numbers to add. Returns (batch, tokens, heads, width), and no weights.
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    causal = options.get("is_causal")
+    mask, causal = attention_mask, options.get("is_causal")
     causal = mask is None and (getattr(module, "is_causal", True) if causal is None else causal)
     others = ("position_bias", "softcap", "cache")
     unusual = any(options.get(name) is not None for name in others)
