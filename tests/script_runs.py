@@ -183,6 +183,12 @@ def pause() -> None:
         time.sleep(0.1)  # in pieces: a signal's handler runs between them
 
 
+def wait_for_file(path: Path) -> None:
+    print(f"waiting for {path.name}", flush=True)
+    while not path.exists():
+        time.sleep(0.01)
+
+
 def pictures() -> None:
     """Leave the report as it is."""
 

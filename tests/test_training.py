@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,12 @@ from tests.script_runs import (
     ROOT,
     TRAINER,
     Run,
+    interrupt,
     losses,
     pictures,
     results,
     run,
+    wait_for_file,
     weights,
     without_dropout,
     write_corpus,
@@ -213,10 +216,13 @@ def test_same_command_runs_again_and_gives_the_same_model(script, corpus, encode
     run(script, flags, tmp_path)
     assert weights(tmp_path / name) == first
     # The old model stays until the new one is whole, whatever happens on the way.
-    third = Run(script, [*flags, "--seed", 7], tmp_path)
-    third.wait_for(lambda: "eval_f1" in third.output)
+    before = partial(interrupt, "outputs.write_json", 0, partial(wait_for_file, tmp_path / "go"))
+    third = Run(script, [*flags, "--seed", 7], tmp_path, before=before)
+    third.wait_for(lambda: "waiting for go" in third.output)
+    assert (tmp_path / name / ".partial" / "model.safetensors").exists()
     assert weights(tmp_path / name) == first
-    third.wait()
+    (tmp_path / "go").touch()
+    assert third.wait() == [0]
     assert weights(tmp_path / name) != first
 
 
