@@ -22,6 +22,7 @@ from embeddings import OccurringEmbedding, train_occurring_rows
 
 OCCURRING = [2, 3, 7, 8, 20, 21, 40]
 PADDING = 0
+TABLE = "bert.embeddings.word_embeddings.weight"
 
 
 @pytest.fixture
@@ -137,8 +138,8 @@ def test_a_table_missing_from_what_is_loaded_is_told(pair):
         partial.load_state_dict(saved)
 
 
-def test_padding_that_the_model_does_not_know_of(pair):
-    """RoBERTa pads with 1; a model without padding has a row for it like for any other."""
+def test_the_model_s_own_padding_is_not_trained():
+    """RoBERTa pads with 1."""
     config = RobertaConfig(**{**tiny_config().to_dict(), "pad_token_id": 1})
     model = RobertaForTokenClassification(config)
     train_occurring_rows(model, [0, 1, 2, 5])
@@ -163,9 +164,6 @@ def test_tables_of_other_kinds_stay_as_they_are():
         table = model.get_input_embeddings()
         train_occurring_rows(model, OCCURRING)
         assert model.get_input_embeddings() is table
-
-
-TABLE = "bert.embeddings.word_embeddings.weight"
 
 
 @pytest.mark.parametrize(
