@@ -73,8 +73,18 @@ def weight_names(num_layers: int) -> list[str]:
     return names + [f"{EMBEDDINGS}{table}.weight" for table in TABLES]
 
 
+FILLER = {"input_ids": [0], "token_type_ids": [0], "word_index": [IGNORED]}
+
+
+def rounded(rows: int) -> int:
+    """Up to a number with few others near it, a sixteenth more at the most. Kernels are made anew
+    for each number of rows on a CPU, which takes longer than a product does in bf16."""
+    step = 1 << max(0, rows.bit_length() - 5)
+    return -(-rows // step) * step
+
+
 class Bert:
-    """`BertForTokenClassification` for inference, without padding.
+    """`BertForTokenClassification` for inference, with next to no padding.
 
     The sub-words of a batch lie one after another; only attention looks at single windows, and
     at those of one length together.
@@ -117,9 +127,13 @@ class Bert:
         def normed(x, norm):
             return layer_norm(x, x.shape[-1:], *norm, self.epsilon)
 
+        total = sum(len(window["input_ids"]) for window in windows)
+        windows = windows + [FILLER] * (rounded(total) - total)
         lengths = [len(window["input_ids"]) for window in windows]
         words = flat("word_index")
         first = words.ne(IGNORED).nonzero()[:, 0]
+        num_words = len(first)
+        first = torch.cat([first, first.new_zeros(rounded(num_words) - num_words)])
         positions = torch.cat([torch.arange(length) for length in lengths])
         indices = [flat("input_ids"), positions, flat("token_type_ids")]
         device = self.tables[0].device
@@ -137,7 +151,8 @@ class Bert:
             x = normed(linear(mixed, *projection) + x, norm)
             wide = gelu(linear(x.to(self.dtype), *widening))
             x = normed(linear(wide, *narrowing) + x, last_norm)
-        return linear(x.to(self.dtype), *self.head).float(), words[first]
+        logits = linear(x.to(self.dtype), *self.head).float()
+        return logits[:num_words], words[first[:num_words]]
 
     def _attention(self, joined, runs: list[tuple[int, int]]):
         """`joined`: (sub-words, 3 x size), queries, keys, values. `runs`: (length, windows)."""

@@ -291,6 +291,26 @@ def test_the_plain_network_is_transformers_own(tiny_tagger):
         assert words.tolist() == flat
 
 
+def test_products_come_in_few_sizes(tiny_tagger, monkeypatch):
+    """Each size is a kernel more to make and to keep, some hundred thousand bytes in bf16."""
+    import torch
+
+    rows = set()
+    linear = torch.nn.functional.linear
+
+    def noted(x, *args):
+        rows.add(len(x))
+        return linear(x, *args)
+
+    monkeypatch.setattr(torch.nn.functional, "linear", noted)
+    tagger = _kept(tiny_tagger)
+    for number in range(513, 1025):
+        tagger.tag_words([["Peter"] * 7] * (number // 7) + [["Anna"] * (number % 7 + 1)])
+    assert len(rows) < 70  # 512 numbers of words, as many of sub-words
+    for n in range(5000):
+        assert n <= bert.rounded(n) <= n * 17 / 16
+
+
 def test_bf16_computes_again_what_it_leaves_in_doubt(tiny_tagger, monkeypatch):
     fp32, bf16 = (Tagger(tiny_tagger, dtype=dtype) for dtype in ("fp32", "bf16"))
     # Alone in a window each, so that some windows are in doubt and others are not.
