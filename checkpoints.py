@@ -51,31 +51,30 @@ class TrainingOrder:
 
     def __iter__(self):
         random = np.random.default_rng([self.seed, self.epoch])
-        order = random.permutation(len(self.lengths))
+        order = np.full(len(self), len(self.lengths), np.int32)  # what is left stays a filler
+        real = order[: len(self.lengths)]
+        real[:] = np.arange(len(real))
+        random.shuffle(real)
+        updates = order.reshape(-1, self.update_size)
         if self.grouped:
             pool = self.update_size * self.POOL
-            order = np.concatenate(
-                [
-                    chunk[np.argsort(self.lengths[chunk], kind="stable")]
-                    for chunk in np.split(order, range(pool, len(order), pool))
-                ]
-            )
-        fillers = np.full(len(self) - len(order), len(self.lengths))
-        updates = np.concatenate([order, fillers]).reshape(-1, self.update_size)
-        if self.grouped:
+            for start in range(0, len(real), pool):
+                chunk = real[start : start + pool]
+                chunk[:] = chunk[np.argsort(self.lengths[chunk], kind="stable")]
             # Fillers stay in the last update, which is shuffled among the others with them.
             updates = random.permutation(updates)
-        return iter(updates.ravel().tolist())
+        return iter(updates.ravel())
 
 
-def evaluation_order(lengths: np.ndarray, round_size: int) -> list[int]:
+def evaluation_order(lengths: np.ndarray, round_size: int) -> np.ndarray:
     """Longest windows first, filled up to a multiple of `round_size` (batch x processes).
 
     Every batch is whole on any number of processes, so that each window is always computed in
     the same company and its scores are the same to the last digit.
     """
-    order = np.argsort(-lengths, kind="stable").tolist()
-    return order + [len(lengths)] * (-len(order) % round_size)
+    order = np.full(-(-len(lengths) // round_size) * round_size, len(lengths), np.int32)
+    order[: len(lengths)] = np.argsort(-lengths, kind="stable")
+    return order
 
 
 def seed_update(seed: int, update: int, process: int) -> None:

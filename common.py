@@ -275,11 +275,11 @@ def encode_split(
     """
     import pyarrow.compute as pc
 
+    starts = np.zeros(len(split) + 1, np.int64)  # of each sentence's words in the split
     batches = split.with_format("arrow", columns=["tokens"]).iter(10_000)
     counts = [pc.list_value_length(batch["tokens"]).to_numpy() for batch in batches]
-    word_counts = np.concatenate([np.zeros(0, np.int64), *counts])
-    ends = word_counts.cumsum()
-    starts = ends - word_counts
+    if counts:
+        np.concatenate(counts).cumsum(out=starts[1:])
 
     def encode_batch(examples, indices):
         return tokenize_and_align_labels(
@@ -295,7 +295,7 @@ def encode_split(
         load_from_cache_file=not afresh,
         desc="Encoding",
     )
-    return WindowSet(rows, int(word_counts.sum()))
+    return WindowSet(rows, int(starts[-1]))
 
 
 # --- Batches --------------------------------------------------------------------------------
@@ -345,12 +345,15 @@ class WindowSet:
         """`rows`: what `tokenize_and_align_labels` gives. `num_words`: words of the split."""
         if not len(rows):  # `Dataset.map` leaves no columns where no sentence has a sub-word
             rows = rows.from_dict({"length": [], "words": [], "part": []})
-        counts = rows.with_format("numpy", columns=["length", "words", "part"])[:]
-        self.lengths = counts["length"].astype(np.int32)
-        self.words_with_subwords = int(counts["words"].sum())
-        self.num_words = num_words
-        self.sentences_cut = int((counts["part"] == 1).sum())
         self.rows = rows.remove_columns(["length", "words", "part"])
+        self.lengths = np.empty(len(rows), np.int32)
+        self.num_words = num_words
+        self.words_with_subwords = self.sentences_cut = start = 0
+        for batch in rows.with_format("numpy", columns=["length", "words", "part"]).iter(10_000):
+            self.lengths[start : start + len(batch["length"])] = batch["length"]
+            self.words_with_subwords += int(batch["words"].sum())
+            self.sentences_cut += int((batch["part"] == 1).sum())
+            start += len(batch["length"])
         self.filler = {}
         if len(self.lengths):
             self.filler = dict(self.rows[int(self.lengths.argmin())])
@@ -453,7 +456,7 @@ class WordPredictions:
     def __init__(self, num_words: int):
         self.tag_ids = np.full(num_words, NO_TAG, dtype=np.int16)
         self.probabilities = np.zeros(num_words, dtype=np.float32)
-        self.losses = array("d")  # a window's each, summed over its words
+        self.losses = array("f")  # a window's each, summed over its words
 
     def add(self, tag_ids, probabilities, losses, word_index) -> None:
         """What `gather_batch` gives. A word that comes twice is written twice, counted once."""
