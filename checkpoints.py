@@ -31,7 +31,7 @@ class TrainingOrder:
     The order is cut into updates of `update_size` windows (batch x processes x accumulation);
     an update's windows are of like length, so that little of a batch is padding. It depends on
     seed and epoch only: 1 process x 8, 2 x 4 and 4 x 2 accumulated make the same updates.
-    What the last update lacks are fillers: index `len(lengths)` (see `common.WindowSet`).
+    What the last update lacks are fillers: index `len(lengths)` (see `window_set.WindowSet`).
     """
 
     POOL = 50  # updates sorted by length together: the larger, the less padding and the less chance
@@ -103,7 +103,7 @@ class Plan(NamedTuple):
 def plan_training(args, corpus, config, windows: dict, precision: str, state) -> Plan:
     """The updates to make, and where to go on from.
 
-    `windows`: a `common.WindowSet` by split. `state`: accelerate's `PartialState`. Raises
+    `windows`: a `window_set.WindowSet` by split. `state`: accelerate's `PartialState`. Raises
     UserError where there is nothing to train on, no such checkpoint, or it belongs to a run under
     other conditions.
     """

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import common
+import window_set
 from arguments import UserError, model_title
 
 
@@ -155,7 +156,7 @@ def match_labels(corpus, config):
 
 
 def encode_corpus(args, corpus, config, tokenizer) -> dict:
-    """Each split as a `common.WindowSet`: "train" with training's labels, the others with one a
+    """Each split as a `window_set.WindowSet`: "train" with training's labels, the others with one a
     word. What the model must remember to tag text the same way goes into its configuration."""
     max_length = window_length(tokenizer, config, args.max_seq_length)
     config.word_splitter = common.WORD_SPLITTER
@@ -177,10 +178,10 @@ def encode_corpus(args, corpus, config, tokenizer) -> dict:
             tokenizer_text,
             max_length,
             None if evaluate else inside,
-            common.ENCODING,
+            window_set.ENCODING,
         )
         key = hashlib.blake2b(repr(matters).encode(), digest_size=16).hexdigest()
-        windows[name] = common.encode_split(
+        windows[name] = window_set.encode_split(
             split, tokenizer, max_length, inside, evaluate, key, args.overwrite_cache
         )
     return windows

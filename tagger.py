@@ -17,6 +17,7 @@ import bert
 import common
 from arguments import UserError
 from tag_schemes import TagTable, iob2_names
+from window_set import PadBatch
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 # Sub-words a batch. More gains nothing, and on a CPU leaves its caches.
@@ -310,7 +311,7 @@ class Padded:
     """A network of transformers, called as `bert.Bert` is."""
 
     def __init__(self, network, tokenizer):
-        self.network, self.collate = network, common.PadBatch(tokenizer)
+        self.network, self.collate = network, PadBatch(tokenizer)
 
     def __call__(self, windows: list[dict[str, list[int]]]) -> tuple:
         """(logits, words): (words, labels) in fp32 and (words,) the `word_index` of each."""

@@ -31,6 +31,7 @@ from arguments import (
     settle_defaults,
     training_precision,
 )
+from window_set import PadBatch
 
 
 @dataclass
@@ -94,7 +95,7 @@ def main():
             args, corpus, config, windows, accelerator.mixed_precision, state
         )
     model = models.load_model(args, config, state.device, windows)
-    collate = common.PadBatch(
+    collate = PadBatch(
         tokenizer, 8, length=config.window_length if args.pad_to_max_length else None
     )
     results = outputs.Results(args, corpus, config, windows, replaced, __file__, state)

@@ -35,6 +35,7 @@ from arguments import (
     settle_defaults,
     training_precision,
 )
+from window_set import PadBatch
 
 
 @dataclass
@@ -91,7 +92,7 @@ def main():
     if args.do_train:
         plan = checkpoints.plan_training(args, corpus, config, windows, precision, state)
     model = models.load_model(args, config, state.device, windows)
-    collate = common.PadBatch(
+    collate = PadBatch(
         tokenizer, 8, length=config.window_length if args.pad_to_max_length else None
     )
     results = outputs.Results(args, corpus, config, windows, replaced, __file__, state)

@@ -101,6 +101,7 @@ def load_tokenizer():
 
 def measure_suite(folder: Path) -> dict:
     import common
+    import window_set
     from arguments import Arguments
     from corpus import load_corpus
 
@@ -110,7 +111,7 @@ def measure_suite(folder: Path) -> dict:
     corpus = load_corpus(Arguments(**files))
     read = now()
     inside = common.inside_labels(corpus.label_names)
-    windows = common.encode_split(
+    windows = window_set.encode_split(
         corpus.splits["train"], tokenizer, MAX_LENGTH, inside, evaluate=False, key="benchmark"
     )
     return figures(read - start, now() - read, windows.rows, corpus.label_names)

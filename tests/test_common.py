@@ -13,6 +13,7 @@ from tokenizers import models as tokenizer_models
 from transformers import DataCollatorForTokenClassification, PreTrainedTokenizerFast
 
 import common
+from window_set import PadBatch, encode_split
 
 # The columns and the label order of CoNLL-2003, as the course prints them.
 COURSE_LABELS = [
@@ -95,7 +96,7 @@ def test_course_alignment():
 
 
 def test_course_batch():
-    batch = common.PadBatch(word_piece_tokenizer(COURSE_VOCABULARY))(rows_of(course_windows()))
+    batch = PadBatch(word_piece_tokenizer(COURSE_VOCABULARY))(rows_of(course_windows()))
     assert batch["labels"].tolist() == [
         [-100, 3, 0, 7, 0, 0, 0, 7, 0, 0, 0, -100],
         [-100, 1, 2, -100, -100, -100, -100, -100, -100, -100, -100, -100],
@@ -115,7 +116,7 @@ def test_course_batch():
 def test_batch_equals_transformers_collator(side, multiple_of):
     tokenizer = word_piece_tokenizer(COURSE_VOCABULARY, padding_side=side)
     rows = rows_of(course_windows(tokenizer))
-    batch = common.PadBatch(tokenizer, multiple_of=multiple_of)(rows)
+    batch = PadBatch(tokenizer, multiple_of=multiple_of)(rows)
     names = ("input_ids", "token_type_ids", "labels")
     theirs = DataCollatorForTokenClassification(
         tokenizer, pad_to_multiple_of=multiple_of if multiple_of > 1 else None
@@ -127,9 +128,7 @@ def test_batch_equals_transformers_collator(side, multiple_of):
 
 
 def test_batch_of_fixed_length():
-    batch = common.PadBatch(word_piece_tokenizer(COURSE_VOCABULARY), length=20)(
-        rows_of(course_windows())
-    )
+    batch = PadBatch(word_piece_tokenizer(COURSE_VOCABULARY), length=20)(rows_of(course_windows()))
     assert {tuple(values.shape) for values in batch.values()} == {(2, 20)}
     assert batch["attention_mask"].sum(1).tolist() == [12, 4]
     assert batch["labels"][:, 12:].eq(-100).all()
@@ -142,7 +141,7 @@ def test_batch_pads_with_the_tokenizers_own_ids():
         {"tokens": [["Peter", "Peter"], ["Peter"]], "labels": [[0, 0], [0]]},
         tokenizer, 512, None, [0, 2],
     )  # fmt: skip
-    batch = common.PadBatch(tokenizer)(rows_of(columns))
+    batch = PadBatch(tokenizer)(rows_of(columns))
     assert batch["input_ids"].tolist() == [[1, 3, 3, 2], [1, 3, 2, 4]]
     assert batch["token_type_ids"].tolist() == [[0, 0, 0, 0], [0, 0, 0, 3]]
     assert batch["word_index"].tolist() == [[-100, 0, 1, -100], [-100, 2, -100, -100]]
@@ -415,7 +414,7 @@ def split_of(sentences: list[list[str]], labels: list[list[int]] | None = None):
 def test_encoded_split_counts_words_and_cuts():
     sentences = [list("abc"), [], list("abcdefghij"), ["a", "", "b"], ["\u0000"]]
     split = split_of(sentences, [[1] * len(s) for s in sentences])
-    windows = common.encode_split(split, letters_tokenizer(), 8, None, True, "key-1")
+    windows = encode_split(split, letters_tokenizer(), 8, None, True, "key-1")
     assert len(windows) == 4
     assert windows.num_words == 17
     assert windows.words_with_subwords == 15
@@ -430,13 +429,13 @@ def test_encoded_split_of_many_batches_numbers_words_through(tmp_path):
     sentences = [["a"] * (1 + i % 3) for i in range(2500)]
     split_of(sentences, [[0] * len(s) for s in sentences]).save_to_disk(str(tmp_path / "split"))
     split = Dataset.load_from_disk(str(tmp_path / "split"))
-    windows = common.encode_split(split, letters_tokenizer(), 16, None, True, "0123456789abcdef")
+    windows = encode_split(split, letters_tokenizer(), 16, None, True, "0123456789abcdef")
     words = labelled([row["word_index"] for row in windows.__getitems__(list(range(2500)))])
     assert words == list(range(sum(map(len, sentences))))
 
 
 def test_split_without_labels_is_encoded_for_prediction():
-    windows = common.encode_split(
+    windows = encode_split(
         split_of([list("ab"), list("c")]), letters_tokenizer(), 8, None, True, "key-2"
     )
     assert windows[0]["labels"] == [-100] * 4
@@ -452,7 +451,7 @@ def test_split_without_a_subword_gives_an_empty_set(sentences, evaluate):
         {"tokens": sentences, "labels": [[0] * len(s) for s in sentences]},
         features=Features({"tokens": List(Value("string")), "labels": List(Value("int64"))}),
     )
-    windows = common.encode_split(split, letters_tokenizer(), 8, None, evaluate, "key-3")
+    windows = encode_split(split, letters_tokenizer(), 8, None, evaluate, "key-3")
     assert len(windows) == 0
     assert windows.words_with_subwords == 0
     assert windows.num_words == sum(map(len, sentences))
@@ -462,7 +461,7 @@ def test_split_without_a_subword_gives_an_empty_set(sentences, evaluate):
 def test_filler_changes_nothing(evaluate):
     sentences = [list("abcd"), ["a"], list("abc")]
     split = split_of(sentences, [[1] * len(s) for s in sentences])
-    windows = common.encode_split(split, letters_tokenizer(), 8, None, evaluate, f"f{evaluate}")
+    windows = encode_split(split, letters_tokenizer(), 8, None, evaluate, f"f{evaluate}")
     filler = windows[len(windows)]
     assert filler["input_ids"] == windows[1]["input_ids"]  # the shortest
     assert set(filler["labels"]) == {-100}
@@ -502,9 +501,9 @@ def test_predictions_return_to_their_words_in_any_order(side, limit):
         for n in random.integers(0, 12, size=30)
     ]
     split = split_of(sentences, [[1] * len(s) for s in sentences])
-    windows = common.encode_split(split, tokenizer, limit, None, True, f"{side}{limit}")
+    windows = encode_split(split, tokenizer, limit, None, True, f"{side}{limit}")
     predictions = common.WordPredictions(windows.num_words)
-    collate = common.PadBatch(tokenizer)
+    collate = PadBatch(tokenizer)
     order = random.permutation(len(windows)).tolist() + [len(windows)] * 3
     for start in range(0, len(order), 7):
         batch = collate(windows.__getitems__(order[start : start + 7]))

@@ -29,6 +29,7 @@ import infer
 import inputs
 import tagger as tagger_module
 from tagger import Tagged, Tagger
+from window_set import PadBatch, encode_split
 
 INFER = str(ROOT / "infer.py")
 KNOWN = {  # what the look-up model tags; every other word is O
@@ -1081,11 +1082,11 @@ def test_score_is_the_score_of_training(tiny_tagger, monkeypatch, capfd, tmp_pat
         }
     )
     tokenizer = models.load_tokenizer(str(tiny_tagger))
-    windows = common.encode_split(split, tokenizer, 64, None, True, "test_score")
+    windows = encode_split(split, tokenizer, 64, None, True, "test_score")
     model = AutoModelForTokenClassification.from_pretrained(tiny_tagger).eval()
     order = checkpoints.evaluation_order(windows.lengths, 32)
     predictions = common.WordPredictions(windows.num_words)
-    collate = common.PadBatch(tokenizer)
+    collate = PadBatch(tokenizer)
     with torch.no_grad():
         for batch in DataLoader(windows, 32, sampler=order, collate_fn=collate):
             predictions.add(*common.predict_batch(model, batch))

@@ -17,6 +17,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 import common
 import models
+import window_set
 from arguments import Arguments, UserError
 from corpus import Corpus
 from dropout import CpuDropout, attention
@@ -357,9 +358,9 @@ def test_encoded_corpus_is_kept_by_all_that_matters(tiny_encoder, tmp_path, monk
     corpus.splits = DatasetDict.load_from_disk(str(tmp_path / "corpus"))
     tokenizer = models.load_tokenizer(str(tiny_encoder))
     calls = []
-    encode = common.tokenize_and_align_labels
+    encode = window_set.tokenize_and_align_labels
     monkeypatch.setattr(
-        common, "tokenize_and_align_labels", lambda *a: calls.append(a) or encode(*a)
+        window_set, "tokenize_and_align_labels", lambda *a: calls.append(a) or encode(*a)
     )
 
     def encoded_afresh(corpus=corpus, tokenizer=tokenizer, **changes) -> bool:
@@ -381,7 +382,7 @@ def test_encoded_corpus_is_kept_by_all_that_matters(tiny_encoder, tmp_path, monk
     assert encoded_afresh(tokenizer=larger)
     corpus.fingerprint = "other"
     assert encoded_afresh()
-    monkeypatch.setattr(common, "ENCODING", common.ENCODING + 1)
+    monkeypatch.setattr(window_set, "ENCODING", window_set.ENCODING + 1)
     assert encoded_afresh()
 
 

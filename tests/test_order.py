@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 import common
 from checkpoints import TrainingOrder, evaluation_order, seed_update
+from window_set import PadBatch, WindowSet
 
 some_lengths = st.lists(st.integers(2, 128), max_size=200).map(
     lambda lengths: np.array(lengths, dtype=np.int32)
@@ -99,7 +100,7 @@ def test_grouping_leaves_order_to_chance():
 VOCABULARY, LABELS = 11, 5
 
 
-def window_set(count: int) -> common.WindowSet:
+def window_set(count: int) -> WindowSet:
     """Windows with very unequal numbers of labels."""
     random = np.random.default_rng(1)
     rows = {"input_ids": [], "labels": [], "length": [], "words": [], "part": []}
@@ -111,7 +112,7 @@ def window_set(count: int) -> common.WindowSet:
         rows["length"].append(int(length))
         rows["words"].append(int((labels != -100).sum()))
         rows["part"].append(0)
-    return common.WindowSet(Dataset.from_dict(rows), sum(rows["words"]))
+    return WindowSet(Dataset.from_dict(rows), sum(rows["words"]))
 
 
 class Padding:
@@ -121,7 +122,7 @@ class Padding:
 def micro_batches(windows, processes: int, batch_size: int, accumulation: int, epoch: int):
     """For each update the batches that all processes make of it, as accelerate deals them out."""
     order = TrainingOrder(windows.lengths, processes * batch_size * accumulation, seed=7)
-    loader = DataLoader(windows, batch_size, sampler=order, collate_fn=common.PadBatch(Padding))
+    loader = DataLoader(windows, batch_size, sampler=order, collate_fn=PadBatch(Padding))
     shares = []
     for process in range(processes):
         share = prepare_data_loader(
