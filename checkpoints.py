@@ -81,7 +81,11 @@ def seed_update(seed: int, update: int, process: int) -> None:
     """Make the dropout of an update depend on these three alone."""
     import torch
 
-    torch.manual_seed(int(np.random.SeedSequence([seed, update, process]).generate_state(1)[0]))
+    number = int(np.random.SeedSequence([seed, update, process]).generate_state(1)[0])
+    if torch.accelerator.is_available():
+        torch.manual_seed(number)
+    else:  # the same, without a search for devices: 1 ms of an update
+        torch.default_generator.manual_seed(number)
 
 
 # --- What a run will do ---------------------------------------------------------------------
