@@ -52,6 +52,7 @@ def main():
     from tqdm.auto import tqdm
     from transformers import get_scheduler
 
+    from clipping import clip_gradients
     from corpus import load_corpus
 
     # --- Arguments ---
@@ -164,7 +165,7 @@ def main():
                         # A share of the update's: undo the means that accumulation and DDP take.
                         accelerator.backward(loss * accumulation * state.num_processes)
                         if accelerator.sync_gradients and args.max_grad_norm > 0:
-                            accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
+                            clip_gradients(accelerator, model.parameters(), args.max_grad_norm)
                         optimizer.step()
                         optimizer.zero_grad()
                     running_loss += loss.detach()

@@ -35,6 +35,7 @@ from arguments import (
     settle_defaults,
     training_precision,
 )
+from clipping import clip_gradients
 from window_set import PadBatch
 
 
@@ -156,6 +157,9 @@ class WindowMethods:
     def _get_eval_sampler(self, dataset):
         round_size = self.args.eval_batch_size * self.args.world_size
         return checkpoints.evaluation_order(dataset.lengths, round_size)
+
+    def _clip_grad_norm(self, model):
+        return clip_gradients(self.accelerator, model.parameters(), self.args.max_grad_norm)
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
         """In fp32; the argmax before anything is gathered; the word indices in place of labels."""
