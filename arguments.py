@@ -70,6 +70,24 @@ def run(main) -> None:
         sys.exit(1)
 
 
+def use_all_cores() -> None:
+    """Undo what `accelerate launch` does to a lone process without a GPU: it gives it one thread,
+    unless it is told a number. Call it once torch is imported."""
+    import psutil
+    import torch
+
+    if os.environ.get("OMP_NUM_THREADS") != "1" or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return
+    with suppress(psutil.Error, AttributeError):
+        launcher = psutil.Process().parent()
+        words = launcher.cmdline()
+        names = {Path(word).name for word in words}
+        told = any(word.startswith("--num_cpu_threads_per_process") for word in words)
+        told |= "OMP_NUM_THREADS" in launcher.environ()
+        if not told and names & {"accelerate", "accelerate-launch"}:
+            torch.set_num_threads(psutil.cpu_count(logical=False) or 1)
+
+
 def keep_memory() -> None:
     """Let freed memory stay with the process, in large pages; before torch is imported.
 
