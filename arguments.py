@@ -50,6 +50,7 @@ class UserError(Exception):
 def run(main) -> None:
     """Run a script's `main`; what the user got wrong ends without a traceback, status 2."""
     keep_memory()
+    use_all_cores()
     try:
         main()
     except UserError as error:
@@ -71,21 +72,22 @@ def run(main) -> None:
 
 
 def use_all_cores() -> None:
-    """Undo what `accelerate launch` does to a lone process without a GPU: it gives it one thread,
-    unless it is told a number. Call it once torch is imported."""
-    import psutil
-    import torch
-
+    """Undo what `accelerate launch` does to a lone process: it gives it one thread, unless it is
+    told a number."""
     if os.environ.get("OMP_NUM_THREADS") != "1" or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return
-    with suppress(psutil.Error, AttributeError):
+    import psutil
+
+    with suppress(psutil.Error, AttributeError):  # no right to look at it, or no parent
         launcher = psutil.Process().parent()
         words = launcher.cmdline()
         names = {Path(word).name for word in words}
         told = any(word.startswith("--num_cpu_threads_per_process") for word in words)
         told |= "OMP_NUM_THREADS" in launcher.environ()
         if not told and names & {"accelerate", "accelerate-launch"}:
-            torch.set_num_threads(psutil.cpu_count(logical=False) or 1)
+            del os.environ["OMP_NUM_THREADS"]  # which torch reads when it is imported
+            if "torch" in sys.modules:
+                sys.modules["torch"].set_num_threads(psutil.cpu_count(logical=False) or 1)
 
 
 def keep_memory() -> None:

@@ -132,8 +132,7 @@ class Bert:
         lengths = [len(window["input_ids"]) for window in windows]
         words = flat("word_index")
         first = words.ne(IGNORED).nonzero()[:, 0]
-        num_words = len(first)
-        first = torch.cat([first, first.new_zeros(rounded(num_words) - num_words)])
+        kept = torch.cat([first, first.new_zeros(rounded(len(first)) - len(first))])
         positions = torch.cat([torch.arange(length) for length in lengths])
         indices = [flat("input_ids"), positions, flat("token_type_ids")]
         device = self.tables[0].device
@@ -147,12 +146,12 @@ class Bert:
             joined, projection, norm, widening, narrowing, last_norm = layer
             mixed = self._attention(linear(x.to(self.dtype), *joined), runs)
             if number == len(self.layers):  # from here on only what gets a tag is needed
-                mixed, x = mixed[first.to(device)], x[first.to(device)]
+                mixed, x = mixed[kept.to(device)], x[kept.to(device)]
             x = normed(linear(mixed, *projection) + x, norm)
             wide = gelu(linear(x.to(self.dtype), *widening))
             x = normed(linear(wide, *narrowing) + x, last_norm)
         logits = linear(x.to(self.dtype), *self.head).float()
-        return logits[:num_words], words[first[:num_words]]
+        return logits[: len(first)], words[first]
 
     def _attention(self, joined, runs: list[tuple[int, int]]):
         """`joined`: (sub-words, 3 x size), queries, keys, values. `runs`: (length, windows)."""

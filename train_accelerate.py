@@ -30,7 +30,6 @@ from arguments import (
     settle_best,
     settle_defaults,
     training_precision,
-    use_all_cores,
 )
 from window_set import PadBatch
 
@@ -58,7 +57,6 @@ def main():
 
     # --- Arguments ---
     refuse_lone_processes(args)
-    use_all_cores()
     state = PartialState(cpu=args.use_cpu)
     replaced = settle_defaults(args, "-accelerate", ask_hub(args, state))
     batch_size, accumulation = args.per_device_train_batch_size, args.gradient_accumulation_steps

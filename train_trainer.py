@@ -34,7 +34,6 @@ from arguments import (
     settle_best,
     settle_defaults,
     training_precision,
-    use_all_cores,
 )
 from clipping import clip_gradients
 from window_set import PadBatch
@@ -65,7 +64,6 @@ def main():
 
     # --- Arguments ---
     refuse_lone_processes(args)
-    use_all_cores()
     state = PartialState(cpu=args.use_cpu)
     replaced = settle_defaults(args, "", ask_hub(args, state))
     output_dir = Path(args.output_dir)

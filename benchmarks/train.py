@@ -127,16 +127,8 @@ def rival(run: dict) -> None:
     )
 
     import common
-    from arguments import Arguments
-    from corpus import load_corpus
 
-    corpus = load_corpus(
-        Arguments(
-            train_file=[run["train_file"]],
-            validation_file=[run["validation_file"]],
-            max_train_samples=run["max_train_samples"],
-        )
-    )
+    corpus = load_splits(run["train_file"], run["validation_file"], run["max_train_samples"])
     set_seed(run["seed"])
     tokenizer = AutoTokenizer.from_pretrained(run["model_name_or_path"])
     inside = common.inside_labels(corpus.label_names)
@@ -179,6 +171,15 @@ def rival(run: dict) -> None:
     Path(run["output_dir"], "train_results.json").write_text(json.dumps(metrics))
 
 
+def load_splits(train: str, test: str, sentences: int | None = None):
+    from arguments import Arguments
+    from corpus import load_corpus
+
+    return load_corpus(
+        Arguments(train_file=[train], validation_file=[test], max_train_samples=sentences)
+    )
+
+
 def random_bert_base(encoder: Path, folder: Path) -> str:
     """BERT-base's sizes, random weights, the embedded encoder's tokenizer."""
     from transformers import AutoTokenizer, BertConfig, BertForTokenClassification
@@ -213,12 +214,8 @@ def operations_a_sentence(model: str, train: Path) -> float:
     6 for each weight of the layers and token, and the attention's two products."""
     from transformers import AutoConfig, AutoTokenizer
 
-    from arguments import Arguments
-    from corpus import load_corpus
-
     config, tokenizer = AutoConfig.from_pretrained(model), AutoTokenizer.from_pretrained(model)
-    corpus = load_corpus(Arguments(train_file=[str(train)], validation_file=[str(train)]))
-    sentences = corpus.splits["train"]["tokens"][:]
+    sentences = load_splits(str(train), str(train)).splits["train"]["tokens"][:]
     encoded = tokenizer(sentences, is_split_into_words=True, truncation=False, verbose=False)
     lengths = [len(ids) for ids in encoded["input_ids"]]
     width, layers = config.hidden_size, config.num_hidden_layers
