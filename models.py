@@ -199,6 +199,14 @@ def load_model(args, config, device, windows=None):
     from dropout import use_cpu_dropout
     from embeddings import train_occurring_rows
 
+    # Under FSDP all processes are to load the weights, not the main one alone: a new head's would
+    # have no memory in the others, and accelerate tells parameters by their addresses; and where
+    # nothing is trained nobody sends them.
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
+    if not args.do_train:  # then nothing is sharded; for ZeRO 3 the weights would come in pieces
+        from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+        unset_hf_deepspeed_config()
     name, options = args.model_name_or_path, hub_options(args)
     try:
         model = AutoModelForTokenClassification.from_pretrained(
@@ -215,7 +223,9 @@ def load_model(args, config, device, windows=None):
         _renew_head(model)  # it was loaded, as only its size was compared
     if device.type == "cpu":
         use_cpu_dropout(model)
-    if windows and args.do_train and not _is_sharded(args):
+    if _is_sharded(args):
+        _let_accelerate_shard_embeddings(model)
+    elif windows and args.do_train:
         train_occurring_rows(model, windows["train"].token_ids())
     return model
 
@@ -227,6 +237,15 @@ def _is_sharded(args) -> bool:
     return any(by_flag) or any(
         os.environ.get(name, "").lower() in ("1", "true") for name in by_launcher
     )
+
+
+def _let_accelerate_shard_embeddings(model) -> None:
+    """FSDP's usual policy shards the modules that a model names; accelerate then shards the table
+    of embeddings by itself, which fails where it is in one of those, as in BERT."""
+    table = model.get_input_embeddings()
+    around = {type(m).__name__ for m in model.modules() for part in m.modules() if part is table}
+    named = model._no_split_modules or []
+    model._no_split_modules = [name for name in named if name not in around]
 
 
 def _renew_head(model) -> None:

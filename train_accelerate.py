@@ -210,7 +210,8 @@ def main():
         with outputs.staged(output_dir, state, outputs.run_identity(args, corpus)) as stage:
             save_model(accelerator, model, tokenizer, stage)
     else:
-        model = accelerator.prepare_model(model, evaluation_mode=True)
+        # Whole on each device, under FSDP too.
+        model = accelerator.prepare_model(model, device_placement=True, evaluation_mode=True)
 
     # --- Evaluate ---
     # After training again only where the weights kept are not the last epoch's.
@@ -236,10 +237,14 @@ def main():
 
 def parameter_groups(model, weight_decay: float) -> list[dict]:
     """All parameters; biases and norms, which have one dimension, decay nothing."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = {True: [], False: []}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            shape = getattr(parameter, "ds_shape", parameter.shape)  # DeepSpeed may have cut it up
+            groups[len(shape) > 1].append(parameter)
     return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": groups[True], "weight_decay": weight_decay},
+        {"params": groups[False], "weight_decay": 0.0},
     ]
 
 

@@ -133,6 +133,10 @@ def main():
         )
         with outputs.staged(output_dir, state, outputs.run_identity(args, corpus)) as stage:
             trainer.save_model(stage)
+    else:
+        # Whole on each device: Trainer would shard it, which takes an optimizer.
+        trainer.is_fsdp_enabled = trainer.is_deepspeed_enabled = False
+        trainer.accelerator.prepare_model(model, device_placement=True, evaluation_mode=True)
 
     # --- Evaluate ---
     # After training again only where the weights kept are not the last epoch's.
@@ -213,6 +217,14 @@ class WindowMethods:
                 self.state.save_to_json(partial / "trainer_state.json")
             self.results.write_card(partial)
         checkpoints.delete_old(folder.parent, self.results.args.save_total_limit, progress, state)
+
+    def save_model(self, output_dir=None, _internal_call=False):
+        """Whole, under FSDP too, where Trainer leaves the weights in pieces and nothing else."""
+        if not self.is_fsdp_enabled:
+            return super().save_model(output_dir, _internal_call)
+        weights = self.accelerator.get_state_dict(self.model)
+        if self.args.should_save:
+            self._save(output_dir, weights)
 
     def _save(self, output_dir=None, state_dict=None):
         """Without training_args.bin, which holds every argument."""

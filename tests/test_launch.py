@@ -190,7 +190,7 @@ def test_readme_shows_each_kind_of_launch():
 
 
 def test_fsdp_and_deepspeed_are_what_accelerate_makes_of_the_flags(monkeypatch):
-    """Not run: only their plugins are made, as the launched script would make them."""
+    """Their plugins, as the launched script would make them; `test_sharded.py` trains with them."""
     from accelerate.utils import FullyShardedDataParallelPlugin
     from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
