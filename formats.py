@@ -15,6 +15,11 @@ from typing import NamedTuple
 from tagger import Tagged
 
 FORMATS = ("pretty", "jsonl", "conll", "html", "csv")
+BY_ENDING = {
+    **{f".{name}": name for name in FORMATS},
+    **{".txt": "pretty", ".json": "jsonl", ".ndjson": "jsonl"},
+    **{".htm": "html", ".iob2": "conll"},
+}
 LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 
 

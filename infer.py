@@ -13,6 +13,7 @@ library: `from infer import Tagger; Tagger("bert-finetuned-ner")(["My name is Sy
 
 import argparse
 import contextlib
+import gzip
 import itertools
 import os
 import pickle
@@ -81,7 +82,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help="Column or field of the text or the words: a name, or, of columns, a number from 0.",
     )
     add("--label_column_name", help="Column of the labels, for --score.")
-    add("--output", "-o", metavar="FILE", help="Where results go. Default: standard output.")
+    add(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Where results go, packed where it ends in .gz. Default: standard output.",
+    )
     add(
         "--output_format",
         choices=formats.FORMATS,
@@ -170,11 +176,17 @@ def check(args: argparse.Namespace) -> None:
             "that is named itself is read)",
             file=sys.stderr,
         )
-    if args.output_format is None:
-        ending = Path(args.output or "").suffix.lower().lstrip(".")
-        by_default = "pretty" if args.output is None and sys.stdout.isatty() else "jsonl"
-        ending = {"htm": "html", "iob2": "conll", "txt": "pretty"}.get(ending, ending)
-        args.output_format = ending if ending in formats.FORMATS else by_default
+    if args.output_format is None and args.output is None:
+        args.output_format = "pretty" if sys.stdout.isatty() else "jsonl"
+    elif args.output_format is None:
+        ending = inputs.ending_of(args.output)
+        args.output_format = formats.BY_ENDING.get(ending, "jsonl")
+        if ending and ending not in formats.BY_ENDING and process_index() == 0:
+            print(
+                f"{args.output} is written as JSON Lines: {ending} says nothing of its format, "
+                f"--output_format {'|'.join(formats.FORMATS)} does",
+                file=sys.stderr,
+            )
 
 
 def _same_file(path: str, other: str) -> bool:
@@ -280,7 +292,8 @@ class Output:
             # Half a surrogate pair becomes \udXXX, which is how JSON writes it too.
             options = {"encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
             if self.path is not None:
-                self.file = open(self.path, "w", **options)
+                opener = gzip.open if self.path.lower().endswith(".gz") else open
+                self.file = opener(self.path, "wt", **options)
             elif sys.stdout.isatty():
                 self.file = sys.stdout
             else:

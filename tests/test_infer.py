@@ -916,6 +916,23 @@ def test_html_goes_where_its_ending_says_and_holds_no_markup_of_the_text(cli, tm
     assert "<script>alert" not in page and "PER" in page
 
 
+@pytest.mark.parametrize(
+    "name,beginning", [("a.jsonl.gz", b"{"), ("a.conll.GZ", b"Peter\t"), ("a.htm.gz", b"<!doctype")]
+)
+def test_output_is_packed_where_its_ending_says_so(cli, tmp_path, name, beginning):
+    assert cli("Peter", "--output", name) == (0, "", "")
+    assert gzip.decompress((tmp_path / name).read_bytes()).lower().startswith(beginning.lower())
+
+
+def test_an_ending_that_says_nothing_of_the_format_is_told(cli, tmp_path):
+    status, _, messages = cli("Peter", "--output", "tagged.xyz")
+    assert status == 0 and "tagged.xyz is written as JSON Lines" in messages
+    assert rows_of((tmp_path / "tagged.xyz").read_text())[0]["text"] == "Peter"
+    for name in ("tagged", "tagged.json", "tagged.jsonl"):
+        assert cli("Peter", "--output", name) == (0, "", "")
+    assert cli("Peter", "--output", "tagged.xyz", "--output_format", "csv") == (0, "", "")
+
+
 def test_a_page_of_several_files_names_each_before_its_texts(cli, tmp_path):
     write(tmp_path, "in/<a>.txt", "Peter\nsaid")
     write(tmp_path, "in/b.txt", "EU")

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 import checkpoints
@@ -29,28 +30,32 @@ def flags(tiny_encoder, tmp_path_factory) -> list[str]:
     return [str(flag) for flag in [*flags, "--logging_steps", 1, "--output_dir", "out"]]
 
 
-def start(words: list, folder: Path, **environment: str) -> subprocess.Popen:
-    """Start a command in a process group of its own, as a terminal does; it prints to a log."""
+def start(words: list, folder: Path, **environment: str | None) -> subprocess.Popen:
+    """Start a command in a process group of its own, as a terminal does; it prints to a log.
+
+    `environment` is added; what is None there is taken out.
+    """
 
     def as_in_a_terminal():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     words = [str(word) for word in words]
     words[0] = str(BIN / words[0])
-    shared = dict(os.environ) | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    shared = dict(os.environ) | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} | environment
+    shared = {name: value for name, value in shared.items() if value is not None}
     with open(folder / "log.txt", "ab") as log:
         return subprocess.Popen(
             words,
             cwd=folder,
             stdout=log,
             stderr=log,
-            env=shared | environment,
+            env=shared,
             start_new_session=True,
             preexec_fn=as_in_a_terminal,
         )
 
 
-def run(words: list, folder: Path, status: int = 0, **environment: str) -> str:
+def run(words: list, folder: Path, status: int = 0, **environment: str | None) -> str:
     process = start(words, folder, **environment)
     try:
         found = process.wait(timeout=300)
@@ -90,6 +95,17 @@ def test_loop_by_the_configuration_of_the_suite(flags, tmp_path):
     output = run([*launch, ROOT / LOOP, *flags, "--max_steps", 2], tmp_path)
     assert "processes sentences" not in output
     assert (tmp_path / "out" / "all_results.json").exists()
+
+
+@pytest.mark.skipif((psutil.cpu_count(logical=False) or 1) < 2, reason="there is one core")
+@pytest.mark.parametrize("flags,one", [([], False), (["--num_cpu_threads_per_process", "1"], True)])
+def test_a_lone_process_has_all_cores(flags, one, tmp_path):
+    """`accelerate launch` gives it one thread, unless it is told a number."""
+    text = "import arguments\ndef main():\n    import torch\n    print(torch.get_num_threads())\n"
+    (tmp_path / "script.py").write_text(text + "arguments.run(main)\n")
+    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": None}
+    output = run(["accelerate", "launch", *flags, "script.py"], tmp_path, **environment)
+    assert (int(output.splitlines()[-1]) == 1) == one, output
 
 
 @pytest.mark.exhaustive
