@@ -450,6 +450,15 @@ def refuse_lone_processes(args: Arguments) -> None:
         )
 
 
+def sharded_by(args: Arguments) -> str | None:
+    """FSDP or DeepSpeed, which take parameters apart, where a flag or the launcher asks for it."""
+    for name, title in (("fsdp", "FSDP"), ("deepspeed", "DeepSpeed")):
+        launched = os.environ.get(f"ACCELERATE_USE_{name.upper()}", "").lower() in ("1", "true")
+        if launched or getattr(args, name, None):
+            return title
+    return None
+
+
 def settle_defaults(args: Arguments, suffix: str, hub_ready: bool) -> list[str]:
     """Fill in every default that depends on another flag or on the Hub's being in reach.
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from arguments import UserError, model_title
+from arguments import UserError, model_title, sharded_by
 
 # --- The order of the data ------------------------------------------------------------------
 
@@ -133,6 +133,7 @@ def plan_training(args, corpus, config, windows: dict, precision: str, state) ->
         "sentences a process and step": batch_size,
         "steps an update": accumulation,
         "processes": state.num_processes,
+        "sharded by": sharded_by(args),
         "updates": total_updates,
         "learning rate": [args.learning_rate, args.lr_scheduler_type, args.warmup_steps],
         "weight decay, clipping": [args.weight_decay, args.max_grad_norm],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import common
 import window_set
-from arguments import UserError, model_title
+from arguments import UserError, model_title, sharded_by
 
 
 def load_tokenizer(name: str, **options):
@@ -223,20 +223,11 @@ def load_model(args, config, device, windows=None):
         _renew_head(model)  # it was loaded, as only its size was compared
     if device.type == "cpu":
         use_cpu_dropout(model)
-    if _is_sharded(args):
+    if sharded_by(args):
         _let_accelerate_shard_embeddings(model)
     elif windows and args.do_train:
         train_occurring_rows(model, windows["train"].token_ids())
     return model
-
-
-def _is_sharded(args) -> bool:
-    """Whether FSDP or DeepSpeed, who take parameters apart, will have the model."""
-    by_launcher = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
-    by_flag = [getattr(args, name, None) for name in ("fsdp", "deepspeed")]
-    return any(by_flag) or any(
-        os.environ.get(name, "").lower() in ("1", "true") for name in by_launcher
-    )
 
 
 def _let_accelerate_shard_embeddings(model) -> None:

@@ -113,6 +113,20 @@ def test_fsdp_is_another_way_to_the_same_weights(script, policy, flags, plain, t
     check(script, flags, plain, tmp_path, before=take_processes_for_gpus, **FSDP, **policy)
 
 
+@pytest.mark.parametrize("script", BOTH)
+def test_a_whole_checkpoint_is_not_taken_for_a_sharded_one(script, flags, plain, tmp_path):
+    output = run(
+        script,
+        [*flags, "--output_dir", tmp_path / "out", "--resume_from_checkpoint", plain / "epoch_1"],
+        tmp_path,
+        processes=2,
+        status=2,
+        before=take_processes_for_gpus,
+        **FSDP,
+    )
+    assert "sharded by" in output and "FSDP" in output and "Traceback" not in output
+
+
 @pytest.mark.exhaustive
 @pytest.mark.skipif(
     importlib.util.find_spec("deepspeed") is None, reason="deepspeed is not installed"
