@@ -51,6 +51,9 @@ def run(main) -> None:
     """Run a script's `main`; what the user got wrong ends without a traceback, status 2."""
     keep_memory()
     use_all_cores()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # there is none, or not one of Python's own
+            stream.reconfigure(errors="backslashreplace")  # of what its encoding lacks
     try:
         main()
     except UserError as error:
@@ -98,7 +101,7 @@ def keep_memory() -> None:
     a CPU.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch: large pages for large tensors
-    with suppress(OSError, AttributeError):  # glibc's, which other systems lack
+    with suppress(OSError, AttributeError, TypeError):  # glibc's, which other systems lack
         mallopt = ctypes.CDLL(None).mallopt
         trim_threshold, mmap_threshold = -1, -3
         mallopt(trim_threshold, 2**31 - 1)

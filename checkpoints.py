@@ -233,7 +233,7 @@ def disk_errors_told(path: Path):
 def _seal(partial: Path, conditions: dict, progress: Progress) -> None:
     """Put all files on the disk, then the list of them with their sums."""
     files = {
-        str(path.relative_to(partial)): _crc32(path, sync=True)
+        path.relative_to(partial).as_posix(): _crc32(path, sync=True)
         for path in sorted(partial.rglob("*"))
         if path.is_file()
     }
@@ -274,7 +274,10 @@ def _crc32(path: Path, sync: bool = False) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders
+        return
     try:
         os.fsync(descriptor)
     finally:

@@ -119,7 +119,10 @@ class Source:
         go on with them."""
         if self._descriptor is None or self._ready:
             return False
-        return not select.select([self._descriptor], [], [], seconds)[0]
+        try:
+            return not select.select([self._descriptor], [], [], seconds)[0]
+        except OSError:  # Windows waits for sockets alone: what has come goes on at once
+            return True
 
 
 # --- Which files ------------------------------------------------------------------------------
