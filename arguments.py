@@ -649,9 +649,9 @@ def training_precision(args: Arguments) -> str:
         return asked
     import torch
 
-    if args.use_cpu or not torch.cuda.is_available():
+    if args.use_cpu or not torch.accelerator.is_available():
         # Emulated bfloat16 is slower than float32: only cores with the instructions gain.
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     else:
-        fast = torch.cuda.get_device_capability()[0] >= 8
+        fast = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
     return "bf16" if fast else "no"

@@ -119,7 +119,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help="Precision. In half precision what stays in doubt between two tags is computed again "
         "in fp32.",
     )
-    add("--device", help="cpu, cuda, cuda:1, mps, ... Default: a GPU if there is one.")
+    add("--device", help="cpu, cuda, cuda:1, mps, ... Default: cuda if it is there.")
     add("--batch_tokens", type=int, help="Sub-words a batch, padding included.")
     args, unknown = parser.parse_known_args(argv)
     if unknown:

@@ -310,7 +310,7 @@ def training_arguments(args: TrainerArguments, precision: str) -> TrainingArgume
     values |= {
         "bf16": precision == "bf16",
         "fp16": precision == "fp16",
-        "use_cpu": args.use_cpu or not torch.cuda.is_available(),
+        "use_cpu": args.use_cpu or not torch.accelerator.is_available(),
         "train_sampling_strategy": "group_by_length" if args.group_by_length else "random",
         "report_to": args.report_to or "none",
         "push_to_hub": False,

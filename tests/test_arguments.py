@@ -18,7 +18,7 @@ from transformers import TrainingArguments
 import arguments
 from arguments import Arguments, UserError, parse_arguments, settle_defaults
 from train_accelerate import LoopArguments
-from train_trainer import TrainerArguments
+from train_trainer import TrainerArguments, training_arguments
 
 SCRIPTS = [TrainerArguments, LoopArguments]
 
@@ -725,6 +725,19 @@ def test_precision(argv, launcher, expected, fast, monkeypatch, embedded):
     if expected == "hardware":
         expected = "bf16" if fast else "no"
     assert arguments.training_precision(args) == expected
+
+
+def test_a_gpu_of_another_kind_than_cuda_is_used_in_fp32(monkeypatch, tmp_path):
+    """A Mac's; by Trainer too, which accelerate's default is for the loop."""
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for there, expected in ((True, "no"), (False, "bf16")):
+        monkeypatch.setattr(torch.accelerator, "is_available", lambda there=there: there)
+        args = parse_arguments(TrainerArguments, "", ["--output_dir", str(tmp_path)])
+        assert arguments.training_precision(args) == expected
+        assert training_arguments(args, "no").use_cpu == (not there)
 
 
 def test_help_answers_without_torch():
