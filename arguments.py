@@ -36,6 +36,11 @@ EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EMBEDDED_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 EMBEDDED_CORPUS = "the embedded corpus data/sample"
 HUB_TIMEOUT_S = 3.0
+# Flags that `accelerate launch --use_deepspeed` has too, and what DeepSpeed goes by.
+OF_DEEPSPEED = {
+    "gradient_accumulation_steps": ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", 1),
+    "max_grad_norm": ("ACCELERATE_GRADIENT_CLIPPING", 1.0),
+}
 
 
 class UserError(Exception):
@@ -195,10 +200,12 @@ class Arguments:
         None, "Sentences a process and step. Default: 8 (embedded encoder: its own)."
     )
     per_device_eval_batch_size: int = flag(32, "The same in evaluation.")
-    gradient_accumulation_steps: int = flag(1, "Batches to an update.")
+    gradient_accumulation_steps: int | None = flag(None, "Batches to an update. Default: 1.")
     learning_rate: float | None = flag(None, "Peak. Default: 2e-5 (embedded encoder: its own).")
     weight_decay: float = flag(0.01, "AdamW's, on all but biases and norms.")
-    max_grad_norm: float = flag(1.0, "Clip the gradient to this norm; 0: never.")
+    max_grad_norm: float | None = flag(
+        None, "Clip the gradient to this norm; 0: never. Default: 1."
+    )
     lr_scheduler_type: Literal[
         "linear",
         "cosine",
@@ -472,6 +479,13 @@ def settle_defaults(args: Arguments, suffix: str, hub_ready: bool) -> list[str]:
         args.do_train = args.do_eval = args.do_predict = True
     if args.mixed_precision is None and (args.bf16 or args.fp16):
         args.mixed_precision = "bf16" if args.bf16 else "fp16"
+
+    for name, (variable, default) in OF_DEEPSPEED.items():
+        if getattr(args, name) is None:
+            setattr(args, name, default)
+            with suppress(KeyError, ValueError):  # not told, or "auto"
+                setattr(args, name, type(default)(os.environ[variable]))
+        os.environ[variable] = str(getattr(args, name))
 
     replaced = []
     offline = needs_hub(args) and not hub_ready

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import http.server
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -725,6 +726,31 @@ def test_precision(argv, launcher, expected, fast, monkeypatch, embedded):
     if expected == "hardware":
         expected = "bf16" if fast else "no"
     assert arguments.training_precision(args) == expected
+
+
+@pytest.mark.parametrize(
+    "told,flags,expected",
+    [
+        ({}, [], (1, 1.0)),
+        ({"ACCUMULATION_STEPS": "4", "CLIPPING": "0.5"}, [], (4, 0.5)),
+        ({"ACCUMULATION_STEPS": "4", "CLIPPING": "auto"}, [], (4, 1.0)),
+        (
+            {"ACCUMULATION_STEPS": "1", "CLIPPING": "0.5"},
+            ["--gradient_accumulation_steps", "2", "--max_grad_norm", "0"],
+            (2, 0.0),
+        ),
+    ],
+)
+def test_what_a_launcher_was_told_of_deepspeed(told, flags, expected, monkeypatch, embedded):
+    """Where no flag says otherwise; DeepSpeed is then told the same."""
+    for name in ("ACCUMULATION_STEPS", "CLIPPING"):
+        monkeypatch.setenv(f"ACCELERATE_GRADIENT_{name}", told.get(name, ""))
+    args = parse(*flags)
+    settle_defaults(args, "", True)
+    assert (args.gradient_accumulation_steps, args.max_grad_norm) == expected
+    steps, norm = expected
+    assert os.environ["ACCELERATE_GRADIENT_ACCUMULATION_STEPS"] == str(steps)
+    assert os.environ["ACCELERATE_GRADIENT_CLIPPING"] == str(norm)
 
 
 def test_a_gpu_of_another_kind_than_cuda_is_used_in_fp32(monkeypatch, tmp_path):
