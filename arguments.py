@@ -273,6 +273,11 @@ class Arguments:
     )
 
     @property
+    def scores_epochs(self) -> bool:
+        """Whether a validation split is of use; no task asked for means all of them."""
+        return self.do_eval or not (self.do_train or self.do_predict)
+
+    @property
     def checkpoint_every(self) -> int:
         """Updates between two checkpoints; 0: none between the epochs' ends."""
         steps = self.checkpointing_steps
@@ -402,6 +407,8 @@ def _check_values(args: Arguments) -> None:
         problems.append(f"--task_name {args.task_name}: expected one of {', '.join(TASKS)}")
     if args.bf16 and args.fp16:
         problems.append("--bf16 and --fp16: expected one of them")
+    if args.output_dir == "":
+        problems.append("--output_dir: expected the name of a folder, found an empty one")
     if args.sample and (args.dataset_name or args.train_file):
         problems.append("--sample names a corpus: leave out --dataset_name and --train_file")
     if args.dataset_name and args.train_file:
@@ -414,8 +421,7 @@ def _check_values(args: Arguments) -> None:
             "--load_best_model_at_end needs a checkpoint of each epoch: "
             f"leave out --checkpointing_steps {steps}"
         )
-    scores_epochs = args.do_eval or not (args.do_train or args.do_predict)
-    if (args.load_best_model_at_end or args.early_stopping_patience) and not scores_epochs:
+    if (args.load_best_model_at_end or args.early_stopping_patience) and not args.scores_epochs:
         problems.append(
             "--load_best_model_at_end and --early_stopping_patience need --do_eval, which "
             "scores each epoch"

@@ -242,6 +242,8 @@ def _seal(partial: Path, conditions: dict, progress: Progress) -> None:
         json.dump(manifest, file)
         file.flush()
         os.fsync(file.fileno())
+    for name in files:  # weights, which safetensors keeps to oneself, are for whom the others are
+        shutil.copymode(partial / MANIFEST, partial / name)
     _sync_folder(partial)
 
 

@@ -66,7 +66,7 @@ def _check(args, sources, folder: Path, problems: Problems, tokenizer, max_seq_l
     labels = None if problems else settle_labels(args, raw, list(tags), declared, problems)
     notes = [] if labels is None else notes_on(raw, labels)
     splits = raw
-    if labels is not None and "train" in raw and "validation" not in raw:
+    if labels is not None and "train" in raw and "validation" not in raw and args.scores_epochs:
         held_out, note = hold_out(raw["train"], args.seed)
         notes.append(note)
         parts = {"train": ~held_out, "validation": held_out}
@@ -82,6 +82,8 @@ def _check(args, sources, folder: Path, problems: Problems, tokenizer, max_seq_l
     report_empty_words(raw, problems.warnings)
     report_long_sentences(raw, problems.warnings)
     report_duplicates(splits, problems.warnings)
+    if labels is not None and "train" in raw:
+        report_no_entity(raw["train"], labels, problems.warnings)
     lines = [*notes, "", *split_table(splits, sub_words)]
     if labels is not None:
         lines += ["", *label_table(splits, labels)]
@@ -157,6 +159,17 @@ def report_empty_words(raw: dict[str, RawSplit], findings: Findings) -> None:
         lines = [f"{found.place}: an empty word, tag {quote(found.tag)}" for found in first]
         if count:
             findings.add_lines("empty words", lines, count)
+
+
+def report_no_entity(train: RawSplit, labels: Labels, findings: Findings) -> None:
+    """A wrong column of labels may look like this."""
+    if labels.scheme is None:
+        return
+    found = (set(labels.ids(batch).tolist()) for batch in train.batches())
+    if set().union(*found) <= {labels.names.index("O")}:
+        place = ", ".join(source.name for source in train.sources)
+        advice = "names of entities; --label_column_name says where they are"
+        findings.add("no entity to learn from", place, "every tag is O", advice)
 
 
 def report_long_sentences(raw: dict[str, RawSplit], findings: Findings) -> None:

@@ -29,6 +29,7 @@ import common
 import formats
 import inputs
 from arguments import UserError, run, unknown_flag
+from sentences import counted
 from tagger import DTYPES, Tagger, default_model, iob2
 
 __all__ = ["Tagger"]
@@ -208,7 +209,7 @@ def main():
     else:
         tag(args, tagger, problems)
     if problems.skipped and process_index() == 0:
-        print(f"{problems.skipped} lines were passed over", file=sys.stderr)
+        print(f"{counted(problems.skipped, 'line')} passed over", file=sys.stderr)
 
 
 def model_of(args: argparse.Namespace) -> str:
@@ -254,11 +255,16 @@ def items(args, tagger, sources, problems) -> Iterator[inputs.Item]:
 
 def tagged(args, tagger, chunks, progress, sources=(), flush=lambda: None):
     """A `formats.Result` for each item."""
+    told = {"text"}
     for chunk in chunks:
         answers = tagger.tag_texts([(item.text, item.words) for item in chunk])
         for item, answer in zip(chunk, answers, strict=True):
             found = tagger.result(answer, args.all_words, args.min_score)
-            yield formats.Result(answer, found, item.fields or {}, item.source)
+            fields = item.fields or {}
+            for name in sorted(found.keys() & fields.keys() - told):
+                told.add(name)
+                print(f"Records' own {name!r} give way to what is found", file=sys.stderr)
+            yield formats.Result(answer, found, fields, item.source)
         flush()
         progress.add(len(chunk), sum(len(a.words) for a in answers), sources)
 

@@ -258,6 +258,11 @@ def _argument_lines(facts: dict) -> str:
     if arguments.get("model_name_or_path") and Path(arguments["model_name_or_path"]).is_dir():
         # Where a folder lies on this machine says nothing to others.
         arguments["model_name_or_path"] = facts.get("base_model")
+    # Which precision it came to, whoever chose it.
+    for name in ("bf16", "fp16"):
+        arguments.pop(name, None)
+    if facts.get("precision"):
+        arguments["mixed_precision"] = facts["precision"]
     return "\n".join(
         f"{name}: {value}"
         for name, value in sorted(arguments.items())

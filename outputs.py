@@ -12,8 +12,9 @@ import re
 import shlex
 import shutil
 import sys
+import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,32 +41,54 @@ def run_identity(args, corpus) -> dict:
 
 
 def check_output_dir(args, corpus) -> None:
-    """Refuse a folder that is a file, or holds a run with another corpus, model or label set."""
+    """Refuse a folder that is a file, cannot be written, or holds a run with another corpus,
+    model or label set. A model's own folder takes its scores on the corpus it was trained on."""
     folder = Path(args.output_dir)
     for path in (folder, *folder.parents):
         if path.exists() and not path.is_dir():
             raise UserError(f"--output_dir {folder}: expected a folder, found a file: {path}")
-    if not args.do_train or args.overwrite_output_dir or not folder.is_dir():
+    if os.environ.get("RANK", "0") == "0":
+        _try_to_write(folder)
+    if args.overwrite_output_dir or not folder.is_dir():
         return
     advice = "\nChoose another folder, or replace it with --overwrite_output_dir."
     try:
         earlier = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if (folder / "config.json").exists():
+        if args.do_train and (folder / "config.json").exists():
             raise UserError(
                 f"--output_dir {folder}: holds a model that no run of this suite left.{advice}"
             ) from None
         return
     except (ValueError, OSError):
         earlier = {}
+    identity = run_identity(args, corpus)
+    if not args.do_train and Path(args.model_name_or_path).resolve() == folder.resolve():
+        identity["model"] = earlier.get("model")
     differences = [
         f"  {key}: there {_short(earlier.get(key))}, now {_short(value)}"
-        for key, value in run_identity(args, corpus).items()
+        for key, value in identity.items()
         if earlier.get(key) != value
     ]
     if differences:
         text = "\n".join(differences)
         raise UserError(f"--output_dir {folder}: holds another run.\n{text}{advice}")
+
+
+def _try_to_write(folder: Path) -> None:
+    """Now, and not after an epoch. What was made for it goes again."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"--output_dir {folder}: cannot be written: {reason}") from None
+    finally:
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
 
 
 def earlier_run(folder: Path) -> dict[str, str]:
@@ -134,7 +157,10 @@ def staged(folder: Path, state, identity: dict):
             state.wait_for_everyone()
             if state.is_main_process:
                 write_json(stage / RUN_FILE, identity)
-                for file in sorted(stage.iterdir()):
+                files = sorted(stage.iterdir())
+                for file in files:  # weights, which safetensors keeps to oneself, are for all
+                    shutil.copymode(stage / RUN_FILE, file)
+                for file in files:
                     os.replace(file, folder / file.name)
     finally:
         if state.is_main_process:
@@ -251,18 +277,23 @@ class Results:
         self.progress.step_losses.append(row)
 
     def scored(self, split: str, predictions: common.WordPredictions) -> dict:
-        """Score a split's predictions: {"f1": ..., "loss": ..., ...}, on every process alike."""
-        windows = self.windows[split]
+        """Score a split's predictions: {"f1": ..., "loss": ..., ...}, on every process alike.
+
+        {} for a split without labels, which is only to be tagged.
+        """
+        windows, rows = self.windows[split], self.corpus.splits[split]
         predictions.check_complete(windows.words_with_subwords)
+        self.predictions[split] = predictions
+        if "labels" not in rows.column_names:
+            return {}
         flat = [None]
         if self.state.is_main_process:
-            rows = self.corpus.splits[split]
             scores = common.compute_metrics(predictions, rows, self.tags)
             if scores["words"] != windows.num_words:
                 raise AssertionError(
                     f"{scores['words']} words scored of {windows.num_words} in the corpus"
                 )
-            self.scores[split], self.predictions[split] = scores, predictions
+            self.scores[split] = scores
             flat = [flat_metrics(scores, self.args.return_entity_level_metrics)]
         if self.state.num_processes > 1:
             from accelerate.utils import broadcast_object_list
@@ -331,13 +362,19 @@ class Results:
                 self._say_scores(split)
         if "test" in self.predictions:
             write_predictions(folder / "predictions.txt", self._sentences("test"))
+            if "test" not in self.scores:
+                words = self.windows["test"].num_words
+                self.say(f"\ntest: {words} words tagged, see predictions.txt; it has no labels.")
         if self.args.do_train:
             write_json(folder / RUN_FILE, run_identity(self.args, self.corpus) | self._facts())
-        if self.scores:
+        # A model's folder that is only scored keeps the report of its training.
+        shown = self.scores and (self.args.do_train or not (folder / RUN_FILE).exists())
+        if shown:
             report.write_report(folder, self._facts() | self._corpus_facts())
         if self.args.do_train:
             self.write_card(folder)  # with the report's pictures
-        self.say("", *self.replaced, f"Everything is in {folder}; open {folder / 'report.html'}.")
+        ending = f"; open {folder / 'report.html'}." if shown else "."
+        self.say("", *self.replaced, f"Everything is in {folder}{ending}")
 
     def write_card(self, folder: Path) -> None:
         """The model card, with what is known so far; what a person added to the last one stays."""
@@ -406,7 +443,7 @@ class Results:
 
     def _corpus_facts(self) -> dict:
         """What the report alone shows: counts of the corpus, and the sentences scored."""
-        split = "test" if "test" in self.predictions else "validation"
+        split = "test" if "test" in self.scores else "validation"
         columns = ("tokens", "gold", "predicted", "probability")
         return {
             "label_counts": {

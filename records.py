@@ -356,6 +356,11 @@ def tags_of_spans(
         covered = position
         while covered < len(words) and words[covered][1] < end:
             covered += 1
+        if covered == position and position and start < words[position - 1][2]:
+            word = words[position - 1][0]
+            found = f"{described} cuts {quote(word)} in {quote(text)}"
+            wrong.append(("spans that cut a word", found))
+            continue
         if covered == position:
             wrong.append(("spans without a word", f"{described} in {quote(text)}"))
             continue

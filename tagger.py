@@ -62,7 +62,12 @@ class Tagger:
 
         if dtype not in DTYPES:
             raise UserError(f"dtype {dtype}: expected one of {', '.join(DTYPES)}")
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        try:
+            self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"--device {device}: not to be had here: {reason}") from None
         networks = {}
         for name in dict.fromkeys((dtype, "fp32")):
             precision = getattr(torch, DTYPES[name])
@@ -106,6 +111,8 @@ class Tagger:
 
         As in evaluation, a word without a sub-word gets O, here with probability 0.
         """
+        if any(isinstance(words, str) for words in sentences):
+            raise TypeError("tag_words: expected lists of words, found a string; texts: tagger()")
         sentences = [_readable(words) for words in sentences]
         ends = np.cumsum([len(words) for words in sentences], dtype=np.int64).tolist()
         starts = [0, *ends[:-1]]

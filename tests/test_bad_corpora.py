@@ -521,6 +521,16 @@ CASES = {
         {},
         ["spans that cut a word:", "  a.jsonl:2: 1-2 'U' (ORG) cuts 'EU' in 'EU rejects'"],
     ),
+    "two spans in one word": (
+        "a.jsonl",
+        TEXT + record(text="ran 10km", spans=[[4, 6, "NUM"], [6, 8, "UNIT"]]),
+        {},
+        [
+            "spans that cut a word (2):",
+            "  a.jsonl:2: 4-6 '10' (NUM) cuts '10km' in 'ran 10km'",
+            "  a.jsonl:2: 6-8 'km' (UNIT) cuts '10km' in 'ran 10km'",
+        ],
+    ),
     "a span beyond the text": (
         "a.jsonl",
         TEXT + record(text="EU", spans=[[0, 3, "ORG"]]),

@@ -399,6 +399,17 @@ def numbered(sentences: int, documents: int) -> str:
     return "\n".join(lines)
 
 
+def test_nothing_is_held_out_where_no_epoch_is_scored(arguments):
+    for flags, splits in (
+        ({"do_train": True}, ["train"]),
+        ({"do_train": True, "do_eval": True}, ["train", "validation"]),
+        ({}, ["train", "validation"]),
+    ):
+        corpus = load_corpus(arguments(train_file=numbered(20, 0), **flags))
+        assert list(corpus.splits) == splits
+        assert sum(map(len, corpus.splits.values())) == 20
+
+
 def test_a_tenth_of_the_sentences_is_held_out(arguments):
     corpus = load_corpus(arguments(train_file=numbered(200, 0)))
     train, validation = (corpus.splits[split]["tokens"][:] for split in ("train", "validation"))
@@ -667,6 +678,12 @@ def test_the_check_of_sentences_repeated_more_than_a_tenth(arguments, tmp_path):
 
 def words_of_types(**counts) -> str:
     return "".join(f"x B-{kind}\nin O\n\n" for kind, n in counts.items() for _ in range(n))
+
+
+def test_the_check_tells_of_a_corpus_without_an_entity(arguments):
+    report, without_fault = check_corpus(arguments(train_file="EU O\nrejects O\n\nit O\n"))
+    assert without_fault and "no entity to learn from" in report
+    assert "no entity" not in check_corpus(arguments(train_file=GOOD))[0]
 
 
 def test_the_check_names_a_misspelt_type_of_training(arguments, tmp_path):

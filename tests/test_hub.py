@@ -707,6 +707,14 @@ def test_the_card_says_what_the_hub_and_a_reader_want_to_know(folder):
     assert not [p for p in folder.iterdir() if p.name != "README.md"]
 
 
+def test_the_card_names_the_precision_whoever_chose_it(folder):
+    arguments = {"bf16": False, "fp16": False, "mixed_precision": None}
+    text = hub.write_card(
+        folder, {**FACTS, "arguments": arguments, "precision": "bf16"}
+    ).read_text()
+    assert "mixed_precision: bf16" in text and "fp16" not in text and "bf16: " not in text
+
+
 def test_the_card_shows_the_picture_that_is_there(folder):
     (folder / "training_curves.png").write_bytes(b"")
     assert (

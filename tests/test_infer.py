@@ -312,6 +312,11 @@ def test_products_come_in_few_sizes(tiny_tagger, monkeypatch):
         assert n <= bert.rounded(n) <= n * 17 / 16
 
 
+def test_a_sentence_of_words_is_no_string(tiny_tagger):
+    with pytest.raises(TypeError, match="expected lists of words, found a string"):
+        Tagger(tiny_tagger).tag_words(["Anna said"])
+
+
 def test_bf16_computes_again_what_it_leaves_in_doubt(tiny_tagger, monkeypatch):
     fp32, bf16 = (Tagger(tiny_tagger, dtype=dtype) for dtype in ("fp32", "bf16"))
     # Alone in a window each, so that some windows are in doubt and others are not.
@@ -697,7 +702,7 @@ def test_broken_lines_are_passed_over_and_counted(cli, tmp_path):
     assert [row["text"] for row in rows_of(output)] == ["Peter", "EU"]
     for number in (2, 3, 4):
         assert f"{path}:{number}:" in messages
-    assert "3 lines were passed over" in messages
+    assert "3 lines passed over" in messages
 
 
 def test_bytes_that_are_no_utf_8(cli, tmp_path):
@@ -724,6 +729,8 @@ def test_what_the_user_gets_wrong(cli, tmp_path, tiny_encoder, monkeypatch):
         (["a", "--min_scor=1"], ["unknown argument --min_scor; did you mean --min_score?"]),
         (["--input", unlabelled, "--score"], ["no labels to score against"]),
         (["--input", text, "--output", tmp_path], ["expected a file"]),
+        (["Peter", "--device", "nonsense"], ["--device nonsense: not to be had here"]),
+        (["Peter", "--device", "meta:a"], ["--device meta:a: not to be had here"]),
     ]
     for argv, expected in cases:
         status, output, messages = cli(*argv)
@@ -931,6 +938,15 @@ def test_an_ending_that_says_nothing_of_the_format_is_told(cli, tmp_path):
     for name in ("tagged", "tagged.json", "tagged.jsonl"):
         assert cli("Peter", "--output", name) == (0, "", "")
     assert cli("Peter", "--output", "tagged.xyz", "--output_format", "csv") == (0, "", "")
+
+
+def test_a_field_that_gives_way_is_told_once(cli, tmp_path):
+    row = '{"text": "Peter", "entities": "mine", "id": 1}\n'
+    status, output, messages = cli("--input", write(tmp_path, "a.jsonl", row * 3))
+    assert status == 0 and messages.count("'entities' give way") == 1
+    assert [(row["id"], row["entities"][0]["word"]) for row in rows_of(output)] == [
+        (1, "Peter")
+    ] * 3
 
 
 def test_a_page_of_several_files_names_each_before_its_texts(cli, tmp_path):

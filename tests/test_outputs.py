@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import conlleval
@@ -77,7 +78,28 @@ def test_folder_with_another_run_is_refused(changes, expected, tmp_path):
     assert len(message.splitlines()) == 3  # only what differs
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
     outputs.check_output_dir(*run_of(tmp_path / "run", overwrite_output_dir=True, **changes))
-    outputs.check_output_dir(*run_of(tmp_path / "run", do_train=False, **changes))
+    # Scores of another corpus or model would stand beside those of training.
+    with pytest.raises(UserError, match="holds another run"):
+        outputs.check_output_dir(*run_of(tmp_path / "run", do_train=False, **changes))
+
+
+def test_a_model_s_own_folder_takes_its_scores(tmp_path):
+    leave_run(tmp_path / "run")
+    own = {"model_name_or_path": str(tmp_path / "run"), "do_train": False}
+    outputs.check_output_dir(*run_of(tmp_path / "run", **own))
+    with pytest.raises(UserError, match="corpus: there news, now web"):
+        outputs.check_output_dir(*run_of(tmp_path / "run", corpus="web", **own))
+
+
+@pytest.mark.parametrize("folder", ["/proc/nothing", "/proc/nothing/in"])
+def test_a_folder_that_cannot_be_written_is_told_at_once(folder):
+    with pytest.raises(UserError, match=f"--output_dir {folder}: cannot be written"):
+        outputs.check_output_dir(*run_of(Path(folder)))
+
+
+def test_trying_to_write_leaves_nothing(tmp_path):
+    outputs.check_output_dir(*run_of(tmp_path / "a" / "b"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_difference_is_told_at_once(tmp_path):

@@ -258,6 +258,37 @@ def test_only_what_is_asked_for_is_done(script, corpus, encoder, tmp_path):
 
 
 @pytest.mark.parametrize("script", BOTH)
+def test_a_test_split_without_labels_is_tagged(script, encoder, corpus, tmp_path):
+    words = "Peter\nsaid\n\nthe\nEU\nwent\n\n"
+    (tmp_path / "test.conll").write_text(words)
+    flags = ["--model_name_or_path", encoder, *corpus[:4], *SETTINGS, "--output_dir", "out"]
+    flags += ["--test_file", "test.conll", "--max_steps", 2]
+    output = run(script, flags, tmp_path, before=pictures)
+    assert "test: 5 words tagged, see predictions.txt; it has no labels." in output
+    rows = (tmp_path / "out" / "predictions.txt").read_text()
+    assert [line.partition(" ")[0] for line in rows.split("\n")] == words.split("\n")
+    assert all(len(line.split(" ")) == 2 for line in rows.split("\n") if line)
+    scores = results(tmp_path / "out")
+    assert "eval_f1" in scores and not any(name.startswith("predict") for name in scores)
+    assert (tmp_path / "out" / "report.html").exists() and "report.html" in output
+    # Scored alone, nothing of it is left but the tags.
+    flags = ["--model_name_or_path", "out", "--test_file", "test.conll", "--do_predict"]
+    output = run(script, [*flags, "--output_dir", "tags"], tmp_path)
+    assert [path.name for path in (tmp_path / "tags").iterdir()] == ["predictions.txt"]
+    assert (tmp_path / "tags" / "predictions.txt").read_text() == rows
+    assert "report.html" not in output
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_all_files_are_for_whom_one_is(script, encoder, corpus, tmp_path):
+    flags = ["--model_name_or_path", encoder, *corpus, *SETTINGS, "--output_dir", "out"]
+    run(script, [*flags, "--max_steps", 2], tmp_path)
+    modes = {path.stat().st_mode & 0o777 for path in tmp_path.glob("out/**/*") if path.is_file()}
+    (tmp_path / "new").touch()
+    assert modes == {(tmp_path / "new").stat().st_mode & 0o777}
+
+
+@pytest.mark.parametrize("script", BOTH)
 def test_plain_tags_are_scored_by_accuracy_and_tag(script, encoder, tmp_path):
     for split in ("train", "validation", "test"):
         rows = "Peter NOUN\nsaid VERB\n\nthe DET\nBank NOUN\nwent VERB\nto ADP\nParis NOUN\n\n"
