@@ -20,7 +20,17 @@ from typing import NamedTuple
 from arguments import UserError
 from columns import CONLLU_COLUMNS, DOCUMENT_START, open_columns
 from records import read_json_array, read_jsonl
-from sentences import HEAD, TEXT_COLUMNS, Problems, Wanted, encoding_of, open_bytes, quote, reading
+from sentences import (
+    HEAD,
+    TEXT_COLUMNS,
+    Problems,
+    Wanted,
+    bad_byte,
+    encoding_of,
+    open_bytes,
+    quote,
+    reading,
+)
 from tagger import Words
 
 COLUMN_ENDINGS = {
@@ -327,9 +337,7 @@ def _decoded(lines: Iterable[bytes], name: str, problems: Problems) -> Iterator[
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            likely = line.rstrip(b"\r\n").decode("cp1252", "replace")
-            found = f"byte 0x{line[error.start]:02x}, perhaps {quote(likely)}"
-            problems.add("not UTF-8", f"{name}:{number}", found)
+            problems.add("not UTF-8", f"{name}:{number}", bad_byte(line, error))
             yield None
         else:
             yield text.removesuffix("\n").removesuffix("\r")

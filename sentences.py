@@ -195,6 +195,16 @@ def report_bad_bytes(path, problems: Problems) -> None:
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
-                likely = line.rstrip(b"\r\n").decode("cp1252", "replace")
-                found = f"byte 0x{line[error.start]:02x}, perhaps {quote(likely)}"
-                problems.add("wrong encoding", f"{path}:{number}", found, expected)
+                if b"\0" in line:
+                    problems.add("no text", str(path), bad_byte(line, error), "a file of text")
+                    return
+                problems.add("wrong encoding", f"{path}:{number}", bad_byte(line, error), expected)
+
+
+def bad_byte(line: bytes, error: UnicodeDecodeError) -> str:
+    """The byte that is not UTF-8, and what the line may be, if it is text at all."""
+    byte = f"byte 0x{line[error.start]:02x}"
+    if b"\0" in line:
+        return f"{byte} and zero bytes in a line, as no text has"
+    likely = line.rstrip(b"\r\n").decode("cp1252", "replace")
+    return f"{byte}, perhaps {quote(likely)}"

@@ -677,6 +677,12 @@ CASES = {
         {},
         ["no text:", "  a.conll: a binary file, or UTF-16 without its mark", FORMATS],
     ),
+    "a binary file with few zeros": (
+        "a.conll",
+        b"EU B-ORG\n\x80" + bytes(range(1, 256)) * 3 + b"\0\n",
+        {},
+        ["no text:", "  a.conll: byte 0x80 and zero bytes in a line, as no text has"],
+    ),
     "gzip cut off": (
         "a.conll.gz",
         gzip.compress(GOOD.encode())[:-12],

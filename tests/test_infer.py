@@ -705,6 +705,12 @@ def test_broken_lines_are_passed_over_and_counted(cli, tmp_path):
     assert "3 lines passed over" in messages
 
 
+def test_a_program_is_told_from_text(cli, tmp_path):
+    path = write(tmp_path, "a.out", b"\x7fELF\x02\x01\x01\0\0\0\xff\0\n")
+    status, _, messages = cli("--input", path)
+    assert status == 2 and "zero bytes in a line, as no text has" in messages
+
+
 def test_bytes_that_are_no_utf_8(cli, tmp_path):
     path = write(tmp_path, "a.txt", b"Peter\nMalm\xf6\nEU\n")
     status, _, messages = cli("--input", path)
