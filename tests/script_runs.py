@@ -221,6 +221,14 @@ def run(script: str, flags, folder: Path, processes: int = 1, status: int = 0, *
     return started.output
 
 
+# For a process to print the most memory that it has had, in kB. What `resource` says counts its
+# parent's, from whom it was forked.
+PRINT_PEAK = """
+with open("/proc/self/status") as status:
+    print(next(line.split()[1] for line in status if line.startswith("VmHWM:")))
+"""
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

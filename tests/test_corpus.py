@@ -16,6 +16,7 @@ import corpus_labels
 from arguments import Arguments, UserError
 from corpus import load_corpus
 from corpus_check import check_corpus
+from tests.script_runs import PRINT_PEAK
 
 NER_CORPORA = os.environ.get("NER_CORPORA")
 needs_corpora = pytest.mark.skipif(
@@ -544,11 +545,10 @@ def test_a_cache_that_cannot_be_written_is_a_user_s_error(arguments, tmp_path):
 
 
 MEMORY = """
-import resource, sys
+import sys
 from arguments import Arguments
 from corpus import load_corpus
 load_corpus(Arguments(train_file=[sys.argv[1]], cache_dir=sys.argv[2]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
@@ -571,7 +571,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, ending):
         path = tmp_path / f"{sentences}.{ending}"
         text = one * sentences
         path.write_text(f"[{text.rstrip()[:-1]}]" if ending == "json" else text)
-        command = [sys.executable, "-c", MEMORY, str(path), str(tmp_path / "cache")]
+        command = [sys.executable, "-c", MEMORY + PRINT_PEAK, str(path), str(tmp_path / "cache")]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout))
     # A million words more; as lists of Python strings they would be 60 MB and more.

@@ -29,6 +29,7 @@ import infer
 import inputs
 import tagger as tagger_module
 from tagger import Tagged, Tagger
+from tests.script_runs import PRINT_PEAK
 from window_set import PadBatch, encode_split
 
 INFER = str(ROOT / "infer.py")
@@ -1314,11 +1315,10 @@ def test_200_megabytes_in_constant_memory(tiny_tagger, tmp_path):
                 file.write(json.dumps(record) + "\n")
         out = tmp_path / "out.jsonl"
         code = (
-            "import resource, sys, infer\n"
+            "import sys, infer\n"
             f"sys.argv = ['infer.py', '--model', {str(tiny_tagger)!r}, '--input', {str(source)!r},"
             f" '--output', {str(out)!r}]\n"
-            "infer.main()\n"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+            f"infer.main()\n{PRINT_PEAK}"
         )
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
