@@ -259,7 +259,7 @@ def predict(accelerator, model, windows, collate, args) -> common.WordPrediction
     )
     predictions = common.WordPredictions(windows.num_words)
     model.eval()
-    with common.full_precision(accelerator.unwrap_model(model)):
+    with common.full_precision(accelerator.unwrap_model(model, keep_torch_compile=False)):
         for batch in loader:
             predictions.add(*common.gather_batch(accelerator, *common.predict_batch(model, batch)))
     return predictions
@@ -269,7 +269,10 @@ def save_model(accelerator, model, tokenizer, folder: Path) -> None:
     """The model as `from_pretrained` reads it; its weights are collected by every process."""
     weights = accelerator.get_state_dict(model)
     if accelerator.is_main_process:
-        accelerator.unwrap_model(model).save_pretrained(folder, state_dict=weights)
+        # torch.compile, which a launcher may ask for, puts a word into the names.
+        weights = {name.replace("_orig_mod.", ""): weight for name, weight in weights.items()}
+        unwrapped = accelerator.unwrap_model(model, keep_torch_compile=False)
+        unwrapped.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import save_tiny_tagger
 
+import checkpoints
 from tests.script_runs import (
     BOTH,
     LOOP,
@@ -277,6 +278,22 @@ def test_a_test_split_without_labels_is_tagged(script, encoder, corpus, tmp_path
     assert [path.name for path in (tmp_path / "tags").iterdir()] == ["predictions.txt"]
     assert (tmp_path / "tags" / "predictions.txt").read_text() == rows
     assert "report.html" not in output
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_a_model_that_is_compiled_is_the_same_model(script, encoder, corpus, tmp_path):
+    """As `accelerate launch --dynamo_backend` asks for it; this back end only traces."""
+    flags = ["--model_name_or_path", encoder, *corpus, *SETTINGS, "--output_dir", "out"]
+    flags += ["--num_train_epochs", 2]
+    run(script, flags, tmp_path / "plain")
+    compiled = {"ACCELERATE_DYNAMO_BACKEND": "EAGER", "ACCELERATE_DYNAMO_USE_DYNAMIC": "true"}
+    run(script, flags, tmp_path / "compiled", **compiled)
+    plain, out = tmp_path / "plain" / "out", tmp_path / "compiled" / "out"
+    assert weights(out) == weights(plain)
+    assert (out / "predictions.txt").read_bytes() == (plain / "predictions.txt").read_bytes()
+    shutil.rmtree(checkpoints.sort_checkpoints(out)[-1])
+    run(script, [*flags, "--resume_from_checkpoint"], tmp_path / "compiled", **compiled)
+    assert weights(out) == weights(plain)
 
 
 @pytest.mark.parametrize("script", BOTH)
