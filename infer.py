@@ -30,7 +30,7 @@ import formats
 import inputs
 from arguments import UserError, run, unknown_flag
 from sentences import counted
-from tagger import DTYPES, Tagger, default_model, iob2
+from tagger import DTYPES, Tagged, Tagger, default_model, iob2
 
 __all__ = ["Tagger"]
 
@@ -246,25 +246,25 @@ def items(args, tagger, sources, problems) -> Iterator[inputs.Item]:
     """The texts of the command line, or of all files in turn."""
     yield from map(inputs.Item, args.texts)
     wanted = inputs.Wanted(tagger.task or "ner", args.text_column_name, args.label_column_name)
+    written = tagger.result(Tagged("", [], [], []), args.all_words).keys() - {"text"}
     for source in sources:
         name = source.name if len(sources) > 1 else None
         found = inputs.read_items(source, args.input_format, args.by, wanted, problems)
         for item in found:
+            for lost in sorted(written & (item.fields or {}).keys()):
+                written.remove(lost)  # told once
+                if process_index() == 0:
+                    print(f"Records' own {lost!r} give way to what is found", file=sys.stderr)
             yield item._replace(source=name)
 
 
 def tagged(args, tagger, chunks, progress, sources=(), flush=lambda: None):
     """A `formats.Result` for each item."""
-    told = {"text"}
     for chunk in chunks:
         answers = tagger.tag_texts([(item.text, item.words) for item in chunk])
         for item, answer in zip(chunk, answers, strict=True):
             found = tagger.result(answer, args.all_words, args.min_score)
-            fields = item.fields or {}
-            for name in sorted(found.keys() & fields.keys() - told):
-                told.add(name)
-                print(f"Records' own {name!r} give way to what is found", file=sys.stderr)
-            yield formats.Result(answer, found, fields, item.source)
+            yield formats.Result(answer, found, item.fields or {}, item.source)
         flush()
         progress.add(len(chunk), sum(len(a.words) for a in answers), sources)
 

@@ -356,19 +356,18 @@ def tags_of_spans(
         covered = position
         while covered < len(words) and words[covered][1] < end:
             covered += 1
-        if covered == position and position and start < words[position - 1][2]:
-            word = words[position - 1][0]
-            found = f"{described} cuts {quote(word)} in {quote(text)}"
-            wrong.append(("spans that cut a word", found))
-            continue
         if covered == position:
             wrong.append(("spans without a word", f"{described} in {quote(text)}"))
             continue
-        for word, word_start, word_end in (words[position], words[covered - 1]):
-            if word_start < start < word_end or word_start < end < word_end:
-                found = f"{described} cuts {quote(word)} in {quote(text)}"
-                wrong.append(("spans that cut a word", found))
-                break
+        cut = [
+            word
+            for word, word_start, word_end in (words[position], words[covered - 1])
+            if word_start < start < word_end or word_start < end < word_end
+        ]
+        if cut:  # the next span may cut the same word
+            found = f"{described} cuts {quote(cut[0])} in {quote(text)}"
+            wrong.append(("spans that cut a word", found))
+            continue
         tags[position:covered] = [f"I-{label}"] * (covered - position)
         tags[position] = f"B-{label}"
         position = covered
