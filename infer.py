@@ -26,11 +26,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import common
-import formats
-import inputs
-from arguments import UserError, run, unknown_flag
-from sentences import counted
-from tagger import DTYPES, Tagged, Tagger, default_model, iob2
+from corpus.sentences import counted
+from encoder.cpu.process import prepare_process
+from scoring import scores as scores_module
+from support.errors import UserError, run
+from support.text import unknown_flag
+from tagging import inputs
+from tagging import writers as formats
+from tagging.tagger import DTYPES, Tagged, Tagger, default_model, iob2
 
 __all__ = ["Tagger"]
 
@@ -395,20 +398,20 @@ def score(args: argparse.Namespace, tagger: Tagger, problems: inputs.Broken) -> 
         answers = tagger.tag_words([[word for word, _, _ in item.words] for item in chunk])
         references = [iob2(item.tags) if tagger.entity_tags else item.tags for item in chunk]
         predictions = [iob2(tags) if convert else tags for tags, _ in answers]
-        counts += common.count_tags(references, predictions, tagger.entity_tags)
+        counts += scores_module.count_tags(references, predictions, tagger.entity_tags)
         progress.add(len(chunk), sum(len(tags) for tags in references), ())
     progress.close()
     if process_count() > 1:
         counts = sum(gathered(counts), Counter())
     if process_index() == 0:
-        scores = common.scores_of_counts(counts, tagger.entity_tags)
+        scores = scores_module.scores_of_counts(counts, tagger.entity_tags)
         unknown = set(scores["per_type"]) - {
             label.partition("-")[2] if tagger.entity_tags else label for label in tagger.label_names
         }
         if unknown:
             print(f"The model knows no {', '.join(sorted(unknown))}.", file=sys.stderr)
         print(f"{scores['words']} words scored")
-        print(common.score_table(scores))
+        print(scores_module.score_table(scores))
 
 
 def check_kind(tagger: Tagger, chunk: list[inputs.Item]) -> None:
@@ -427,7 +430,7 @@ COLUMNS_LAYOUT = "words in column"  # how `columns` describes what it opens
 
 def gold_sentences(files, input_format, wanted, problems) -> Iterator[inputs.Item]:
     """Words and gold tags of labelled files, in any format that training reads."""
-    import readers
+    from corpus.formats import detect as readers
 
     for path in files:
         opened = readers.read(path, wanted, problems)
@@ -550,4 +553,5 @@ def script() -> None:
 
 
 if __name__ == "__main__":
+    prepare_process()
     run(script)

@@ -15,23 +15,24 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import checkpoints
 import common
-import hub
-import models
-import outputs
-from arguments import (
+from encoder import model as models
+from encoder.batches import PadBatch
+from encoder.cpu.process import prepare_process
+from hub import client as hub
+from results import outputs
+from settings.flags import (
     Arguments,
     ask_hub,
     flag,
     parse_arguments,
     refuse_lone_processes,
-    run,
     settle_best,
     settle_defaults,
     training_precision,
 )
-from window_set import PadBatch
+from support.errors import run
+from training import checkpoints
 
 
 @dataclass
@@ -52,8 +53,8 @@ def main():
     from tqdm.auto import tqdm
     from transformers import get_scheduler
 
-    from clipping import clip_gradients
-    from corpus import load_corpus
+    from corpus.load import load_corpus
+    from encoder.cpu.clipping import clip_gradients
 
     # --- Arguments ---
     refuse_lone_processes(args)
@@ -277,4 +278,5 @@ def save_model(accelerator, model, tokenizer, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    prepare_process()
     run(main)

@@ -18,25 +18,25 @@ from transformers import TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import SchedulerType
 
-import checkpoints
 import common
-import hub
-import models
-import outputs
-from arguments import (
+from encoder import model as models
+from encoder.batches import PadBatch
+from encoder.cpu.clipping import clip_gradients
+from encoder.cpu.process import prepare_process
+from hub import client as hub
+from results import outputs
+from settings.flags import (
     Arguments,
-    UserError,
     ask_hub,
     flag,
     parse_arguments,
     refuse_lone_processes,
-    run,
     settle_best,
     settle_defaults,
     training_precision,
 )
-from clipping import clip_gradients
-from window_set import PadBatch
+from support.errors import UserError, run
+from training import checkpoints
 
 
 @dataclass
@@ -57,7 +57,7 @@ def main():
     from accelerate import PartialState
     from transformers import Trainer, set_seed
 
-    from corpus import load_corpus
+    from corpus.load import load_corpus
 
     class WindowTrainer(WindowMethods, Trainer):
         """Trainer with the suite's order of the data, its evaluation and its checkpoints."""
@@ -345,4 +345,5 @@ def loss_of_update(num_labelled, label_smoothing, outputs, labels, num_items_in_
 
 
 if __name__ == "__main__":
+    prepare_process()
     run(main)

@@ -43,7 +43,7 @@ def main():
     os.environ["HF_HUB_OFFLINE"] = "1"
     with tempfile.TemporaryDirectory() as work:
         os.environ["HF_HOME"] = f"{work}/home"
-        from tests.script_runs import BOTH
+        from tests.helpers.script_runs import BOTH
 
         flags = make_inputs(Path(work))
         for script in BOTH:
@@ -55,8 +55,8 @@ def make_inputs(work: Path) -> list:
     import torch
     from transformers import BertConfig, BertModel
 
-    from tests.conftest import save_tiny_tokenizer, tiny_vocabulary
-    from tests.script_runs import write_corpus
+    from tests.helpers.models import save_tiny_tokenizer, tiny_vocabulary
+    from tests.helpers.script_runs import write_corpus
 
     torch.manual_seed(0)
     config = BertConfig(
@@ -78,7 +78,7 @@ def make_inputs(work: Path) -> list:
 
 def torment(script: str, flags: list, args, folder: Path) -> None:
     """Kill runs of one script until there are enough kills, and print what came of it."""
-    from tests.script_runs import run
+    from tests.helpers.script_runs import run
 
     moments = random.Random(f"{args.seed} {script}")
     kinds, lost, finished, started = Counter(), [], 0, time.monotonic()
@@ -116,7 +116,7 @@ def torment(script: str, flags: list, args, folder: Path) -> None:
 
 def resume(folder: Path) -> list:
     """A run that was killed before its first checkpoint begins anew."""
-    import checkpoints
+    from training import checkpoints
 
     return ["--resume_from_checkpoint"] if checkpoints.sort_checkpoints(folder / "out") else []
 
@@ -126,7 +126,7 @@ def kill_once(script, flags, processes, folder: Path, moments, usual: float):
 
     (None, 0) where it got to its end first. `usual`: seconds that a whole run takes.
     """
-    from tests.script_runs import Run, record_updates
+    from tests.helpers.script_runs import Run, record_updates
 
     out, counter = folder / "out", folder / "updates"
     before = newest_step(out)
@@ -176,7 +176,7 @@ def wait_until(started, condition) -> bool:
 
 def newest_step(out: Path) -> int:
     """Updates of the newest checkpoint, 0 without any; fails where one is not whole."""
-    import checkpoints
+    from training import checkpoints
 
     found = checkpoints.sort_checkpoints(out)
     for path in found:

@@ -99,8 +99,8 @@ def compare(options) -> None:
 
 def sample_texts(count: int) -> list[str]:
     """Sentences of the embedded corpus, joined by spaces, over and over if need be."""
-    import columns
-    from sentences import Problems, Wanted, text_lines
+    from corpus.formats import columns
+    from corpus.sentences import Problems, Wanted, text_lines
 
     path = ROOT / "data" / "sample" / "train.conll"
     problems = Problems()
@@ -110,7 +110,7 @@ def sample_texts(count: int) -> list[str]:
 
 
 def count_words(texts: list[str]) -> int:
-    from common import split_words
+    from corpus.words import split_words
 
     return sum(len(split_words(text)) for text in texts)
 
@@ -157,8 +157,9 @@ def print_limits(options, texts: list[str], tagger, medians: dict[str, float]) -
 
 def tagger_lengths(tagger, texts: list[str]):
     import common
+    from corpus import words as words_module
 
-    sentences = [[word for word, _, _ in common.split_words(text)] for text in texts]
+    sentences = [[word for word, _, _ in words_module.split_words(text)] for text in texts]
     for _, columns, _ in common.encode(sentences, tagger.tokenizer, tagger.max_length):
         yield columns["input_ids"]
 
@@ -183,7 +184,7 @@ def matrix_rate(dtype, device: str) -> float:
 
 
 def print_differences(options, texts: list[str], taggers: dict, rival) -> None:
-    from common import split_words
+    from corpus.words import split_words
     from infer import Tagger
 
     def spans(results) -> list[set]:

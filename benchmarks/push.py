@@ -54,13 +54,13 @@ def main():
 
 def measure(args, url: str, work: Path) -> None:
     sys.path.insert(0, str(ROOT))
-    from tests.hub_server import TOKEN
+    from tests.helpers.hub_server import TOKEN
 
     os.environ |= {"HF_ENDPOINT": url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
     import torch
     import transformers
 
-    import hub
+    from hub import client as hub
 
     transformers.logging.disable_progress_bar()
 

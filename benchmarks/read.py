@@ -94,16 +94,16 @@ def measured(what: str, folder: str) -> dict:
 def load_tokenizer():
     from transformers import AutoTokenizer
 
-    from arguments import embedded_encoder
+    from settings.flags import embedded_encoder
 
     return AutoTokenizer.from_pretrained(str(embedded_encoder()))
 
 
 def measure_suite(folder: Path) -> dict:
     import common
-    import window_set
-    from arguments import Arguments
-    from corpus import load_corpus
+    from corpus.load import load_corpus
+    from encoder import batches as window_set
+    from settings.flags import Arguments
 
     tokenizer = load_tokenizer()
     files = {f"{split}_file": [str(folder / f"{split}.conll")] for split in ("train", "validation")}

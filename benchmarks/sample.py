@@ -24,8 +24,8 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from common import score_table, score_tags
-from tagger import Tagger
+from scoring.scores import score_table, score_tags
+from tagging.tagger import Tagger
 
 EVERYDAY = Path(__file__).parent.parent / "tests" / "everyday.jsonl"
 TYPES = {"PER", "LOC", "ORG"}

@@ -54,8 +54,8 @@ def main():
 
 def write_corpus(columns: Path, lines: Path, size: int) -> int:
     """The same sentences as CoNLL columns and as text; returns the number of words."""
-    from arguments import Arguments
-    from corpus import load_corpus
+    from corpus.load import load_corpus
+    from settings.flags import Arguments
 
     sample = load_corpus(Arguments(sample=True))
     sentences = [
@@ -84,7 +84,7 @@ def write_corpus(columns: Path, lines: Path, size: int) -> int:
 def thin_encoder(folder: Path) -> Path:
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    from arguments import embedded_encoder
+    from settings.flags import embedded_encoder
 
     tokenizer = AutoTokenizer.from_pretrained(embedded_encoder())
     config = BertConfig(

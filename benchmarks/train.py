@@ -59,7 +59,7 @@ def main():
 
 
 def compare(options, train: Path, test: Path, folder: Path) -> None:
-    from arguments import embedded_encoder
+    from settings.flags import embedded_encoder
 
     model = options.model
     if model == "embedded":
@@ -172,8 +172,8 @@ def rival(run: dict) -> None:
 
 
 def load_splits(train: str, test: str, sentences: int | None = None):
-    from arguments import Arguments
-    from corpus import load_corpus
+    from corpus.load import load_corpus
+    from settings.flags import Arguments
 
     return load_corpus(
         Arguments(train_file=[train], validation_file=[test], max_train_samples=sentences)

@@ -5,16 +5,14 @@ into a temporary one before any of them is imported, for this process and for th
 """
 
 import atexit
-import json
 import os
 import shutil
-import string
 import tempfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.helpers.models import ENTITY_LABELS, save_tiny_tagger, save_tiny_tokenizer, tiny_config
 
 _HOME = tempfile.mkdtemp(prefix="ner-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
@@ -27,76 +25,6 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # else a warning at every fork
 for _name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "ACCELERATE_USE_CPU", "NO_COLOR", "FORCE_COLOR"):
     os.environ.pop(_name, None)
-
-ENTITY_LABELS = [
-    "O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"
-]  # fmt: skip
-
-# Small and cased. `lamb` is no word of it, so that it becomes `la ##mb` as in the course.
-_WORDS = (
-    "EU rejects German call to boycott British Peter Blackburn My name is Sylvain and I work at "
-    "Hugging Face in Brooklyn the The of a A Paris London New York said on Monday Anna John Smith "
-    "went from Bank Germany France Microsoft Reuters was with for he she it"
-)
-_PIECES = ["la", "##mb", "##ing", "##ed", "##er", "##ington"]
-
-
-def tiny_vocabulary() -> dict[str, int]:
-    """WordPiece vocabulary: special tokens, some words and pieces, every printable of ASCII."""
-    single = [*string.ascii_letters, *string.digits, *string.punctuation, "’", "…", "é", "中"]
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *_WORDS.split(), *_PIECES, *single]
-    pieces += ["##" + character for character in single]
-    return {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
-
-
-def save_tiny_tokenizer(folder: Path) -> None:
-    from transformers import BertTokenizerFast
-
-    tokenizer = BertTokenizerFast(vocab=tiny_vocabulary(), do_lower_case=False, model_max_length=64)
-    tokenizer.save_pretrained(folder)
-
-
-def tiny_config(**changes):
-    from transformers import BertConfig
-
-    return BertConfig(
-        **{
-            "vocab_size": len(tiny_vocabulary()),
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "intermediate_size": 64,
-            "max_position_embeddings": 64,
-            **changes,
-        }
-    )
-
-
-def save_tiny_tagger(folder: Path, labels: list[str], task: str = "ner", seed: int = 0) -> Path:
-    """A random model with a head for `labels`, in a folder as a training script leaves it.
-
-    The head's weights are large, so that tags differ from word to word and no probability is
-    near another.
-    """
-    import torch
-    from transformers import BertForTokenClassification
-
-    import common
-
-    torch.manual_seed(seed)
-    config = tiny_config(
-        id2label=dict(enumerate(labels)), label2id={label: i for i, label in enumerate(labels)}
-    )
-    config.word_splitter = common.WORD_SPLITTER
-    config.window_length = config.max_position_embeddings
-    config.task_name = task
-    model = BertForTokenClassification(config)
-    torch.nn.init.normal_(model.classifier.weight, std=0.5)
-    model.save_pretrained(folder)
-    save_tiny_tokenizer(folder)
-    identity = {"corpus": "none", "model": "tiny", "task": task, "label_names": labels}
-    (folder / "run.json").write_text(json.dumps(identity), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,9 @@ from tokenizers import models as tokenizer_models
 from transformers import DataCollatorForTokenClassification, PreTrainedTokenizerFast
 
 import common
-from window_set import PadBatch, encode_split
+from corpus import words as words_module
+from encoder.batches import PadBatch, encode_split
+from scoring import scores as scores_module
 
 # The columns and the label order of CoNLL-2003, as the course prints them.
 COURSE_LABELS = [
@@ -523,7 +525,7 @@ def test_predictions_return_to_their_words_in_any_order(side, limit):
     tagged = [ids[word[0]] % 3 for s in sentences for word in s if word]
     losses = [-np.log(np.exp(5 * (tag == 1)) / (np.exp(5) + 2)) for tag in tagged]
     assert predictions.loss == pytest.approx(sum(losses), rel=1e-5)
-    scores = common.compute_metrics(predictions, split, names)
+    scores = scores_module.compute_metrics(predictions, split, names)
     assert scores["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
     assert scores["words"] == sum(map(len, sentences))
 
@@ -644,7 +646,7 @@ def test_full_precision_takes_autocast_off_for_a_while():
     ],
 )  # fmt: skip
 def test_words_of_texts(text, words):
-    assert [word for word, _, _ in common.split_words(text)] == words.split()
+    assert [word for word, _, _ in words_module.split_words(text)] == words.split()
 
 
 # Lone surrogates are no text: no encoding of Unicode can hold them.
@@ -660,7 +662,7 @@ news_text = st.lists(st.sampled_from(FRAGMENTS)).map("".join)
 @given(unicode_text | news_text)
 @settings(max_examples=400)
 def test_words_are_cut_out_of_the_text(text):
-    words = common.split_words(text)
+    words = words_module.split_words(text)
     position = 0
     for word, start, end in words:
         assert position <= start < end <= len(text)
@@ -674,8 +676,8 @@ def test_words_are_cut_out_of_the_text(text):
 @settings(max_examples=400)
 def test_space_around_a_text_changes_no_word(text, space):
     expected = [(word, start + len(space), end + len(space)) for word, start, end in
-                common.split_words(text)]  # fmt: skip
-    assert common.split_words(space + text + space) == expected
+                words_module.split_words(text)]  # fmt: skip
+    assert words_module.split_words(space + text + space) == expected
 
 
 def test_every_character_is_a_word_or_space():
@@ -685,5 +687,5 @@ def test_every_character_is_a_word_or_space():
     found = []
     for begin in range(0, len(characters), 10_000):
         text = " ".join(characters[begin : begin + 10_000])
-        found += [word for word, _, _ in common.split_words(text)]
+        found += [word for word, _, _ in words_module.split_words(text)]
     assert found == expected

@@ -17,20 +17,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ENTITY_LABELS, ROOT, save_tiny_tagger
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import arguments
-import bert
 import common
-import formats
 import infer
-import inputs
-import tagger as tagger_module
-from tagger import Tagged, Tagger
-from tests.script_runs import PRINT_PEAK
-from window_set import PadBatch, encode_split
+from encoder.batches import PadBatch, encode_split
+from scoring import scores as scores_module
+from support import reachability
+from support.errors import UserError
+from tagging import fast_bert as bert
+from tagging import inputs
+from tagging import tagger as tagger_module
+from tagging import writers as formats
+from tagging.tagger import Tagged, Tagger
+from tests.helpers.models import ENTITY_LABELS, ROOT, save_tiny_tagger
+from tests.helpers.script_runs import PRINT_PEAK
 
 INFER = str(ROOT / "infer.py")
 KNOWN = {  # what the look-up model tags; every other word is O
@@ -103,7 +105,7 @@ def cli(tiny_tagger, look_up, monkeypatch, capfd, tmp_path):
         monkeypatch.setattr(sys, "argv", ["infer.py", *map(str, argv), *flags])
         status = 0
         try:
-            arguments.run(infer.script)
+            errors.run(infer.script)
         except SystemExit as end:
             status = end.code
         return (status, *capfd.readouterr())
@@ -356,7 +358,7 @@ def test_the_plain_tokenizer_is_transformers_own(tiny_tagger, sentences):
     import torch
 
     if tiny_tagger not in _tokenizers:
-        import models
+        from encoder import model as models
 
         _, plain, _ = bert.load(tiny_tagger, torch.float32, "cpu")
         _tokenizers[tiny_tagger] = plain, models.load_tokenizer(str(tiny_tagger))
@@ -398,8 +400,9 @@ def test_what_is_no_plain_bert_is_left_to_transformers(tiny_tagger, tmp_path, ch
 
 
 def test_another_architecture_works(tmp_path):
-    from conftest import save_tiny_tokenizer, tiny_vocabulary
     from transformers import DistilBertConfig, DistilBertForTokenClassification
+
+    from tests.helpers.models import save_tiny_tokenizer, tiny_vocabulary
 
     labels = dict(enumerate(ENTITY_LABELS))
     config = DistilBertConfig(
@@ -791,13 +794,13 @@ def test_a_folder_of_checkpoints_names_the_newest(cli, tmp_path, tiny_tagger):
 
 @pytest.mark.parametrize("name", ["/no/such", "a/b/c", "./x", "runs/x/", "~/x", "a b"])
 def test_what_cannot_be_a_repository_is_no_such_folder(monkeypatch, name):
-    monkeypatch.setattr(arguments, "hub_reachable", lambda: pytest.fail("the Hub was asked"))
-    with pytest.raises(arguments.UserError, match="no such folder"):
+    monkeypatch.setattr(reachability, "hub_reachable", lambda: pytest.fail("the Hub was asked"))
+    with pytest.raises(UserError, match="no such folder"):
         Tagger(name)
 
 
 def test_a_file_is_not_a_model(tiny_tagger):
-    with pytest.raises(arguments.UserError, match="a file, not the folder"):
+    with pytest.raises(UserError, match="a file, not the folder"):
         Tagger(tiny_tagger / "model.safetensors")
 
 
@@ -821,7 +824,7 @@ def test_without_the_hub_an_unknown_model_is_told_at_once(tmp_path, answers):
     assert b"etry" not in messages and messages.count(b"\n") <= 2
     bare = time_of_help()
     # The probe's three seconds, and what a machine with more to do than cores takes to start.
-    assert seconds < arguments.HUB_TIMEOUT_S + 20 * max(bare, 0.2)
+    assert seconds < reachability.HUB_TIMEOUT_S + 20 * max(bare, 0.2)
 
 
 def time_of_help() -> float:
@@ -1111,8 +1114,8 @@ def test_score_is_the_score_of_training(tiny_tagger, monkeypatch, capfd, tmp_pat
     from torch.utils.data import DataLoader
     from transformers import AutoModelForTokenClassification
 
-    import checkpoints
-    import models
+    from encoder import model as models
+    from training import checkpoints
 
     sentences = labelled_corpus()
     split = datasets.Dataset.from_dict(
@@ -1130,7 +1133,7 @@ def test_score_is_the_score_of_training(tiny_tagger, monkeypatch, capfd, tmp_pat
     with torch.no_grad():
         for batch in DataLoader(windows, 32, sampler=order, collate_fn=collate):
             predictions.add(*common.predict_batch(model, batch))
-    scores = common.compute_metrics(predictions, split, ENTITY_LABELS)
+    scores = scores_module.compute_metrics(predictions, split, ENTITY_LABELS)
 
     content = "".join("".join(f"{w}\t{t}\n" for w, t in s) + "\n" for s in sentences)
     path = write(tmp_path, "gold.conll", content)
@@ -1139,7 +1142,7 @@ def test_score_is_the_score_of_training(tiny_tagger, monkeypatch, capfd, tmp_pat
     )
     infer.main()
     output = capfd.readouterr().out
-    assert output == f"{scores['words']} words scored\n{common.score_table(scores)}\n"
+    assert output == f"{scores['words']} words scored\n{scores_module.score_table(scores)}\n"
 
 
 def test_gold_of_any_scheme_and_format_scores_the_same(cli, tmp_path):

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-import checkpoints
-from tests.script_runs import BOTH, LOOP, ROOT, TRAINER, write_corpus
+from tests.helpers.script_runs import BOTH, LOOP, ROOT, TRAINER, write_corpus
+from training import checkpoints
 
 BIN = Path(sys.executable).parent
 SMALL = ["--max_train_samples", 40, "--max_eval_samples", 20, "--max_predict_samples", 20]
@@ -162,7 +162,7 @@ def parse_script(words: list[str]):
     """The arguments of a training script, the script's name first."""
     import train_accelerate
     import train_trainer
-    from arguments import parse_arguments
+    from settings.flags import parse_arguments
 
     known = {LOOP: train_accelerate.LoopArguments, TRAINER: train_trainer.TrainerArguments}
     return parse_arguments(known[Path(words[0]).name], "", words[1:])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.script_runs import (
+from tests.helpers.script_runs import (
     BOTH,
     LOOP,
     TRAINER,

@@ -13,7 +13,7 @@ sys.path.insert(0, str(DATA))
 
 import make_sample  # noqa: E402
 
-from common import split_words  # noqa: E402
+from corpus.words import split_words  # noqa: E402
 
 SPLITS = ("train", "validation", "test")
 ENTITY_TYPES = {"PER", "ORG", "LOC", "MISC"}

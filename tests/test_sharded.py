@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.script_runs import BOTH, LOOP, TRAINER, run, weights, without_dropout, write_corpus
+from tests.helpers.script_runs import (
+    BOTH,
+    LOOP,
+    TRAINER,
+    run,
+    weights,
+    without_dropout,
+    write_corpus,
+)
 
 # As `accelerate launch --use_fsdp --fsdp_version 2` says it to its processes.
 FSDP = {

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import save_tiny_tagger
 
-import checkpoints
-from tests.script_runs import (
+from tests.helpers.models import save_tiny_tagger
+from tests.helpers.script_runs import (
     BOTH,
     LOOP,
     ROOT,
@@ -32,6 +31,7 @@ from tests.script_runs import (
     without_dropout,
     write_corpus,
 )
+from training import checkpoints
 
 TOKEN = "hf_" + "s3cret" * 6
 SETTINGS = ["--mixed_precision", "no", "--max_seq_length", 24, "--learning_rate", 1e-2]
@@ -217,7 +217,9 @@ def test_same_command_runs_again_and_gives_the_same_model(script, corpus, encode
     run(script, flags, tmp_path)
     assert weights(tmp_path / name) == first
     # The old model stays until the new one is whole, whatever happens on the way.
-    before = partial(interrupt, "outputs.write_json", 0, partial(wait_for_file, tmp_path / "go"))
+    before = partial(
+        interrupt, "results.outputs.write_json", 0, partial(wait_for_file, tmp_path / "go")
+    )
     third = Run(script, [*flags, "--seed", 7], tmp_path, before=before)
     third.wait_for(lambda: "waiting for go" in third.output)
     assert (tmp_path / name / ".partial" / "model.safetensors").exists()

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from tests.script_runs import BOTH, run, write_corpus
+from tests.helpers.script_runs import BOTH, run, write_corpus
 
 
 def as_on_windows(standard_input: bytes = b"") -> None:

@@ -1,0 +1,52 @@
+"""Raw text to words."""
+
+from functools import cache
+
+WORD_SPLITTER = "words-1"  # saved with every model; a change of the pattern changes the name
+
+
+_LETTERS = r"\p{L}\p{M}\p{N}_"
+
+
+_JOINERS = r"[-‐\u00ad\u200c\u200d]"  # hyphens, soft ones too; joiners of Persian, Indic scripts
+
+
+_CLITIC = r"['’](?:s|m|d|re|ve|ll)(?![\p{L}\p{M}\p{N}_])"
+
+
+_NOT = r"n['’]t(?![\p{L}\p{M}\p{N}_])"
+
+
+_TITLES = "Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|Inc|Ltd|Corp|Co|Bros|Gen|Col|Capt|Lt|Sgt|Gov|Sen|Rep|Rev|vs"
+
+
+_WORD_PATTERNS = (
+    r"(?:https?://|www\.)\S*[\p{L}\p{N}/]",  # addresses
+    rf"[{_LETTERS}.+-]+@[{_LETTERS}-]+(?:\.[{_LETTERS}-]+)+",
+    rf"[@#][{_LETTERS}]+",  # mentions, hashtags
+    r"[\p{Han}\p{Hiragana}\p{Katakana}]\p{M}*",  # scripts without spaces: by character
+    rf"(?i:{_NOT}|{_CLITIC})",  # did|n't, John|'s, as in the Penn Treebank
+    r"(?:\p{L}\.){2,}|\p{Lu}\.(?=\s*\p{Lu})",  # U.S., J. Smith
+    rf"(?:{_TITLES})\.(?=\s+\S)",  # Mr., unless it ends the text
+    r"\p{N}+(?:[.,:/]\p{N}+)+",  # 1,000.50, 12:30, 3/4
+    r"\p{Lu}+&\p{Lu}+",  # AT&T
+    rf"(?i:\p{{L}}+?(?={_NOT}))",
+    rf"[{_LETTERS}]+(?:(?:{_JOINERS}|(?!(?i:{_CLITIC}|['’]t(?![{_LETTERS}])))['’])[{_LETTERS}]+)*",
+    r"\.{2,}|-{2,}|\S\p{M}*",  # ellipses, dashes, anything else alone
+)
+
+
+@cache
+def _pre_tokenizer():
+    from tokenizers import Regex, pre_tokenizers
+
+    pattern = Regex("|".join(f"(?:{p})" for p in _WORD_PATTERNS))
+    return pre_tokenizers.Split(pattern, behavior="removed", invert=True)
+
+
+def split_words(text: str) -> list[tuple[str, int, int]]:
+    """Words of raw text as (word, start, end), in code points: `text[start:end] == word`.
+
+    What lies between two words is white space only.
+    """
+    return [(word, start, end) for word, (start, end) in _pre_tokenizer().pre_tokenize_str(text)]

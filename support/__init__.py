@@ -1,0 +1,1 @@
+"""What every room needs: errors, files, processes, secrets, text, reachability of the Hub."""

@@ -1,0 +1,95 @@
+"""Files: written whole or not at all, errors of the disk, names of checkpoints."""
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from support.errors import UserError
+
+CHECKPOINT_NAME = re.compile(r"(epoch_|step_|checkpoint-)\d+")
+CHECKPOINT_MANIFEST = "checkpoint.json"  # written last; a checkpoint without it is not complete
+
+
+@contextmanager
+def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a file for writing that takes the name `path` only once it is complete.
+
+    `mode`: "w" for text in UTF-8, "wb" for bytes. Until the end, and after an error, an earlier
+    file of that name stays as it was.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with open(partial, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+        os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with written_whole(path) as file:
+        file.write(text)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's list of names on the disk; the files themselves are synced one by one."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def disk_errors_reported(path: Path) -> Iterator[None]:
+    """Turn an error of writing `path`, such as a full disk, into a `UserError`.
+
+    `torch.save` and safetensors do not raise OSError, and torch gives no reason.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
+        full = "No space left" in str(error) or shutil.disk_usage(nearest).free < 1 << 16
+        if not full and not isinstance(error, OSError):
+            raise
+        reason = os.strerror(errno.ENOSPC) if full else error
+        raise UserError(
+            f"{path} could not be written: {reason}. Earlier checkpoints are unchanged. Once this "
+            "is fixed, the same command with --resume_from_checkpoint resumes from them."
+        ) from error
+
+
+def checkpoint_folders(output_dir: Path) -> list[Path]:
+    """Return the folders of `output_dir` named like a checkpoint, the newest last."""
+    folders = [
+        path
+        for path in output_dir.glob("*")
+        if CHECKPOINT_NAME.fullmatch(path.name) and path.is_dir()
+    ]
+    return sorted(folders, key=time_saved)
+
+
+def time_saved(checkpoint: Path) -> int:
+    """Return when a checkpoint's manifest was written, in nanoseconds; 0 without a manifest."""
+    manifest = checkpoint / CHECKPOINT_MANIFEST
+    return manifest.stat().st_mtime_ns if manifest.exists() else 0

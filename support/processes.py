@@ -1,0 +1,26 @@
+"""The place of this process among those of a run, as the launcher's environment states it.
+
+Readable before torch or accelerate are imported, which know the same later.
+"""
+
+import os
+
+
+def rank() -> int:
+    """Return the number of this process among all processes of the run, from 0."""
+    return int(os.environ.get("RANK", 0))
+
+
+def local_rank() -> int:
+    """Return the number of this process among those of its machine, from 0."""
+    return int(os.environ.get("LOCAL_RANK", 0))
+
+
+def world_size() -> int:
+    """Return the number of processes of the run."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def is_main_process() -> bool:
+    """Return whether this is the process that prints and writes."""
+    return rank() == 0

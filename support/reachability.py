@@ -1,0 +1,45 @@
+"""Reachability of the Hugging Face Hub: decided once, within seconds."""
+
+import os
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+HUB_TIMEOUT_S = 3.0
+
+
+def hub_reachable() -> bool:
+    """Return whether the Hub answers within `HUB_TIMEOUT_S`; any HTTP answer counts."""
+    from huggingface_hub import constants
+
+    answers = []
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(
+                urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=HUB_TIMEOUT_S
+            )
+            answers.append(True)
+        except urllib.error.HTTPError:
+            answers.append(True)
+        except (OSError, ValueError):
+            answers.append(False)
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    # In a thread, because looking a name up has no time-out.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(HUB_TIMEOUT_S)
+    return answers == [True]
+
+
+def go_offline() -> None:
+    """Make the libraries use their caches immediately instead of waiting out their retries."""
+    os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+    from huggingface_hub import constants
+
+    constants.HF_HUB_OFFLINE = True
+    if "datasets" in sys.modules:
+        sys.modules["datasets"].config.HF_HUB_OFFLINE = True

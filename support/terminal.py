@@ -1,0 +1,35 @@
+"""The terminal: tables and styled lines through rich, with none of its surprises.
+
+Markup, emoji codes and highlighting are off, because labels and texts of a corpus are data. rich
+follows NO_COLOR, FORCE_COLOR and TERM, and knows the width of wide characters.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import IO, Any
+
+from support.text import printable
+
+
+def console(file: IO[str] | None = None, **options: Any) -> Any:
+    """Return a rich `Console` that prints text as it is; `options` go to its constructor."""
+    from rich.console import Console
+
+    return Console(file=file, markup=False, emoji=False, highlight=False, soft_wrap=True, **options)
+
+
+def table_text(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as plain lines: the first column left-aligned, the others right-aligned."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="", expand=False)
+    for position, name in enumerate(head):
+        justify: Any = "right" if position else "left"
+        table.add_column(Text(printable(name)), justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    # Wide enough for every cell: a table that is cut to the window loses figures.
+    lines = io.StringIO()
+    console(lines, width=10_000, color_system=None).print(table)
+    return "\n".join(line.rstrip() for line in lines.getvalue().splitlines())

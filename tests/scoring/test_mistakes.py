@@ -1,0 +1,293 @@
+"""Gold and predicted entities paired, and the survey of a model's mistakes."""
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common import entities
+from scoring import mistakes
+from scoring.mistakes import Pair, pair_entities, survey_examples
+
+
+def example(gold: str, predicted: str, probability=None, tokens: str | None = None) -> dict:
+    gold, predicted = gold.split(), predicted.split()
+    tokens = tokens.split() if tokens else [f"w{n}" for n in range(len(gold))]
+    made = {"tokens": tokens, "gold": gold, "predicted": predicted}
+    return made if probability is None else made | {"probability": probability}
+
+
+ENTITY_EXAMPLES = [
+    example("B-PER I-PER O", "B-PER I-PER O", [0.9, 0.9, 0.9], "Ada Lovelace wrote"),
+    example("B-ORG O B-LOC", "B-PER O O", [0.7, 1.0, 0.8], "Acme in Rome"),
+    example("O O B-LOC I-LOC", "B-MISC O B-LOC O", [0.6, 0.9, 0.5, 0.9], "We left New York"),
+]
+PLAIN_TAGS = ["NN", "PRP$", "WP$", "VB"]
+PLAIN_EXAMPLES = [
+    example("NN NN PRP$", "NN VB PRP$", [0.9, 0.8, 0.7], "time flies its"),
+    example("NN VB WP$", "O NN WP$", [0.2, 0.6, 0.7], "\x07 runs whose"),
+]
+
+
+# --- Pairing entities ---------------------------------------------------------------------------
+
+A, B = "A", "B"
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "expected"),
+    [
+        pytest.param([], [], [], id="nothing"),
+        pytest.param([(A, 0, 2)], [(A, 0, 2)], [("exact", (A, 0, 2), (A, 0, 2))], id="exact"),
+        pytest.param([(A, 3, 4)], [], [("missed", (A, 3, 4), None)], id="missed"),
+        pytest.param([], [(A, 3, 4)], [("spurious", None, (A, 3, 4))], id="spurious"),
+        pytest.param([(A, 1, 3)], [(B, 1, 3)], [("wrong type", (A, 1, 3), (B, 1, 3))], id="type"),
+        pytest.param(
+            [(A, 1, 3)], [(A, 1, 2)], [("wrong boundary", (A, 1, 3), (A, 1, 2))], id="shorter"
+        ),
+        pytest.param(
+            [(A, 1, 3)], [(B, 2, 5)], [("wrong boundary", (A, 1, 3), (B, 2, 5))], id="both wrong"
+        ),
+        pytest.param(
+            [(A, 0, 2)],
+            [(A, 2, 3)],
+            [("missed", (A, 0, 2), None), ("spurious", None, (A, 2, 3))],
+            id="neighbours share no word",
+        ),
+        pytest.param(
+            [(A, 0, 4)],
+            [(A, 0, 1), (A, 1, 4)],
+            [
+                ("wrong boundary", (A, 0, 4), (A, 1, 4)),
+                ("wrong boundary", (A, 0, 4), (A, 0, 1), "gold"),
+            ],
+            id="split in two: the part with more words is the partner",
+        ),
+        pytest.param(
+            [(A, 0, 4)],
+            [(A, 0, 1), (B, 1, 4)],
+            [
+                ("wrong boundary", (A, 0, 4), (A, 0, 1)),
+                ("wrong boundary", (A, 0, 4), (B, 1, 4), "gold"),
+            ],
+            id="the right type comes before more words",
+        ),
+        pytest.param(
+            [(A, 0, 2)],
+            [(A, 0, 1), (A, 1, 2)],
+            [
+                ("wrong boundary", (A, 0, 2), (A, 0, 1)),
+                ("wrong boundary", (A, 0, 2), (A, 1, 2), "gold"),
+            ],
+            id="of equals the earlier one",
+        ),
+        pytest.param(
+            [(A, 0, 2), (A, 2, 4)],
+            [(A, 0, 4)],
+            [
+                ("wrong boundary", (A, 0, 2), (A, 0, 4)),
+                ("wrong boundary", (A, 2, 4), (A, 0, 4), "predicted"),
+            ],
+            id="two run together",
+        ),
+        pytest.param(
+            [(A, 0, 2), (A, 2, 4)],
+            [(A, 1, 2), (A, 3, 6)],
+            [
+                ("wrong boundary", (A, 0, 2), (A, 1, 2)),
+                ("wrong boundary", (A, 2, 4), (A, 3, 6)),
+            ],
+            id="each with its own",
+        ),
+        pytest.param(
+            [(A, 0, 2), (B, 5, 6)],
+            [(B, 0, 2), (A, 2, 3)],
+            [
+                ("wrong type", (A, 0, 2), (B, 0, 2)),
+                ("spurious", None, (A, 2, 3)),
+                ("missed", (B, 5, 6), None),
+            ],
+            id="the same words under another type",
+        ),
+    ],
+)
+def test_pairs_by_hand(gold, predicted, expected):
+    assert pair_entities(gold, predicted) == [Pair(*one) for one in expected]
+
+
+TAGS = st.sampled_from(["O", "O", "B-A", "I-A", "B-B", "I-B"])
+TWO_TAGGINGS = st.integers(0, 12).flatmap(
+    lambda n: st.tuples(*[st.lists(TAGS, min_size=n, max_size=n)] * 2)
+)
+
+
+@given(TWO_TAGGINGS)
+def test_pairs_use_each_entity_once_and_leave_no_overlap(taggings):
+    gold, predicted = map(entities, taggings)
+    pairs = pair_entities(gold, predicted)
+    assert sorted(p.gold for p in pairs if p.gold and p.again != "gold") == sorted(gold)
+    counted = [p.predicted for p in pairs if p.predicted and p.again != "predicted"]
+    assert sorted(counted) == sorted(predicted)
+    for kind, one, other, again in pairs:
+        assert again is None or kind == "wrong boundary"
+        shared = one and other and len({*range(*one[1:])} & {*range(*other[1:])})
+        assert {
+            "exact": one == other,
+            "wrong type": one and other and one[1:] == other[1:] and one[0] != other[0],
+            "wrong boundary": shared and one[1:] != other[1:],
+            "missed": other is None,
+            "spurious": one is None,
+        }[kind]
+    # What is listed as missed or spurious has nothing of the other side under it.
+    for kind, one, other, _ in pairs:
+        if kind == "missed":
+            assert {taggings[1][word] for word in range(*one[1:])} == {"O"}
+        if kind == "spurious":
+            assert {taggings[0][word] for word in range(*other[1:])} == {"O"}
+
+
+@given(TWO_TAGGINGS)
+def test_pairs_mirror_when_gold_and_predicted_change_places(taggings):
+    gold, predicted = map(entities, taggings)
+    mirror = {"missed": "spurious", "spurious": "missed", "gold": "predicted", "predicted": "gold"}
+    there = {
+        (mirror.get(kind, kind), b, a, mirror.get(again))
+        for kind, a, b, again in pair_entities(gold, predicted)
+    }
+    assert set(pair_entities(predicted, gold)) == there
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(TWO_TAGGINGS, min_size=1, max_size=6))
+def test_pairs_count_as_seqeval_counts(sentences):
+    from seqeval.metrics import precision_score, recall_score
+
+    gold, predicted = ([list(one[side]) for one in sentences] for side in (0, 1))
+    examples = [{"tokens": one, "gold": one, "predicted": other} for one, other in sentences]
+    survey = survey_examples(examples, entity_tags=True)
+    in_gold, in_predicted = survey.gold_kinds.total(), survey.predicted_kinds.total()
+    assert in_gold == sum(len(entities(one)) for one in gold)
+    assert in_predicted == sum(len(entities(one)) for one in predicted)
+    kinds = Counter()
+    for (kind, _), count in survey.gold_kinds.items():
+        kinds[kind] += count
+    found = kinds["exact"]
+    for kind in ("exact", "wrong type"):
+        assert kinds[kind] == survey.pair_kinds[kind]
+    assert recall_score(gold, predicted, zero_division=0) == (found / in_gold if in_gold else 0)
+    assert precision_score(gold, predicted, zero_division=0) == (
+        found / in_predicted if in_predicted else 0
+    )
+
+
+def test_a_long_document_is_paired_in_no_time():
+    gold = [(A, 2 * n, 2 * n + 2) for n in range(50_000)]
+    predicted = [(A, 2 * n + 1, 2 * n + 3) for n in range(50_000)]
+    assert Counter(p.kind for p in pair_entities(gold, predicted)) == {"wrong boundary": 50_000}
+
+
+# --- Surveying the scored sentences -------------------------------------------------------------
+
+
+def test_survey_counts_by_hand():
+    survey = survey_examples(iter(ENTITY_EXAMPLES), entity_tags=True)
+    assert (survey.sentences, survey.words) == (3, 10)
+    assert survey.gold_kinds == {
+        ("exact", "PER"): 1,
+        ("wrong type", "ORG"): 1,
+        ("missed", "LOC"): 1,
+        ("wrong boundary", "LOC"): 1,
+    }
+    assert survey.predicted_kinds == {
+        ("exact", "PER"): 1,
+        ("wrong type", "PER"): 1,
+        ("spurious", "MISC"): 1,
+        ("wrong boundary", "LOC"): 1,
+    }
+    kinds = ("exact", "missed", "spurious", "wrong type", "wrong boundary")
+    assert survey.pair_kinds == dict.fromkeys(kinds, 1)
+    assert survey.confusion == {
+        ("PER", "PER"): 2,
+        (None, None): 3,
+        ("ORG", "PER"): 1,
+        ("LOC", None): 2,
+        (None, "MISC"): 1,
+        ("LOC", "LOC"): 1,
+    }
+    (boundary,) = survey.mistakes["wrong boundary"]
+    assert boundary.confidence == pytest.approx((0.5 + 0.9) / 2)
+    assert boundary.tokens[boundary.start : boundary.end] == ["New", "York"]
+    assert boundary.sentence == 3
+
+
+def test_survey_of_plain_tags_counts_what_has_no_tag_as_wrong():
+    survey = survey_examples(PLAIN_EXAMPLES, False, PLAIN_TAGS)
+    assert survey.confusion["NN", None] == 1
+    assert {group: len(found) for group, found in survey.mistakes.items()} == {
+        ("NN", "VB"): 1,
+        ("NN", None): 1,
+        ("VB", "NN"): 1,
+    }
+
+
+def test_survey_keeps_the_most_confident_and_nothing_more():
+    """A corpus is read as a stream, a sentence may be a whole document."""
+    chance = random.Random(3)
+    values = [chance.random() for _ in range(2000)]
+
+    def corpus():
+        for value in values:
+            gold = "O " * 500 + "B-A " + "O " * 400
+            yield example(gold, "O " * 901, [1.0] * 500 + [value] + [1.0] * 400)
+
+    survey = survey_examples(corpus(), entity_tags=True)
+    kept = survey.mistakes["missed"]
+    best = sorted(values, reverse=True)[: mistakes.MISTAKES_PER_KIND]
+    assert [mistake.confidence for mistake in kept] == best
+    assert survey.gold_kinds["missed", "A"] == 2000
+    assert all(len(mistake.tokens) == 2 * mistakes.CONTEXT_WORDS + 1 for mistake in kept)
+    assert all(mistake.cut_before and mistake.cut_after for mistake in kept)
+    assert all(mistake.gold[mistake.start] == "B-A" for mistake in kept)
+
+
+def test_an_entity_without_end_is_shown_up_to_a_limit():
+    (mistake,) = survey_examples([example("B-A " + "I-A " * 999, "O " * 1000)], True).mistakes[
+        "missed"
+    ]
+    assert len(mistake.tokens) == mistakes.MISTAKE_WORDS + mistakes.CONTEXT_WORDS
+    assert (mistake.start, mistake.end) == (0, len(mistake.tokens))
+    assert mistake.cut_after and not mistake.cut_before
+
+
+def test_survey_without_probabilities_keeps_the_first():
+    many = (example("B-A", "O", tokens=f"word{n}") for n in range(1000))
+    kept = survey_examples(many, entity_tags=True).mistakes["missed"]
+    assert [one.tokens for one in kept] == [[f"word{n}"] for n in range(mistakes.MISTAKES_PER_KIND)]
+
+
+@pytest.mark.parametrize("key", ["gold", "predicted"])
+def test_survey_refuses_a_sentence_with_a_tag_too_many(key):
+    broken = ENTITY_EXAMPLES[0] | {key: ["O"] * 4}
+    with pytest.raises(ValueError, match="sentence 2"):
+        survey_examples([ENTITY_EXAMPLES[1], broken], entity_tags=True)
+
+
+@given(st.lists(TWO_TAGGINGS, max_size=5))
+def test_every_word_is_in_the_confusion_matrix(sentences):
+    examples = [{"tokens": one, "gold": one, "predicted": other} for one, other in sentences]
+    survey = survey_examples(examples, entity_tags=True)
+    names, cells = mistakes.confusion_cells(survey.confusion)
+    assert sum(map(sum, cells)) == sum(len(one) for one, _ in sentences)
+    assert len(cells) == len(names) and all(len(row) == len(names) for row in cells)
+
+
+def test_rare_types_share_a_row_of_the_matrix(monkeypatch):
+    monkeypatch.setattr(mistakes, "MATRIX_TYPES", 2)
+    confusion = Counter(
+        {("a", "a"): 9, ("b", "b"): 8, ("c", "d"): 2, ("c", None): 1, ("d", "a"): 1}
+    )
+    names, cells = mistakes.confusion_cells(confusion)
+    assert names == ["a", "b", "2 rarer ones", None]
+    assert cells == [[9, 0, 0, 0], [0, 8, 0, 0], [1, 0, 2, 1], [0, 0, 0, 0]]

@@ -1,0 +1,226 @@
+"""The order of the data: every window once an epoch, the same updates however they are cut."""
+
+import numpy as np
+import pytest
+import torch
+from accelerate.data_loader import prepare_data_loader
+from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
+
+import common
+from encoder.batches import PadBatch, WindowSet
+from training.checkpoints import TrainingOrder, evaluation_order, seed_update
+
+some_lengths = st.lists(st.integers(2, 128), max_size=200).map(
+    lambda lengths: np.array(lengths, dtype=np.int32)
+)
+
+
+def news_lengths(count: int) -> np.ndarray:
+    """Lengths as sentences of news have them: most short, some long."""
+    random = np.random.default_rng(0)
+    return np.clip(random.lognormal(3.0, 0.6, size=count), 3, 128).astype(np.int32)
+
+
+# --- Training -------------------------------------------------------------------------------
+
+
+@given(some_lengths, st.integers(1, 33), st.integers(0, 2**32), st.integers(0, 5), st.booleans())
+def test_every_window_comes_once_an_epoch(lengths, update_size, seed, epoch, grouped):
+    order = TrainingOrder(lengths, update_size, seed, grouped)
+    order.epoch = epoch
+    indices = list(order)
+    assert len(indices) == len(order)
+    assert len(indices) == order.updates * update_size
+    fillers = indices.count(len(lengths))
+    assert fillers < update_size  # they fill one update, they make none
+    assert sorted(indices) == [*range(len(lengths)), *[len(lengths)] * fillers]
+    updates = np.array(indices, dtype=int).reshape(-1, update_size)
+    assert (updates == len(lengths)).any(axis=1).sum() == (1 if fillers else 0)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_order_depends_on_seed_and_epoch_alone(grouped):
+    lengths = news_lengths(500)
+
+    def orders(seed, epoch):
+        order = TrainingOrder(lengths, 8, seed, grouped)
+        np.random.seed(seed + epoch)  # nobody else's randomness matters
+        torch.manual_seed(epoch)
+        order.epoch = epoch
+        return list(order), list(order)
+
+    first, again = orders(42, 3)
+    assert first == again == orders(42, 3)[0]
+    assert len({tuple(orders(seed, epoch)[0]) for seed in range(3) for epoch in range(3)}) == 9
+
+
+def test_a_resumed_epoch_needs_no_history():
+    straight, resumed = (TrainingOrder(news_lengths(100), 8, 1) for _ in range(2))
+    epochs = []
+    for epoch in range(4):
+        straight.epoch = epoch
+        epochs.append(list(straight))
+    resumed.epoch = 3
+    assert list(resumed) == epochs[3]
+
+
+@pytest.mark.parametrize("batch_size", [4, 8, 16])
+def test_grouping_saves_padding(batch_size):
+    lengths = news_lengths(3000)
+
+    def share_of_padding(grouped):
+        order = [i for i in TrainingOrder(lengths, batch_size, 0, grouped) if i < len(lengths)]
+        batches = [lengths[order[i : i + batch_size]] for i in range(0, len(order), batch_size)]
+        padded = sum(batch.max() * len(batch) for batch in batches)
+        return 1 - lengths.sum() / padded
+
+    assert share_of_padding(grouped=True) < 0.15
+    assert share_of_padding(grouped=False) > 0.35
+
+
+def test_grouping_leaves_order_to_chance():
+    """Long and short updates come mixed, and the company of a window changes by epoch."""
+    lengths = news_lengths(2000)
+    order = TrainingOrder(lengths, 8, 0)
+    companies = []
+    for epoch in range(2):
+        order.epoch = epoch
+        updates = np.array(list(order)).reshape(-1, 8)
+        means = lengths[updates].mean(axis=1)
+        assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.2
+        companies.append({frozenset(update) for update in updates.tolist()})
+    assert len(companies[0] & companies[1]) < 5
+
+
+# --- The same updates, however they are cut -------------------------------------------------
+
+VOCABULARY, LABELS = 11, 5
+
+
+def window_set(count: int) -> WindowSet:
+    """Windows with very unequal numbers of labels."""
+    random = np.random.default_rng(1)
+    rows = {"input_ids": [], "labels": [], "length": [], "words": [], "part": []}
+    for length in random.integers(3, 30, size=count):
+        labels = random.integers(0, LABELS, size=length)
+        labels[random.random(length) < random.random()] = -100
+        rows["input_ids"].append(random.integers(0, VOCABULARY, size=length).tolist())
+        rows["labels"].append(labels.tolist())
+        rows["length"].append(int(length))
+        rows["words"].append(int((labels != -100).sum()))
+        rows["part"].append(0)
+    return WindowSet(Dataset.from_dict(rows), sum(rows["words"]))
+
+
+class Padding:
+    padding_side, pad_token_id, pad_token_type_id = "right", 0, 0
+
+
+def micro_batches(windows, processes: int, batch_size: int, accumulation: int, epoch: int):
+    """For each update the batches that all processes make of it, as accelerate deals them out."""
+    order = TrainingOrder(windows.lengths, processes * batch_size * accumulation, seed=7)
+    loader = DataLoader(windows, batch_size, sampler=order, collate_fn=PadBatch(Padding))
+    shares = []
+    for process in range(processes):
+        share = prepare_data_loader(
+            loader, num_processes=processes, process_index=process, put_on_device=False
+        )
+        order.epoch = epoch
+        shares.append(list(share))
+    assert len({len(share) for share in shares}) == 1
+    assert len(shares[0]) == len(order) // (processes * batch_size)
+    return [
+        [batch for share in shares for batch in share[start : start + accumulation]]
+        for start in range(0, len(shares[0]), accumulation)
+    ]
+
+
+def losses_and_gradients(updates):
+    torch.manual_seed(0)
+    embedding = torch.nn.Embedding(VOCABULARY, 8, dtype=torch.float64)
+    head = torch.nn.Linear(8, LABELS, dtype=torch.float64)
+    values = []
+    for batches in updates:
+        head.zero_grad()
+        num_labelled = sum(batch["labels"].ne(-100).sum() for batch in batches)
+        losses = [
+            common.token_loss(head(embedding(batch["input_ids"])), batch["labels"], num_labelled)
+            for batch in batches
+        ]
+        sum(losses).backward()
+        values.append((sum(losses).item(), head.weight.grad.clone()))
+    return values
+
+
+@pytest.mark.parametrize("grid", [(2, 4, 1), (1, 4, 2), (1, 1, 8), (2, 2, 2), (4, 2, 1), (8, 1, 1)])
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_updates_are_the_same_on_any_grid(grid, epoch):
+    """1 process x 8 = 2 x 4 = 4 accumulated x 2 = ...: 61 windows, so that the last is filled."""
+    windows = window_set(61)
+    whole = micro_batches(windows, 1, 8, 1, epoch)
+    parts = micro_batches(windows, *grid, epoch)
+    assert len(whole) == len(parts) == 8
+    labelled = sum(int(b["labels"].ne(-100).sum()) for update in whole for b in update)
+    assert labelled == windows.words_with_subwords  # each sentence counts once
+    pairs = zip(losses_and_gradients(whole), losses_and_gradients(parts), strict=True)
+    for (loss, gradient), (other_loss, other_gradient) in pairs:
+        assert loss == pytest.approx(other_loss, rel=1e-6)
+        torch.testing.assert_close(gradient, other_gradient, rtol=1e-5, atol=1e-8)
+
+
+# --- Evaluation -----------------------------------------------------------------------------
+
+
+def test_evaluation_order_by_hand():
+    lengths = np.array([5, 9, 5, 7], dtype=np.int32)
+    assert evaluation_order(lengths, 4).tolist() == [1, 3, 0, 2]
+    assert evaluation_order(lengths, 3).tolist() == [1, 3, 0, 2, 4, 4]
+    assert len(evaluation_order(lengths[:0], 8)) == 0
+
+
+@given(some_lengths, st.integers(1, 33))
+def test_evaluation_order_is_whole_rounds_longest_first(lengths, round_size):
+    order = evaluation_order(lengths, round_size)
+    assert len(order) % round_size == 0
+    assert len(order) - len(lengths) < round_size
+    assert sorted(order[: len(lengths)]) == list(range(len(lengths)))
+    assert set(order[len(lengths) :]) <= {len(lengths)}
+    descending = lengths[order[: len(lengths)]]
+    assert (np.diff(descending) <= 0).all()
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_every_window_is_evaluated_in_the_same_company(processes):
+    """What is in a batch with a window, and so its padding, does not hang on the processes."""
+    windows = window_set(61)
+    batch_size = 8 // processes
+
+    def batches(processes):
+        order = evaluation_order(windows.lengths, 8)
+        loader = DataLoader(order, batch_size, collate_fn=list)
+        return sorted(
+            tuple(batch)
+            for process in range(processes)
+            for batch in prepare_data_loader(
+                loader, num_processes=processes, process_index=process, put_on_device=False
+            )
+        )
+
+    assert batches(processes) == batches(1)
+
+
+# --- Dropout --------------------------------------------------------------------------------
+
+
+def test_dropout_depends_on_seed_update_and_process():
+    def mask(*arguments):
+        torch.rand(arguments[1])  # whatever was drawn before
+        seed_update(*arguments)
+        return tuple(torch.nn.functional.dropout(torch.ones(64), 0.5).tolist())
+
+    assert mask(42, 7, 1) == mask(42, 7, 1)
+    triples = [(s, u, p) for s in (0, 1, 42) for u in (0, 1, 42, 10**7) for p in (0, 1, 42)]
+    assert len({mask(*triple) for triple in triples}) == len(triples)
