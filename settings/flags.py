@@ -206,6 +206,10 @@ class Arguments:
         return self.do_eval or not (self.do_train or self.do_predict)
 
     @property
+    def hold_out(self) -> bool:
+        return self.scores_epochs
+
+    @property
     def checkpoint_every(self) -> int:
         """Updates between two checkpoints; 0: none between the epochs' ends."""
         steps = self.checkpointing_steps

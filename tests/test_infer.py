@@ -24,7 +24,7 @@ import common
 import infer
 from encoder.batches import PadBatch, encode_split
 from scoring import scores as scores_module
-from support import reachability
+from support import errors, reachability
 from support.errors import UserError
 from tagging import fast_bert as bert
 from tagging import inputs

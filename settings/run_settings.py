@@ -1,0 +1,151 @@
+"""Settings of a run by subject: frozen, complete, every default decided.
+
+`settings.defaults` makes them of the flags. A package function takes the one it needs, or a few
+plain values. A field is named like its flag, whose help says what it means.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    """The corpus to read, and how to read it."""
+
+    task_name: str = "ner"
+    sample: bool = False
+    dataset_name: str | None = None
+    dataset_config_name: str | None = None
+    dataset_revision: str | None = None
+    train_file: tuple[str, ...] = ()
+    validation_file: tuple[str, ...] = ()
+    test_file: tuple[str, ...] = ()
+    text_column_name: str | None = None
+    label_column_name: str | None = None
+    label_names: tuple[str, ...] = ()
+    tag_scheme: str = "auto"
+    max_train_samples: int | None = None
+    max_eval_samples: int | None = None
+    max_predict_samples: int | None = None
+    hold_out: bool = True  # part of the training split, where there is no validation split
+    seed: int = 42
+    overwrite_cache: bool = False
+    cache_dir: str | None = None
+    hub_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The encoder to fine-tune, and where it comes from."""
+
+    model_name_or_path: str
+    config_name: str | None = None
+    tokenizer_name: str | None = None
+    model_revision: str = "main"
+    cache_dir: str | None = None
+    hub_token: str | None = field(default=None, repr=False)
+    trust_remote_code: bool = False
+    ignore_mismatched_sizes: bool = False
+
+    @property
+    def hub_options(self) -> dict[str, Any]:
+        """Return the keyword arguments of each `from_pretrained`."""
+        return {
+            "revision": self.model_revision,
+            "cache_dir": self.cache_dir,
+            "token": self.hub_token,
+            "trust_remote_code": self.trust_remote_code,
+        }
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """How sentences become windows of sub-words with labels."""
+
+    max_seq_length: int | None = None  # None: the model's own limit
+    pad_to_max_length: bool = False
+    label_all_tokens: bool = True
+    overwrite_cache: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the weights are trained."""
+
+    num_train_epochs: float = 3.0
+    max_steps: int = -1  # -1: as many as the epochs have
+    per_device_train_batch_size: int = 8
+    per_device_eval_batch_size: int = 32
+    gradient_accumulation_steps: int = 1
+    learning_rate: float = 2e-5
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    lr_scheduler_type: str = "linear"
+    warmup_steps: float = 0.0
+    seed: int = 42
+    use_cpu: bool = False
+    mixed_precision: str | None = None  # None: what the launcher or the hardware says
+    group_by_length: bool = True
+    logging_steps: float = 10
+    sharded_by: str | None = None  # "FSDP" or "DeepSpeed"
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """When checkpoints are written, which are kept, which one training resumes from."""
+
+    every_steps: int = 0  # 0: none between the ends of the epochs
+    every_epoch: bool = True
+    save_total_limit: int | None = 2
+    resume_from_checkpoint: str | None = None
+    load_best_model_at_end: bool = False
+    metric_for_best_model: str | None = None  # None: f1, for plain tags accuracy
+    greater_is_better: bool | None = None  # None: unless the score is a loss
+    early_stopping_patience: int | None = None
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """Where results go, and in what detail."""
+
+    output_dir: Path
+    overwrite_output_dir: bool = False
+    return_entity_level_metrics: bool = False
+    verbose: bool = False
+    report_to: tuple[str, ...] = ()  # trackers
+
+
+@dataclass(frozen=True)
+class HubSettings:
+    """Whether and where the model is pushed."""
+
+    push_to_hub: bool = False
+    hub_model_id: str | None = None
+    hub_token: str | None = field(default=None, repr=False)
+    hub_private_repo: bool = False
+    hub_strategy: str = "every_save"
+
+    @property
+    def pushes_epochs(self) -> bool:
+        """Return whether the model is pushed at the end of each epoch."""
+        return self.push_to_hub and self.hub_strategy != "end"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a run of a training script."""
+
+    corpus: CorpusSettings
+    model: ModelSettings
+    windows: WindowSettings
+    training: TrainingSettings
+    checkpoints: CheckpointSettings
+    output: OutputSettings
+    hub: HubSettings
+    do_train: bool
+    do_eval: bool
+    do_predict: bool
+    check: bool
+    replaced: tuple[str, ...]  # sentences on what stands in for a default
+    flags: dict[str, Any]  # as given or by default, without the token: for run.json and trackers
