@@ -16,9 +16,11 @@ from itertools import islice
 from pathlib import Path
 
 import common
-from encoder import model as models
-from encoder.batches import PadBatch
+from encoder.batches import PadBatch, encode_corpus
+from encoder.check import check_and_exit
 from encoder.cpu.process import prepare_process
+from encoder.model import load_config, load_model, match_labels, remember_encoding
+from encoder.tokenizer import load_run_tokenizer, window_length
 from hub import client as hub
 from results import outputs
 from settings.flags import (
@@ -29,6 +31,7 @@ from settings.flags import (
     refuse_lone_processes,
     settle_best,
     settle_defaults,
+    sharded_by,
     training_precision,
 )
 from support.errors import run
@@ -63,7 +66,7 @@ def main():
     batch_size, accumulation = args.per_device_train_batch_size, args.gradient_accumulation_steps
     output_dir = Path(args.output_dir)
     if args.check:
-        models.check_and_exit(args)
+        check_and_exit(args, args, args.max_seq_length)
     pusher = hub.start_pushing(args) if args.push_to_hub and state.is_main_process else None
     accelerator = Accelerator(
         cpu=args.use_cpu,
@@ -86,20 +89,33 @@ def main():
     settle_best(args, corpus.entity_tags)
 
     # --- Model ---
-    config = models.load_config(args, corpus)
-    corpus = models.match_labels(corpus, config)
-    tokenizer = models.load_run_tokenizer(args)
+    config = load_config(args, corpus.label_names, do_train=args.do_train)
+    corpus = match_labels(corpus, config)
+    tokenizer = load_run_tokenizer(args)
     outputs.check_output_dir(args, corpus)
+    max_length = window_length(tokenizer, config, args.max_seq_length)
+    remember_encoding(config, max_length, args.task_name)
     with accelerator.main_process_first():
-        windows = models.encode_corpus(args, corpus, config, tokenizer)
+        windows = encode_corpus(
+            corpus,
+            tokenizer,
+            max_length,
+            label_all_tokens=args.label_all_tokens,
+            overwrite_cache=args.overwrite_cache,
+        )
     if args.do_train:
         plan = checkpoints.plan_training(
             args, corpus, config, windows, accelerator.mixed_precision, state
         )
-    model = models.load_model(args, config, state.device, windows)
-    collate = PadBatch(
-        tokenizer, 8, length=config.window_length if args.pad_to_max_length else None
+    model = load_model(
+        args,
+        config,
+        state.device,
+        do_train=args.do_train,
+        sharded_by=sharded_by(args),
+        train_token_ids=windows["train"].token_ids() if args.do_train else None,
     )
+    collate = PadBatch(tokenizer, 8, length=max_length if args.pad_to_max_length else None)
     results = outputs.Results(args, corpus, config, windows, replaced, __file__, state)
 
     # --- Train ---

@@ -19,10 +19,12 @@ from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import SchedulerType
 
 import common
-from encoder import model as models
-from encoder.batches import PadBatch
+from encoder.batches import PadBatch, encode_corpus
+from encoder.check import check_and_exit
 from encoder.cpu.clipping import clip_gradients
 from encoder.cpu.process import prepare_process
+from encoder.model import load_config, load_model, match_labels, remember_encoding
+from encoder.tokenizer import load_run_tokenizer, window_length
 from hub import client as hub
 from results import outputs
 from settings.flags import (
@@ -33,6 +35,7 @@ from settings.flags import (
     refuse_lone_processes,
     settle_best,
     settle_defaults,
+    sharded_by,
     training_precision,
 )
 from support.errors import UserError, run
@@ -68,7 +71,7 @@ def main():
     replaced = settle_defaults(args, "", ask_hub(args, state))
     output_dir = Path(args.output_dir)
     if args.check:
-        models.check_and_exit(args)
+        check_and_exit(args, args, args.max_seq_length)
     pusher = hub.start_pushing(args) if args.push_to_hub and state.is_main_process else None
     precision = training_precision(args)
     trainer_args = training_arguments(args, precision)
@@ -84,18 +87,31 @@ def main():
     settle_best(args, corpus.entity_tags)
 
     # --- Model ---
-    config = models.load_config(args, corpus)
-    corpus = models.match_labels(corpus, config)
-    tokenizer = models.load_run_tokenizer(args)
+    config = load_config(args, corpus.label_names, do_train=args.do_train)
+    corpus = match_labels(corpus, config)
+    tokenizer = load_run_tokenizer(args)
     outputs.check_output_dir(args, corpus)
+    max_length = window_length(tokenizer, config, args.max_seq_length)
+    remember_encoding(config, max_length, args.task_name)
     with state.main_process_first():
-        windows = models.encode_corpus(args, corpus, config, tokenizer)
+        windows = encode_corpus(
+            corpus,
+            tokenizer,
+            max_length,
+            label_all_tokens=args.label_all_tokens,
+            overwrite_cache=args.overwrite_cache,
+        )
     if args.do_train:
         plan = checkpoints.plan_training(args, corpus, config, windows, precision, state)
-    model = models.load_model(args, config, state.device, windows)
-    collate = PadBatch(
-        tokenizer, 8, length=config.window_length if args.pad_to_max_length else None
+    model = load_model(
+        args,
+        config,
+        state.device,
+        do_train=args.do_train,
+        sharded_by=sharded_by(args),
+        train_token_ids=windows["train"].token_ids() if args.do_train else None,
     )
+    collate = PadBatch(tokenizer, 8, length=max_length if args.pad_to_max_length else None)
     results = outputs.Results(args, corpus, config, windows, replaced, __file__, state)
 
     # --- Train ---

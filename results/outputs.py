@@ -24,7 +24,8 @@ from tqdm.auto import tqdm
 import common
 from hub import client as hub
 from results import report
-from scoring import scores as scores_module
+from scoring.scores import compute_metrics
+from scoring.table import score_table
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL, Arguments, is_embedded, model_title
 from support.errors import UserError
 from training import checkpoints
@@ -290,7 +291,7 @@ class Results:
             return {}
         flat = [None]
         if self.state.is_main_process:
-            scores = scores_module.compute_metrics(predictions, rows, self.tags)
+            scores = compute_metrics(predictions, rows, self.tags)
             if scores["words"] != windows.num_words:
                 raise AssertionError(
                     f"{scores['words']} words scored of {windows.num_words} in the corpus"
@@ -393,7 +394,7 @@ class Results:
         self.say(
             f"\n{split}: {self.scores[split]['words']} words scored of {windows.num_words} in the "
             "corpus" + (f", {without} of them without a sub-word" if without else ""),
-            scores_module.score_table(self.scores[split]),
+            score_table(self.scores[split]),
         )
 
     def _sentences(self, split: str):

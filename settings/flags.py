@@ -213,6 +213,16 @@ class Arguments:
         return self.scores_epochs
 
     @property
+    def hub_options(self) -> dict:
+        """Return the keyword arguments of each `from_pretrained`."""
+        return {
+            "revision": self.model_revision,
+            "cache_dir": self.cache_dir,
+            "token": self.hub_token,
+            "trust_remote_code": self.trust_remote_code,
+        }
+
+    @property
     def checkpoint_every(self) -> int:
         """Updates between two checkpoints; 0: none between the epochs' ends."""
         steps = self.checkpointing_steps

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from results import outputs
-from scoring import scores as scores_module
+from scoring.scores import count_tags, score_tags
 from settings.flags import Arguments
 from support.errors import UserError
 
@@ -204,7 +204,7 @@ PREDICTED = [["B-PER", "I-PER", "O"], ["B-PER"], ["O", "B-LOC"]]
 
 
 def test_results_of_splits_come_together(tmp_path):
-    scores = scores_module.score_tags(GOLD, PREDICTED, True) | {"loss": 0.25}
+    scores = score_tags(GOLD, PREDICTED, True) | {"loss": 0.25}
     flat = outputs.flat_metrics(scores)
     assert set(flat) == {"precision", "recall", "f1", "accuracy", "loss", "words"}
     assert flat["words"] == 6
@@ -221,7 +221,7 @@ def test_results_of_splits_come_together(tmp_path):
 
 
 def test_results_by_type():
-    scores = scores_module.score_tags(GOLD, PREDICTED, True) | {"loss": 0.25}
+    scores = score_tags(GOLD, PREDICTED, True) | {"loss": 0.25}
     flat = outputs.flat_metrics(scores, per_type=True)
     assert flat["PER_precision"] == 0.5
     assert flat["PER_recall"] == 1.0
@@ -294,8 +294,8 @@ def test_conlleval_reads_predictions_and_finds_our_scores(tmp_path_factory, sent
     outputs.write_predictions(file, rows_of(words, gold, predicted))
     with open(file, encoding="utf-8") as lines:
         theirs = conlleval.evaluate(lines)
-    ours = scores_module.score_tags(gold, predicted, True)
-    counts = scores_module.count_tags(gold, predicted, True)
+    ours = score_tags(gold, predicted, True)
+    counts = count_tags(gold, predicted, True)
     chunks = theirs["overall"]["chunks"]["stats"]
     for name, kind in (("gold", "gold"), ("pred", "predicted"), ("correct", "correct")):
         assert chunks[name] == sum(n for key, n in counts.items() if key[0] == kind)

@@ -1,23 +1,18 @@
 """Training only the rows of sub-words that occur: nothing else about a model may change."""
 
 import copy
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 from transformers import (
-    AutoConfig,
     BertForTokenClassification,
     RobertaConfig,
     RobertaForTokenClassification,
 )
 
 from common import token_loss
-from encoder import model as models
 from encoder.cpu.embeddings import OccurringEmbedding, train_occurring_rows
-from settings.flags import Arguments
 from tests.helpers.models import ENTITY_LABELS, tiny_config
 
 OCCURRING = [2, 3, 7, 8, 20, 21, 40]
@@ -164,28 +159,3 @@ def test_tables_of_other_kinds_stay_as_they_are():
         table = model.get_input_embeddings()
         train_occurring_rows(model, OCCURRING)
         assert model.get_input_embeddings() is table
-
-
-@pytest.mark.parametrize(
-    ("environment", "flags", "whole"),
-    [
-        ({}, {}, False),
-        ({}, {"do_train": False}, True),
-        ({"ACCELERATE_USE_FSDP": "true"}, {}, True),
-        ({"ACCELERATE_USE_DEEPSPEED": "True"}, {}, True),
-        ({}, {"fsdp": "full_shard"}, True),
-    ],
-)
-def test_whole_tables_are_for_what_is_not_trained_or_is_sharded(
-    environment, flags, whole, tiny_tagger, monkeypatch
-):
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    args = Arguments(model_name_or_path=str(tiny_tagger), do_train=True)
-    vars(args).update(flags)
-    windows = {"train": SimpleNamespace(token_ids=lambda: np.array(OCCURRING))}
-    config = AutoConfig.from_pretrained(tiny_tagger)
-    model = models.load_model(args, config, torch.device("cpu"), windows)
-    table = model.get_input_embeddings()
-    assert type(table) is (nn.Embedding if whole else OccurringEmbedding)
-    assert whole or table.token_ids.tolist() == OCCURRING
