@@ -66,7 +66,7 @@ def _check(args, sources, folder: Path, problems: Problems, tokenizer, max_seq_l
     labels = None if problems else settle_labels(args, raw, list(tags), declared, problems)
     notes = [] if labels is None else notes_on(raw, labels)
     splits = raw
-    if labels is not None and "train" in raw and "validation" not in raw and args.scores_epochs:
+    if labels is not None and "train" in raw and "validation" not in raw and args.hold_out:
         held_out, note = hold_out(raw["train"], args.seed)
         notes.append(note)
         parts = {"train": ~held_out, "validation": held_out}

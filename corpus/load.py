@@ -120,7 +120,7 @@ def read_corpus(args, sources: dict[str, list[Source]], folder: Path, problems: 
     for kind, entry in problems.warnings.kinds.items():
         notes.append(f"{kind[:1].upper()}{kind[1:]}: {entry.count:,}, such as {entry.lines[0]}")
     parts = {split: (found, None) for split, found in raw.items()}
-    if "train" in raw and "validation" not in raw and args.scores_epochs:
+    if "train" in raw and "validation" not in raw and args.hold_out:
         held_out, note = hold_out(raw["train"], args.seed)
         parts["train"], parts["validation"] = (raw["train"], ~held_out), (raw["train"], held_out)
         notes.append(note)
@@ -314,7 +314,7 @@ def content_key(args, sources: dict[str, list[Source]]) -> str:
     """A hash of the content, of the arguments that matter to it, and of the code that reads."""
     asked = (
         *(args.task_name, args.text_column_name, args.label_column_name, args.tag_scheme),
-        *(args.label_names, args.seed, args.scores_epochs, words_module.WORD_SPLITTER),
+        *(args.label_names, args.seed, args.hold_out, words_module.WORD_SPLITTER),
         [(split, source.name) for split, found in sources.items() for source in found],
     )
     digest = hashlib.blake2b(repr(asked).encode(), digest_size=16)
