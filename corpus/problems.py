@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from support.errors import UserError
+
 SHOWN = 20  # problems of one group that are listed; the others are counted
 
 
@@ -221,3 +223,11 @@ class Problems(GroupedProblems):
     def __init__(self) -> None:
         super().__init__()
         self.warnings = GroupedProblems()
+
+
+class CorpusError(UserError):
+    """The problems that stop training, as one error for the user."""
+
+    def __init__(self, problems: Problems):
+        super().__init__(str(problems))
+        self.problems = problems
