@@ -1,5 +1,6 @@
 """Pages as tests read them, and runs to make a report of."""
 
+from collections.abc import Collection
 from html.parser import HTMLParser
 
 from tests.helpers.scored_sentences import ENTITY_EXAMPLES, PLAIN_EXAMPLES, PLAIN_TAGS, example
@@ -10,40 +11,126 @@ SPLIT_IN_TWO = example(
 )
 
 
+class Element:
+    """An element of a page: its name, its attributes, and its texts and elements in order."""
+
+    def __init__(self, name: str, attributes: dict[str, str | None]):
+        self.name, self.attributes = name, attributes
+        self.children: list[str | Element] = []
+
+    @property
+    def css(self) -> str:
+        return self.attributes.get("class") or ""
+
+    def all(self, name: str | None = None, css: str | None = None) -> "list[Element]":
+        """Return the elements inside this one, in order, by name and by the whole `class`."""
+        below = [child for child in self.children if isinstance(child, Element)]
+        return [
+            element
+            for child in below
+            for element in (child, *child.all())
+            if name in (None, element.name) and css in (None, element.css)
+        ]
+
+    def content(self, without: Collection[str] = ()) -> str:
+        """Return the text as it stands, less the elements of which a name or class is given."""
+        return "".join(
+            child
+            if isinstance(child, str)
+            else ""
+            if {child.name, child.css} & set(without)
+            else child.content(without)
+            for child in self.children
+        )
+
+    @property
+    def text(self) -> str:
+        """The text with its white space made single blanks."""
+        return " ".join(self.content().split())
+
+
 class Page(HTMLParser):
-    """Tags, attributes and text of a page; fails where an element is not closed in its turn."""
+    """A page as a tree; fails where an element is not closed in its turn."""
 
     def __init__(self, source: str):
         super().__init__(convert_charrefs=True)
-        self.elements, self.text, self.open, self.texts = [], [], [], []
+        self.root = Element("", {})
+        self.open = [self.root]
         self.feed(source)
         self.close()
-        assert not self.open
+        assert self.open == [self.root]
 
     def handle_starttag(self, name, attributes):
-        self.elements.append((name, dict(attributes)))
+        self.handle_startendtag(name, attributes)
         if name not in ("meta", "br"):
-            self.open.append((name, dict(attributes).get("class") or ""))
-        if (name, dict(attributes).get("class")) == ("div", "text"):
-            self.texts.append("")
+            self.open.append(self.open[-1].children[-1])
 
     def handle_startendtag(self, name, attributes):
-        self.elements.append((name, dict(attributes)))
+        self.open[-1].children.append(Element(name, dict(attributes)))
 
     def handle_endtag(self, name):
-        assert self.open.pop()[0] == name
+        assert self.open.pop().name == name
 
     def handle_data(self, data):
-        if ("style", "") in self.open:
-            return
-        self.text.append(data)
-        inside = [css for _, css in self.open]
-        if "text" in inside and not {"label", "pill t", "quiet"} & set(inside):
-            self.texts[-1] += data
+        self.open[-1].children.append(data)
+
+    @property
+    def elements(self) -> list[tuple[str, dict]]:
+        return [(element.name, element.attributes) for element in self.root.all()]
 
     @property
     def all_text(self) -> str:
-        return " ".join("".join(self.text).split())
+        return " ".join(self.root.content(without=["style"]).split())
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The cells of every row of every table."""
+        return [
+            [cell.text for cell in row.all("th") + row.all("td")] for row in self.root.all("tr")
+        ]
+
+    @property
+    def headings(self) -> list[str]:
+        return [element.text for level in ("h1", "h2", "h3") for element in self.root.all(level)]
+
+    @property
+    def mistakes(self) -> list[list[str]]:
+        """What stands above each mistake's sentence, part by part."""
+        return [
+            [part.text for part in article.all("p")[0].children if isinstance(part, Element)]
+            for article in self.root.all("article", "mistake")
+        ]
+
+    @property
+    def texts(self) -> list[str]:
+        """The tagged texts, without labels and scores."""
+        return [
+            text.content(without=["label", "pill t", "quiet"])
+            for text in self.root.all("div", "text")
+        ]
+
+    @property
+    def wording(self) -> str:
+        """What a reader reads, a line for each block and row, without the pictures."""
+        lines = [""]
+
+        def read(element: Element) -> None:
+            if element.name in BLOCKS:
+                lines.append("")
+            for child in element.children:
+                if isinstance(child, str):
+                    lines[-1] += child
+                elif child.name not in ("style", "svg"):
+                    lines[-1] += " | " * (child.name in ("td", "th"))
+                    read(child)
+            if element.name in BLOCKS:
+                lines.append("")
+
+        read(self.root)
+        return "\n".join(filter(None, (" ".join(line.split()) for line in lines)))
+
+
+BLOCKS = {"h1", "h2", "h3", "p", "tr", "summary", "a", "div", "article", "pre", "title"}
 
 
 def assert_inert(page: Page) -> None:
