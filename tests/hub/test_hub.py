@@ -419,7 +419,7 @@ def test_a_revoked_token_is_told_and_the_run_ends_with_the_reason(server, pusher
 INTERRUPTED = """
 import sys, time, signal
 from pathlib import Path
-import hub
+from hub import client as hub
 folder = Path(sys.argv[1])
 pusher = hub.Pusher("tester/model", folder)
 (folder / "model.safetensors").write_bytes(b"w" * 10_000_000)
