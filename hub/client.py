@@ -50,7 +50,7 @@ from huggingface_hub.utils import (
 )
 from tqdm.auto import tqdm
 
-from results.card import generate_card, merge_cards
+from results.card import merge_cards
 from support.errors import UserError
 
 MAX_WAITING = 3  # pushes that wait behind the one under way; each holds a copy on disk
@@ -658,34 +658,3 @@ def _silence_library(thread_name: str) -> None:
     in words, instead of once a try across the progress bar."""
     for handler in logging.getLogger("huggingface_hub").handlers:
         handler.addFilter(lambda record: record.threadName != thread_name)
-
-
-# ---------------------------------------------------------------- the model card
-
-
-def write_card(folder: str | Path, facts: dict) -> Path:
-    """Writes `README.md`, the model card of the Hub, into `folder`; whole or not at all.
-
-    Of a card that is there already, only the part between the two marks is replaced. Metadata that
-    a person has added or changed stays as it is; scores are always those of this run.
-
-    Args:
-        folder: holds the model; its picture `training_curves.png` is shown if it is there.
-        facts: what is known of the run, see `generate_card`.
-
-    Returns:
-        The path written: `README.md`, or `README.generated.md` beside a README.md whose metadata
-        cannot be read, which is left alone.
-    """
-    path = Path(folder) / "README.md"
-    card = scrub(generate_card(facts, Path(folder)), get_token())
-    if path.exists():
-        try:
-            card = merge_cards(card, path.read_text(encoding="utf-8-sig"))
-        except Exception as error:
-            print(f"{path} was left alone: its metadata cannot be read ({_one_line(error)}).")
-            path = path.with_name("README.generated.md")
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_text(card, encoding="utf-8")
-    os.replace(unfinished, path)
-    return path

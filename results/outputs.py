@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 import common
 from hub import client as hub
 from results import report
+from results.card import write_card
 from scoring import scores as scores_module
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL, Arguments, is_embedded, model_title
 from support.errors import UserError
@@ -385,7 +386,7 @@ class Results:
         earlier = Path(self.args.output_dir) / "README.md"
         if earlier.exists() and not (folder / "README.md").exists():
             shutil.copyfile(earlier, folder / "README.md")
-        hub.write_card(folder, self._facts())
+        write_card(folder, self._facts())
 
     def _say_scores(self, split: str) -> None:
         windows = self.windows[split]

@@ -14,12 +14,12 @@ import types
 from pathlib import Path
 
 import pytest
-import yaml
-from huggingface_hub import ModelCard, close_session, constants, hf_hub_download
+from huggingface_hub import close_session, constants, hf_hub_download
 
 from hub import client as hub
-from results import card as model_card
+from results.card import write_card
 from support.errors import UserError
+from tests.helpers.cards import FACTS, problems_the_hub_would_find
 from tests.helpers.hub_server import READ_TOKEN, TOKEN, HubServer
 
 ROOT = Path(__file__).parents[2]
@@ -598,232 +598,12 @@ def test_addresses_lose_their_signatures():
     assert "secret" not in hub._one_line(ValueError("PUT http://x/lfs/1?signature=secret failed"))
 
 
-# ---------------------------------------------------------------- the model card
-
-FACTS = {
-    "output_name": "bert-finetuned-ner",
-    "base_model": "google-bert/bert-base-cased",
-    "base_model_license": "apache-2.0",
-    "corpus_name": "CoNLL-2003",
-    "dataset_id": "lhoestq/conll2003",
-    "corpus_fingerprint": "0123456789abcdef",
-    "task": "ner",
-    "label_names": ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"],
-    "entity_tags": True,
-    "language": "en",
-    "scores": {
-        "validation": {
-            "overall": {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "accuracy": 0.9},
-            "per_type": {"PER": {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "number": 8}},
-            "words": 1000,
-        },
-        "test": {
-            "overall": {"precision": 0.75, "recall": 0.6, "f1": 2 / 3, "accuracy": 0.95},
-            "per_type": {
-                "LOC": {"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "number": 2},
-                "PER": {"precision": 0.0, "recall": 0.0, "f1": math.nan, "number": 0},
-            },
-            "words": 46435,
-        },
-    },
-    "history": [
-        {"epoch": 0, "train_loss": 0.5, "eval_loss": 0.25, "eval_f1": 0.3},
-        {"epoch": 1, "train_loss": 0.4, "eval_loss": 0.2, "eval_f1": 1 / 3},
-    ],
-    "arguments": {"learning_rate": 2e-5, "hub_token": TOKEN, "seed": 42, "config_name": None},
-    "command": f"python train_trainer.py --seed 42 --hub_token {TOKEN}",
-    "versions": {"transformers": "5.23.0"},
-    "script": "train_trainer.py",
-    "example_text": "My name is Sylvain and I work at Hugging Face in Brooklyn.",
-    "replaced": [],
-}
-
-
-def problems_the_hub_would_find(text: str) -> list[str]:
-    """The Hub's published rules for model card metadata, as far as these cards can break them."""
-    found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-    data = yaml.safe_load(found[1]) if found else None
-    if not isinstance(data, dict):
-        return ["no metadata"]
-    repo = re.compile(r"[\w.-]+(/[\w.-]+)?")
-    problems = [
-        f"{key}: {data.get(key)!r}"
-        for key, good in {
-            "pipeline_tag": lambda v: v == "token-classification",
-            "library_name": lambda v: v == "transformers",
-            "license": lambda v: v is None or v in ("apache-2.0", "mit", "cc-by-4.0", "other"),
-            "language": lambda v: v is None or re.fullmatch("[a-z]{2,3}|multilingual", v),
-            "base_model": lambda v: v is None or repo.fullmatch(v),
-            "datasets": lambda v: v is None or all(repo.fullmatch(name) for name in v),
-            "tags": lambda v: all(isinstance(tag, str) and tag for tag in v),
-            "metrics": lambda v: v is None or set(v) <= {"precision", "recall", "f1", "accuracy"},
-            "widget": lambda v: v is None or all(isinstance(item["text"], str) for item in v),
-        }.items()
-        if not good(data.get(key))
-    ]
-    for model in data.get("model-index", []):
-        for result in model["results"]:
-            if not (model["name"] and result["task"]["type"] == "token-classification"):
-                problems.append(f"model-index: {model['name']!r}")
-            if not (result["dataset"]["type"] and result["dataset"]["name"]):
-                problems.append("model-index without a data set")
-            for metric in result["metrics"]:
-                if not (metric["type"] and math.isfinite(metric["value"])):
-                    problems.append(f"metric {metric}")
-    return problems
-
-
-def metadata(path: Path) -> dict:
-    return ModelCard.load(path).data.to_dict()
-
-
-def test_the_card_says_what_the_hub_and_a_reader_want_to_know(folder):
-    path = hub.write_card(folder, FACTS)
-    text = path.read_text()
-    assert path == folder / "README.md"
-    assert problems_the_hub_would_find(text) == []
-    data = metadata(path)
-    assert data["license"] == "apache-2.0"
-    assert data["language"] == "en"
-    assert data["base_model"] == "google-bert/bert-base-cased"
-    assert data["datasets"] == ["lhoestq/conll2003"]
-    assert data["widget"] == [{"text": FACTS["example_text"]}]
-    (result,) = data["model-index"][0]["results"]
-    assert result["dataset"]["split"] == "test"
-    values = {metric["name"]: metric["value"] for metric in result["metrics"]}
-    assert values == {
-        **{"precision": 0.75, "recall": 0.6, "f1": 2 / 3, "accuracy": 0.95},
-        **{"LOC precision": 1.0, "LOC recall": 0.5, "LOC f1": 2 / 3},
-        **{"PER precision": 0.0, "PER recall": 0.0},  # its F1 is not a number
-    }
-    for wanted in (
-        "46435", "| LOC | 1.0000 | 0.5000 | 0.6667 |", "0123456789abcdef", "infer.py", "pipeline(",
-        "learning_rate: 2e-05", "transformers: 5.23.0", "--seed 42", "`B-LOC`", "| 1 | 0.4000 |",
-    ):  # fmt: skip
-        assert wanted in text, wanted
-    assert TOKEN not in text
-    assert "hub_token:" not in text
-    assert "training_curves.png" not in text
-    assert not [p for p in folder.iterdir() if p.name != "README.md"]
-
-
-def test_the_card_names_the_precision_whoever_chose_it(folder):
-    arguments = {"bf16": False, "fp16": False, "mixed_precision": None}
-    text = hub.write_card(
-        folder, {**FACTS, "arguments": arguments, "precision": "bf16"}
-    ).read_text()
-    assert "mixed_precision: bf16" in text and "fp16" not in text and "bf16: " not in text
-
-
-def test_the_card_shows_the_picture_that_is_there(folder):
-    (folder / "training_curves.png").write_bytes(b"")
-    assert (
-        "![Loss and scores by epoch](training_curves.png)"
-        in hub.write_card(folder, FACTS).read_text()
-    )
-
-
-def test_what_stood_in_for_the_defaults_is_said_first(folder):
-    replaced = ["The Hub cannot be reached: the embedded corpus stands in."]
-    body = ModelCard.load(hub.write_card(folder, {**FACTS, "replaced": replaced})).text
-    assert body.index(replaced[0]) < body.index("fine-tuned for")
-
-
-def test_a_card_of_a_local_corpus_and_a_local_model_is_valid(folder, tmp_path):
-    facts = {
-        "output_name": "pos-model",
-        "base_model": str(tmp_path),
-        "corpus_name": "the embedded corpus data/sample",
-        "task": "pos",
-        "label_names": ["NN", "VB"],
-        "entity_tags": False,
-        "scores": {"validation": {"overall": {"accuracy": 0.9, "macro_f1": 0.8}, "words": 7}},
-    }
-    path = hub.write_card(folder, facts)
-    assert problems_the_hub_would_find(path.read_text()) == []
-    data = metadata(path)
-    assert "base_model" not in data
-    assert "license" not in data
-    metrics = data["model-index"][0]["results"][0]["metrics"]
-    assert [(m["type"], m["name"]) for m in metrics] == [
-        ("accuracy", "accuracy"),
-        ("f1", "macro f1"),
-    ]
-    assert "aggregation_strategy" not in path.read_text()
-
-
-@pytest.mark.parametrize(
-    ("title", "expected"),
-    [("encoder", None), ("sentence-transformers/all-MiniLM-L6-v2",) * 2],
-)
-def test_a_folder_is_no_base_model_of_the_hub(folder, tmp_path, monkeypatch, title, expected):
-    """A folder may have the name of somebody's model; the embedded encoder is named by its own."""
-    (tmp_path / "my" / "encoder").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    facts = {**FACTS, "base_model": title, "arguments": {"model_name_or_path": "my/encoder"}}
-    path = hub.write_card(folder, facts)
-    assert metadata(path).get("base_model") == expected
-    assert title in path.read_text()
-    assert "my/encoder" not in path.read_text()
-    facts = {**FACTS, "base_model": "my/encoder"}
-    assert "base_model" not in metadata(hub.write_card(folder, facts))
-
-
-def test_a_card_before_any_score_is_valid(folder):
-    path = hub.write_card(folder, {**FACTS, "scores": {}, "history": []})
-    assert problems_the_hub_would_find(path.read_text()) == []
-    assert "model-index" not in metadata(path)
-
-
-def test_what_a_person_wrote_survives_the_next_run(folder):
-    path = hub.write_card(folder, FACTS)
-    text = path.read_text()
-    text = text.replace("license: apache-2.0", "license: mit\ninference: false")
-    text = text.replace("tags:\n", "tags:\n- legal\n")
-    text = text.replace(model_card.CARD_BEGIN, f"Read this first.\n\n{model_card.CARD_BEGIN}")
-    path.write_text(text + "\n## Limits\n\nIt was trained on news.\n")
-    changed = {**FACTS, "language": "de", "corpus_fingerprint": "fedcba9876543210"}
-    for _ in range(2):
-        hub.write_card(folder, changed)
-    data, text = metadata(path), path.read_text()
-    assert (data["license"], data["inference"]) == ("mit", False)
-    assert "legal" in data["tags"]
-    assert data["language"] == "de"  # generated, and untouched since
-    assert text.count("Read this first.\n\n<!--") == 1
-    assert text.count("## Limits\n\nIt was trained on news.") == 1
-    assert text.count(model_card.CARD_BEGIN) == text.count(model_card.CARD_END) == 1
-    assert "fedcba9876543210" in text
-    assert "0123456789abcdef" not in text
-    assert problems_the_hub_would_find(text) == []
-
-
-def test_writing_the_same_card_again_changes_nothing(folder):
-    first = hub.write_card(folder, FACTS).read_bytes()
-    assert hub.write_card(folder, FACTS).read_bytes() == first
-
-
-def test_a_card_that_a_person_wrote_alone_is_kept_whole(folder):
-    mine = "---\nlicense: cc-by-4.0\nthumbnail: me.png\n---\n# My model\n\nBy hand.\n"
-    (folder / "README.md").write_text(mine)
-    path = hub.write_card(folder, FACTS)
-    data = metadata(path)
-    assert (data["license"], data["thumbnail"]) == ("cc-by-4.0", "me.png")
-    assert data["pipeline_tag"] == "token-classification"
-    assert path.read_text().endswith("# My model\n\nBy hand.\n")
-
-
-def test_a_card_with_broken_metadata_is_left_alone(folder, capsys):
-    broken = "---\nlicense: [mit\n---\n# Mine\n"
-    (folder / "README.md").write_text(broken)
-    path = hub.write_card(folder, FACTS)
-    assert (folder / "README.md").read_text() == broken
-    assert path.name == "README.generated.md"
-    assert "was left alone" in capsys.readouterr().out
+# ---------------------------------------------------------------- the model card on the Hub
 
 
 def test_the_card_is_read_back_from_the_hub(server, pusher, folder):
     server.validate_card = problems_the_hub_would_find
-    hub.write_card(folder, FACTS)
+    write_card(folder, FACTS)
     pusher.finish(folder)
     path = hf_hub_download(REPO, "README.md")
     assert Path(path).read_bytes() == (folder / "README.md").read_bytes()
@@ -831,11 +611,11 @@ def test_the_card_is_read_back_from_the_hub(server, pusher, folder):
 
 
 def test_what_a_person_wrote_on_the_hub_survives_a_push(server, pusher, folder):
-    card = hub.write_card(folder, FACTS).read_text()
+    card = write_card(folder, FACTS).read_text()
     edited = card.replace("license: apache-2.0", "license: mit") + "\n## Limits\n\nNews only.\n"
     server.add(REPO, {"README.md": edited.encode()})
     changed = {**FACTS, "corpus_fingerprint": "fedcba9876543210"}
-    local = hub.write_card(folder, changed).read_bytes()
+    local = write_card(folder, changed).read_bytes()
     pusher.push(folder, "Training in progress epoch 0")
     pusher.finish(folder)
     for commit in server.commits(REPO)[-1:]:
@@ -849,9 +629,9 @@ def test_what_a_person_wrote_on_the_hub_survives_a_push(server, pusher, folder):
 
 
 def test_a_card_without_edits_on_the_hub_is_pushed_byte_for_byte(server, pusher, folder):
-    hub.write_card(folder, FACTS)
+    write_card(folder, FACTS)
     pusher.push(folder, "Training in progress epoch 0")
-    hub.write_card(folder, {**FACTS, "corpus_fingerprint": "fedcba9876543210"})
+    write_card(folder, {**FACTS, "corpus_fingerprint": "fedcba9876543210"})
     pusher.finish(folder)
     assert server.commits(REPO)[-1].files["README.md"] == (folder / "README.md").read_bytes()
 
