@@ -1,5 +1,6 @@
 """Both training scripts and `infer.py` against a Hub of our own: the recipe's own path (data set
-and encoder from the Hub, nothing named), a push each epoch, and reading back what was pushed."""
+and encoder from the Hub, nothing named), a push each epoch, and reading back what was pushed.
+"""
 
 import dataclasses
 import io
@@ -40,7 +41,8 @@ NER = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-M
 
 def add_conll2003(server: HubServer, repo_id: str = "lhoestq/conll2003") -> None:
     """A data set in the shape of lhoestq/conll2003: parquet files with integer labels, whose names
-    are in the README and in the files themselves."""
+    are in the README and in the files themselves.
+    """
     import datasets
 
     label = lambda names: datasets.List(datasets.ClassLabel(names=names))  # noqa: E731
