@@ -19,7 +19,7 @@ import common
 from encoder import model as models
 from encoder.batches import PadBatch
 from encoder.cpu.process import prepare_process
-from hub import client as hub
+from hub.pusher import start_pushing
 from results import outputs
 from settings.flags import (
     Arguments,
@@ -64,7 +64,10 @@ def main():
     output_dir = Path(args.output_dir)
     if args.check:
         models.check_and_exit(args)
-    pusher = hub.start_pushing(args) if args.push_to_hub and state.is_main_process else None
+    pusher = None
+    if args.push_to_hub and state.is_main_process:
+        pusher = start_pushing(args, output_dir)
+        args.hub_model_id = pusher.repo_id
     accelerator = Accelerator(
         cpu=args.use_cpu,
         mixed_precision=training_precision(args),

@@ -23,7 +23,7 @@ from encoder import model as models
 from encoder.batches import PadBatch
 from encoder.cpu.clipping import clip_gradients
 from encoder.cpu.process import prepare_process
-from hub import client as hub
+from hub.pusher import start_pushing
 from results import outputs
 from settings.flags import (
     Arguments,
@@ -69,7 +69,10 @@ def main():
     output_dir = Path(args.output_dir)
     if args.check:
         models.check_and_exit(args)
-    pusher = hub.start_pushing(args) if args.push_to_hub and state.is_main_process else None
+    pusher = None
+    if args.push_to_hub and state.is_main_process:
+        pusher = start_pushing(args, output_dir)
+        args.hub_model_id = pusher.repo_id
     precision = training_precision(args)
     trainer_args = training_arguments(args, precision)
     state = trainer_args.distributed_state

@@ -22,12 +22,12 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import common
-from hub import client as hub
 from results import report
 from results.card import write_card
 from scoring import scores as scores_module
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL, Arguments, is_embedded, model_title
 from support.errors import UserError
+from support.secrets import scrub
 from training import checkpoints
 
 RUN_FILE = "run.json"
@@ -409,7 +409,7 @@ class Results:
         default_corpus = args.dataset_name is not None and not Path(args.dataset_name).exists()
         return {
             "script": self.script,
-            "command": hub.scrub(shlex.join([self.script, *sys.argv[1:]]), args.hub_token),
+            "command": scrub(shlex.join([self.script, *sys.argv[1:]]), args.hub_token),
             "output_name": Path(args.output_dir).resolve().name,
             "base_model": model_title(args.model_name_or_path),
             "base_model_license": self._license(),

@@ -3,8 +3,8 @@
 import pytest
 from huggingface_hub import close_session, constants
 
-from hub import client
-from hub.client import Pusher
+from hub import pusher as pusher_module
+from hub.pusher import Pusher
 from tests.helpers.hub_server import HubServer
 from tests.helpers.pushes import REPO
 
@@ -20,8 +20,8 @@ def server(monkeypatch, tmp_path):
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "home" / "token"))
-        monkeypatch.setattr(client, "FIRST_WAIT", 0.05)
-        monkeypatch.setattr(client, "LONGEST_WAIT", 0.3)
+        monkeypatch.setattr(pusher_module, "FIRST_WAIT", 0.05)
+        monkeypatch.setattr(pusher_module, "LONGEST_WAIT", 0.3)
         close_session()
         yield server
 

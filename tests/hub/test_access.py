@@ -2,38 +2,34 @@
 
 import math
 import time
-import types
 
 import pytest
 from huggingface_hub import constants
 
-from hub import client
+from hub import access
+from hub.access import check_access
+from settings.run_settings import HubSettings
 from support.errors import UserError
 from tests.helpers.hub_server import READ_TOKEN, TOKEN
 from tests.helpers.pushes import stable_message
 
 
-def arguments(folder, **given):
-    given = {"hub_model_id": None, "hub_token": None, "hub_private_repo": False, **given}
-    return types.SimpleNamespace(output_dir=str(folder), **given)
-
-
 def test_check_access_creates_the_repository_under_the_users_name(server, folder):
-    assert client.check_access(arguments(folder)) == "tester/output"
-    assert client.check_access(arguments(folder)) == "tester/output"  # it exists by now
+    assert check_access(HubSettings(), folder) == "tester/output"
+    assert check_access(HubSettings(), folder) == "tester/output"  # it exists by now
     assert not server.repos["model", "tester/output"].private
 
 
 def test_check_access_takes_names_with_and_without_a_namespace(server, folder):
-    private = arguments(folder, hub_model_id="mine", hub_private_repo=True)
-    assert client.check_access(private) == "tester/mine"
+    private = HubSettings(hub_model_id="mine", hub_private_repo=True)
+    assert check_access(private, folder) == "tester/mine"
     assert server.repos["model", "tester/mine"].private
-    assert client.check_access(arguments(folder, hub_model_id="friends/ours")) == "friends/ours"
+    assert check_access(HubSettings(hub_model_id="friends/ours"), folder) == "friends/ours"
 
 
 def test_the_token_given_wins_over_the_environments(server, folder, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_wrongwrongwrongwrong")
-    assert client.check_access(arguments(folder, hub_token=TOKEN)) == "tester/output"
+    assert check_access(HubSettings(hub_token=TOKEN), folder) == "tester/output"
 
 
 REFUSED = {
@@ -52,7 +48,7 @@ REFUSED = {
 def test_a_push_that_cannot_work_is_refused_before_training(server, folder, case, snapshot):
     server.create("somebody/existing")
     with pytest.raises(UserError) as error:
-        client.check_access(arguments(folder, **REFUSED[case]))
+        check_access(HubSettings(**REFUSED[case]), folder)
     assert stable_message(error.value, server, folder) == snapshot
     assert "hf_" not in str(error.value).replace("hf_token", "")
     # A traceback shows no request either.
@@ -62,7 +58,7 @@ def test_a_push_that_cannot_work_is_refused_before_training(server, folder, case
 def test_a_missing_token_is_reported(server, folder, monkeypatch, snapshot):
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(UserError) as error:
-        client.check_access(arguments(folder))
+        check_access(HubSettings(), folder)
     assert str(error.value) == snapshot
     assert not server.requests
 
@@ -70,7 +66,7 @@ def test_a_missing_token_is_reported(server, folder, monkeypatch, snapshot):
 def test_offline_mode_is_reported(server, folder, monkeypatch, snapshot):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError) as error:
-        client.check_access(arguments(folder))
+        check_access(HubSettings(), folder)
     assert str(error.value) == snapshot
     assert not server.requests
 
@@ -88,11 +84,11 @@ FAULTS = {
 def test_a_hub_that_does_not_answer_is_reported_in_time(
     server, folder, fault, request_, monkeypatch, snapshot
 ):
-    monkeypatch.setattr(client, "CHECK_TIMEOUT", 0.3)
+    monkeypatch.setattr(access, "CHECK_TIMEOUT", 0.3)
     server.fail(request_, times=math.inf, **FAULTS[fault])
     began = time.monotonic()
     with pytest.raises(UserError) as error:
-        client.check_access(arguments(folder))
+        check_access(HubSettings(), folder)
     assert time.monotonic() - began < 5
     assert stable_message(error.value, server, folder) == snapshot
 
@@ -100,5 +96,5 @@ def test_a_hub_that_does_not_answer_is_reported_in_time(
 def test_a_hub_that_is_gone_is_reported(server, folder, snapshot):
     server.close()
     with pytest.raises(UserError) as error:
-        client.check_access(arguments(folder))
+        check_access(HubSettings(), folder)
     assert stable_message(error.value, server, folder) == snapshot

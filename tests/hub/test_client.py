@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import hf_hub_download
 
-from hub import client
+from hub.client import one_line
 from results.card import write_card
 from tests.helpers.cards import FACTS, problems_the_hub_would_find
 from tests.helpers.pushes import REPO, save
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning"
 
 def test_addresses_lose_their_signatures():
     error = ValueError("PUT http://x/lfs/1?signature=secret failed")
-    assert client._one_line(error) == "ValueError: PUT http://x/lfs/1 failed"
+    assert one_line(error) == "ValueError: PUT http://x/lfs/1 failed"
 
 
 def test_weights_of_another_sharding_leave_the_repository_and_nothing_else_does(

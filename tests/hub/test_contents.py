@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.client import Pusher
+from hub.pusher import Pusher
 from tests.helpers.hub_server import TOKEN
 from tests.helpers.pushes import REPO, events, pushed, save, stable_message
 

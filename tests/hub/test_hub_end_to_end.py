@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from hub import client as hub
+from hub.contents import files_to_push
 from tests.helpers.hub_server import TOKEN, Commit, HubServer
 
 ROOT = Path(__file__).parents[2]
@@ -160,7 +160,7 @@ def epochs_saved(run: Run, script: str) -> list[dict[str, bytes]]:
 
 
 def model_files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in hub.files_to_push(folder)}
+    return {path.name: path.read_bytes() for path in files_to_push(folder)}
 
 
 def pushed_files(commit: Commit) -> dict[str, bytes]:

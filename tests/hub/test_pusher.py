@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from hub import client
-from hub.client import Pusher, PushFailed
+from hub import contents as contents_module
+from hub import pusher as pusher_module
+from hub.pusher import LAST_TRIES, Pusher, PushFailed
 from tests.helpers.hub_server import TOKEN
 from tests.helpers.pushes import (
     COMMIT,
@@ -98,7 +99,7 @@ def test_a_copy_that_fails_costs_the_push_not_the_training(
 
     save(folder, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(client.shutil, "copyfile", full)
+        patch.setattr(contents_module.shutil, "copyfile", full)
         pusher.push(folder, "Training in progress epoch 0")
     assert problem.strerror in "".join(lines)
     assert stable_message("\n".join(events(lines)), server, folder) == snapshot
@@ -250,14 +251,14 @@ def test_after_a_push_that_failed_for_good_the_last_gets_one_last_try(server, pu
     with pytest.raises(PushFailed, match="500"):
         run_epochs(pusher, folder, 1)
         pusher.finish(folder)
-    assert first.seen >= client.LAST_TRIES
+    assert first.seen >= LAST_TRIES
     assert last.seen == 1
 
 
 def test_the_end_of_the_run_does_not_wait_for_a_try_that_is_far_off(
     server, pusher, folder, lines, monkeypatch
 ):
-    monkeypatch.setattr(client, "LONGEST_WAIT", 60.0)
+    monkeypatch.setattr(pusher_module, "LONGEST_WAIT", 60.0)
     server.fail(COMMIT, status=403)
     saved = {"Training in progress epoch 0": save(folder, 0)}
     pusher.push(folder, "Training in progress epoch 0")
@@ -285,7 +286,7 @@ def test_a_revoked_token_is_told_and_the_run_ends_with_the_reason(server, pusher
 INTERRUPTED = """
 import sys, time, signal
 from pathlib import Path
-from hub.client import Pusher
+from hub.pusher import Pusher
 folder = Path(sys.argv[1])
 pusher = Pusher("tester/model", folder)
 (folder / "model.safetensors").write_bytes(b"w" * 10_000_000)
