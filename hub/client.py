@@ -5,14 +5,12 @@ any `Retry-After` waited out) can be neither shortened nor interrupted. `set_tim
 for the whole process; `hub.pusher` does the retries.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -32,9 +30,6 @@ from huggingface_hub.utils import (
 from hub.contents import CHECKPOINT_IN_REPO, is_outdated
 from results.card import merge_cards
 
-if TYPE_CHECKING:
-    import httpx
-
 PUSH_THREAD = "hub-push"  # the name of the thread whose requests the library must not retry
 
 
@@ -43,21 +38,20 @@ def set_timeouts(seconds: float) -> None:
 
     `seconds`: the longest wait for a connection, and for each byte sent or received.
     """
-    client = get_session()
+    # The class, and those of requests and responses, come from an HTTP library that versions of
+    # huggingface_hub choose: no name of it is imported here.
+    client: Any = get_session()
     client_class, hooks = type(client), client.event_hooks
 
-    def new_client() -> httpx.Client:
+    def new_client() -> Any:
         limited = client_class(event_hooks=hooks, follow_redirects=True, timeout=None)
-        send = functools.partial(_send_in_time, limited.send, seconds)
-        setattr(limited, "send", send)  # noqa: B010 (an assignment to a method fails mypy)
+        limited.send = functools.partial(_send_in_time, limited.send, seconds)
         return limited
 
     set_client_factory(new_client)
 
 
-def _send_in_time(
-    send: Callable[..., httpx.Response], seconds: float, request: httpx.Request, **options: object
-) -> httpx.Response:
+def _send_in_time(send: Callable[..., Any], seconds: float, request: Any, **options: object) -> Any:
     """Send a request with time-outs; in a push, raise errors that the library does not retry."""
     # Set on the request, because the library replaces the client's own by None in some calls.
     requested = request.extensions.get("timeout", {})
@@ -104,7 +98,7 @@ def one_line(error: BaseException) -> str:
     return f"{type(shown).__name__}: {text}"[:300] if text else type(shown).__name__
 
 
-def _response(error: BaseException) -> httpx.Response | None:
+def _response(error: BaseException) -> Any:
     """Return the HTTP response behind an error, or None; uploads of large files wrap theirs."""
     for cause in _causes(error):
         if isinstance(cause, HfHubHTTPError) and cause.response is not None:
