@@ -15,7 +15,7 @@ from transformers import AutoConfig, BertConfig
 from corpus.words import WORD_SPLITTER
 from encoder.cpu.embeddings import OccurringEmbedding
 from encoder.model import load_config, load_model, match_labels, remember_encoding
-from settings.flags import sharded_by
+from settings.defaults import sharding_library
 from settings.run_settings import ModelSettings
 from support.errors import UserError
 from tests.helpers.messages import stable
@@ -235,4 +235,4 @@ def test_only_occurring_rows_are_trained_unless_sharded(options, whole, tiny_tag
 def test_sharding_is_asked_for_by_launcher_or_flag(environment, flags, expected, monkeypatch):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert sharded_by(SimpleNamespace(**flags)) == expected
+    assert sharding_library(SimpleNamespace(**flags)) == expected
