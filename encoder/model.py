@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from corpus.words import WORD_SPLITTER
 from encoder.cpu import enabled
 from encoder.errors import not_loaded
-from settings.flags import model_title
+from settings.defaults import model_title
 from settings.run_settings import ModelSettings
 from support.errors import UserError
 

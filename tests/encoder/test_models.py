@@ -427,7 +427,7 @@ def test_dropout_on_a_cpu():
 
 
 def test_dropout_is_chosen_by_the_device(tiny_encoder):
-    """torch's own is faster on a GPU; the probability stays the model's."""
+    """Torch's own is faster on a GPU; the probability stays the model's."""
     args = arguments_for(tiny_encoder)
     config = models.load_config(args, corpus_of(ENTITY_LABELS))
     config.hidden_dropout_prob = 0.25

@@ -217,7 +217,7 @@ def test_plain_tags_score_as_sklearn_scores_them(seed):
 
 
 def test_plain_tags_keep_their_names():
-    """seqeval would drop a letter of each: the type of NOUN would be OUN."""
+    """Seqeval would drop a letter of each: the type of NOUN would be OUN."""
     scores = scores_module.score_tags([["NOUN", "VERB"]], [["NOUN", "NOUN"]], False)
     assert list(scores["per_type"]) == ["NOUN", "VERB"]
     assert rounded(scores["overall"]) == {"accuracy": 0.5, "macro_f1": 0.33}
