@@ -29,7 +29,8 @@ import common
 from encoder.cpu.process import prepare_process
 from scoring.scores import count_tags, scores_of_counts
 from scoring.table import score_table
-from support.errors import UserError, run
+from support.errors import UserError
+from support.errors import run_script as run
 from support.text import counted, unknown_flag
 from tagging import inputs
 from tagging import writers as formats
@@ -291,7 +292,8 @@ def pieces(args, tagger, results: Iterable[formats.Result]) -> Iterator[str]:
 
 class Output:
     """Where results go. A signal waits for the end of the piece that is being written, so that
-    Ctrl-C leaves whole lines."""
+    Ctrl-C leaves whole lines.
+    """
 
     def __init__(self, path: str | None):
         self.path, self.writing, self.interrupted = path, False, False

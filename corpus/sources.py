@@ -13,7 +13,8 @@ import datasets
 from huggingface_hub import HfApi
 
 from corpus.formats.detect import read
-from corpus.formats.records import class_names, open_records, records_of_batches, relevant_columns
+from corpus.formats.record_layout import open_records
+from corpus.formats.tables import class_names, records_of_batches, relevant_columns
 from corpus.formats.sentence import OpenedSource, Wanted
 from corpus.problems import Problems
 from settings.flags import TASKS
@@ -177,7 +178,9 @@ def _folder_sources(folder: Path, wanted: Wanted) -> dict[str, list[Source]]:
             "train.conll, validation.jsonl or test-00000.parquet"
         )
     for of_split in sources.values():
-        suffixes = {"".join(re.findall(r"\.[a-z]+", source.name.lower())[-2:]) for source in of_split}
+        suffixes = {
+            "".join(re.findall(r"\.[a-z]+", source.name.lower())[-2:]) for source in of_split
+        }
         if len(suffixes) > 1:
             listed = ", ".join(Path(source.name).name for source in of_split)
             raise UserError(

@@ -242,9 +242,7 @@ def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield batch
 
 
-def _record_batch(
-    sentences: list[Sentence], tag_ids: _SourceTagIds, source: int
-) -> pa.RecordBatch:
+def _record_batch(sentences: list[Sentence], tag_ids: _SourceTagIds, source: int) -> pa.RecordBatch:
     words = list(chain.from_iterable(sentence.words for sentence in sentences))
     lines = np.fromiter(
         chain.from_iterable(sentence.lines for sentence in sentences), np.int32, len(words)

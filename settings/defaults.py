@@ -119,7 +119,7 @@ def _by_subject(flags: SharedFlags, values: dict[str, Any], replaced: tuple[str,
         names = {field.name for field in dataclasses.fields(subject)} & values.keys()
         chosen = {name: values[name] for name in names}
         lists = {n: tuple(v) for n, v in chosen.items() if isinstance(v, list)}
-        empty = {n: () for n in ("train_file", "validation_file", "test_file", "label_names")}
+        empty = dict.fromkeys(("train_file", "validation_file", "test_file", "label_names"), ())
         missing = {n: v for n, v in empty.items() if n in chosen and chosen[n] is None}
         return subject(**(chosen | lists | missing | given))
 

@@ -85,7 +85,9 @@ def make_parser(flags_class: type, doc: str, show_all: bool = False) -> Parser:
     with_file = getattr(flags_class, "config_file_flags", False)
     words = ["FLAGS.yaml"] if with_file else [f.metadata["metavar"] for f in positional]
     parser = Parser(
-        usage=f"%(prog)s [{words[0]}] [--flag value ...]" if words else "%(prog)s [--flag value ...]",
+        usage=f"%(prog)s [{words[0]}] [--flag value ...]"
+        if words
+        else "%(prog)s [--flag value ...]",
         description=head + "\n" + rest.rstrip(),
         formatter_class=HelpFormatter,
         allow_abbrev=False,

@@ -61,9 +61,7 @@ class Plan:
         self.order.epoch = epoch
         steps_done = progress.step - epoch * self.order.steps
         batches = iter(accelerator.skip_first_batches(loader, steps_done * self.accumulation))
-        for step in range(
-            progress.step, min((epoch + 1) * self.order.steps, self.total_steps)
-        ):
+        for step in range(progress.step, min((epoch + 1) * self.order.steps, self.total_steps)):
             # Fetched before the seed is set: making the iterator draws random numbers.
             micro_batches = list(islice(batches, self.accumulation))
             seed_step(self.seed, step, self.process_index)

@@ -232,9 +232,7 @@ class TrainingCallback(ProgressCallback):
         else:
             control.should_save |= self.save_due or self.pushes_epochs
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Record the mean loss of the steps since the last one logged."""
         if "loss" not in logs:
             return
