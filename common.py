@@ -125,7 +125,7 @@ def make_windows(
     content_end = content[-1] + 1
     budget = max_length - (len(word_ids) - (content_end - content[0]))
     if budget < 1:
-        raise ValueError(f"a window of {max_length} tokens has no room beside the special tokens")
+        raise ValueError(f"max_length {max_length}: no room for a sub-word beside special tokens")
     word_starts = [i for i in content if i == content[0] or word_ids[i] != word_ids[i - 1]]
 
     spans = []
@@ -351,8 +351,9 @@ class WordPredictions:
         predicted = int((self.tag_ids != NO_TAG).sum())
         if predicted != words_with_subwords:
             raise AssertionError(
-                f"{predicted} words were predicted where {words_with_subwords} have sub-words, of "
-                f"{len(self.tag_ids)} in the corpus: the scores would not cover it"
+                f"got predictions for {predicted} words, expected {words_with_subwords}: all words "
+                f"with a sub-word, of {len(self.tag_ids)} in the corpus. The scores would not "
+                "cover the corpus."
             )
 
 

@@ -51,15 +51,15 @@ def load_config(
     title = model_title(model.model_name_or_path)
     if has_head and not (model.ignore_mismatched_sizes and do_train):
         raise UserError(
-            f"{title} already has a head for other labels.\n"
-            f"  its {len(model_labels)} labels:        {', '.join(model_labels)}\n"
-            f"  the corpus's {len(label_names)} labels: {', '.join(label_names)}\n"
-            "Name another model, or give it a new head with --ignore_mismatched_sizes."
+            f"{title}: its head has other labels than the corpus.\n"
+            f"  {len(model_labels)} labels of the model: {', '.join(model_labels)}\n"
+            f"  {len(label_names)} labels of the corpus: {', '.join(label_names)}\n"
+            "Choose another model, or train a new head with --ignore_mismatched_sizes."
         )
     if not do_train:
         raise UserError(
-            f"{title} has no head for token classification, and "
-            "without --do_train it gets none: there is nothing to score."
+            f"{title}: nothing to score: the model has no head for token classification. Add "
+            "--do_train to train one, or choose a model that has one."
         )
     config.use_cache = False  # an encoder has no cache; Trainer writes the same
     config.id2label = dict(enumerate(label_names))

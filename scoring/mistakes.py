@@ -181,8 +181,8 @@ def survey_examples(
         tokens, gold, predicted = (example[key] for key in ("tokens", "gold", "predicted"))
         if not len(tokens) == len(gold) == len(predicted):
             raise ValueError(
-                f"sentence {number}: {len(tokens)} words, {len(gold)} gold tags, "
-                f"{len(predicted)} predicted tags"
+                f"sentence {number}: got {len(gold)} gold tags and {len(predicted)} predicted "
+                f"tags, expected {len(tokens)}: one a word"
             )
         classes = [
             (

@@ -35,7 +35,10 @@ def count_tags(references: TagLists, predictions: TagLists, entity_tags: bool) -
     counts: Counter[Any] = Counter()
     for gold, predicted in zip(references, predictions, strict=True):
         if len(gold) != len(predicted):
-            raise ValueError(f"{len(gold)} gold tags, {len(predicted)} predicted: {gold!r:.80}")
+            raise ValueError(
+                f"one sentence has {len(gold)} gold tags and {len(predicted)} predicted tags: "
+                f"{gold!r:.80}"
+            )
         counts["words"] += len(gold)
         counts["words right"] += sum(map(str.__eq__, gold, predicted))
         gold_items, predicted_items = _items(gold, entity_tags), _items(predicted, entity_tags)
