@@ -316,13 +316,13 @@ def gather_batch(
 
 
 class WordPredictions:
-    """The predictions of a split by word: 6 bytes a word, filled in any order."""
+    """The predictions of a split by word: 6 bytes per word, filled in any order."""
 
     def __init__(self, num_words: int) -> None:
         """Make room for the split's `num_words` words, without a prediction yet."""
         self.tag_ids = np.full(num_words, NO_TAG, dtype=np.int16)
         self.probabilities = np.zeros(num_words, dtype=np.float32)
-        self.losses = array("f")  # one a window, summed over its words
+        self.losses = array("f")  # one per window, summed over its words
 
     def add(
         self,

@@ -20,7 +20,7 @@ from common import NO_TAG, WordPredictions, are_entity_tags, postprocess
 if TYPE_CHECKING:
     import evaluate
 
-TagLists = Iterable[Sequence[str]]  # one list of tags a sentence
+TagLists = Iterable[Sequence[str]]  # one list of tags per sentence
 
 KINDS = ("correct", "predicted", "gold")
 
@@ -36,8 +36,8 @@ def count_tags(references: TagLists, predictions: TagLists, entity_tags: bool) -
     for gold, predicted in zip(references, predictions, strict=True):
         if len(gold) != len(predicted):
             raise ValueError(
-                f"one sentence has {len(gold)} gold tags and {len(predicted)} predicted tags: "
-                f"{gold!r:.80}"
+                f"got {len(predicted)} predicted tags for a sentence, expected {len(gold)}, one "
+                f"for each gold tag: {gold!r:.80}"
             )
         counts["words"] += len(gold)
         counts["words right"] += sum(map(str.__eq__, gold, predicted))
@@ -129,7 +129,7 @@ def tag_metric(entity_tags: bool) -> evaluate.Metric:
 def compute_metrics(
     predictions: WordPredictions, split: Iterable[dict[str, Any]], label_names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the scores of a split (see `scores_of_counts`), with the mean loss a word.
+    """Return the scores of a split (see `scores_of_counts`), with the mean loss per word.
 
     `split`: rows with `tokens` and `labels`.
     """

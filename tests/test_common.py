@@ -60,9 +60,9 @@ def test_course_alignment():
         # Types with hyphens, with a prefix's name in them, and one that is part of another.
         (["O", "B-SUB-X", "I-SUB-X", "B-X", "I-X"], [0, 2, 2, 4, 4]),
         (["O", "B-SUB-B-X", "I-SUB-B-X", "I-SUB-I-X"], [0, 2, 2, 3]),
-        # No I-X to go on with: nothing is right for a word's later sub-words.
+        # There is no I-X: no label is right for a word's later sub-words.
         (["O", "B-X", "B-Y", "I-Y"], [0, -100, 3, 3]),
-        # Parts of speech stay what they are.
+        # Parts of speech continue as themselves.
         (["NOUN", "VERB", "ADJ", "X"], [0, 1, 2, 3]),
         # So do plain tags of which some look like entity tags.
         (["B-X", "I-X", "NN"], [0, 1, 2]),
@@ -139,7 +139,7 @@ def test_words_that_are_special_tokens_stay_words():
     assert sorted(w for part in parts for w in part if w is not None) == [0, 1, 2, 3, 4]
 
 
-def test_what_the_tokenizer_file_says_of_truncation_and_padding_is_not_followed():
+def test_truncation_and_padding_of_the_tokenizer_file_are_ignored():
     tokenizer = letters_tokenizer()
     tokenizer.backend_tokenizer.enable_truncation(4)
     tokenizer.backend_tokenizer.enable_padding(length=16)
@@ -168,7 +168,7 @@ def test_what_the_tokenizer_file_says_of_truncation_and_padding_is_not_followed(
         ([None, 0, 1, 1, 1, 1, 1, 1, 2, None], 5, [(1, 4, 0, 0), (2, 5, 1, 1), (8, 9, 2, 2)]),
         # Nothing but a word too long.
         ([None, 0, 0, 0, 0, None], 4, [(1, 3, 0, 0)]),
-        # Room for one.
+        # Room for a single sub-word.
         ([None, 0, 1, 1, 2, None], 3, [(1, 2, 0, 0), (2, 3, 1, 1), (4, 5, 2, 2)]),
         # Words 1 and 3 have no sub-word.
         ([None, 0, 2, 4, None], 4, [(1, 3, 0, 2), (3, 4, 4, 4)]),
@@ -222,7 +222,7 @@ limits = st.integers(1, 24)
 
 
 def spread(counts: list[int], specials: tuple[int, int]) -> list[int | None]:
-    """Word ids of words of so many sub-words, with special tokens around them."""
+    """Return the word ids of words with these counts of sub-words, special tokens around them."""
     content = [word for word, count in enumerate(counts) for _ in range(count)]
     return [None] * specials[0] + content + [None] * specials[1]
 
@@ -258,7 +258,7 @@ def test_each_word_is_owned_once_where_it_has_most_context(counts, room, special
 )
 @settings(deadline=None)
 def test_windows_lose_no_label(words, room, specials, all_tokens):
-    """Labels of all windows in a row = labels without windows, where no word is too long."""
+    """Labels of all windows in a row = labels without windows, if no word is too long."""
     tokenizer = WITH_SPECIALS if specials else WITHOUT_SPECIALS
     names = ["O", "B-SUB-X", "I-SUB-X", "B-Y", "I-Y"]
     inside = common.inside_labels(names) if all_tokens else None
@@ -273,7 +273,7 @@ def test_windows_lose_no_label(words, room, specials, all_tokens):
     assert parts["length"] == [len(ids) for ids in parts.get("input_ids", [])]
     assert labelled(parts["labels"]) == labelled(whole["labels"])
 
-    # The same said without the code under test: a word's label, then what continues it.
+    # The same without the code under test: a word's label, then the label that continues it.
     following = {0: 0, 1: 2, 2: 2, 3: 4, 4: 4}
     expected = []
     for count, label in words:
@@ -337,7 +337,7 @@ def test_predictions_return_to_their_words_in_any_order(side, limit):
         predictions.add(*common.predict_batch(OneHot(3), batch))
     predictions.check_complete(windows.words_with_subwords)
 
-    # A word is tagged by its first letter; one without letters is O.
+    # A word is tagged by its first letter; a word without letters is O.
     names = ["T0", "T1", "T2"]
     ids = tokenizer.get_vocab()
     rows = list(common.postprocess(predictions, split, names))

@@ -112,9 +112,9 @@ def test_byte_level_tokenizer_reads_words_as_in_running_text(tokenizer_class, mo
     tokenizer = load_tokenizer(name)
     tokenizer.save_pretrained(tmp_path / "saved")
     saved = AutoTokenizer.from_pretrained(tmp_path / "saved")  # as a pipeline loads it
-    for found in (tokenizer, load_tokenizer(str(tmp_path / "saved")), saved):
-        ((_, columns, owned),) = common.encode([words], found, 512)
-        pieces = found.convert_ids_to_tokens(columns["input_ids"])
+    for loaded in (tokenizer, load_tokenizer(str(tmp_path / "saved")), saved):
+        ((_, columns, owned),) = common.encode([words], loaded, 512)
+        pieces = loaded.convert_ids_to_tokens(columns["input_ids"])
         assert [p for p in pieces if p not in ("<s>", "</s>")] == (
             ["Ġthe", "Ġword", "Ġhere", "Ġ", "U", ".", "S", ".", "Ġthe"]
         )

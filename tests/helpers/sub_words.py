@@ -23,7 +23,7 @@ COURSE_VOCABULARY = [
 
 
 def word_piece_tokenizer(vocabulary: list[str], specials: bool = True, **options):
-    """A cased WordPiece tokenizer of BERT's kind."""
+    """Return a cased WordPiece tokenizer like BERT's."""
     ids = {piece: i for i, piece in enumerate(vocabulary)}
     backend = Tokenizer(tokenizer_models.WordPiece(ids, unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer(lowercase=False)
@@ -42,13 +42,14 @@ def word_piece_tokenizer(vocabulary: list[str], specials: bool = True, **options
 
 
 def letters_tokenizer(specials: bool = True, **options):
-    """A word of n letters becomes n sub-words, so that tables can be counted off."""
+    """Return a tokenizer that makes n sub-words of a word of n letters."""
     letters = [chr(ord("a") + i) for i in range(26)]
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *("##" + c for c in letters)]
     return word_piece_tokenizer(vocabulary, specials, **options)
 
 
-def course_windows(tokenizer=None):
+def course_windows(tokenizer=None) -> dict[str, list]:
+    """Return the windows of the course's two rows, labelled for training."""
     examples = {"tokens": [FIRST_ROW, SECOND_ROW], "labels": [FIRST_LABELS, SECOND_LABELS]}
     return common.tokenize_and_align_labels(
         examples,
@@ -60,22 +61,28 @@ def course_windows(tokenizer=None):
 
 
 def rows_of(columns: dict[str, list]) -> list[dict]:
+    """Return columns as rows."""
     return [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
 
 
 def labelled(rows: list[list[int]]) -> list[int]:
+    """Return all values that are not ignored, in order."""
     return [value for row in rows for value in row if value != -100]
 
 
-def split_of(sentences: list[list[str]], labels: list[list[int]] | None = None):
+def split_of(sentences: list[list[str]], labels: list[list[int]] | None = None) -> Dataset:
+    """Return a split of these sentences; without labels if they are None."""
     columns = {"tokens": sentences} | ({} if labels is None else {"labels": labels})
     return Dataset.from_dict(columns)
 
 
 def corpus_of(label_names: list[str], **splits) -> Corpus:
-    """Splits as (words, labels) of each sentence; labels None: without the column."""
+    """Return a corpus of splits given as (words, labels) of each sentence.
+
+    Labels of None leave the column out.
+    """
     tables = {}
     for name, sentences in splits.items():
         columns = {"tokens": [words for words, _ in sentences]}

@@ -67,7 +67,7 @@ A, B = "A", "B"
                 ("wrong boundary", (A, 0, 2), (A, 0, 1)),
                 ("wrong boundary", (A, 0, 2), (A, 1, 2), "gold"),
             ],
-            id="of equals the earlier one",
+            id="the earlier of two equals",
         ),
         pytest.param(
             [(A, 0, 2), (A, 2, 4)],

@@ -66,9 +66,9 @@ def assert_equals_conlleval(gold, predicted):
     )
     counts = count_tags(gold, predicted, True)
     for name, slot in theirs["slots"]["chunks"].items():
-        found = {k: counts[v, name] for k, v in
+        counted = {k: counts[v, name] for k, v in
                  (("gold", "gold"), ("pred", "predicted"), ("correct", "correct"))}  # fmt: skip
-        assert found == slot["stats"], name
+        assert counted == slot["stats"], name
         if slot["stats"]["pred"]:  # the original gives 0 where nothing was found, the package 1
             assert_same_prf(ours["per_type"][name], slot["evals"])
     assert set(ours["per_type"]) == set(theirs["slots"]["chunks"])
@@ -317,7 +317,7 @@ def test_tags_of_different_length_are_an_error(snapshot):
 
 
 @pytest.mark.parametrize("entity_tags", [True, False])
-def test_metric_is_a_metric_and_leaves_no_files(entity_tags, tmp_path, monkeypatch):
+def test_metric_is_a_metric_and_writes_no_files(entity_tags, tmp_path, monkeypatch):
     import evaluate
 
     before = files_of_evaluate()
@@ -330,9 +330,9 @@ def test_metric_is_a_metric_and_leaves_no_files(entity_tags, tmp_path, monkeypat
     metric.add_batch(predictions=predicted[1:2], references=gold[1:2])
     scores = metric.compute(predictions=predicted[2:], references=gold[2:])
     assert scores == score_tags(gold, predicted, entity_tags)
-    # A second computation begins anew, and nothing at all is no error.
-    again = metric.compute(predictions=gold, references=gold)
-    assert again == score_tags(gold, gold, entity_tags)
+    # A second computation starts with nothing, and may be given nothing.
+    perfect = metric.compute(predictions=gold, references=gold)
+    assert perfect == score_tags(gold, gold, entity_tags)
     assert metric.compute()["words"] == 0
     assert tag_metric(entity_tags).compute()["words"] == 0
     assert files_of_evaluate() == before

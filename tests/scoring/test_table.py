@@ -19,7 +19,7 @@ def test_table_of_entities(snapshot):
         ["overall", "1.0000", "0.5000", "0.6667", "2"],
         ["accuracy", "0.7500"],
     ]
-    assert len({line.index(".") for line in lines[1:4]}) == 1  # columns stand under one another
+    assert len({line.index(".") for line in lines[1:4]}) == 1  # the columns are aligned
 
 
 def test_table_of_plain_tags(snapshot):

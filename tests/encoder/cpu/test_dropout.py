@@ -57,27 +57,27 @@ def heads(batch: int, number: int, tokens: int) -> torch.Tensor:
     return torch.randn(batch, number, tokens, 8, requires_grad=True)
 
 
-@pytest.mark.parametrize("masked", ["by truth", "by numbers", "not"])
+@pytest.mark.parametrize("masked", ["by bool", "by numbers", "not"])
 @pytest.mark.parametrize("scaling", [None, 0.1])
 def test_attention_that_drops_nothing_is_torch_s(masked, scaling):
-    """A probability that rounds to none takes the way of dropout and gives what `sdpa` gives."""
+    """A probability that rounds to 0 runs the code of dropout and computes what `sdpa` computes."""
     torch.manual_seed(0)
     parts = [heads(2, 3, 7) for _ in range(3)]
     seen = torch.ones(2, 1, 1, 7, dtype=torch.bool)
     seen[1, ..., 4:] = False
-    mask = {"by truth": seen, "by numbers": torch.zeros(2, 1, 1, 7).masked_fill(~seen, -1e9)}
+    mask = {"by bool": seen, "by numbers": torch.zeros(2, 1, 1, 7).masked_fill(~seen, -1e9)}
     module = SimpleNamespace(is_causal=False)
     results = []
     for probability in (1e-9, 0.0):
         result, _ = attention(module, *parts, mask.get(masked), probability, scaling)
         results.append((result, *torch.autograd.grad(result.square().sum(), parts)))
     assert results[0][0].shape == (2, 7, 3, 8)
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other)
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_attention_drops_weights_at_its_rate():
-    """Of weights that are all the same the sum of those kept is the share kept, on average."""
+    """With equal weights, the sum of those kept is the share kept, on average."""
     torch.manual_seed(0)
     zeros, ones = torch.zeros(8, 4, 50, 16), torch.ones(8, 4, 50, 16)
     result, _ = attention(SimpleNamespace(is_causal=False), zeros, zeros, ones, None, 0.25)

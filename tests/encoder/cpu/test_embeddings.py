@@ -41,12 +41,12 @@ def batch(ids: list[int], seed: int) -> tuple[dict, torch.Tensor]:
     return {"input_ids": input_ids, "attention_mask": mask}, labels
 
 
-def train(model, updates: int, max_norm: float | None = None, **options) -> None:
+def train(model, steps: int, max_norm: float | None = None, **options) -> None:
     optimizer = torch.optim.AdamW(
         (p for p in model.parameters() if p.requires_grad), lr=1e-2, fused=True, **options
     )
     model.train()
-    for number in range(updates):
+    for number in range(steps):
         inputs, labels = batch(OCCURRING, seed=number)
         torch.manual_seed(number)  # of the dropout
         token_loss(model(**inputs).logits, labels, len(labels)).backward()
@@ -59,8 +59,8 @@ def train(model, updates: int, max_norm: float | None = None, **options) -> None
 def test_training_is_that_of_the_whole_table_to_the_bit(pair):
     model, partial = pair
     before = copy.deepcopy(model.state_dict())
-    for one in pair:
-        train(one, 5, weight_decay=0.0)
+    for network in pair:
+        train(network, 5, weight_decay=0.0)
     weights, partial_weights = model.state_dict(), partial.state_dict()
     assert list(weights) == list(partial_weights)
     for name, value in weights.items():
@@ -70,8 +70,8 @@ def test_training_is_that_of_the_whole_table_to_the_bit(pair):
 
 
 def test_clipping_is_that_of_the_whole_table(pair):
-    for one in pair:
-        train(one, 5, max_norm=0.1, weight_decay=0.0)
+    for network in pair:
+        train(network, 5, max_norm=0.1, weight_decay=0.0)
     model, partial = pair
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, partial.state_dict()[name], rtol=1e-4, atol=1e-6)
@@ -80,13 +80,13 @@ def test_clipping_is_that_of_the_whole_table(pair):
 def test_weight_decay_is_for_the_rows_that_occur(pair):
     model, partial = pair
     before = model.state_dict()[TABLE].clone()
-    for one in pair:
-        train(one, 3, weight_decay=0.1)
+    for network in pair:
+        train(network, 3, weight_decay=0.1)
     whole, rows = model.state_dict()[TABLE], partial.state_dict()[TABLE]
     assert torch.equal(whole[OCCURRING], rows[OCCURRING])
-    others = [i for i in range(len(before)) if i not in OCCURRING]
-    assert torch.equal(rows[others], before[others])
-    assert not torch.equal(whole[others], before[others])
+    absent = [i for i in range(len(before)) if i not in OCCURRING]
+    assert torch.equal(rows[absent], before[absent])
+    assert not torch.equal(whole[absent], before[absent])
 
 
 def test_no_mean_is_kept_of_rows_that_do_not_occur(pair):
@@ -102,8 +102,8 @@ def test_words_that_did_not_occur_are_read_from_the_table(pair):
     train(partial, 3)
     model.load_state_dict(partial.state_dict())
     inputs, _ = batch([5, 6, 9, *OCCURRING], seed=0)
-    for one in pair:
-        one.eval()
+    for network in pair:
+        network.eval()
     with torch.no_grad():
         assert torch.equal(model(**inputs).logits, partial(**inputs).logits)
 
@@ -121,11 +121,11 @@ def test_loads_what_the_whole_model_saves_and_the_other_way_round(pair, tmp_path
     partial.save_pretrained(tmp_path / "partial")
     whole, part = (tmp_path / n / "model.safetensors" for n in ("whole", "partial"))
     assert whole.read_bytes() == part.read_bytes()
-    again = BertForTokenClassification.from_pretrained(tmp_path / "partial")
-    assert torch.equal(again.state_dict()[TABLE], model.state_dict()[TABLE])
+    loaded = BertForTokenClassification.from_pretrained(tmp_path / "partial")
+    assert torch.equal(loaded.state_dict()[TABLE], model.state_dict()[TABLE])
 
 
-def test_a_table_missing_from_what_is_loaded_is_told(pair):
+def test_a_table_missing_from_what_is_loaded_is_an_error(pair):
     model, partial = pair
     saved = model.state_dict()
     del saved[TABLE]
