@@ -117,6 +117,9 @@ def load_model(
     from encoder.cpu.dropout import use_cpu_dropout
     from encoder.cpu.embeddings import train_occurring_rows
 
+    drops_on_cpu = cpu_dropout and device.type == "cpu" and enabled("dropout")
+    trains_some_rows = do_train and not sharded_by and occurring_rows_only and enabled("embeddings")
+    trained_rows = train_token_ids if trains_some_rows else None
     # Under FSDP every process must load the weights, not the main one alone: otherwise a new head
     # has no memory in the others, and accelerate identifies parameters by address. Without
     # training, nothing would send them the weights at all.
@@ -139,12 +142,12 @@ def load_model(
         raise UserError(not_loaded("model", name, error)) from None
     if saved_labels != config.id2label and len(saved_labels) == len(config.id2label):
         _renew_head(network)  # from_pretrained compares sizes only, so it loaded the old head
-    if cpu_dropout and device.type == "cpu" and enabled("dropout"):
+    if drops_on_cpu:
         use_cpu_dropout(network)
     if sharded_by:
         _let_accelerate_shard_embeddings(network)
-    elif occurring_rows_only and do_train and train_token_ids is not None and enabled("embeddings"):
-        train_occurring_rows(network, train_token_ids)
+    if trained_rows is not None:
+        train_occurring_rows(network, trained_rows)
     return network
 
 
