@@ -38,7 +38,8 @@ def training_arguments(
 ) -> TrainingArguments:
     """Return what Trainer gets. It knows no token and pushes nothing: `hub` does that.
 
-    `best`: the run's `training.progress.BestScore`. `precision`: "no", "bf16" or "fp16". Raises UserError for values that Trainer refuses.
+    `best`: the run's `training.progress.BestScore`. `precision`: "no", "bf16" or "fp16". Raises
+    UserError for values that Trainer refuses.
     """
     training, checkpoints, hub = settings.training, settings.checkpoints, settings.hub
     values = {field.name: getattr(flags, field.name) for field in fields(TrainingArguments)}
