@@ -102,7 +102,7 @@ def main() -> None:
         score=results.score,
         plan=plan,
     )
-    if settings.do_train:
+    if plan is not None:
         progress = results.begin_training(plan, precision)
         stop_signals = StopSignals(state)
         started, first_step = time.time(), progress.step
@@ -120,7 +120,7 @@ def main() -> None:
 
     # --- Evaluate and save ---
     # After training, validation again only if the weights kept are not those of the last epoch.
-    weights_changed = not settings.do_train or checkpoints.load_best_model_at_end
+    weights_changed = plan is None or checkpoints.load_best_model_at_end
     if settings.do_eval and "validation" in windows and weights_changed:
         trainer.evaluate(windows["validation"])
     if settings.do_predict and "test" in windows:
