@@ -55,6 +55,8 @@ def main() -> None:
     pushes = settings.hub.push_to_hub and state.is_main_process
     pusher = start_pushing(settings.hub, output_dir) if pushes else None
     precision = training_precision(training.mixed_precision, training.use_cpu)
+    trainer_args = training_arguments(flags, settings, precision)
+    state = trainer_args.distributed_state
     set_seed(training.seed)
     flush_denormals()
     quiet_libraries(settings.output.verbose)
@@ -95,7 +97,7 @@ def main() -> None:
     # --- Train ---
     trainer = WindowTrainer(
         model=model,
-        args=training_arguments(flags, settings, best, precision),
+        args=trainer_args,
         windows=windows,
         collate=collate,
         tokenizer=tokenizer,

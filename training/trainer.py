@@ -43,6 +43,9 @@ class WindowTrainer(Trainer):
         plan: Plan | None,
     ):
         """`plan`: None where nothing is trained. `score`: a split's predictions to its scores."""
+        if plan is not None:  # known once the labels are
+            args.metric_for_best_model = plan.best.name
+            args.greater_is_better = plan.best.greater_is_better
         super().__init__(
             model=model,
             args=args,

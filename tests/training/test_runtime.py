@@ -10,7 +10,6 @@ from settings.trainer_flags import TrainerFlags, training_arguments
 from support import reachability
 from support.errors import UserError
 from tests.helpers.flags import parse, settle
-from training.progress import BestScore
 from training.runtime import (
     ask_hub,
     export_to_deepspeed,
@@ -123,5 +122,4 @@ def test_a_gpu_of_another_kind_than_cuda_is_used_in_fp32(monkeypatch, tmp_path):
         flags = parse("--output_dir", str(tmp_path), script=TrainerFlags)
         settings = make_settings(flags, "", hub_ready=True)
         assert training_precision(None, settings.training.use_cpu) == expected
-        best = BestScore("f1", greater_is_better=True)
-        assert training_arguments(flags, settings, best, "no").use_cpu == (not there)
+        assert training_arguments(flags, settings, "no").use_cpu == (not there)
