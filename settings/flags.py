@@ -41,8 +41,11 @@ OF_DEEPSPEED = {
 }
 
 
-def flag(default, help, *aliases):
-    return field(default=default, metadata={"help": help, "aliases": list(aliases)})
+def flag(default, help, *aliases, **options):
+    metadata = {"help": help, "aliases": list(aliases), **options}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass
