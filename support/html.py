@@ -69,9 +69,10 @@ def number(value: object) -> str:
         return "–"
     if not isinstance(value, Real) or not math.isfinite(value):
         return str(value)
-    if value == int(value):
-        return f"{int(value):,}".replace(",", "\u202f")
-    return f"{value:.4f}" if abs(value) >= 0.001 else f"{value:.2e}"
+    real = float(value)
+    if real.is_integer():
+        return f"{math.trunc(value):,}".replace(",", "\u202f")
+    return f"{real:.4f}" if abs(real) >= 0.001 else f"{real:.2e}"
 
 
 def score(value: float | None) -> str:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from support import markup
+from support.html import TEMPLATES, duration, hue, number
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from support import markup
     ],
 )
 def test_numbers(given_number, shown):
-    assert markup.number(given_number) == shown
+    assert number(given_number) == shown
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_numbers(given_number, shown):
     [(None, "–"), (0.26, "0.3 s"), (59.9, "59.9 s"), (60, "1 min 00 s"), (3661, "1 h 01 min")],
 )
 def test_durations(seconds, shown):
-    assert markup.duration(seconds) == shown
+    assert duration(seconds) == shown
 
 
 def luminance(red: float, green: float, blue: float) -> float:
@@ -48,9 +48,9 @@ def contrast(one: tuple, other: tuple) -> float:
 
 
 def theme_variables(dark: bool) -> dict[str, str]:
-    blocks = re.findall(r":root\{(.*?)\}", markup.STYLE, re.DOTALL)
+    blocks = re.findall(r":root \{(.*?)\}", (TEMPLATES / "page.css").read_text(), re.DOTALL)
     assert len(blocks) == 2
-    return dict(re.findall(r"--([\w-]+):([^;]+)", blocks[dark]))
+    return dict(re.findall(r"--([\w-]+): ([^;]+)", blocks[dark]))
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -59,9 +59,9 @@ def test_labels_can_be_read_in_both_themes_whatever_their_hue(dark):
 
     theme = theme_variables(dark)
     share = {name: float(theme[name].rstrip("%")) / 100 for name in ("ts", "tl", "bs", "bl")}
-    for hue in range(360):
-        text = colorsys.hls_to_rgb(hue / 360, share["tl"], share["ts"])
-        ground = colorsys.hls_to_rgb(hue / 360, share["bl"], share["bs"])
+    for degrees in range(360):
+        text = colorsys.hls_to_rgb(degrees / 360, share["tl"], share["ts"])
+        ground = colorsys.hls_to_rgb(degrees / 360, share["bl"], share["bs"])
         assert contrast(text, ground) >= 4.5, hue
 
 
@@ -84,6 +84,6 @@ def test_well_known_types_are_told_apart():
         ["PER", "ORG", "LOC", "MISC"],
         ["person", "location", "corporation", "group", "product", "creative-work"],
     ):
-        hues = [markup.hue(name) for name in types]
+        hues = [hue(name) for name in types]
         apart = [min((a - b) % 360, (b - a) % 360) for a, b in itertools.combinations(hues, 2)]
         assert min(apart) >= 45
