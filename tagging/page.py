@@ -44,7 +44,8 @@ class Articles:
 
     def __iter__(self) -> Iterator[Article]:
         file = None
-        for self.number, result in enumerate(self._results, start=1):
+        for result in self._results:
+            self.number += 1
             self._counts.update(entity["entity_group"] for entity in result.get("entities") or ())
             heading = None
             if result.get("file") != file:
