@@ -70,8 +70,12 @@ def write_card(folder: str | Path, facts: Facts) -> Path:
             card = merge_cards(card, path.read_text(encoding="utf-8-sig"))
         except Exception as error:  # whatever a person wrote there must not end a training
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            print(f"{path} was left alone: its metadata cannot be read ({reason}).")
-            path = path.with_name("README.generated.md")
+            card_path = path.with_name("README.generated.md")
+            print(
+                f"{path}: the metadata cannot be read: {reason}. The file is unchanged; the card "
+                f"of this run is {card_path.name}."
+            )
+            path = card_path
     write_text(path, card)
     return path
 

@@ -117,7 +117,7 @@ def length_chart(lengths: Mapping[str, Mapping[int, int]], limit: int | None) ->
             heights[length // bin_width * bin_width] += count
         total = sum(counts.values())
         series[split] = [(start, 100 * heights[start] / total) for start in bins]
-    title = "% of the sentences, by their number of sub-words"
+    title = "Sentences by length (%)"
     return Chart(title, "sub-words", series, True, limit if limit and limit <= bins.stop else None)
 
 

@@ -135,7 +135,7 @@ def nouns_of(run: Run) -> Nouns:
 
 def title_of(run: Run) -> str:
     """Return the heading of the page."""
-    return run.get("title") or f"{run.get('base_model', 'A model')} fine-tuned"
+    return run.get("title") or f"{run.get('base_model', 'Model')} fine-tuned"
 
 
 def examples_split(run: Run) -> str | None:
@@ -163,7 +163,7 @@ def run_facts(run: Run) -> list[Fact]:
         Fact("Device", run.get("device")),
         Fact("Precision", run.get("precision")),
         Fact("Processes", run.get("processes")),
-        Fact("Took", None if seconds is None else duration(seconds)),
+        Fact("Duration", None if seconds is None else duration(seconds)),
         Fact("Script", run.get("script")),
         Fact("Suite version", run.get("suite_version")),
     ]
@@ -179,7 +179,7 @@ def label_fact(run: Run) -> Fact:
         return Fact("Labels", f"{len(labels)} tags:", labels)
     types = list(dict.fromkeys(label[2:] for label in labels if label != "O"))
     noun = nouns_of(run).singular
-    return Fact("Labels", f"{len(labels)} IOB2 tags of {len(types)} {noun} types:", types)
+    return Fact("Labels", f"{len(labels)} IOB2 tags, {len(types)} {noun} types:", types)
 
 
 def command_line(run: Run) -> str | None:

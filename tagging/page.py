@@ -87,7 +87,10 @@ def text_parts(result: dict[str, Any]) -> Iterator[Part]:
     for span in words if words is not None else result.get("entities") or ():
         start, end = span["start"], span["end"]
         if not position <= start <= end <= len(text):
-            raise ValueError(f"no place for {start}:{end} in a text of {len(text)}: {span}")
+            raise ValueError(
+                f"offsets {start}:{end} overlap the span before or lie outside the text of "
+                f"{len(text)} characters: {span}"
+            )
         if position < start:
             yield Part(text[position:start])
         marked, score = text[start:end], f"{span['score']:.3f}"

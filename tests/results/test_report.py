@@ -213,3 +213,8 @@ def test_labels_that_are_no_latin_letters_are_drawn_without_a_warning(tmp_path, 
     write_report(tmp_path, run)
     assert (tmp_path / "confusion_matrix.png").stat().st_size > 5000
     assert [str(w.message) for w in recwarn] == []
+
+
+def test_the_report_names_the_version_of_the_suite(tmp_path):
+    page = report_page(tmp_path, entity_run(suite_version="1.2.3"))
+    assert "1.2.3" in [row[-1] for row in page.rows]

@@ -4,8 +4,10 @@ import itertools
 import re
 
 import pytest
+from jinja2 import UndefinedError
+from markupsafe import Markup
 
-from support.html import TEMPLATES, duration, hue, number
+from support.html import TEMPLATES, duration, hue, number, page_environment, width
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,34 @@ def test_numbers(given_number, shown):
 )
 def test_durations(seconds, shown):
     assert duration(seconds) == shown
+
+
+def rendered(source: str, **values) -> str:
+    return page_environment(TEMPLATES).from_string(source).render(**values)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""),
+        ("<b> & 'c'", "&lt;b&gt; &amp; &#39;c&#39;"),
+        ("\x00\x1b\ud800", "\u2400\u241b\ufffd"),
+        (7, "7"),
+        (Markup("<b>"), "<b>"),
+    ],
+)
+def test_a_value_of_a_template_is_data(value, shown):
+    assert rendered("{{ value }}", value=value) == shown
+
+
+def test_a_name_that_a_template_misses_is_an_error():
+    with pytest.raises(UndefinedError):
+        rendered("{{ value }}")
+
+
+@pytest.mark.parametrize(("share", "shown"), [(-1, "0.0%"), (0.126, "12.6%"), (2, "100.0%")])
+def test_a_bar_stays_inside_its_cell(share, shown):
+    assert width(share) == shown
 
 
 def luminance(red: float, green: float, blue: float) -> float:
