@@ -84,7 +84,7 @@ def theme_variables(dark: bool) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_labels_can_be_read_in_both_themes_whatever_their_hue(dark):
+def test_labels_of_every_hue_are_readable_in_both_themes(dark):
     import colorsys
 
     theme = theme_variables(dark)
@@ -97,7 +97,7 @@ def test_labels_can_be_read_in_both_themes_whatever_their_hue(dark):
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("name", ["ink", "muted", "accent", "wrong"])
-def test_text_can_be_read_in_both_themes(dark, name):
+def test_text_is_readable_in_both_themes(dark, name):
     theme = theme_variables(dark)
 
     def rgb(value):
@@ -109,7 +109,7 @@ def test_text_can_be_read_in_both_themes(dark, name):
         assert contrast(rgb(theme[name]), rgb(theme[ground])) >= 4.5
 
 
-def test_well_known_types_are_told_apart():
+def test_well_known_types_have_distinct_hues():
     for types in (
         ["PER", "ORG", "LOC", "MISC"],
         ["person", "location", "corporation", "group", "product", "creative-work"],
