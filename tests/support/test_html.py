@@ -3,6 +3,7 @@
 import itertools
 import re
 
+import numpy as np
 import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
@@ -17,7 +18,10 @@ from support.html import TEMPLATES, duration, hue, number, page_environment, wid
         (0, "0"),
         (7.0, "7"),
         (1234567, "1\u202f234\u202f567"),
+        (np.int64(1000), "1\u202f000"),
+        (2**60 + 1, "1\u202f152\u202f921\u202f504\u202f606\u202f846\u202f977"),
         (0.25, "0.2500"),
+        (np.float32(0.25), "0.2500"),
         (2e-5, "2.00e-05"),
         (float("nan"), "nan"),
         (float("inf"), "inf"),
