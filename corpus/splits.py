@@ -242,16 +242,16 @@ def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield batch
 
 
-def _record_batch(
-    sentences: list[Sentence], tag_ids: _SourceTagIds, source: int
-) -> pa.RecordBatch:
+def _record_batch(sentences: list[Sentence], tag_ids: _SourceTagIds, source: int) -> pa.RecordBatch:
     words = list(chain.from_iterable(sentence.words for sentence in sentences))
     lines = np.fromiter(
         chain.from_iterable(sentence.lines for sentence in sentences), np.int32, len(words)
     )
     ids = np.full(len(words), -1, np.int32)
     if sentences[0].tags is not None:
-        tags = chain.from_iterable(sentence.tags or () for sentence in sentences)
+        tags: Iterator[str | int] = chain.from_iterable(
+            sentence.tags or () for sentence in sentences
+        )
         ids = np.fromiter(map(tag_ids.__getitem__, tags), np.int32, len(words))
     sizes = [len(sentence.words) for sentence in sentences]
     offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
