@@ -13,8 +13,8 @@ import corpus.load
 from corpus.load import load_corpus
 from corpus.words import WORD_SPLITTER
 from support.errors import UserError
-from tests.corpus.test_readers import FORMATS, TRICKY
 from tests.helpers.corpora import GOOD, numbered, split_words, tag_lists
+from tests.helpers.corpus_files import FORMATS, TRICKY
 from tests.helpers.messages import stable
 from tests.helpers.script_runs import PRINT_PEAK
 
