@@ -19,6 +19,12 @@ def quote(value: object) -> str:
     return repr(text) if len(text) <= 80 else f"{text[:77]!r}..."
 
 
+def shortened(value: object, length: int = 200) -> str:
+    """Return a value as text, a list joined by commas, cut after `length` characters."""
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= length else text[:length] + " ..."
+
+
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return `; did you mean X?` for the known word closest to `word`, or an empty string."""
     close = closest(word, known, cutoff)

@@ -49,7 +49,8 @@ FIRST_CHUNK = 8
 
 class Item(NamedTuple):
     """One text to tag. `words`: where they are given, not to be split; `tags`: the gold ones;
-    `fields`: what a JSON record carries along; `source`: the file, where there are several."""
+    `fields`: what a JSON record carries along; `source`: the file, where there are several.
+    """
 
     text: str
     words: Words | None = None
@@ -117,7 +118,8 @@ class Source:
 
     def waiting(self, seconds: float = 0) -> bool:
         """Whether there is no next line (within so many seconds), and whoever has lines should
-        go on with them."""
+        go on with them.
+        """
         if self._descriptor is None or self._ready:
             return False
         try:
@@ -272,7 +274,8 @@ def read_items(
     source: Source, form: str, by: str, wanted: Wanted, problems: Problems
 ) -> Iterator[Item]:
     """Texts of one source. `form`: auto, text, jsonl or conll; `by`, of plain text: line or
-    document."""
+    document.
+    """
     lines = _utf8_lines(source, problems)
     if form == "auto":
         seen: list[bytes] = []

@@ -1,0 +1,64 @@
+"""Text for people: characters that cannot be shown, suggestions."""
+
+import pytest
+
+from support.text import closest, did_you_mean, one_edit_apart, printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb\r\nc", "a\tb\r\nc"),
+        ("\x00\x07\x1b\x1f\x0b\x0c", "\u2400\u2407\u241b\u241f\u240b\u240c"),
+        ("\x7f", "\u2421"),
+        ("\x80\x9f\ud800\udfff", "\ufffd" * 4),
+        ("é\u0301\u200d\u202e\U0001f469", "é\u0301\u200d\u202e\U0001f469"),
+    ],
+)
+def test_printable(text, shown):
+    assert printable(text) == shown
+
+
+# --- Suggestions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "expected"),
+    [
+        ("B-OGR", ["O", "B-PER", "B-ORG"], "B-ORG"),
+        ("b-org", ["B-ARG", "B-ORG"], "B-ORG"),  # by case alone
+        ("x", ["O", "B-PER"], None),
+        ("x", [], None),
+    ],
+)
+def test_closest(word, known, expected):
+    assert closest(word, known) == expected
+    assert (expected or "") in did_you_mean(word, known)
+    assert (did_you_mean(word, known) == "") == (expected is None)
+
+
+def test_a_cutoff_excludes_what_is_less_similar():
+    assert closest("PRE", ["PER"], cutoff=0.6) == "PER"
+    assert closest("PRE", ["PER"], cutoff=0.75) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "apart"),
+    [
+        ("PER", "PER", False),
+        ("PRE", "PER", True),
+        ("PR", "PER", True),
+        ("PERR", "PER", True),
+        ("PEX", "PER", True),
+        ("XER", "PER", True),
+        ("", "P", True),
+        ("REP", "PER", False),
+        ("P", "PER", False),
+        ("ERP", "PER", False),
+        ("LOCATOIN", "LOCATION", True),
+        ("LCOATOIN", "LOCATION", False),
+    ],
+)
+def test_one_edit_apart_by_hand(first, second, apart):
+    assert one_edit_apart(first, second) == apart
+    assert one_edit_apart(second, first) == apart
