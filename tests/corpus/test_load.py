@@ -213,6 +213,15 @@ def test_the_same_content_is_read_once(corpus_settings, monkeypatch):
         load_corpus(corpus_settings(train_file=GOOD, overwrite_cache=True))
 
 
+def test_another_version_of_the_reader_reads_again(corpus_settings, monkeypatch):
+    load_corpus(corpus_settings(train_file=GOOD))
+    monkeypatch.setattr(corpus.load, "read_corpus", None)
+    load_corpus(corpus_settings(train_file=GOOD))
+    monkeypatch.setattr(corpus.load, "READER_VERSION", corpus.load.READER_VERSION + 1)
+    with pytest.raises(TypeError):
+        load_corpus(corpus_settings(train_file=GOOD))
+
+
 def test_two_runs_at_the_same_time_keep_one(corpus_settings, monkeypatch):
     read, inner, inode = corpus.load.read_corpus, [], []
 
