@@ -116,7 +116,8 @@ def _hub_id(name: str | None) -> str | None:
 
 def _base_model_id(facts: dict) -> str | None:
     """The base model's id on the Hub, if it came from there: of a local folder the facts give the
-    last part of its path alone, which somebody else's model may have for its name."""
+    last part of its path alone, which somebody else's model may have for its name.
+    """
     name = facts.get("base_model") or ""
     given = (facts.get("arguments") or {}).get("model_name_or_path")
     from_a_folder = given is not None and Path(given).exists() and "/" not in name

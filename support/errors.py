@@ -16,7 +16,7 @@ class UserError(Exception):
     status = 2  # the script's exit status
 
 
-def run(main: Callable[[], object]) -> None:
+def run_script(main: Callable[[], object]) -> None:
     """Run a script's `main`; end on a `UserError` with its message and its exit status."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # the stream is missing, or not one of Python's own

@@ -272,7 +272,7 @@ EXPECTED_MODEL = (
 
 
 def _no_config(folder: Path) -> str:
-    from training.checkpoints import sort_checkpoints
+    from support.files import checkpoint_folders as sort_checkpoints
 
     whole = [
         path

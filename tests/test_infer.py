@@ -718,7 +718,7 @@ def test_a_program_is_told_from_text(cli, tmp_path):
 def test_bytes_that_are_no_utf_8(cli, tmp_path):
     path = write(tmp_path, "a.txt", b"Peter\nMalm\xf6\nEU\n")
     status, _, messages = cli("--input", path)
-    assert status == 2 and f"{path}:2: not UTF-8: byte 0xf6, perhaps 'Malm" in messages
+    assert status == 2 and f"{path}:2: wrong encoding: byte 0xf6, perhaps 'Malm" in messages
     status, output, _ = cli("--input", path, "--skip_errors")
     assert [row["text"] for row in rows_of(output)] == ["Peter", "EU"]
 
