@@ -152,7 +152,8 @@ def compare_checkouts(options) -> None:
         for _ in range(options.rounds):
             for side, process in enumerate(processes):
                 print(file=process.stdin, flush=True)
-                seconds, results[side] = json.loads(process.stdout.readline())
+                answer = process.stdout.readline() or sys.exit("a Tagger failed, see above")
+                seconds, results[side] = json.loads(answer)
                 speeds[side].append(num_words / seconds)
         for process in processes:
             process.communicate()
