@@ -93,7 +93,7 @@ def main() -> None:
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)
     with state.main_process_first():
-        windows = encode_corpus(
+        windows: dict[str, Any] = encode_corpus(
             corpus,
             tokenizer,
             max_length,
@@ -113,7 +113,7 @@ def main() -> None:
     results = RunResults(settings, corpus, windows, max_length, best, state, pusher)
 
     # --- Train ---
-    if settings.do_train:
+    if plan is not None:
         batch_size = training.per_device_train_batch_size
         loader = DataLoader(windows["train"], batch_size, sampler=plan.order, collate_fn=collate)
         groups = parameter_groups(model, training.weight_decay)
@@ -198,7 +198,7 @@ def main() -> None:
 
     # --- Evaluate and save ---
     # After training, validation again only if the weights kept are not those of the last epoch.
-    weights_changed = not settings.do_train or checkpoints.load_best_model_at_end
+    weights_changed = plan is None or checkpoints.load_best_model_at_end
     if settings.do_eval and "validation" in windows and weights_changed:
         predictions = predict(accelerator, model, windows["validation"], collate, training)
         results.score("validation", predictions)

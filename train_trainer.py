@@ -55,6 +55,8 @@ def main() -> None:
     pushes = settings.hub.push_to_hub and state.is_main_process
     pusher = start_pushing(settings.hub, output_dir) if pushes else None
     precision = training_precision(training.mixed_precision, training.use_cpu)
+    trainer_args = training_arguments(flags, settings, precision)
+    state = trainer_args.distributed_state
     set_seed(training.seed)
     flush_denormals()
     quiet_libraries(settings.output.verbose)
@@ -95,14 +97,14 @@ def main() -> None:
     # --- Train ---
     trainer = WindowTrainer(
         model=model,
-        args=training_arguments(flags, settings, best, precision),
+        args=trainer_args,
         windows=windows,
         collate=collate,
         tokenizer=tokenizer,
         score=results.score,
         plan=plan,
     )
-    if settings.do_train:
+    if plan is not None:
         progress = results.begin_training(plan, precision)
         stop_signals = StopSignals(state)
         started, first_step = time.time(), progress.step
@@ -120,7 +122,7 @@ def main() -> None:
 
     # --- Evaluate and save ---
     # After training, validation again only if the weights kept are not those of the last epoch.
-    weights_changed = not settings.do_train or checkpoints.load_best_model_at_end
+    weights_changed = plan is None or checkpoints.load_best_model_at_end
     if settings.do_eval and "validation" in windows and weights_changed:
         trainer.evaluate(windows["validation"])
     if settings.do_predict and "test" in windows:

@@ -47,12 +47,6 @@ class SharedFlags:
     config_file_flags: ClassVar[bool] = True  # a YAML or JSON file may give them
 
     # Corpus
-    task_name: str = _corpus("ner", "The labels to learn: ner, pos or chunk.")
-    dataset_name: str | None = _corpus(
-        None, f"Data set on the Hub, or a local folder. Default: {DEFAULT_CORPUS}."
-    )
-    dataset_config_name: str | None = _corpus(None, "Configuration of the data set.")
-    dataset_revision: str | None = _corpus(None, "Branch, tag or commit of the data set.")
     train_file: list[str] | None = _corpus(
         None, "Training files, in any format; globs are expanded.", metavar="FILE"
     )
@@ -62,6 +56,18 @@ class SharedFlags:
         metavar="FILE",
     )
     test_file: list[str] | None = _corpus(None, "Test files.", metavar="FILE")
+    dataset_name: str | None = _corpus(
+        None, f"Data set on the Hub, or a local folder. Default: {DEFAULT_CORPUS}."
+    )
+    dataset_config_name: str | None = _corpus(None, "Configuration of the data set.")
+    dataset_revision: str | None = _corpus(None, "Branch, tag or commit of the data set.")
+    sample: bool = _corpus(
+        False, "Use the embedded corpus and, unless a model is named, the embedded encoder."
+    )
+    task_name: str = _corpus("ner", "The labels to learn: ner, pos or chunk.")
+    check: bool = _corpus(
+        False, "Read and check the corpus, report, and stop. Exit status 0 if it can be trained on."
+    )
     text_column_name: str | None = _corpus(
         None, "Column of the words: a name, or a number from 0, negative from the end."
     )
@@ -71,12 +77,6 @@ class SharedFlags:
     )
     tag_scheme: Literal["auto", "iob1", "io", "iob2", "bioes", "bilou", "bmes"] = _corpus(
         "auto", "Scheme of the corpus's entity tags. Default: detected from the tags."
-    )
-    sample: bool = _corpus(
-        False, "Use the embedded corpus and, unless a model is named, the embedded encoder."
-    )
-    check: bool = _corpus(
-        False, "Read and check the corpus, report, and stop. Exit status 0 if it can be trained on."
     )
     max_train_samples: int | None = _corpus(None, "Use the first N training sentences.")
     max_eval_samples: int | None = _corpus(None, "Use the first N validation sentences.")

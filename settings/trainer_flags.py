@@ -1,7 +1,6 @@
 """The flags of `train_trainer.py`: ours and all of `TrainingArguments`, and what Trainer gets."""
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 from transformers import TrainingArguments
@@ -34,11 +33,12 @@ class TrainerFlags(SharedFlags, TrainingArguments):
 
 
 def training_arguments(
-    flags: TrainerFlags, settings: Settings, best: Any, precision: str
+    flags: TrainerFlags, settings: Settings, precision: str
 ) -> TrainingArguments:
     """Return what Trainer gets. It knows no token and pushes nothing: `hub` does that.
 
-    `best`: the run's `training.progress.BestScore`. `precision`: "no", "bf16" or "fp16". Raises UserError for values that Trainer refuses.
+    `precision`: "no", "bf16" or "fp16". Made before the model is loaded, which DeepSpeed's ZeRO 3
+    wants to know of. Raises UserError for values that Trainer refuses.
     """
     training, checkpoints, hub = settings.training, settings.checkpoints, settings.hub
     values = {field.name: getattr(flags, field.name) for field in fields(TrainingArguments)}
@@ -52,8 +52,6 @@ def training_arguments(
         "push_to_hub": False,
         "hub_token": None,
         "hub_model_id": hub.hub_model_id,
-        "metric_for_best_model": best.name,
-        "greater_is_better": best.greater_is_better,
         "batch_eval_metrics": True,
         "remove_unused_columns": False,
         # Trainer's own default walks the graph of every step for parameters without a gradient.

@@ -29,8 +29,8 @@ def choose_best_score(settings: Settings, entity_tags: bool) -> BestScore:
     checkpoints = settings.checkpoints
     name = checkpoints.metric_for_best_model or ("f1" if entity_tags else "accuracy")
     name = name.removeprefix("eval_")
-    scores = ("precision", "recall", "f1") if entity_tags else ("macro_f1",)
-    scores += ("accuracy", "loss")
+    scores = ["precision", "recall", "f1"] if entity_tags else ["macro_f1"]
+    scores += ["accuracy", "loss"]
     if name not in scores and not settings.output.return_entity_level_metrics:
         raise UserError(
             f"--metric_for_best_model {name}: expected one of {', '.join(scores)}. The score of a "

@@ -43,6 +43,9 @@ class WindowTrainer(Trainer):
         plan: Plan | None,
     ):
         """`plan`: None where nothing is trained. `score`: a split's predictions to its scores."""
+        if plan is not None:  # known once the labels are
+            args.metric_for_best_model = plan.best.name
+            args.greater_is_better = plan.best.greater_is_better
         super().__init__(
             model=model,
             args=args,
@@ -52,12 +55,13 @@ class WindowTrainer(Trainer):
             processing_class=tokenizer,
             compute_loss_func=self._share_of_step if plan is not None else None,
         )
-        self.plan, self.score = plan, score
+        self.plan: Any = plan  # never None in training
+        self.score = score
         self.progress = Progress()  # `TrainingCallback` puts the run's in its place
         self.nothing_left = False
         self.running_loss = torch.zeros((), device=args.device)  # since the last one logged
         self.staging = Path(args.output_dir) / ".checkpoint.partial"
-        self.saving: Path | None = None  # the checkpoint whose files are being written
+        self.saving: Any = None  # the checkpoint whose files are being written, a path
         self.remove_callback(ProgressCallback)
         if plan is None:
             # Whole on each device: Trainer would shard the model, which takes an optimizer.
@@ -77,7 +81,7 @@ class WindowTrainer(Trainer):
         order = evaluation_order(windows.lengths, batch_size * self.args.world_size)
         return self._loader(windows, batch_size, order)
 
-    def _loader(self, windows: WindowSet, batch_size: int, order: Any) -> DataLoader:
+    def _loader(self, windows: Any, batch_size: int, order: Any) -> DataLoader:
         options = ("num_workers", "pin_memory", "persistent_workers", "prefetch_factor", "in_order")
         given = {name: getattr(self.args, f"dataloader_{name}") for name in options}
         context = self.args.dataloader_multiprocessing_context
@@ -136,7 +140,8 @@ class WindowTrainer(Trainer):
         split = "test" if metric_key_prefix == "test" else "validation"
 
         def compute_metrics(batch: Any, compute_result: bool) -> dict[str, float] | None:
-            predictions.add(*batch.predictions, batch.label_ids)
+            tag_ids, probabilities, losses = batch.predictions
+            predictions.add(tag_ids, probabilities, losses, word_index=batch.label_ids)
             return self.score(split, predictions) if compute_result else None
 
         self.compute_metrics = compute_metrics
