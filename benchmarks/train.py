@@ -83,9 +83,11 @@ def compare(options, train: Path, test: Path, folder: Path) -> None:
     sides = {PLAIN: None, **{script: ROOT / script for script in SCRIPTS}}
     rivals = dict.fromkeys(sides, PLAIN)
     if options.against:
-        old = {f"{script}, other checkout": options.against / script for script in SCRIPTS}
-        rivals = dict(zip([*SCRIPTS, *old], [*old, *old], strict=True))
-        sides = {**{script: ROOT / script for script in SCRIPTS}, **old}
+        sides, rivals = {}, {}
+        for script in SCRIPTS:
+            other = f"{script}, other checkout"
+            sides |= {script: ROOT / script, other: options.against / script}
+            rivals |= {script: other, other: other}
     speeds = {side: [] for side in sides}
     f1s = {side: [] for side in sides}
     work = {}
