@@ -163,18 +163,17 @@ def record_batches(folder: Path) -> None:
     common.token_loss = recording
 
 
-def record_updates(file: Path) -> None:
-    """Keep the number of updates made so far in a file, whatever becomes of the process."""
-    from training import checkpoints
+def record_steps(file: Path) -> None:
+    """Keep the number of steps made so far in a file, which outlives the process."""
+    from training import order, plan, trainer
 
-    seed_update = checkpoints.seed_update
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT)
 
-    def recording(seed, update, process):
-        os.pwrite(descriptor, b"%9d" % update, 0)
-        return seed_update(seed, update, process)
+    def recording(seed, step, process):
+        os.pwrite(descriptor, b"%9d" % step, 0)
+        return order.seed_step(seed, step, process)
 
-    checkpoints.seed_update = recording
+    plan.seed_step = trainer.seed_step = recording
 
 
 def pause() -> None:
