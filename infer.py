@@ -26,11 +26,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import common
-from corpus.sentences import counted
 from encoder.cpu.process import prepare_process
 from scoring import scores as scores_module
 from support.errors import UserError, run
-from support.text import unknown_flag
+from support.text import counted, unknown_flag
 from tagging import inputs
 from tagging import writers as formats
 from tagging.tagger import DTYPES, Tagged, Tagger, default_model, iob2
@@ -425,19 +424,17 @@ def check_kind(tagger: Tagger, chunk: list[inputs.Item]) -> None:
         )
 
 
-COLUMNS_LAYOUT = "words in column"  # how `columns` describes what it opens
-
-
 def gold_sentences(files, input_format, wanted, problems) -> Iterator[inputs.Item]:
     """Words and gold tags of labelled files, in any format that training reads."""
-    from corpus.formats import detect as readers
+    from corpus.formats import detect
+    from corpus.formats.sentence import LayoutKind
 
     for path in files:
-        opened = readers.read(path, wanted, problems)
+        opened = detect.read(path, wanted, problems)
         if not opened.labelled:
             raise UserError(f"{path}: no labels to score against ({opened.layout or 'unreadable'})")
         asked = wanted.labels is not None or input_format == "conll"
-        if opened.layout.startswith(COLUMNS_LAYOUT) and not asked and inputs.is_prose(path):
+        if opened.layout_kind is LayoutKind.COLUMNS and not asked and inputs.is_prose(path):
             raise UserError(
                 f"{path}: no labels to score against: its lines are no columns, but plain text. "
                 "Expected a word and its tag a line and a blank line after each sentence, or "

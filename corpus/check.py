@@ -22,8 +22,9 @@ from corpus.load import (
     read_split,
     sentence_hashes,
 )
-from corpus.sentences import SHOWN, Findings, Problems, counted, quote
+from corpus.problems import SHOWN, GroupedProblems, Place, Problem, ProblemKind, Problems
 from support.errors import UserError
+from support.text import counted, quote
 
 NO_LIMIT = 10**6  # sub-words; tokenizers without a limit state 10**30
 LONG = 1000  # words: longer sentences are mostly files without blank lines
@@ -133,7 +134,7 @@ class SubWords:
         return ~known
 
 
-def report_unknown_words(sub_words: dict[str, SubWords], findings: Findings) -> None:
+def report_unknown_words(sub_words: dict[str, SubWords], findings: GroupedProblems) -> None:
     """Each word without pieces once, the most frequent first, with its first place."""
     total, places = Counter(), {}
     for found in sub_words.values():
@@ -143,45 +144,54 @@ def report_unknown_words(sub_words: dict[str, SubWords], findings: Findings) -> 
         here = sorted((found.first[w], w) for w in shown if w in found.first and w not in places)
         located = found.split.locate([position for position, _ in here])
         places |= {word: one.place for (_, word), one in zip(here, located, strict=True)}
-    lines = [
-        f"{places[word]}: {quote(word)}" + (f", {total[word]:,} times" if total[word] > 1 else "")
+    listed = [
+        Problem(
+            ProblemKind.UNKNOWN_WORD,
+            places[word],
+            quote(word) + (f", {total[word]:,} times" if total[word] > 1 else ""),
+        )
         for word in shown
     ]
-    if lines:
-        findings.add_lines("words that the tokenizer has no piece for", lines, len(total))
+    findings.add_counted(listed, len(total))
 
 
-def report_empty_words(raw: dict[str, RawSplit], findings: Findings) -> None:
+def report_empty_words(raw: dict[str, RawSplit], findings: GroupedProblems) -> None:
     for split in raw.values():
         count, first = split.find(
             lambda batch: pc.equal(batch.tokens.flatten(), "").to_numpy(zero_copy_only=False)
         )
-        lines = [f"{found.place}: an empty word, tag {quote(found.tag)}" for found in first]
-        if count:
-            findings.add_lines("empty words", lines, count)
+        kind = ProblemKind.EMPTY_WORD
+        listed = [
+            Problem(kind, found.place, f"an empty word, tag {quote(found.tag)}") for found in first
+        ]
+        findings.add_counted(listed, count)
 
 
-def report_no_entity(train: RawSplit, labels: Labels, findings: Findings) -> None:
+def report_no_entity(train: RawSplit, labels: Labels, findings: GroupedProblems) -> None:
     """A wrong column of labels may look like this."""
     if labels.scheme is None:
         return
     outside = labels.names.index("O")
     if all((labels.ids(batch) == outside).all() for batch in train.batches()):
-        place = ", ".join(source.name for source in train.sources)
+        place = Place(", ".join(source.name for source in train.sources))
         advice = "names of entities; --label_column_name says where they are"
-        findings.add("no entity to learn from", place, "every tag is O", advice)
+        findings.add(Problem(ProblemKind.NO_ENTITY, place, "every tag is O", advice))
 
 
-def report_long_sentences(raw: dict[str, RawSplit], findings: Findings) -> None:
+def report_long_sentences(raw: dict[str, RawSplit], findings: GroupedProblems) -> None:
     for split in raw.values():
         count, first = split.find(lambda batch: _first_words(batch, longer_than=LONG))
-        lines = [
-            f"{found.place}: {counted(len(found.sentence.words), 'word')} from here"
+        listed = [
+            Problem(
+                ProblemKind.LONG_SENTENCE,
+                found.place,
+                f"{counted(len(found.sentence.words), 'word')} from here",
+                "a blank line between sentences",
+                (f"{LONG:,}",),
+            )
             for found in first
         ]
-        if count:
-            kind = f"sentences of more than {LONG:,} words"
-            findings.add_lines(kind, lines, count, "a blank line between sentences")
+        findings.add_counted(listed, count)
 
 
 def _first_words(batch: RawBatch, longer_than: int) -> np.ndarray:
@@ -190,19 +200,21 @@ def _first_words(batch: RawBatch, longer_than: int) -> np.ndarray:
     return mask
 
 
-def report_duplicates(raw: dict[str, RawSplit], findings: Findings) -> None:
+def report_duplicates(raw: dict[str, RawSplit], findings: GroupedProblems) -> None:
     """Sentences of one split that stand in another too: what is scored may have been learned."""
     hashes = {name: sentence_hashes(split) for name, split in raw.items()}
     for earlier, later in combinations(raw, 2):
         twice = np.flatnonzero(np.isin(hashes[later], hashes[earlier]))
         if len(twice):
             shown = [(int(sentence), 0) for sentence in twice[:SHOWN]]
-            lines = [
-                f"{found.place}: {quote(' '.join(found.sentence.words))}"
+            kind, values = ProblemKind.SHARED_SENTENCE, (later, earlier)
+            listed = [
+                Problem(
+                    kind, found.place, quote(" ".join(found.sentence.words)), title_values=values
+                )
                 for found in raw[later].locate(shown)
             ]
-            kind = f"sentences of the {later} split that stand in the {earlier} split too"
-            findings.add_lines(kind, lines, len(twice))
+            findings.add_counted(listed, len(twice))
 
 
 # --- Tables -----------------------------------------------------------------------------------

@@ -16,9 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from corpus import schemes as tag_schemes
+from corpus.formats.text import text_lines
+from corpus.problems import CorpusError, GroupedProblems, Problem, ProblemKind, Problems
 from corpus.schemes import is_entity_tag, split_tag
-from corpus.sentences import Findings, Problems, quote, text_lines
 from support.errors import UserError
+from support.text import quote
 
 RARE, FREQUENT = 3, 50  # words a rare type has at most; times as many of the one it may stand for
 
@@ -45,7 +47,7 @@ def declared_names(args) -> list[str] | None:
         path, problems = names[0], Problems()
         names = [line.strip() for line in text_lines(path, problems) if line.strip()]
         if problems:
-            raise UserError(str(problems))
+            raise CorpusError(problems)
         if names and names[0][0] in "[{":
             names = _names_in_json(path, "\n".join(names))
     elif len(names) == 1 and re.search(r"[/\\]|\.(txt|json)$", names[0]):
@@ -108,7 +110,7 @@ def _plain_labels(names, known, declared, raw: dict, problems: Problems) -> Labe
 def _entity_labels(asked: str, names, known, declared, raw: dict, problems) -> Labels | None:
     good = [name for name in names if is_entity_tag(name)]
     expected = "O, or a prefix, a hyphen and a type, as in B-PER; --task_name pos has plain tags"
-    _report(problems, "tags that are no entity tags", raw, _other_than(good, names), expected, good)
+    _report(problems, ProblemKind.NOT_ENTITY_TAG, raw, _other_than(good, names), expected, good)
     table = tag_schemes.TagTable(names)
     scheme = asked
     if asked == "auto":
@@ -139,24 +141,30 @@ def _iob1_forbids(table: tag_schemes.TagTable, raw: dict) -> bool:
 
 
 def _report(
-    findings: Findings,
-    kind: str,
+    findings: GroupedProblems,
+    kind: ProblemKind,
     raw: dict,
     bad: set[int],
     expected: str,
     near: Sequence[str] = (),
     likeness: float = 0.75,
+    title_values: tuple[str, ...] = (),
 ) -> None:
     """Add every word with one of the tags numbered `bad`; `near`: what may have been meant."""
     for split in raw.values():
         if bad & split.tag_counts.keys():
             count, first = split.find(lambda batch: np.isin(batch.tags, list(bad)))
-            lines = [
-                f"{found.place}: {quote(found.tag)} of {quote(found.word)}"
-                f"{_meant(found.tag, near, likeness)}"
+            listed = [
+                Problem(
+                    kind,
+                    found.place,
+                    f"{quote(found.tag)} of {quote(found.word)}{_meant(found.tag, near, likeness)}",
+                    expected,
+                    title_values,
+                )
                 for found in first
             ]
-            findings.add_lines(kind, lines, count, expected)
+            findings.add_counted(listed, count)
 
 
 def _meant(tag, near: Sequence[str], likeness: float) -> str:
@@ -174,13 +182,13 @@ def _report_nameless(tags: list[str | int], raw: dict, known: list[str], problem
     """Integers that stand for no name, and tags that are empty."""
     only_digits = all(str(tag).isdecimal() for tag in tags)
     integers = {number for number, tag in enumerate(tags) if isinstance(tag, int) or only_digits}
-    kind = "integer labels without names"
+    kind, values = ProblemKind.INTEGER_WITHOUT_NAME, ()
     if known:
-        kind = f"integer labels for which there are not enough names ({len(known)})"
+        kind, values = ProblemKind.TOO_FEW_NAMES, (str(len(known)),)
     expected = "--label_names O B-PER I-PER ..., or a file of the names in their order"
-    _report(problems, kind, raw, integers, expected)
+    _report(problems, kind, raw, integers, expected, title_values=values)
     empty = {number for number, tag in enumerate(tags) if tag == ""}
-    _report(problems, "empty labels", raw, empty, "a label; O where there is no entity")
+    _report(problems, ProblemKind.EMPTY_LABEL, raw, empty, "a label; O where there is no entity")
 
 
 def _report_foreign_prefixes(good, names, scheme: str, raw: dict, problems: Problems) -> None:
@@ -191,13 +199,14 @@ def _report_foreign_prefixes(good, names, scheme: str, raw: dict, problems: Prob
         if name in good and split_tag(name)[0] not in (*prefixes, "O")
     }
     expected = f"O and the prefixes {', '.join(prefixes)}; --tag_scheme names another scheme"
-    _report(problems, f"tags that {scheme.upper()} does not have", raw, bad, expected)
+    kind = ProblemKind.FOREIGN_PREFIX
+    _report(problems, kind, raw, bad, expected, title_values=(scheme.upper(),))
 
 
 def _report_undeclared(values: list[str], allowed: set[str], raw: dict, problems) -> None:
     expected = f"one of --label_names: {', '.join(sorted(filter(None, allowed)))}"
     bad = _other_than(allowed, values)
-    _report(problems, "labels that --label_names lacks", raw, bad, expected)
+    _report(problems, ProblemKind.UNDECLARED_LABEL, raw, bad, expected)
 
 
 def _report_missing_from_training(
@@ -215,14 +224,17 @@ def _report_missing_from_training(
     near = [names[number] for number in trained]
     expected = "a label of the training split; --label_names declares others"
     for split in ("validation", "test"):
-        kind = f"labels of the {split} split that training lacks"
+        kind = ProblemKind.UNTRAINED_LABEL
         stopping = _other_than(known, values) if split == "validation" else set()
         found = {split: raw[split]} if split in raw else {}
-        _report(problems, kind, found, new & stopping, expected, near)
-        _report(problems.warnings, kind, found, new - stopping, expected, near)
+        _report(problems, kind, found, new & stopping, expected, near, title_values=(split,))
+        warned = new - stopping
+        _report(problems.warnings, kind, found, warned, expected, near, title_values=(split,))
 
 
-def _report_rare_types(types: list[str], known: set[str], raw: dict, findings: Findings) -> None:
+def _report_rare_types(
+    types: list[str], known: set[str], raw: dict, findings: GroupedProblems
+) -> None:
     """Entity types of training that look like slips of a far more frequent one.
 
     Types alone: parts of speech (NN, NNS) are often one letter apart.
@@ -239,7 +251,7 @@ def _report_rare_types(types: list[str], known: set[str], raw: dict, findings: F
         if near and counts[rare] <= RARE:
             bad = {number for number, name in enumerate(types) if name == rare}
             meant = [near[0], *(f"{prefix}-{near[0]}" for prefix in "BIESLUM")]
-            kind = "entity types that are very rare and almost spelt like another"
+            kind = ProblemKind.RARE_TYPE
             expected = "a type as it is spelt elsewhere; --label_names declares others"
             _report(findings, kind, raw, bad, expected, meant, likeness=0.6)  # PRE and PER: 0.67
 
@@ -290,7 +302,7 @@ def scheme_note(labels: Labels) -> str:
     return f"Entity tags in {labels.scheme.upper()}{converted}."
 
 
-def report_strays(labels: Labels | None, raw: dict, findings: Findings) -> None:
+def report_strays(labels: Labels | None, raw: dict, findings: GroupedProblems) -> None:
     """Tags out of place for the scheme; they are read as conlleval reads them."""
     if labels is None or labels.scheme is None:
         return
@@ -299,7 +311,9 @@ def report_strays(labels: Labels | None, raw: dict, findings: Findings) -> None:
             count, first = split.find(
                 lambda batch: labels.table.illegal(batch.tags, batch.starts, labels.scheme)
             )
-            lines = [f"{found.place}: {quote(found.tag)} of {quote(found.word)}" for found in first]
-            if count:
-                kind = f"tags out of place in {labels.scheme.upper()}, read as conlleval reads them"
-                findings.add_lines(kind, lines, count)
+            kind, values = ProblemKind.STRAY_TAG, (labels.scheme.upper(),)
+            listed = [
+                Problem(kind, found.place, f"{quote(found.tag)} of {quote(found.word)}", "", values)
+                for found in first
+            ]
+            findings.add_counted(listed, count)

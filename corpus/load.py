@@ -29,15 +29,15 @@ import pyarrow.compute as pc
 from huggingface_hub import HfApi
 
 from corpus import labels as corpus_labels
-from corpus import schemes as tag_schemes
-from corpus import sentences
 from corpus import words as words_module
-from corpus.formats import columns, records
-from corpus.formats import detect as readers
+from corpus.formats import detect, tables
+from corpus.formats.record_layout import open_records
+from corpus.formats.sentence import OpenedSource, Sentence, Wanted
 from corpus.labels import Labels, declared_names, report_strays, scheme_note, settle_labels
-from corpus.sentences import Opened, Problems, Sentence, Wanted, counted
+from corpus.problems import SHOWN, CorpusError, Place, Problem, ProblemKind, Problems
 from settings.flags import TASKS
 from support.errors import UserError
+from support.text import counted
 
 SPLITS = ("train", "validation", "test")
 SPLIT_WORDS = {  # what people call a split -> its name here; testa and testb as in CoNLL-2003
@@ -50,8 +50,7 @@ SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 PARQUET_COPY = "refs/convert/parquet"
 HELD_OUT = 0.1
 BATCH = 1000  # sentences in memory at a time
-READING = (columns, corpus_labels, readers, records, sentences, tag_schemes)
-CODE = (__file__, *(module.__file__ for module in READING))
+CODE = sorted(Path(__file__).parent.rglob("*.py"))
 
 
 @dataclass
@@ -76,7 +75,7 @@ class Source(NamedTuple):
     """One file, or one split of a data set, that sentences come from."""
 
     name: str
-    open: Callable[[Problems], Opened]
+    open: Callable[[Problems], OpenedSource]
     files: tuple[str, ...]  # what its content is
 
 
@@ -94,7 +93,7 @@ def load_corpus(args) -> Corpus:
         with new_folder(folder.parent) as work:
             summary = read_corpus(args, sources, work, problems)
             if problems:
-                raise UserError(str(problems))
+                raise CorpusError(problems)
             text = json.dumps(summary | {"name": name}, ensure_ascii=False)
             (work / "corpus.json").write_text(text, encoding="utf-8")
             _put_in_place(work, folder, reread)
@@ -117,8 +116,9 @@ def read_corpus(args, sources: dict[str, list[Source]], folder: Path, problems: 
         return {}
     report_strays(labels, raw, problems.warnings)
     notes = notes_on(raw, labels)
-    for kind, entry in problems.warnings.kinds.items():
-        notes.append(f"{kind[:1].upper()}{kind[1:]}: {entry.count:,}, such as {entry.lines[0]}")
+    for group in problems.warnings.groups:
+        title = f"{group.title[:1].upper()}{group.title[1:]}"
+        notes.append(f"{title}: {group.count:,}, such as {group.shown[0]}")
     parts = {split: (found, None) for split, found in raw.items()}
     if "train" in raw and "validation" not in raw and args.scores_epochs:
         held_out, note = hold_out(raw["train"], args.seed)
@@ -205,7 +205,7 @@ def _misspelt_name(path: str) -> str | None:
 
 def _file_source(path, wanted: Wanted) -> Source:
     name = str(path)
-    return Source(name, lambda problems: readers.read(name, wanted, problems), (name,))
+    return Source(name, lambda problems: detect.read(name, wanted, problems), (name,))
 
 
 def _named_sources(args, wanted: Wanted, notes: list[str]) -> dict[str, list[Source]]:
@@ -293,12 +293,12 @@ def _load_from_hub(args, notes: list[str]) -> datasets.DatasetDict:
 
 
 def _dataset_source(name: str, dataset: datasets.Dataset, wanted: Wanted) -> Source:
-    used = dataset.select_columns(records.relevant_columns(dataset.column_names, wanted))
-    names_of = records.class_names(used.features.arrow_schema.metadata)
+    used = dataset.select_columns(tables.relevant_columns(dataset.column_names, wanted))
+    names_of = tables.class_names(used.features.arrow_schema.metadata)
 
-    def open_rows(problems: Problems) -> Opened:
-        rows = records.records_of_batches(used.with_format("arrow").iter(batch_size=BATCH))
-        return records.open_records(rows, wanted, problems, name, names_of)
+    def open_rows(problems: Problems) -> OpenedSource:
+        rows = tables.records_of_batches(used.with_format("arrow").iter(batch_size=BATCH))
+        return open_records(rows, wanted, problems, name, names_of)
 
     return Source(name, open_rows, tuple(file["filename"] for file in dataset.cache_files))
 
@@ -407,7 +407,7 @@ class RawSplit:
 
     def __init__(self, path: Path, sources: list[Source]):
         self.path, self.sources = path, sources
-        self.opened: list[Opened] = []
+        self.opened: list[OpenedSource] = []
         self.sentences = self.words = self.longest = 0
         self.documents: Counter = Counter()  # sentences by document
         self.tag_counts: Counter = Counter()  # words by tag number
@@ -425,14 +425,13 @@ class RawSplit:
             for batch in pa.ipc.open_stream(file):
                 yield RawBatch(batch)
 
-    def reread(self) -> Iterator[tuple[Source, Sentence]]:
+    def reread(self) -> Iterator[Sentence]:
         """The sentences of `batches`, from the sources again: slow, but with their lines."""
         for source in self.sources:
-            for sentence in source.open(Problems()).sentences:
-                yield source, sentence
+            yield from source.open(Problems()).sentences
 
     def find(
-        self, mask_of: Callable[["RawBatch"], np.ndarray], limit: int = sentences.SHOWN
+        self, mask_of: Callable[["RawBatch"], np.ndarray], limit: int = SHOWN
     ) -> tuple[int, list["Found"]]:
         """Words for which `mask_of` is true: how many there are, and the first of them."""
         count, offset, first = 0, 0, []
@@ -448,12 +447,11 @@ class RawSplit:
     def locate(self, positions: list[tuple[int, int]]) -> list["Found"]:
         """Words given by sentence and word number, in order, with the lines they stand in."""
         found, left = [], positions[::-1]
-        for number, (source, sentence) in enumerate(self.reread() if left else ()):
+        for number, sentence in enumerate(self.reread() if left else ()):
             while left and left[-1][0] == number:
                 word = left.pop()[1]
                 tag = None if sentence.tags is None else sentence.tags[word]
-                place = f"{source.name}:{sentence.lines[word]}"
-                found.append(Found(place, sentence.words[word], tag, sentence))
+                found.append(Found(sentence.place(word), sentence.words[word], tag, sentence))
             if not left:
                 break
         return found
@@ -490,7 +488,7 @@ class PartOfSplit(RawSplit):
 class Found(NamedTuple):
     """A word where it stands."""
 
-    place: str
+    place: Place
     word: str
     tag: str | int | None
     sentence: Sentence
@@ -560,17 +558,19 @@ def check_splits(raw: dict[str, RawSplit], problems: Problems) -> None:
     for name, split in raw.items():
         files = ", ".join(source.name for source in split.sources)
         if not split.sentences and not problems:
-            problems.add("no sentence", files, f"the {name} split has none", "")
+            found = f"the {name} split has none"
+            problems.add(Problem(ProblemKind.NO_SENTENCE, Place(files), found))
         unlabelled = [
             (source, opened)
             for source, opened in zip(split.sources, split.opened, strict=True)
-            if opened.layout and not opened.labelled
+            if opened.layout_kind and not opened.labelled
         ]
         if name == "test" and len(unlabelled) == len(split.sources):
             continue  # only to be tagged
         for source, opened in unlabelled:
             expected = f"labels in the {name} split; --label_column_name says where they are"
-            problems.add("no labels", source.name, opened.layout, expected)
+            place = Place(source.name)
+            problems.add(Problem(ProblemKind.NO_LABELS, place, opened.layout, expected))
 
 
 def notes_on(raw: dict[str, RawSplit], labels: Labels) -> list[str]:
