@@ -283,9 +283,10 @@ def test_windows_by_hand(word_ids, max_length, windows):
     assert common.make_windows(word_ids, max_length) == windows
 
 
-def test_a_window_needs_room_for_a_token():
-    with pytest.raises(ValueError, match="no room"):
+def test_a_window_needs_room_for_a_token(snapshot):
+    with pytest.raises(ValueError) as error:
         common.make_windows([None, 0, 1, None], 2)
+    assert str(error.value) == snapshot
 
 
 def test_windows_of_a_sentence_by_hand():
@@ -530,15 +531,16 @@ def test_predictions_return_to_their_words_in_any_order(side, limit):
     assert scores["words"] == sum(map(len, sentences))
 
 
-def test_a_word_that_is_missing_stops_the_scoring():
+def test_a_word_that_is_missing_stops_the_scoring(snapshot):
     predictions = common.WordPredictions(3)
     tags = torch.tensor([[5, 1, 2, 5]])
     index = torch.tensor([[-100, 0, 2, -100]])
     predictions.add(tags, torch.ones(1, 4), torch.ones(1), index)
     predictions.check_complete(2)
     assert predictions.tag_ids.tolist() == [1, -1, 2]
-    with pytest.raises(AssertionError, match="2 words were predicted where 3 have sub-words"):
+    with pytest.raises(AssertionError) as error:
         predictions.check_complete(3)
+    assert str(error.value) == snapshot
 
 
 def test_a_word_that_comes_twice_counts_once():

@@ -1,6 +1,7 @@
 """Loading models: what is refused, whose labels count, how byte-level tokenizers read words."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from encoder import model as models
 from encoder.cpu.dropout import CpuDropout, attention
 from settings.flags import Arguments
 from support.errors import UserError
+from tests.helpers.messages import stable
 from tests.helpers.models import ENTITY_LABELS
 
 CPU = torch.device("cpu")
@@ -43,11 +45,16 @@ def corpus_of(label_names: list[str], **splits) -> Corpus:
     return Corpus(DatasetDict(tables), label_names, entity_tags, "a corpus", repr(splits))
 
 
+def own_words(error, *folders: Path) -> str:
+    """The first line of a message; what follows is the library's reason."""
+    return stable(error.value, *folders).splitlines()[0]
+
+
 # --- Tokenizers -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model_type", ["canine", "byt5"])
-def test_slow_tokenizer_is_refused(model_type, tmp_path):
+def test_slow_tokenizer_is_refused(model_type, tmp_path, snapshot):
     name = {"canine": "CanineTokenizer", "byt5": "ByT5Tokenizer"}[model_type]
     (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name}))
@@ -56,7 +63,7 @@ def test_slow_tokenizer_is_refused(model_type, tmp_path):
     message = str(error.value)
     assert str(tmp_path) in message
     assert name in message
-    assert "fast tokenizer" in message
+    assert stable(message, tmp_path) == snapshot
 
 
 @pytest.mark.parametrize(
@@ -69,13 +76,13 @@ def test_slow_tokenizer_is_refused(model_type, tmp_path):
         {"config.json": '{"model_type": "bert"}', "tokenizer.json": "{"},
     ],
 )
-def test_folder_without_a_tokenizer_is_named(files, tmp_path):
+def test_folder_without_a_tokenizer_is_named(files, tmp_path, snapshot):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(UserError) as error:
         models.load_tokenizer(str(tmp_path))
     assert str(tmp_path) in str(error.value)
-    assert "on the Hub" not in str(error.value)
+    assert own_words(error, tmp_path) == snapshot
 
 
 @pytest.mark.parametrize(
@@ -87,10 +94,11 @@ def test_folder_without_a_tokenizer_is_named(files, tmp_path):
     ],
 )
 @pytest.mark.parametrize("name", ["no/such-model", "no/such/folder", "bert-base-cased"])
-def test_name_that_is_nowhere_is_named(load, name):
-    with pytest.raises(UserError, match="no local folder") as error:
+def test_name_that_is_nowhere_is_named(load, name, snapshot):
+    with pytest.raises(UserError) as error:
         load(name)
-    assert str(error.value).startswith(f"{name}: no ")
+    assert str(error.value).startswith(f"{name}: ")
+    assert own_words(error) == snapshot
     assert len(str(error.value).splitlines()) == 2
 
 
@@ -181,10 +189,13 @@ def test_window_length(tokenizer_limit, positions, asked, expected, tiny_encoder
 
 
 @pytest.mark.parametrize("asked", [-1, 0, 2, 513, 10**6])
-def test_window_length_beyond_the_model_is_refused(asked, tiny_encoder):
+def test_window_length_beyond_the_model_is_refused(asked, tiny_encoder, snapshot):
     tokenizer = AutoTokenizer.from_pretrained(tiny_encoder, model_max_length=512)
-    with pytest.raises(UserError, match=f"--max_seq_length {asked}: expected 3 to 512"):
+    with pytest.raises(UserError) as error:
         models.window_length(tokenizer, BertConfig(), asked)
+    numbers = re.findall(r"-?\d+", str(error.value))
+    assert numbers == [str(asked), "3", "512"]
+    assert str(error.value) == snapshot
 
 
 # --- Labels of a model and of a corpus ------------------------------------------------------
@@ -219,20 +230,20 @@ def test_encoder_gets_the_corpus_s_labels(tiny_encoder, tmp_path):
         ({"do_train": False, "ignore_mismatched_sizes": True}, OTHER_LABELS),
     ],
 )
-def test_head_of_other_labels_is_refused_with_both_lists(changes, labels, tiny_tagger):
+def test_head_of_other_labels_is_refused_with_both_lists(changes, labels, tiny_tagger, snapshot):
     with pytest.raises(UserError) as error:
         models.load_config(arguments_for(tiny_tagger, **changes), corpus_of(labels))
     message = str(error.value)
     assert ", ".join(ENTITY_LABELS) in message
     assert ", ".join(labels) in message
-    assert "9 labels" in message
-    assert f"{len(labels)} labels" in message
-    assert "--ignore_mismatched_sizes" in message
+    assert {"9", str(len(labels))} <= set(re.findall(r"\d+", message))
+    assert stable(message, Path(tiny_tagger.name)) == snapshot
 
 
-def test_encoder_without_a_head_scores_nothing(tiny_encoder):
-    with pytest.raises(UserError, match="no head for token classification"):
+def test_encoder_without_a_head_scores_nothing(tiny_encoder, snapshot):
+    with pytest.raises(UserError) as error:
         models.load_config(arguments_for(tiny_encoder, do_train=False), corpus_of(OTHER_LABELS))
+    assert stable(error.value, Path(tiny_encoder.name)) == snapshot
 
 
 @pytest.mark.parametrize("labels", [OTHER_LABELS, ["O", *(p + t for t in "ABCD" for p in "BI")]])
@@ -303,7 +314,7 @@ def test_model_whose_config_lists_labels_one_way_only(tiny_tagger, tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no weights", "half"])
-def test_damaged_weights_are_named(content, tiny_tagger, tmp_path):
+def test_damaged_weights_are_named(content, tiny_tagger, tmp_path, snapshot):
     folder = shutil.copytree(tiny_tagger, tmp_path / "tagger")
     weights = folder / "model.safetensors"
     whole = weights.read_bytes()
@@ -311,16 +322,19 @@ def test_damaged_weights_are_named(content, tiny_tagger, tmp_path):
     if content is not None:
         weights.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
     config = models.load_config(arguments_for(folder), corpus_of(ENTITY_LABELS))
-    with pytest.raises(UserError, match="no model could be loaded") as error:
+    with pytest.raises(UserError) as error:
         models.load_model(arguments_for(folder), config, CPU)
     assert str(folder) in str(error.value)
+    assert own_words(error, folder) == snapshot
 
 
-def test_model_of_a_kind_without_token_classification_is_named(tmp_path):
+def test_model_of_a_kind_without_token_classification_is_named(tmp_path, snapshot):
     (tmp_path / "config.json").write_text('{"model_type": "whisper"}')
     args = arguments_for(tmp_path)
-    with pytest.raises(UserError, match="no model could be loaded"):
-        models.load_model(args, models.load_config(args, corpus_of(OTHER_LABELS)), CPU)
+    config = models.load_config(args, corpus_of(OTHER_LABELS))
+    with pytest.raises(UserError) as error:
+        models.load_model(args, config, CPU)
+    assert own_words(error, tmp_path) == snapshot
 
 
 # --- Encoding a corpus ----------------------------------------------------------------------

@@ -19,7 +19,12 @@ from results import charts, report
 from results.report import write_report
 from support import markup
 from tagging.page import render_texts
-from tests.scoring.test_mistakes import ENTITY_EXAMPLES, PLAIN_EXAMPLES, PLAIN_TAGS, example
+from tests.helpers.scored_sentences import (
+    ENTITY_EXAMPLES,
+    PLAIN_EXAMPLES,
+    PLAIN_TAGS,
+    example,
+)
 
 PAYLOAD = "</td></style><script>alert('x')</script><img src=x onerror=alert(1)>\"'&amp;"
 

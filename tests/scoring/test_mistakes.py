@@ -10,26 +10,12 @@ from hypothesis import strategies as st
 from common import entities
 from scoring import mistakes
 from scoring.mistakes import Pair, pair_entities, survey_examples
-
-
-def example(gold: str, predicted: str, probability=None, tokens: str | None = None) -> dict:
-    gold, predicted = gold.split(), predicted.split()
-    tokens = tokens.split() if tokens else [f"w{n}" for n in range(len(gold))]
-    made = {"tokens": tokens, "gold": gold, "predicted": predicted}
-    return made if probability is None else made | {"probability": probability}
-
-
-ENTITY_EXAMPLES = [
-    example("B-PER I-PER O", "B-PER I-PER O", [0.9, 0.9, 0.9], "Ada Lovelace wrote"),
-    example("B-ORG O B-LOC", "B-PER O O", [0.7, 1.0, 0.8], "Acme in Rome"),
-    example("O O B-LOC I-LOC", "B-MISC O B-LOC O", [0.6, 0.9, 0.5, 0.9], "We left New York"),
-]
-PLAIN_TAGS = ["NN", "PRP$", "WP$", "VB"]
-PLAIN_EXAMPLES = [
-    example("NN NN PRP$", "NN VB PRP$", [0.9, 0.8, 0.7], "time flies its"),
-    example("NN VB WP$", "O NN WP$", [0.2, 0.6, 0.7], "\x07 runs whose"),
-]
-
+from tests.helpers.scored_sentences import (
+    ENTITY_EXAMPLES,
+    PLAIN_EXAMPLES,
+    PLAIN_TAGS,
+    example,
+)
 
 # --- Pairing entities ---------------------------------------------------------------------------
 
@@ -268,10 +254,11 @@ def test_survey_without_probabilities_keeps_the_first():
 
 
 @pytest.mark.parametrize("key", ["gold", "predicted"])
-def test_survey_refuses_a_sentence_with_a_tag_too_many(key):
+def test_survey_refuses_a_sentence_with_a_tag_too_many(key, snapshot):
     broken = ENTITY_EXAMPLES[0] | {key: ["O"] * 4}
-    with pytest.raises(ValueError, match="sentence 2"):
+    with pytest.raises(ValueError, match=r"\b2\b") as error:
         survey_examples([ENTITY_EXAMPLES[1], broken], entity_tags=True)
+    assert str(error.value) == snapshot
 
 
 @given(st.lists(TWO_TAGGINGS, max_size=5))
