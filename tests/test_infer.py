@@ -21,10 +21,11 @@ import pytest
 import common
 import infer
 from encoder.batches import PadBatch, encode_split
-from encoder.model import load_tokenizer
-from scoring.scores import compute_metrics, score_table
+from encoder.tokenizer import load_tokenizer
+from scoring.scores import compute_metrics
+from scoring.table import score_table
 from support import errors, reachability
-from tagging import fast_bert
+from tagging import fast_bert, score
 from tests.helpers.messages import stable
 from tests.helpers.models import ENTITY_LABELS, ROOT, save_tiny_tagger
 from tests.helpers.script_runs import PRINT_PEAK
@@ -762,10 +763,10 @@ def test_ctrl_c_leaves_whole_lines(tiny_tagger, tmp_path):
 def test_processes_share_the_scoring(cli, tmp_path, monkeypatch):
     path = write_file(tmp_path, "gold.conll", "Peter B-PER\nsaid O\n\n" * 30)
     parts = []
-    monkeypatch.setattr(infer, "process_count", lambda: 2)
-    monkeypatch.setattr(infer, "gathered", lambda counts: parts.append(counts) or parts)
-    for index in (1, 0):
-        monkeypatch.setattr(infer, "process_index", lambda index=index: index)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(score, "all_gather", lambda counts: parts.append(counts) or parts)
+    for rank in (1, 0):
+        monkeypatch.setenv("RANK", str(rank))
         status, output, messages = cli("--input", path, "--score")
         assert status == 0, messages
     assert all(0 < part["words"] < 60 for part in parts)

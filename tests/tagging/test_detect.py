@@ -2,7 +2,7 @@
 
 import pytest
 
-from tagging import inputs
+from tagging.detect import are_columns, form_of
 from tests.helpers.models import ROOT
 
 COLUMNS = [
@@ -39,15 +39,15 @@ PROSE = [
 @pytest.mark.parametrize("content", COLUMNS)
 def test_columns_are_known_by_their_first_lines(content):
     lines = content.splitlines()
-    assert [inputs.form_of(name, lines) for name in ("-", "a.txt.gz", "a")] == ["conll"] * 3
+    assert [form_of(name, lines) for name in ("-", "a.txt.gz", "a")] == ["conll"] * 3
 
 
 @pytest.mark.parametrize("content", PROSE)
 def test_prose_is_never_taken_for_columns(content):
-    assert inputs.form_of("a.txt", content.splitlines()) == "text"
+    assert form_of("a.txt", content.splitlines()) == "text"
 
 
 def test_no_line_of_our_own_prose_is_taken_for_columns():
     lines = "".join((ROOT / name).read_text() for name in ("README.md", "LICENSE")).splitlines()
     for start in range(len(lines)):
-        assert not inputs.are_columns(lines[start : start + 20]), lines[start]
+        assert not are_columns(lines[start : start + 20]), lines[start]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import common
-from encoder.model import load_tokenizer
+from encoder.tokenizer import load_tokenizer
 from tagging import fast_bert
 from tagging.tagger import Tagger
 from tests.helpers.tagging import TEXT, cached_tagger
@@ -64,7 +64,7 @@ def test_products_come_in_few_sizes(tiny_tagger, monkeypatch):
         tagger.tag_words([["Peter"] * 7] * (number // 7) + [["Anna"] * (number % 7 + 1)])
     assert len(rows) < 70  # 512 numbers of words, as many of sub-words
     for n in range(5000):
-        assert n <= fast_bert.rounded(n) <= n * 17 / 16
+        assert n <= fast_bert.round_up(n) <= n * 17 / 16
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-import infer
+from tagging.output import OutputFile
 
 
 def test_a_signal_in_the_midst_of_a_piece_waits_for_its_end(tmp_path):
@@ -24,7 +24,7 @@ def test_a_signal_in_the_midst_of_a_piece_waits_for_its_end(tmp_path):
 
         close = flush
 
-    with pytest.raises(KeyboardInterrupt), infer.Output(str(tmp_path / "out")) as output:
+    with pytest.raises(KeyboardInterrupt), OutputFile(str(tmp_path / "out")) as output:
         output.file.close()
         output.file = Interrupted()
         output.write_all(["abcdef\n", "never\n"])

@@ -1,17 +1,27 @@
 """Tests of tagging/terminal.py: labels under the words."""
 
+import io
 import re
 
 import pytest
+from rich.cells import cell_len
 
-from tagging import writers
+from tagging.chunks import tag_chunk
+from tagging.inputs import Item
 from tagging.tagger import Tagger
+from tagging.terminal import as_pretty
 
 
-def pretty(texts: list[str], tagger: Tagger, width: int = 80, colour: bool = False, **options):
-    answers = tagger.tag_texts([(text, None) for text in texts])
-    results = [writers.Result(a, tagger.result(a, **options), {}) for a in answers]
-    return "".join(writers.as_pretty(results, width, colour))
+class Terminal(io.StringIO):
+    """A terminal that keeps what is written to it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def pretty(texts: list[str], tagger: Tagger, width: int = 80, file=None, **options) -> str:
+    items = tag_chunk(tagger, [Item(text) for text in texts], **options)
+    return "".join(as_pretty(items, file or io.StringIO(), width))
 
 
 def test_labels_stand_under_the_words(look_up):
@@ -28,7 +38,7 @@ def test_labels_stand_under_the_words(look_up):
 def test_long_lines_break_between_words_and_controls_move_no_cursor(look_up):
     shown = pretty(["said Peter " * 20 + "\x1b[2J\tEU\r"], look_up, width=40)
     lines = shown.splitlines()
-    assert all(writers.width_of(line) <= 40 for line in lines)
+    assert all(cell_len(line) <= 40 for line in lines)
     assert sum(line.count("[Peter]") for line in lines) == 20
     assert "\x1b" not in shown and "\r" not in shown and "\t" not in shown
     above, below = lines[0], lines[1]
@@ -36,11 +46,32 @@ def test_long_lines_break_between_words_and_controls_move_no_cursor(look_up):
         assert below[match.start() : match.start() + 3] == "PER"
 
 
-def test_colours_take_no_columns(look_up):
-    plain = pretty(["EU and Anna met Peter"], look_up, colour=True)
-    assert "\x1b[1;" in plain and "[EU]" not in plain.replace("\x1b[", "")
-    bare = re.sub(r"\x1b\[[0-9;]*m", "", plain)
+def test_colours_take_no_columns(look_up, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    coloured = pretty(["EU and Anna met Peter"], look_up, file=Terminal())
+    assert "\x1b[1;" in coloured and "[EU]" not in coloured.replace("\x1b[", "")
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
     assert bare == "EU and   Anna met Peter\nORG 0.87 PER 0.87 PER 0.87\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "file", "coloured"),
+    [
+        ("TERM", "xterm", Terminal, True),
+        ("TERM", "dumb", Terminal, False),
+        ("NO_COLOR", "1", Terminal, False),
+        ("TERM", "xterm", io.StringIO, False),
+        ("FORCE_COLOR", "1", io.StringIO, True),
+    ],
+)
+def test_colour_follows_the_terminal_and_the_environment(
+    look_up, monkeypatch, variable, value, file, coloured
+):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(variable, value)
+    shown = pretty(["Peter said"], look_up, file=file())
+    assert ("\x1b[" in shown) == coloured
+    assert ("[Peter]" in shown) == (not coloured)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +93,11 @@ def test_colours_take_no_columns(look_up):
         ("❤️", 2),
         ("a\u200bb", 2),
         ("שלום", 4),
-        ("नि", 2),
+        ("नि", 1),
     ],
 )
-def test_columns_on_a_terminal(text, width):
-    assert writers.width_of(text) == width
+def test_columns_on_a_terminal(look_up, text, width):
+    """The label is under its word whatever comes before it on the line."""
+    above, below = pretty([f"{text} EU"], look_up).splitlines()
+    assert above.endswith("[EU]")
+    assert below == " " * (width + 1) + "ORG 0.87"
