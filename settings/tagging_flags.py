@@ -74,8 +74,8 @@ class TaggingFlags:
     )
     output_format: OutputFormat | None = flag(
         None,
-        "Default: by the extension of --output; without --output, pretty on a terminal, otherwise "
-        "jsonl. The offsets `start` and `end` count code points of `text`.",
+        "Format of the results. The offsets `start` and `end` count code points of `text`. Default: "
+        "by the extension of --output; without --output, pretty on a terminal, otherwise jsonl.",
         group="output",
     )
     all_words: bool = flag(

@@ -326,7 +326,7 @@ def test_what_the_user_gets_wrong(cli, tmp_path, tiny_encoder, snapshot):
         (["a", "--input", text], ["--input"]),
         (["--input", text, "--output", text], [f"--output {text}"]),
         (["a", "--output", "no/such/out.jsonl"], ["no/such/out.jsonl"]),
-        (["a", "--min_score", "2", "--batch_tokens", "0"], ["--min_score 2", "--batch_tokens 0"]),
+        (["a", "--min_score", "2", "--batch_tokens", "0"], ["--min_score:", "--batch_tokens:"]),
         (["a", "--score"], ["--score", "--input"]),
         (["a", "--no_such_flag"], ["--no_such_flag"]),
         (["--modle", "x"], ["--modle", "--model?"]),
