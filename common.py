@@ -125,7 +125,7 @@ def make_windows(
     content_end = content[-1] + 1
     budget = max_length - (len(word_ids) - (content_end - content[0]))
     if budget < 1:
-        raise ValueError(f"a window of {max_length} tokens has no room beside the special tokens")
+        raise ValueError(f"max_length {max_length}: no room for a sub-word beside special tokens")
     word_starts = [i for i in content if i == content[0] or word_ids[i] != word_ids[i - 1]]
 
     spans = []
@@ -316,13 +316,13 @@ def gather_batch(
 
 
 class WordPredictions:
-    """The predictions of a split by word: 6 bytes a word, filled in any order."""
+    """The predictions of a split by word: 6 bytes per word, filled in any order."""
 
     def __init__(self, num_words: int) -> None:
         """Make room for the split's `num_words` words, without a prediction yet."""
         self.tag_ids = np.full(num_words, NO_TAG, dtype=np.int16)
         self.probabilities = np.zeros(num_words, dtype=np.float32)
-        self.losses = array("f")  # one a window, summed over its words
+        self.losses = array("f")  # one per window, summed over its words
 
     def add(
         self,
@@ -351,8 +351,9 @@ class WordPredictions:
         predicted = int((self.tag_ids != NO_TAG).sum())
         if predicted != words_with_subwords:
             raise AssertionError(
-                f"{predicted} words were predicted where {words_with_subwords} have sub-words, of "
-                f"{len(self.tag_ids)} in the corpus: the scores would not cover it"
+                f"got predictions for {predicted} words, expected {words_with_subwords}: all words "
+                f"with a sub-word, of {len(self.tag_ids)} in the corpus. The scores would not "
+                "cover the corpus."
             )
 
 

@@ -37,7 +37,7 @@ def encode_corpus(
     """Return each split as windows of at most `max_length` tokens.
 
     "train" has labels on all sub-words of a word if `label_all_tokens`, otherwise on its first;
-    the other splits have one label a word. Encoded splits are cached, unless `overwrite_cache`,
+    the other splits have one label per word. Encoded splits are cached, unless `overwrite_cache`,
     under a key of everything that they depend on: corpus, labels, tokenizer, length, `ENCODING`.
     """
     inside = inside_labels(corpus.label_names, corpus.entity_tags) if label_all_tokens else None

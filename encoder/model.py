@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from corpus.words import WORD_SPLITTER
 from encoder.cpu import enabled
 from encoder.errors import not_loaded
-from settings.flags import model_title
+from settings.defaults import model_title
 from settings.run_settings import ModelSettings
 from support.errors import UserError
 
@@ -51,15 +51,15 @@ def load_config(
     title = model_title(model.model_name_or_path)
     if has_head and not (model.ignore_mismatched_sizes and do_train):
         raise UserError(
-            f"{title} already has a head for other labels.\n"
-            f"  its {len(model_labels)} labels:        {', '.join(model_labels)}\n"
-            f"  the corpus's {len(label_names)} labels: {', '.join(label_names)}\n"
-            "Name another model, or give it a new head with --ignore_mismatched_sizes."
+            f"{title}: its head has other labels than the corpus.\n"
+            f"  {len(model_labels)} labels of the model: {', '.join(model_labels)}\n"
+            f"  {len(label_names)} labels of the corpus: {', '.join(label_names)}\n"
+            "Choose another model, or train a new head with --ignore_mismatched_sizes."
         )
     if not do_train:
         raise UserError(
-            f"{title} has no head for token classification, and "
-            "without --do_train it gets none: there is nothing to score."
+            f"{title}: nothing to score: the model has no head for token classification. Add "
+            "--do_train to train one, or choose a model that has one."
         )
     config.use_cache = False  # an encoder has no cache; Trainer writes the same
     config.id2label = dict(enumerate(label_names))
@@ -117,6 +117,9 @@ def load_model(
     from encoder.cpu.dropout import use_cpu_dropout
     from encoder.cpu.embeddings import train_occurring_rows
 
+    drops_on_cpu = cpu_dropout and device.type == "cpu" and enabled("dropout")
+    trains_some_rows = do_train and not sharded_by and occurring_rows_only and enabled("embeddings")
+    trained_rows = train_token_ids if trains_some_rows else None
     # Under FSDP every process must load the weights, not the main one alone: otherwise a new head
     # has no memory in the others, and accelerate identifies parameters by address. Without
     # training, nothing would send them the weights at all.
@@ -139,12 +142,12 @@ def load_model(
         raise UserError(not_loaded("model", name, error)) from None
     if saved_labels != config.id2label and len(saved_labels) == len(config.id2label):
         _renew_head(network)  # from_pretrained compares sizes only, so it loaded the old head
-    if cpu_dropout and device.type == "cpu" and enabled("dropout"):
+    if drops_on_cpu:
         use_cpu_dropout(network)
     if sharded_by:
         _let_accelerate_shard_embeddings(network)
-    elif occurring_rows_only and do_train and train_token_ids is not None and enabled("embeddings"):
-        train_occurring_rows(network, train_token_ids)
+    if trained_rows is not None:
+        train_occurring_rows(network, trained_rows)
     return network
 
 

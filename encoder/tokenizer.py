@@ -34,8 +34,8 @@ def load_tokenizer(name: str, **hub_options: Any) -> PreTrainedTokenizerFast:
         raise UserError(not_loaded("tokenizer", name, error)) from None
     if not tokenizer.is_fast:
         raise UserError(
-            f"{name}: its tokenizer ({type(tokenizer).__name__}) is a slow one, which cannot tell "
-            "the word of a sub-word. Choose a model with a tokenizer.json (a fast tokenizer)."
+            f"{name}: slow tokenizer: got {type(tokenizer).__name__}, expected a fast tokenizer, "
+            "which knows the word of each sub-word. Choose a model that has a tokenizer.json."
         )
     if not _reads_words(tokenizer):
         tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, **hub_options)
@@ -68,7 +68,8 @@ def window_length(
         return int(limit) if limit < NO_LIMIT else LENGTH_WITHOUT_LIMIT
     if not shortest <= max_seq_length <= limit:
         raise UserError(
-            f"--max_seq_length {max_seq_length}: expected {shortest} to {limit:g} for this model"
+            f"--max_seq_length {max_seq_length}: out of range for this model: expected {shortest} "
+            f"to {limit:g}"
         )
     return max_seq_length
 

@@ -171,7 +171,7 @@ def survey_examples(
 ) -> Survey:
     """Return the survey of scored sentences, read once and in constant memory.
 
-    Each of `examples` has lists with one item a word: `tokens`, `gold` and `predicted` (tag
+    Each of `examples` has lists with one item per word: `tokens`, `gold` and `predicted` (tag
     names), and perhaps `probability` (of the predicted tag). A mistake's confidence is the mean
     probability over all words of its gold and predicted entities. `label_names`: the labels of
     the model. Raises ValueError if a sentence has more or fewer tags than words.
@@ -181,8 +181,8 @@ def survey_examples(
         tokens, gold, predicted = (example[key] for key in ("tokens", "gold", "predicted"))
         if not len(tokens) == len(gold) == len(predicted):
             raise ValueError(
-                f"sentence {number}: {len(tokens)} words, {len(gold)} gold tags, "
-                f"{len(predicted)} predicted tags"
+                f"sentence {number}: got {len(gold)} gold tags and {len(predicted)} predicted "
+                f"tags, expected {len(tokens)}, one for each word"
             )
         classes = [
             (

@@ -20,7 +20,7 @@ from common import NO_TAG, WordPredictions, are_entity_tags, postprocess
 if TYPE_CHECKING:
     import evaluate
 
-TagLists = Iterable[Sequence[str]]  # one list of tags a sentence
+TagLists = Iterable[Sequence[str]]  # one list of tags per sentence
 
 KINDS = ("correct", "predicted", "gold")
 
@@ -35,7 +35,10 @@ def count_tags(references: TagLists, predictions: TagLists, entity_tags: bool) -
     counts: Counter[Any] = Counter()
     for gold, predicted in zip(references, predictions, strict=True):
         if len(gold) != len(predicted):
-            raise ValueError(f"{len(gold)} gold tags, {len(predicted)} predicted: {gold!r:.80}")
+            raise ValueError(
+                f"got {len(predicted)} predicted tags for a sentence, expected {len(gold)}, one "
+                f"for each gold tag: {gold!r:.80}"
+            )
         counts["words"] += len(gold)
         counts["words right"] += sum(map(str.__eq__, gold, predicted))
         gold_items, predicted_items = _items(gold, entity_tags), _items(predicted, entity_tags)
@@ -126,7 +129,7 @@ def tag_metric(entity_tags: bool) -> evaluate.Metric:
 def compute_metrics(
     predictions: WordPredictions, split: Iterable[dict[str, Any]], label_names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the scores of a split (see `scores_of_counts`), with the mean loss a word.
+    """Return the scores of a split (see `scores_of_counts`), with the mean loss per word.
 
     `split`: rows with `tokens` and `labels`.
     """

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.models import ENTITY_LABELS, save_tiny_tagger, save_tiny_tokenizer, tiny_config
+from encoder.cpu import VARIABLE
+from tests.helpers.models import ENTITY_LABELS, save_tiny_encoder, save_tiny_tagger
 
 _HOME = tempfile.mkdtemp(prefix="ner-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ["HF_HOME"] = _HOME
-for _name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_ENDPOINT", "HF_TOKEN"):
+for _name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_ENDPOINT", "HF_TOKEN", VARIABLE):
     os.environ.pop(_name, None)
 # A name server that hangs would cost each test its three seconds; tests of the Hub say otherwise.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -30,14 +31,7 @@ for _name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "ACCELERATE_USE_CPU", "NO_COLO
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory) -> Path:
     """Folder of a random BERT (2 layers of 32, 64 positions) with a fast cased tokenizer."""
-    import torch
-    from transformers import BertModel
-
-    folder = tmp_path_factory.mktemp("tiny-encoder")
-    torch.manual_seed(0)
-    BertModel(tiny_config()).save_pretrained(folder)
-    save_tiny_tokenizer(folder)
-    return folder
+    return save_tiny_encoder(tmp_path_factory.mktemp("tiny-encoder"))
 
 
 @pytest.fixture(scope="session")

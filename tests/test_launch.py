@@ -1,5 +1,6 @@
 """The commands people type, as processes of their own; what launchers make of configurations,
-statuses and signals."""
+statuses and signals.
+"""
 
 import json
 import os

@@ -1,5 +1,6 @@
 """Both training scripts from flags to the folder they leave: the same numbers, the same files,
-one message for what a user gets wrong."""
+one message for what a user gets wrong.
+"""
 
 import json
 import os

@@ -1,6 +1,6 @@
 """Embeddings that train only the sub-words of the training split.
 
-The gradient of every other row of the table is zero, and so are AdamW's two means of it; yet its
+The gradient of every other row of the table is zero, and so are AdamW's two means of it, yet the
 row is cleared, clipped, decayed and written in every step, and sent to every process. In a small
 or a multilingual encoder these rows are half of all parameters or more.
 """

@@ -431,7 +431,9 @@ def test_rejected_answers_are_left_out_and_told(tmp_path):
     ]
     path = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, lines)))
     assert read(path, problems := Problems()) == [(["Anna"], ["O"])]
-    assert [(group.kind, group.count) for group in problems.warnings.groups] == [(ProblemKind.REJECTED_ANSWER, 2)]
+    assert [(group.kind, group.count) for group in problems.warnings.groups] == [
+        (ProblemKind.REJECTED_ANSWER, 2)
+    ]
 
 
 def test_the_sentence_id_may_stand_on_a_sentence_s_first_row_only(tmp_path):

@@ -1,23 +1,18 @@
 """Training only the rows of sub-words that occur: nothing else about a model may change."""
 
 import copy
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 from transformers import (
-    AutoConfig,
     BertForTokenClassification,
     RobertaConfig,
     RobertaForTokenClassification,
 )
 
 from common import token_loss
-from encoder import model as models
 from encoder.cpu.embeddings import OccurringEmbedding, train_occurring_rows
-from settings.flags import Arguments
 from tests.helpers.models import ENTITY_LABELS, tiny_config
 
 OCCURRING = [2, 3, 7, 8, 20, 21, 40]
@@ -46,12 +41,12 @@ def batch(ids: list[int], seed: int) -> tuple[dict, torch.Tensor]:
     return {"input_ids": input_ids, "attention_mask": mask}, labels
 
 
-def train(model, updates: int, max_norm: float | None = None, **options) -> None:
+def train(model, steps: int, max_norm: float | None = None, **options) -> None:
     optimizer = torch.optim.AdamW(
         (p for p in model.parameters() if p.requires_grad), lr=1e-2, fused=True, **options
     )
     model.train()
-    for number in range(updates):
+    for number in range(steps):
         inputs, labels = batch(OCCURRING, seed=number)
         torch.manual_seed(number)  # of the dropout
         token_loss(model(**inputs).logits, labels, len(labels)).backward()
@@ -64,8 +59,8 @@ def train(model, updates: int, max_norm: float | None = None, **options) -> None
 def test_training_is_that_of_the_whole_table_to_the_bit(pair):
     model, partial = pair
     before = copy.deepcopy(model.state_dict())
-    for one in pair:
-        train(one, 5, weight_decay=0.0)
+    for network in pair:
+        train(network, 5, weight_decay=0.0)
     weights, partial_weights = model.state_dict(), partial.state_dict()
     assert list(weights) == list(partial_weights)
     for name, value in weights.items():
@@ -75,8 +70,8 @@ def test_training_is_that_of_the_whole_table_to_the_bit(pair):
 
 
 def test_clipping_is_that_of_the_whole_table(pair):
-    for one in pair:
-        train(one, 5, max_norm=0.1, weight_decay=0.0)
+    for network in pair:
+        train(network, 5, max_norm=0.1, weight_decay=0.0)
     model, partial = pair
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, partial.state_dict()[name], rtol=1e-4, atol=1e-6)
@@ -85,13 +80,13 @@ def test_clipping_is_that_of_the_whole_table(pair):
 def test_weight_decay_is_for_the_rows_that_occur(pair):
     model, partial = pair
     before = model.state_dict()[TABLE].clone()
-    for one in pair:
-        train(one, 3, weight_decay=0.1)
+    for network in pair:
+        train(network, 3, weight_decay=0.1)
     whole, rows = model.state_dict()[TABLE], partial.state_dict()[TABLE]
     assert torch.equal(whole[OCCURRING], rows[OCCURRING])
-    others = [i for i in range(len(before)) if i not in OCCURRING]
-    assert torch.equal(rows[others], before[others])
-    assert not torch.equal(whole[others], before[others])
+    absent = [i for i in range(len(before)) if i not in OCCURRING]
+    assert torch.equal(rows[absent], before[absent])
+    assert not torch.equal(whole[absent], before[absent])
 
 
 def test_no_mean_is_kept_of_rows_that_do_not_occur(pair):
@@ -107,8 +102,8 @@ def test_words_that_did_not_occur_are_read_from_the_table(pair):
     train(partial, 3)
     model.load_state_dict(partial.state_dict())
     inputs, _ = batch([5, 6, 9, *OCCURRING], seed=0)
-    for one in pair:
-        one.eval()
+    for network in pair:
+        network.eval()
     with torch.no_grad():
         assert torch.equal(model(**inputs).logits, partial(**inputs).logits)
 
@@ -126,11 +121,11 @@ def test_loads_what_the_whole_model_saves_and_the_other_way_round(pair, tmp_path
     partial.save_pretrained(tmp_path / "partial")
     whole, part = (tmp_path / n / "model.safetensors" for n in ("whole", "partial"))
     assert whole.read_bytes() == part.read_bytes()
-    again = BertForTokenClassification.from_pretrained(tmp_path / "partial")
-    assert torch.equal(again.state_dict()[TABLE], model.state_dict()[TABLE])
+    loaded = BertForTokenClassification.from_pretrained(tmp_path / "partial")
+    assert torch.equal(loaded.state_dict()[TABLE], model.state_dict()[TABLE])
 
 
-def test_a_table_missing_from_what_is_loaded_is_told(pair):
+def test_a_table_missing_from_what_is_loaded_is_an_error(pair):
     model, partial = pair
     saved = model.state_dict()
     del saved[TABLE]
@@ -164,28 +159,3 @@ def test_tables_of_other_kinds_stay_as_they_are():
         table = model.get_input_embeddings()
         train_occurring_rows(model, OCCURRING)
         assert model.get_input_embeddings() is table
-
-
-@pytest.mark.parametrize(
-    ("environment", "flags", "whole"),
-    [
-        ({}, {}, False),
-        ({}, {"do_train": False}, True),
-        ({"ACCELERATE_USE_FSDP": "true"}, {}, True),
-        ({"ACCELERATE_USE_DEEPSPEED": "True"}, {}, True),
-        ({}, {"fsdp": "full_shard"}, True),
-    ],
-)
-def test_whole_tables_are_for_what_is_not_trained_or_is_sharded(
-    environment, flags, whole, tiny_tagger, monkeypatch
-):
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    args = Arguments(model_name_or_path=str(tiny_tagger), do_train=True)
-    vars(args).update(flags)
-    windows = {"train": SimpleNamespace(token_ids=lambda: np.array(OCCURRING))}
-    config = AutoConfig.from_pretrained(tiny_tagger)
-    model = models.load_model(args, config, torch.device("cpu"), windows)
-    table = model.get_input_embeddings()
-    assert type(table) is (nn.Embedding if whole else OccurringEmbedding)
-    assert whole or table.token_ids.tolist() == OCCURRING

@@ -1,4 +1,4 @@
-"""Gradients are clipped as torch clips them, by less work."""
+"""Gradients are clipped as torch clips them, with less work."""
 
 import pytest
 import torch
@@ -32,25 +32,25 @@ def test_gradients_are_clipped_as_torch_clips_them(accelerator, scale, max_norm)
     norm = clip_gradients(accelerator, iter([unused, *ours]), max_norm)
     expected = torch.nn.utils.clip_grad_norm_([unused, *theirs], max_norm)
     torch.testing.assert_close(norm, expected)
-    for one, other, gradient in zip(ours, theirs, gradients, strict=True):
-        torch.testing.assert_close(one.grad, other.grad)
+    for clipped, reference, gradient in zip(ours, theirs, gradients, strict=True):
+        torch.testing.assert_close(clipped.grad, reference.grad)
         if expected <= max_norm:
-            assert torch.equal(one.grad, gradient)
+            assert torch.equal(clipped.grad, gradient)
     assert unused.grad is None
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_a_gradient_that_is_no_number_is_told(accelerator, value):
+def test_a_gradient_that_is_not_a_number_shows_in_the_norm(accelerator, value):
     gradients = [torch.ones(2, 3), torch.tensor([1.0, value])]
     ours, theirs = parameters_with(gradients), parameters_with(gradients)
     norm = clip_gradients(accelerator, ours, 1.0)
     torch.testing.assert_close(norm, torch.nn.utils.clip_grad_norm_(theirs, 1.0), equal_nan=True)
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one.grad, other.grad, equal_nan=True)
+    for clipped, reference in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(clipped.grad, reference.grad, equal_nan=True)
 
 
 def test_sharded_gradients_are_left_to_accelerate():
-    """A process has but a part of them under FSDP, and of the norm."""
+    """Under FSDP a process has a part of the gradients only, and so of the norm."""
 
     class Sharded:
         device = torch.device("cpu")
