@@ -201,10 +201,10 @@ def read_columns(
         if line >= "!" or line.strip(BLANK):  # the comparison avoids nearly all the stripping
             block.append(line)
         elif block:
-            yield from reader.read(block, number - len(block))
+            yield from reader.sentences(block, number - len(block))
             block = []
     if block:
-        yield from reader.read(block, number + 1 - len(block))
+        yield from reader.sentences(block, number + 1 - len(block))
 
 
 class _BlockReader:
@@ -215,18 +215,17 @@ class _BlockReader:
         self.document: str | None = None
         self._document_count = 0
 
-    def read(self, block: list[str], first: int) -> Iterator[Sentence]:
-        """Yield the sentences of a block, usually one; `first` is the number of its first line."""
+    def sentences(self, block: list[str], first: int) -> Iterable[Sentence]:
+        """Return the sentences of a block, usually one; `first` is its first line's number."""
         layout = self.layout
         special = layout.indexed or block[0][0] == "#" or first == layout.header
         cells = None if special else _cells(block, layout)
         if cells is None or DOCUMENT_START in cells[:: layout.width]:
-            yield from self._read_rows(block, first)
-            return
+            return self._read_rows(block, first)
         words = cells[layout.text :: layout.width]
         tags = None if layout.labels is None else cells[layout.labels :: layout.width]
         lines = range(first, first + len(block))
-        yield Sentence(words, tags, self.document, lines, self.name, None)
+        return (Sentence(words, tags, self.document, lines, self.name, None),)
 
     def _begin_document(self, title: str | None = None) -> None:
         self._document_count += 1

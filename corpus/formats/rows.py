@@ -34,7 +34,7 @@ def read_rows(
     current: str | int | None = None
     document = record_id = None
     for record in records:
-        line, fields = record.line, record.fields
+        line, fields, _ = record
         sentence = None
         if fields is not None and layout.sentence is not None:
             sentence = fields.get(layout.sentence)

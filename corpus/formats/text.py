@@ -7,6 +7,7 @@ import io
 import os
 import zlib
 from collections.abc import Iterator
+from typing import IO, cast
 
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import quote
@@ -23,11 +24,11 @@ ENCODINGS = (  # the marks of UTF-32 come first: those of UTF-16 are their begin
 FilePath = str | os.PathLike[str]
 
 
-def open_bytes(path: FilePath) -> io.BufferedIOBase:
+def open_bytes(path: FilePath) -> IO[bytes]:
     """Open a file of bytes, decompressed if its content is gzip's."""
     with open(path, "rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if compressed else open(path, "rb")
+    return cast(IO[bytes], gzip.open(path)) if compressed else open(path, "rb")
 
 
 def encoding_of(head: bytes) -> str:
