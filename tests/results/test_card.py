@@ -163,3 +163,21 @@ def test_a_card_with_broken_metadata_is_left_alone(folder, capsys, snapshot):
     assert (folder / "README.md").read_text() == broken
     assert path.name == "README.generated.md"
     assert stable(capsys.readouterr().out, folder) == snapshot
+
+
+def test_the_card_names_the_version_of_the_suite(folder):
+    assert "\nsuite: 1.2.3\n" in write_card(folder, {**FACTS, "suite_version": "1.2.3"}).read_text()
+    assert "suite:" not in write_card(folder, FACTS).read_text()
+
+
+def test_a_mark_inside_a_fact_does_not_end_the_generated_part(folder):
+    text = write_card(folder, {**FACTS, "corpus_name": f"mine {card.CARD_END}"}).read_text()
+    body = ModelCard(text).text
+    assert body.count(card.CARD_BEGIN) == body.count(card.CARD_END) == 1
+    assert body.rstrip().endswith(card.CARD_END)
+
+
+def test_a_cell_of_a_table_stays_one_cell(folder):
+    scores = {"overall": {"f1": 0.5}, "per_type": {"a|b": {"f1": 1.0, "number": 3}}, "words": 7}
+    text = write_card(folder, {**FACTS, "scores": {"test": scores}}).read_text()
+    assert "| a\\|b | 1.0000 |  | 3 |" in text

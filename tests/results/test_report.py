@@ -8,6 +8,7 @@ import pytest
 
 from results import charts, report
 from results.report import write_report
+from support.secrets import scrub
 from tests.helpers.pages import PAYLOAD, SPLIT_IN_TWO, Page, assert_inert, entity_run, plain_run
 from tests.helpers.scored_sentences import ENTITY_EXAMPLES, example
 
@@ -28,7 +29,7 @@ def test_quantiles(part, length):
     "secret", ["--hub_token hf_verysecret", "--hub_token=abc", "--token s3cret", "x hf_abcdefgh1"]
 )
 def test_no_access_token_is_shown(secret):
-    shown = report.secretless(f"train.py {secret} --seed 7 --label_all_tokens")
+    shown = scrub(f"train.py {secret} --seed 7 --label_all_tokens")
     assert not re.search(r"verysecret|abc|s3cret", shown)
     assert shown.startswith("train.py ") and shown.endswith(" --seed 7 --label_all_tokens")
 
@@ -212,3 +213,8 @@ def test_labels_that_are_no_latin_letters_are_drawn_without_a_warning(tmp_path, 
     write_report(tmp_path, run)
     assert (tmp_path / "confusion_matrix.png").stat().st_size > 5000
     assert [str(w.message) for w in recwarn] == []
+
+
+def test_the_report_names_the_version_of_the_suite(tmp_path):
+    page = report_page(tmp_path, entity_run(suite_version="1.2.3"))
+    assert "1.2.3" in [row[-1] for row in page.rows]

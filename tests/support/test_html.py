@@ -4,8 +4,10 @@ import itertools
 import re
 
 import pytest
+from jinja2 import UndefinedError
+from markupsafe import Markup
 
-from support import markup
+from support.html import TEMPLATES, duration, hue, number, page_environment, width
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,7 @@ from support import markup
     ],
 )
 def test_numbers(given_number, shown):
-    assert markup.number(given_number) == shown
+    assert number(given_number) == shown
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,35 @@ def test_numbers(given_number, shown):
     [(None, "–"), (0.26, "0.3 s"), (59.9, "59.9 s"), (60, "1 min 00 s"), (3661, "1 h 01 min")],
 )
 def test_durations(seconds, shown):
-    assert markup.duration(seconds) == shown
+    assert duration(seconds) == shown
+
+
+def rendered(source: str, **values) -> str:
+    return page_environment(TEMPLATES).from_string(source).render(**values)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""),
+        ("<b> & 'c'", "&lt;b&gt; &amp; &#39;c&#39;"),
+        ("\x00\x1b\ud800", "\u2400\u241b\ufffd"),
+        (7, "7"),
+        (Markup("<b>"), "<b>"),
+    ],
+)
+def test_a_value_of_a_template_is_data(value, shown):
+    assert rendered("{{ value }}", value=value) == shown
+
+
+def test_a_name_that_a_template_misses_is_an_error():
+    with pytest.raises(UndefinedError):
+        rendered("{{ value }}")
+
+
+@pytest.mark.parametrize(("share", "shown"), [(-1, "0.0%"), (0.126, "12.6%"), (2, "100.0%")])
+def test_a_bar_stays_inside_its_cell(share, shown):
+    assert width(share) == shown
 
 
 def luminance(red: float, green: float, blue: float) -> float:
@@ -48,9 +78,9 @@ def contrast(one: tuple, other: tuple) -> float:
 
 
 def theme_variables(dark: bool) -> dict[str, str]:
-    blocks = re.findall(r":root\{(.*?)\}", markup.STYLE, re.DOTALL)
+    blocks = re.findall(r":root \{(.*?)\}", (TEMPLATES / "page.css").read_text(), re.DOTALL)
     assert len(blocks) == 2
-    return dict(re.findall(r"--([\w-]+):([^;]+)", blocks[dark]))
+    return dict(re.findall(r"--([\w-]+): ([^;]+)", blocks[dark]))
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -59,9 +89,9 @@ def test_labels_can_be_read_in_both_themes_whatever_their_hue(dark):
 
     theme = theme_variables(dark)
     share = {name: float(theme[name].rstrip("%")) / 100 for name in ("ts", "tl", "bs", "bl")}
-    for hue in range(360):
-        text = colorsys.hls_to_rgb(hue / 360, share["tl"], share["ts"])
-        ground = colorsys.hls_to_rgb(hue / 360, share["bl"], share["bs"])
+    for degrees in range(360):
+        text = colorsys.hls_to_rgb(degrees / 360, share["tl"], share["ts"])
+        ground = colorsys.hls_to_rgb(degrees / 360, share["bl"], share["bs"])
         assert contrast(text, ground) >= 4.5, hue
 
 
@@ -84,6 +114,6 @@ def test_well_known_types_are_told_apart():
         ["PER", "ORG", "LOC", "MISC"],
         ["person", "location", "corporation", "group", "product", "creative-work"],
     ):
-        hues = [markup.hue(name) for name in types]
+        hues = [hue(name) for name in types]
         apart = [min((a - b) % 360, (b - a) % 360) for a, b in itertools.combinations(hues, 2)]
         assert min(apart) >= 45
