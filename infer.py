@@ -19,7 +19,7 @@ from corpus.formats.sentence import Wanted
 from encoder.cpu.process import prepare_process
 from settings.parse import parse_flags
 from settings.tagging_flags import OutputFormat, TaggingFlags
-from support.errors import UserError, run
+from support.errors import UserError, run_script
 from support.processes import is_main_process, world_size
 from support.text import counted
 from tagging.chunks import TaggedItem, in_chunks, tag_chunk
@@ -258,4 +258,4 @@ def script() -> None:
 
 if __name__ == "__main__":
     prepare_process()
-    run(script)
+    run_script(script)

@@ -74,8 +74,9 @@ class TaggingFlags:
     )
     output_format: OutputFormat | None = flag(
         None,
-        "Format of the results. The offsets `start` and `end` count code points of `text`. Default: "
-        "by the extension of --output; without --output, pretty on a terminal, otherwise jsonl.",
+        "Format of the results. The offsets `start` and `end` count code points of `text`. "
+        "Default: by the extension of --output; without --output, pretty on a terminal, otherwise "
+        "jsonl.",
         group="output",
     )
     all_words: bool = flag(

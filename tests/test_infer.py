@@ -52,7 +52,7 @@ def cli(tiny_tagger, look_up, monkeypatch, capfd, tmp_path):
         monkeypatch.setattr(sys, "argv", ["infer.py", *map(str, argv), *flags])
         status = 0
         try:
-            errors.run(infer.script)
+            errors.run_script(infer.script)
         except SystemExit as end:
             status = end.code
         return (status, *capfd.readouterr())
@@ -641,7 +641,7 @@ def test_score_is_the_score_of_training(tiny_tagger, monkeypatch, capfd, tmp_pat
     from torch.utils.data import DataLoader
     from transformers import AutoModelForTokenClassification
 
-    from training import checkpoints
+    from training.order import evaluation_order
 
     sentences = labelled_corpus()
     split = datasets.Dataset.from_dict(
@@ -653,7 +653,7 @@ def test_score_is_the_score_of_training(tiny_tagger, monkeypatch, capfd, tmp_pat
     tokenizer = load_tokenizer(str(tiny_tagger))
     windows = encode_split(split, tokenizer, 64, None, True, "test_score")
     model = AutoModelForTokenClassification.from_pretrained(tiny_tagger).eval()
-    order = checkpoints.evaluation_order(windows.lengths, 32)
+    order = evaluation_order(windows.lengths, 32)
     predictions = common.WordPredictions(windows.num_words)
     collate = PadBatch(tokenizer)
     with torch.no_grad():
