@@ -100,8 +100,8 @@ def main() -> None:
                 )
                 output.write_all(pieces)
 
-        if world_size() > 1:
-            share(chunks, tag, Path(str(flags.output)), write)
+        if world_size() > 1 and flags.output is not None:
+            share(chunks, tag, Path(flags.output), write)
         else:
             write(tag_all())
         progress.close()
