@@ -63,7 +63,7 @@ def cli(tiny_tagger, look_up, monkeypatch, capfd, tmp_path):
 # --- What is read -----------------------------------------------------------------------------
 
 
-def test_texts_as_arguments_one_answer_each(cli):
+def test_each_argument_gets_one_result(cli):
     status, output, _ = cli(TEXT, "", "Anna")
     assert status == 0
     rows = rows_of(output)
@@ -134,7 +134,7 @@ def test_columns_through_a_pipe_and_in_a_text_file_keep_their_words(cli, tmp_pat
     assert [row["text"] for row in rows_of(output)][:2] == ["Peter-Blackburn O", "EU B-ORG"]
 
 
-def test_files_globs_folders_and_packed_ones_in_order(cli, tmp_path):
+def test_files_globs_folders_and_compressed_files_in_order(cli, tmp_path):
     write_file(tmp_path, "in/b.txt", "Anna")
     write_file(tmp_path, "in/a.txt", "Peter\nEU")
     write_file(tmp_path, "in/.hidden", "no")
@@ -177,7 +177,7 @@ def test_text_wins_over_tokens_unless_they_are_asked_for(cli, tmp_path):
     ],
     ids=["string", "number-in-list", "number", "list-in-text", "neither"],
 )
-def test_a_field_of_another_kind_is_a_broken_line(cli, tmp_path, snapshot, record):
+def test_a_field_of_another_type_is_a_broken_line(cli, tmp_path, snapshot, record):
     path = write_file(
         tmp_path, "a.jsonl", f'{{"text": "Peter"}}\n{json.dumps(record)}\n{{"text": "EU"}}'
     )
@@ -189,7 +189,7 @@ def test_a_field_of_another_kind_is_a_broken_line(cli, tmp_path, snapshot, recor
     assert f"{path}:2:" in messages
 
 
-def test_by_document_concerns_plain_text_only(cli, tmp_path):
+def test_by_document_applies_to_plain_text_only(cli, tmp_path):
     contents = {
         "a.jsonl": '{"id": 1, "text": "Peter"}\n{"id": 2, "text": "EU"}\n',
         "b.conll": "Peter O\nsaid O\n\nEU O\n",
@@ -202,7 +202,7 @@ def test_by_document_concerns_plain_text_only(cli, tmp_path):
     assert [row.get("id") for row in rows] == [1, 2, None, None, None]
 
 
-def test_of_a_folder_the_texts_are_read_and_the_others_named_once(cli, tmp_path, snapshot):
+def test_a_folder_contributes_its_texts_and_other_files_are_named_once(cli, tmp_path, snapshot):
     texts = ["a.txt", "b.MD", "c.log.1.gz", "NOTES", "d.text", "e.markdown", "v 1.5"]
     for name in texts:
         content = f"Peter {name}".encode()
@@ -255,7 +255,7 @@ def test_a_named_pipe_is_read(cli, tmp_path):
     assert process.wait(10) == 0
 
 
-def test_a_damaged_gzip_file_is_told(cli, tmp_path):
+def test_a_damaged_gzip_file_is_reported(cli, tmp_path):
     path = write_file(tmp_path, "a.txt.gz", gzip.compress(b"Peter\n" * 1000)[:-12])
     status, _, messages = cli("--input", path)
     assert status == 2 and str(path) in messages and "Traceback" not in messages
@@ -281,7 +281,7 @@ def test_order_over_many_chunks(cli, tmp_path):
 BROKEN = b'{"text": "Peter"}\n{"text": \n{"words": 1}\n\xff\xfe{}\n{"text": "EU"}\n'
 
 
-def test_a_broken_line_is_told_with_its_number_after_what_is_before_it(cli, tmp_path, snapshot):
+def test_a_broken_line_is_reported_after_the_results_before_it(cli, tmp_path, snapshot):
     path = write_file(tmp_path, "a.jsonl", BROKEN)
     status, output, messages = cli("--input", path)
     assert status == 2
@@ -290,7 +290,7 @@ def test_a_broken_line_is_told_with_its_number_after_what_is_before_it(cli, tmp_
     assert stable(messages, tmp_path) == snapshot
 
 
-def test_broken_lines_are_passed_over_and_counted(cli, tmp_path, snapshot):
+def test_broken_lines_are_skipped_and_counted(cli, tmp_path, snapshot):
     path = write_file(tmp_path, "a.jsonl", BROKEN)
     status, output, messages = cli("--input", path, "--skip_errors")
     assert status == 0
@@ -301,14 +301,14 @@ def test_broken_lines_are_passed_over_and_counted(cli, tmp_path, snapshot):
     assert stable(messages, tmp_path) == snapshot
 
 
-def test_a_program_is_told_from_text(cli, tmp_path, snapshot):
+def test_a_program_is_not_taken_for_text(cli, tmp_path, snapshot):
     path = write_file(tmp_path, "a.out", b"\x7fELF\x02\x01\x01\0\0\0\xff\0\n")
     status, _, messages = cli("--input", path)
     assert status == 2 and f"{path}:1:" in messages
     assert stable(messages, tmp_path) == snapshot
 
 
-def test_bytes_that_are_no_utf_8(cli, tmp_path, snapshot):
+def test_bytes_that_are_not_utf_8(cli, tmp_path, snapshot):
     path = write_file(tmp_path, "a.txt", b"Peter\nMalm\xf6\nEU\n")
     status, _, messages = cli("--input", path)
     assert status == 2 and f"{path}:2:" in messages and "0xf6" in messages and "Malm" in messages
@@ -317,7 +317,7 @@ def test_bytes_that_are_no_utf_8(cli, tmp_path, snapshot):
     assert [row["text"] for row in rows_of(output)] == ["Peter", "EU"]
 
 
-def test_what_the_user_gets_wrong(cli, tmp_path, tiny_encoder, snapshot):
+def test_user_errors_give_one_message_and_status_2(cli, tmp_path, tiny_encoder, snapshot):
     text = write_file(tmp_path, "a.txt", "Peter")
     (tmp_path / "empty").mkdir()
     unlabelled = write_file(tmp_path, "a.conll", "Peter\n\n")
@@ -391,7 +391,7 @@ def test_a_folder_of_checkpoints_names_the_newest(cli, tmp_path, tiny_tagger, sn
 
 
 @pytest.mark.parametrize("answers", [False, True], ids=["refused", "hanging"])
-def test_without_the_hub_an_unknown_model_is_told_at_once(tmp_path, snapshot, answers):
+def test_without_the_hub_an_unknown_model_is_reported_immediately(tmp_path, snapshot, answers):
     """Of a Hub whose port is closed, and of one that takes the connection and says nothing."""
     with socket.socket() as server:
         server.bind(("localhost", 0))
@@ -419,7 +419,7 @@ def time_of_help() -> float:
     return time.monotonic() - began
 
 
-def test_readme_s_service_answers_and_refuses_what_is_no_utf_8(tiny_tagger, monkeypatch):
+def test_the_service_of_the_readme_refuses_bytes_that_are_not_utf_8(tiny_tagger, monkeypatch):
     """The snippet itself, with another model, on a port of its own."""
     import http.client
     import http.server
@@ -471,7 +471,7 @@ def test_a_slow_tokenizer_is_refused(cli, tmp_path, tiny_tagger, monkeypatch):
     assert status == 2 and str(tiny_tagger) in messages
 
 
-def test_the_newest_model_here_is_taken_and_named(cli, tmp_path, snapshot):
+def test_the_newest_model_in_the_folder_is_used_and_named(cli, tmp_path, snapshot):
     status, _, messages = cli("Peter", model=None)
     assert status == 2 and "python train_trainer.py --sample" in messages
     assert messages == snapshot
@@ -504,14 +504,14 @@ def test_conll_has_all_words_and_with_all_words_their_scores(cli):
     assert output == f"Peter\tB-PER\t{SURE:.4f}\nsaid\tO\t{SURE:.4f}\n\n"
 
 
-def test_conll_has_one_row_a_word_whatever_the_word_is(cli, tmp_path):
+def test_conll_has_one_row_for_each_word_whatever_the_word_is(cli, tmp_path):
     words = ["Peter", "", "a\tb", "c\u2028d", "e f"]
     path = write_file(tmp_path, "a.jsonl", json.dumps({"tokens": words}))
     output = cli("--input", path, "--output_format", "conll")[1]
     assert output == "Peter\tB-PER\n_\tO\na_b\tO\nc_d\tO\ne f\tO\n\n"
 
 
-def test_html_goes_where_its_ending_says_and_holds_no_markup_of_the_text(cli, tmp_path):
+def test_the_extension_selects_html_and_markup_of_the_text_is_escaped(cli, tmp_path):
     status, output, _ = cli("Peter <script>alert(1)</script>", "--output", "page.html")
     assert status == 0 and output == ""
     page = (tmp_path / "page.html").read_text()
@@ -522,12 +522,12 @@ def test_html_goes_where_its_ending_says_and_holds_no_markup_of_the_text(cli, tm
 @pytest.mark.parametrize(
     "name,beginning", [("a.jsonl.gz", b"{"), ("a.conll.GZ", b"Peter\t"), ("a.htm.gz", b"<!doctype")]
 )
-def test_output_is_packed_where_its_ending_says_so(cli, tmp_path, name, beginning):
+def test_output_is_compressed_if_its_name_ends_in_gz(cli, tmp_path, name, beginning):
     assert cli("Peter", "--output", name) == (0, "", "")
     assert gzip.decompress((tmp_path / name).read_bytes()).lower().startswith(beginning.lower())
 
 
-def test_an_ending_that_says_nothing_of_the_format_is_told(cli, tmp_path, snapshot):
+def test_an_extension_without_a_format_is_reported(cli, tmp_path, snapshot):
     status, _, messages = cli("Peter", "--output", "tagged.xyz")
     assert status == 0 and "tagged.xyz" in messages
     assert messages == snapshot
@@ -537,7 +537,7 @@ def test_an_ending_that_says_nothing_of_the_format_is_told(cli, tmp_path, snapsh
     assert cli("Peter", "--output", "tagged.xyz", "--output_format", "csv") == (0, "", "")
 
 
-def test_a_field_that_gives_way_is_told_once(cli, tmp_path, snapshot):
+def test_a_replaced_field_is_reported_once(cli, tmp_path, snapshot):
     row = '{"text": "Peter", "entities": "mine", "id": 1}\n'
     status, output, messages = cli("--input", write_file(tmp_path, "a.jsonl", row * 3))
     assert status == 0 and messages.count("'entities'") == 1
@@ -694,7 +694,7 @@ def test_gold_of_any_scheme_and_format_scores_the_same(cli, tmp_path):
         assert output.split()[-2:] == ["accuracy", "1.0000"], path
 
 
-def test_labels_of_another_task_are_told(cli, tmp_path, snapshot):
+def test_labels_of_another_task_are_reported(cli, tmp_path, snapshot):
     pos = write_file(tmp_path, "pos.conll", "Peter NNP\nsaid VBD\n")
     status, output, messages = cli("--input", pos, "--score")
     assert status == 2 and output == "" and "NNP" in messages

@@ -42,7 +42,7 @@ def test_all_spellings_of_a_flag():
         assert (flags.model, flags.input, flags.output) == ("m", ["a", "b"], "c")
 
 
-def test_defaults_are_decided_by_nobody_else():
+def test_defaults():
     flags = parse()
     assert flags == TaggingFlags()
     assert (flags.input_format, flags.by, flags.dtype) == ("auto", "line", "fp32")

@@ -37,7 +37,7 @@ PROSE = [
 
 
 @pytest.mark.parametrize("content", COLUMNS)
-def test_columns_are_known_by_their_first_lines(content):
+def test_columns_are_recognized_by_their_first_lines(content):
     lines = content.splitlines()
     assert [form_of(name, lines) for name in ("-", "a.txt.gz", "a")] == ["conll"] * 3
 

@@ -17,7 +17,7 @@ from tagging.tagger import Tagger
 from tests.helpers.tagging import TEXT, cached_tagger
 
 
-def test_the_plain_network_is_transformers_own(tiny_tagger):
+def test_the_network_equals_that_of_transformers(tiny_tagger):
     """Logits of every batch, against each window alone in `BertForTokenClassification`."""
     import torch
     from transformers import AutoModelForTokenClassification
@@ -69,7 +69,7 @@ def test_products_come_in_few_sizes(tiny_tagger, monkeypatch):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.lists(st.text(max_size=8), min_size=1, max_size=6), min_size=1, max_size=4))
-def test_the_plain_tokenizer_is_transformers_own(tiny_tagger, sentences):
+def test_the_tokenizer_equals_that_of_transformers(tiny_tagger, sentences):
     ours, theirs = both_tokenizers(tiny_tagger)
     for max_length in (64, 8):
         assert list(common.encode(sentences, ours, max_length)) == list(
@@ -92,7 +92,7 @@ def both_tokenizers(folder: Path) -> tuple:
     "change",
     [{"hidden_act": "relu"}, {"word_splitter": None}, {"position_embedding_type": "relative_key"}],
 )
-def test_what_is_no_plain_bert_is_left_to_transformers(tiny_tagger, tmp_path, change):
+def test_other_models_are_left_to_transformers(tiny_tagger, tmp_path, change):
     import torch
 
     folder = tmp_path / "model"

@@ -26,7 +26,7 @@ def test_another_architecture_works(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["/no/such", "a/b/c", "./x", "runs/x/", "~/x", "a b"])
-def test_what_cannot_be_a_repository_is_no_such_folder(monkeypatch, snapshot, name):
+def test_a_name_that_cannot_be_a_repository_is_a_missing_folder(monkeypatch, snapshot, name):
     monkeypatch.setattr(reachability, "hub_reachable", lambda: pytest.fail("the Hub was asked"))
     with pytest.raises(UserError) as error:
         Tagger(name)

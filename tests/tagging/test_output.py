@@ -9,7 +9,7 @@ import pytest
 from tagging.output import OutputFile
 
 
-def test_a_signal_in_the_midst_of_a_piece_waits_for_its_end(tmp_path):
+def test_a_signal_waits_for_the_end_of_the_piece(tmp_path):
     written = []
 
     class Interrupted:

@@ -112,13 +112,13 @@ def test_offsets_index_the_text_whatever_it_holds(tiny_tagger, texts):
             end = entity["end"]
 
 
-def test_a_sentence_of_words_is_no_string(tiny_tagger, snapshot):
+def test_a_string_is_not_a_sentence_of_words(tiny_tagger, snapshot):
     with pytest.raises(TypeError) as error:
         Tagger(tiny_tagger).tag_words(["Anna said"])
     assert str(error.value) == snapshot
 
 
-def test_bf16_computes_again_what_it_leaves_in_doubt(tiny_tagger, monkeypatch):
+def test_bf16_computes_doubtful_tags_again_in_fp32(tiny_tagger, monkeypatch):
     fp32, bf16 = (Tagger(tiny_tagger, dtype=dtype) for dtype in ("fp32", "bf16"))
     # Alone in a window each, so that some windows are in doubt and others are not.
     text = "Peter went to Paris said Anna of EU rejects German call"

@@ -24,7 +24,7 @@ def pretty(texts: list[str], tagger: Tagger, width: int = 80, file=None, **optio
     return "".join(as_pretty(items, file or io.StringIO(), width))
 
 
-def test_labels_stand_under_the_words(look_up):
+def test_labels_are_under_the_words(look_up):
     assert pretty(["Peter Blackburn went to Paris .", "", "said"], look_up) == (
         "[Peter Blackburn] went to [Paris] .\nPER 0.87                  LOC 0.87\n\nsaid\n"
     )
