@@ -1,4 +1,4 @@
-"""The report of a run: a page and pictures, for people who would rather look than read a log.
+"""The report of a run: a page and pictures.
 
     write_report("bert-finetuned-ner", run)           # report.html and its pictures as PNG
 
@@ -144,7 +144,7 @@ def examples_split(run: Run) -> str | None:
 
 
 class Fact(NamedTuple):
-    """A row about the run: a name, its value, and labels to show behind it."""
+    """A row about the run: a name, its value, and labels shown after it."""
 
     name: str
     value: object
@@ -152,7 +152,7 @@ class Fact(NamedTuple):
 
 
 def run_facts(run: Run) -> list[Fact]:
-    """Return what is known of the run, a row each."""
+    """Return the known facts about the run, one row each."""
     seconds = run.get("duration_s")
     facts = [
         Fact("Base model", run.get("base_model")),

@@ -9,6 +9,7 @@ import zlib
 from functools import lru_cache
 from numbers import Real
 from pathlib import Path
+from typing import cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -69,9 +70,9 @@ def number(value: object) -> str:
         return "–"
     if not isinstance(value, Real) or not math.isfinite(value):
         return str(value)
-    real = float(value)
-    if real.is_integer():
-        return f"{math.trunc(value):,}".replace(",", "\u202f")
+    real = cast(float, value)
+    if real == int(real):
+        return f"{int(real):,}".replace(",", "\u202f")
     return f"{real:.4f}" if abs(real) >= 0.001 else f"{real:.2e}"
 
 

@@ -3,6 +3,7 @@
 import itertools
 import re
 
+import numpy as np
 import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
@@ -17,7 +18,10 @@ from support.html import TEMPLATES, duration, hue, number, page_environment, wid
         (0, "0"),
         (7.0, "7"),
         (1234567, "1\u202f234\u202f567"),
+        (np.int64(1000), "1\u202f000"),
+        (2**60 + 1, "1\u202f152\u202f921\u202f504\u202f606\u202f846\u202f977"),
         (0.25, "0.2500"),
+        (np.float32(0.25), "0.2500"),
         (2e-5, "2.00e-05"),
         (float("nan"), "nan"),
         (float("inf"), "inf"),
@@ -84,7 +88,7 @@ def theme_variables(dark: bool) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_labels_can_be_read_in_both_themes_whatever_their_hue(dark):
+def test_labels_of_every_hue_are_readable_in_both_themes(dark):
     import colorsys
 
     theme = theme_variables(dark)
@@ -97,7 +101,7 @@ def test_labels_can_be_read_in_both_themes_whatever_their_hue(dark):
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("name", ["ink", "muted", "accent", "wrong"])
-def test_text_can_be_read_in_both_themes(dark, name):
+def test_text_is_readable_in_both_themes(dark, name):
     theme = theme_variables(dark)
 
     def rgb(value):
@@ -109,7 +113,7 @@ def test_text_can_be_read_in_both_themes(dark, name):
         assert contrast(rgb(theme[name]), rgb(theme[ground])) >= 4.5
 
 
-def test_well_known_types_are_told_apart():
+def test_well_known_types_have_distinct_hues():
     for types in (
         ["PER", "ORG", "LOC", "MISC"],
         ["person", "location", "corporation", "group", "product", "creative-work"],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.html import hue
 from support.text import printable
 from tagging.page import render_texts
-from tests.helpers.pages import PAYLOAD, Page, assert_inert, found
+from tests.helpers.pages import PAYLOAD, Element, Page, assert_inert, found
 
 
 def texts_page(results) -> Page:
@@ -56,8 +56,8 @@ def test_chunks_word_by_word_take_the_colour_of_their_type_and_no_label_for_O():
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(), max_size=40), st.data())
-def test_every_text_comes_out_as_it_went_in(text, data):
-    """All of Unicode; control characters and halves of surrogate pairs as what stands for them."""
+def test_every_text_is_shown_unchanged(text, data):
+    """All of Unicode; control characters and halves of surrogate pairs have their replacements."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6).map(set)))
     spans = list(zip(cuts[::2], cuts[1::2], strict=False))
     marked = [{"entity_group": "X", "score": 1.0, "start": a, "end": b} for a, b in spans]
@@ -98,8 +98,27 @@ def test_overlapping_entities_are_refused(snapshot):
     assert str(error.value) == snapshot
 
 
+def test_each_file_is_a_heading_above_its_texts():
+    results = [
+        {"text": text, "entities": [], "file": file}
+        for text, file in (("a", "<x>.txt"), ("b", "<x>.txt"), ("c", "y.txt"))
+    ]
+    page = texts_page(results)
+    (main,) = page.root.all("main", "texts")
+    names = [child.name for child in main.children if isinstance(child, Element)]
+    assert names == ["h2", "article", "article", "h2", "article", "p"]
+    assert page.headings[1:] == ["<x>.txt", "y.txt"]
+    assert texts_page([{"text": "a", "entities": []}]).headings == ["Tagged texts"]
+
+
+def test_a_label_stays_on_the_line_of_its_score():
+    page = texts_page([{"text": "Ada", "entities": [found("Ada", "Ada", "PER")]}])
+    (label,) = page.root.all("span", "label")
+    assert "white-space:nowrap" in label.attributes["style"]
+
+
 def test_texts_stream():
-    """The page begins before the first result is read, and each answer follows its question."""
+    """The page begins before the first result is read; each text follows its result."""
     asked = []
 
     def results():
