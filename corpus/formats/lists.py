@@ -68,6 +68,6 @@ def fault_of_tags(tags: Any, words: list[str], key: str | None) -> Fault | None:
         return Fault(ProblemKind.LABEL_COUNT, f"{numbers}: {quote(words)}, {quote(tags)}")
     types = set(map(type, tags))
     if not (types <= {str} or types <= {int}):
-        found = f"not all names nor all integers: {quote(tags)}"
+        found = f"neither all strings nor all integers: {quote(tags)}"
         return Fault(ProblemKind.LABEL_TYPE, found)
     return half_character("".join(tags)) if types == {str} else None

@@ -40,12 +40,12 @@ class Fault(NamedTuple):
 
 def missing_field(fields: Fields, layout: RecordLayout, wanted: Wanted) -> Fault | None:
     """Return a fault if a record lacks a field, or has labels that earlier records lack."""
-    needed = (layout.text, layout.labels)
-    absent = [key for key in needed if key is not None and fields.get(key) is None]
-    if absent:
+    text, labels = layout.text, layout.labels
+    if fields.get(text) is None or (labels is not None and fields.get(labels) is None):
+        absent = [key for key in (text, labels) if key is not None and fields.get(key) is None]
         found = f"no {' or '.join(map(repr, absent))} in {quote(fields)}"
         return Fault(ProblemKind.MISSING_COLUMN, found)
-    if layout.labels is None:
+    if labels is None:
         late = first_named(list(fields), (*label_columns(wanted.task), *SPAN_COLUMNS))
         if late is not None and list(fields.values())[late] is not None:
             return Fault(ProblemKind.LATE_LABELS, quote(fields))

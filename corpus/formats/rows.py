@@ -17,7 +17,7 @@ from corpus.formats.sentence import Sentence, Wanted
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import quote
 
-ROWS_EXAMPLE = "a first row such as: sentence_id,token,ner_tag"
+ROWS_EXAMPLE = "a header such as: sentence_id,token,ner_tag"
 
 
 def read_rows(

@@ -76,11 +76,11 @@ def text_lines(path: FilePath, problems: Problems) -> Iterator[str]:
 def report_bad_bytes(path: FilePath, problems: Problems) -> None:
     """Add each line of a file that is not valid in the file's encoding to `problems`."""
     name = str(path)
-    expected = "UTF-8; convert with: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEWFILE"
+    expected = "UTF-8. To convert: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEWFILE"
     with open_bytes(path) as file:
         encoding = encoding_of(file.read(4))
     if not encoding.startswith("utf-8"):
-        found = f"not all of it is {encoding.upper()}"
+        found = f"some bytes are not {encoding.upper()}"
         problems.add(Problem(ProblemKind.WRONG_ENCODING, Place(name), found, expected))
         return
     with open_bytes(path) as file:
@@ -90,7 +90,7 @@ def report_bad_bytes(path: FilePath, problems: Problems) -> None:
             except UnicodeDecodeError as error:
                 found = bad_byte(line, error)
                 if b"\0" in line:
-                    problem = Problem(ProblemKind.NOT_TEXT, Place(name), found, "a file of text")
+                    problem = Problem(ProblemKind.NOT_TEXT, Place(name), found, "a text file")
                     problems.add(problem)
                     return
                 place = Place(name, number)
@@ -101,6 +101,6 @@ def bad_byte(line: bytes, error: UnicodeDecodeError) -> str:
     """Describe the byte that is not UTF-8, with the line read as Windows-1252."""
     byte = f"byte 0x{line[error.start]:02x}"
     if b"\0" in line:
-        return f"{byte} and zero bytes in a line, as no text has"
+        return f"{byte} and zero bytes in one line, which text does not contain"
     likely = line.rstrip(b"\r\n").decode("cp1252", "replace")
     return f"{byte}, perhaps {quote(likely)}"

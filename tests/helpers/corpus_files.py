@@ -30,7 +30,7 @@ PLAIN = [
 
 
 def read(path, problems=None, **wanted):
-    """Sentences as (words, tags); whatever is wrong fails the test unless it is asked for."""
+    """Return sentences as (words, tags); without `problems`, a problem fails the test."""
     found = Problems() if problems is None else problems
     opened = detect.read(path, Wanted(**wanted), found)
     sentences = [
@@ -49,7 +49,7 @@ def written(tmp_path, name: str, content: str | bytes):
 
 
 def columns_text(sentences, row, blank="") -> str:
-    """`row(position, word, tag)` for each word, a blank line after each sentence."""
+    """Return `row(position, word, tag)` for each word, and a blank line after each sentence."""
     return "".join(
         "".join(f"{row(i, *pair)}\n" for i, pair in enumerate(zip(words, tags, strict=True), 1))
         + f"{blank}\n"

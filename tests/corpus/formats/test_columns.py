@@ -28,7 +28,7 @@ SPACED = {
 
 
 @pytest.mark.parametrize("name", SPACED)
-def test_columns_parted_by_spaces(tmp_path, name):
+def test_columns_separated_by_spaces(tmp_path, name):
     assert read(written(tmp_path, name, SPACED[name](PLAIN))) == PLAIN
 
 
@@ -53,12 +53,12 @@ def test_columns_parted_by_spaces(tmp_path, name):
         ("O\ta\nB-X\tb\n", {"text": "-1", "labels": "0"}, ["O B-X"]),
     ],
 )
-def test_where_the_tags_are(tmp_path, content, wanted, expected):
+def test_columns_of_tags(tmp_path, content, wanted, expected):
     found = read(written(tmp_path, "file", content), **wanted)
     assert [" ".join(sentence_tags) for _, sentence_tags in found] == expected
 
 
-def test_conllu_leaves_out_what_is_no_word_and_knows_its_documents(tmp_path):
+def test_conllu_has_words_documents_and_lines(tmp_path):
     opened = detect.read(
         written(tmp_path, "a.conllu", CONLLU), Wanted(task="pos"), problems := Problems()
     )
@@ -93,7 +93,7 @@ def test_docstart_begins_documents(tmp_path):
         ("# EU rejects\nEU\tO\n", ["EU"]),
     ],
 )
-def test_what_is_a_comment(tmp_path, content, expected):
+def test_comments_and_words_that_begin_with_a_hash(tmp_path, content, expected):
     assert read(written(tmp_path, "a.conll", content)) == [(expected, ["O"] * len(expected))]
 
 
@@ -193,7 +193,7 @@ CASES = {
         {"task_name": "pos"},
         [(ProblemKind.WORD_INDEX, 2, ["a.conllu:3", "a.conllu:4"])],
     ),
-    "an index that is none": BrokenCorpus(
+    "a word index out of order": BrokenCorpus(
         "a.tsv",
         "1\tEU\tB-ORG\tO\n2\tis\tO\tO\n3\tin\tO\tO\n4\tit\tO\tO\n5\ton\tO\tO\n6\tx\tO\tO\n7\ty\tO\tO\n"
         "8\tz\tO\tO\n9\ta\tO\tO\n10\tb\tO\tO\n11\tc\tO\tO\n13\td\tO\tO\n",

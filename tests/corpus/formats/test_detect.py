@@ -1,4 +1,4 @@
-"""The form of a file: every form gives the same sentences, and no input ends in a traceback."""
+"""The form of a file: every form gives the same sentences, and no input causes a traceback."""
 
 import json
 import random
@@ -46,7 +46,7 @@ some_sentences = st.lists(st.lists(st.tuples(words, tags), min_size=1, max_size=
 )
 @settings(max_examples=60, deadline=None)
 @given(sentences=some_sentences)
-def test_words_survive_exactly(tmp_path_factory, name, sentences):
+def test_words_are_read_back_unchanged(tmp_path_factory, name, sentences):
     path = written(tmp_path_factory.mktemp("words"), name, FORMATS[name](sentences))
     assert read(path) == sentences
 
@@ -102,7 +102,7 @@ ENDINGS = ["conll", "txt", "tsv", "csv", "json", "jsonl", "parquet", "arrow", "g
 @example(content=b"9" * 5000 + b"\tEU\tO\n", ending="tsv", task="ner")
 @example(content=b"PAR1" + bytes(100) + b"PAR1", ending="parquet", task="ner")
 @example(content=b'word,tag,sentence_id\n"' + b"a" * 200_000 + b'",O,1', ending="csv", task="ner")
-def test_no_input_ends_in_a_traceback(tmp_path_factory, content, ending, task):
+def test_no_input_causes_a_traceback(tmp_path_factory, content, ending, task):
     path = written(tmp_path_factory.mktemp("fuzz"), f"a.{ending}", content)
     sentences = read(path, problems := Problems(), task=task)
     assert sentences or problems or problems.warnings
@@ -121,7 +121,7 @@ DAMAGED = {
 
 
 def damage(content: bytes, seed: int) -> bytes:
-    """Some bytes changed, taken out, put in, or the end cut off."""
+    """Change, remove or insert some bytes, or cut off the end."""
     shuffled, damaged = random.Random(seed), bytearray(content)
     for _ in range(shuffled.randint(1, 4)):
         position = shuffled.randrange(len(damaged) + 1)
@@ -135,7 +135,7 @@ def damage(content: bytes, seed: int) -> bytes:
 @pytest.mark.parametrize("name", DAMAGED)
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), task=st.sampled_from(["ner", "pos"]))
-def test_no_damaged_file_ends_in_a_traceback(tmp_path_factory, name, seed, task):
+def test_no_damaged_file_causes_a_traceback(tmp_path_factory, name, seed, task):
     content = DAMAGED[name]
     content = content if isinstance(content, bytes) else content.encode()
     path = written(tmp_path_factory.mktemp("damaged"), name, damage(content, seed))
@@ -144,7 +144,7 @@ def test_no_damaged_file_ends_in_a_traceback(tmp_path_factory, name, seed, task)
 
 
 def naive_columns(text: str) -> list[tuple[list[str], list[str]]]:
-    """Strict two columns and a tab: the words and tags that a correct file has, and no more."""
+    """Return the words and tags of exactly two tab-separated columns."""
     blocks, block = [], []
     for line in [*text.split("\n"), ""]:
         line = line.removesuffix("\r")
@@ -169,8 +169,8 @@ MUTATED = {"tab.conll": (tabbed, naive_columns), "lines.jsonl": (json_lines, nai
 @pytest.mark.parametrize("name", MUTATED)
 @settings(max_examples=300, deadline=None)
 @given(seed=st.integers(0, 2**32), edits=st.integers(1, 3))
-def test_a_damaged_file_is_told_or_read_as_it_stands(tmp_path_factory, name, seed, edits):
-    """Never silently different data: what a strict reader would see, or a problem."""
+def test_a_damaged_file_is_reported_or_read_exactly(tmp_path_factory, name, seed, edits):
+    """The result is that of a strict reader, or there is a problem: never other data."""
     write, naive = MUTATED[name]
     shuffled = random.Random(seed)
     damaged = list(write(TRICKY[:1] + TRICKY[3:]))
@@ -204,7 +204,7 @@ ORIGINS = {  # file -> content, layout, and (line of the first word, id) of each
 
 
 @pytest.mark.parametrize("name", ORIGINS)
-def test_sentences_know_where_they_come_from(tmp_path, name):
+def test_sentences_have_an_origin(tmp_path, name):
     content, layout_kind, origins = ORIGINS[name]
     path = written(tmp_path, name, content)
     opened = detect.read(path, Wanted(), problems := Problems())

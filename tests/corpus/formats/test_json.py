@@ -18,7 +18,7 @@ def test_a_large_array_is_read_piece_by_piece(tmp_path):
 
 
 CASES = {
-    "no JSON on a line": BrokenCorpus(
+    "a line that is not JSON": BrokenCorpus(
         "a.jsonl",
         TOKENS + "{'tokens': ['EU'], 'ner_tags': ['O']}\n",
         {},
@@ -27,7 +27,7 @@ CASES = {
     "a line cut off": BrokenCorpus(
         "a.jsonl", TOKENS + '{"tokens": ["EU"', {}, [(ProblemKind.NOT_JSON, 1, ["a.jsonl:2"])]
     ),
-    "a first line that is no JSON": BrokenCorpus(
+    "a first line that is not JSON": BrokenCorpus(
         "a.jsonl", "{tokens}\n" + TOKENS, {}, [(ProblemKind.NOT_JSON, 1, ["a.jsonl:1"])]
     ),
     "a number for an object": BrokenCorpus(
@@ -42,7 +42,7 @@ CASES = {
         {},
         [(ProblemKind.NOT_JSON, 1, ["a.json:2"])],
     ),
-    "an element of an array that is no JSON": BrokenCorpus(
+    "an element of an array that is not JSON": BrokenCorpus(
         "a.json", "[" + TOKENS + ",\n{'tokens': []}]", {}, [(ProblemKind.NOT_JSON, 1, ["a.json:3"])]
     ),
     "more after an array": BrokenCorpus(

@@ -1,4 +1,4 @@
-"""One word a row: rows grouped into sentences."""
+"""One word per row: rows grouped into sentences."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def test_unquoted_tabs_with_sentence_ids(tmp_path):
     assert read(written(tmp_path, "a.tsv", text)) == sentences
 
 
-def test_the_sentence_id_may_stand_on_a_sentence_s_first_row_only(tmp_path):
+def test_the_first_row_of_a_sentence_may_be_the_only_one_with_its_id(tmp_path):
     rows = "Sentence #,Word,POS,Tag\nSentence: 1,EU,NNP,B-org\n,said,VBD,O\nSentence: 2,No,UH,O\n"
     path = written(tmp_path, "ner.csv", rows)
     assert read(path) == [(["EU", "said"], ["B-org", "O"]), (["No"], ["O"])]
@@ -30,7 +30,7 @@ CASES = {
         {},
         [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.csv:2"])],
     ),
-    "words of no sentence": BrokenCorpus(
+    "words that belong to no sentence": BrokenCorpus(
         "a.csv",
         "sentence_id,word,tag\n,EU,B-ORG\n1,rejects,O\n",
         {},

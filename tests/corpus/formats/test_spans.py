@@ -96,7 +96,7 @@ def test_entities_of_touching_words_stay_two(tmp_path):
     assert read(written(tmp_path, "a.jsonl", content)) == [(["Anna", "Maria"], ["B-PER", "B-PER"])]
 
 
-def test_rejected_answers_are_left_out_and_told(tmp_path):
+def test_rejected_answers_are_skipped_with_a_warning(tmp_path):
     lines = [
         {"text": "Anna", "spans": [], "answer": answer} for answer in ("accept", "reject", "ignore")
     ]
@@ -168,13 +168,13 @@ CASES = {
         {},
         [(ProblemKind.SPAN_FORM, 1, ["a.jsonl:2"])],
     ),
-    "offsets that are no numbers": BrokenCorpus(
+    "offsets that are not numbers": BrokenCorpus(
         "a.jsonl",
         TEXT + record(text="Rome", spans=[["0", "4", "LOC"]]),
         {},
         [(ProblemKind.SPAN_FORM, 1, ["a.jsonl:2"])],
     ),
-    "spans that are no list": BrokenCorpus(
+    "spans that are not a list": BrokenCorpus(
         "a.jsonl",
         TEXT + record(text="Rome", spans="LOC"),
         {},
