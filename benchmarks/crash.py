@@ -126,14 +126,14 @@ def kill_once(script, flags, processes, folder: Path, moments, usual: float):
 
     (None, 0) where it got to its end first. `usual`: seconds that a whole run takes.
     """
-    from tests.helpers.script_runs import Run, record_updates
+    from tests.helpers.script_runs import Run, record_steps
 
     out, counter = folder / "out", folder / "updates"
     before = newest_step(out)
     folder.mkdir(parents=True, exist_ok=True)
     counter.write_bytes(b"%9d" % before)
     started = Run(
-        script, flags + resume(folder), folder, processes, before=partial(record_updates, counter)
+        script, flags + resume(folder), folder, processes, before=partial(record_steps, counter)
     )
     if moments.random() < 0.5:
         delay = time.monotonic() + moments.uniform(0, usual)

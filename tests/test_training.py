@@ -20,14 +20,15 @@ from tests.helpers.script_runs import (
     LOOP,
     ROOT,
     TRAINER,
+    WRITE_JSON,
     Run,
     interrupt,
     losses,
-    pictures,
     results,
     run,
     wait_for_file,
     weights,
+    with_report,
     without_dropout,
     write_corpus,
 )
@@ -155,7 +156,7 @@ def finished(request, corpus, encoder, tmp_path_factory) -> Path:
     """The output folder of a run with a token, with its pictures."""
     folder = tmp_path_factory.mktemp("finished")
     flags = ["--model_name_or_path", encoder, *corpus, *SETTINGS, "--output_dir", "out"]
-    run(request.param, [*flags, "--hub_token", TOKEN], folder, before=pictures)
+    run(request.param, [*flags, "--hub_token", TOKEN], folder, before=with_report)
     return folder / "out"
 
 
@@ -218,7 +219,7 @@ def test_same_command_runs_again_and_gives_the_same_model(script, corpus, encode
     assert weights(tmp_path / name) == first
     # The old model stays until the new one is whole, whatever happens on the way.
     before = partial(
-        interrupt, "results.outputs.write_json", 0, partial(wait_for_file, tmp_path / "go")
+        interrupt, WRITE_JSON, 0, partial(wait_for_file, tmp_path / "go")
     )
     third = Run(script, [*flags, "--seed", 7], tmp_path, before=before)
     third.wait_for(lambda: "waiting for go" in third.output)
@@ -266,7 +267,7 @@ def test_a_test_split_without_labels_is_tagged(script, encoder, corpus, tmp_path
     (tmp_path / "test.conll").write_text(words)
     flags = ["--model_name_or_path", encoder, *corpus[:4], *SETTINGS, "--output_dir", "out"]
     flags += ["--test_file", "test.conll", "--max_steps", 2]
-    output = run(script, flags, tmp_path, before=pictures)
+    output = run(script, flags, tmp_path, before=with_report)
     assert "test: 5 words tagged, see predictions.txt; it has no labels." in output
     rows = (tmp_path / "out" / "predictions.txt").read_text()
     assert [line.partition(" ")[0] for line in rows.split("\n")] == words.split("\n")

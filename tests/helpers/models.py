@@ -54,6 +54,17 @@ def tiny_config(**changes):
     )
 
 
+def save_tiny_encoder(folder: Path) -> Path:
+    """Save a random BERT (2 layers of 32, 64 positions) with a fast cased tokenizer."""
+    import torch
+    from transformers import BertModel
+
+    torch.manual_seed(0)
+    BertModel(tiny_config()).save_pretrained(folder)
+    save_tiny_tokenizer(folder)
+    return folder
+
+
 def save_tiny_tagger(folder: Path, labels: list[str], task: str = "ner", seed: int = 0) -> Path:
     """A random model with a head for `labels`, in a folder as a training script leaves it.
 
