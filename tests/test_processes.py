@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.messages import stable
 from tests.helpers.script_runs import (
     BOTH,
     LOOP,
+    ROOT,
     TRAINER,
+    error_message,
     losses,
     record_batches,
     run,
+    shows_all_words_scored,
     without_dropout,
     write_corpus,
 )
@@ -35,6 +39,12 @@ def corpus(tmp_path_factory) -> list:
     return write_corpus(tmp_path_factory.mktemp("corpus"))
 
 
+def words_of(corpus: list, split: str) -> int:
+    """Return the number of words of a split, counted in its file."""
+    path = corpus[corpus.index(f"--{split}_file") + 1]
+    return sum(1 for line in path.read_text().splitlines() if line)
+
+
 # --- Evaluation -----------------------------------------------------------------------------
 
 
@@ -52,14 +62,13 @@ def evaluate(script, tagger, corpus, folder: Path, processes: int, *settings) ->
     flags = ["--model_name_or_path", tagger, *corpus, "--do_eval", "--do_predict", *settings]
     flags += ["--return_entity_level_metrics", "--output_dir", "out"]
     output = run(script, flags, folder, processes)
-    assert "words scored of" in output
-    for line in output.splitlines():
-        if " words scored of " in line:
-            scored, in_corpus = line.split(": ")[1].split(" words scored of ")
-            assert in_corpus.startswith(f"{scored} in the corpus")
     files = {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
     for name in RESULTS:
         files[name] = json.loads(files[name])
+    for split, prefix in (("validation", "eval"), ("test", "predict")):
+        words = files[f"{prefix}_results.json"][f"{prefix}_words"]
+        assert words == words_of(corpus, split)
+        assert shows_all_words_scored(output, words)
     return files
 
 
@@ -226,7 +235,7 @@ def test_every_sentence_matrix(script, processes, batch, accumulated, grouping, 
 
 
 @pytest.mark.parametrize("script", BOTH)
-def test_lone_processes_are_refused(script, encoder, corpus, tmp_path):
+def test_lone_processes_are_refused(script, encoder, corpus, snapshot, tmp_path):
     """Plain torchrun on a machine without a GPU: two jobs that both think they are rank 0."""
     import torch
 
@@ -234,6 +243,7 @@ def test_lone_processes_are_refused(script, encoder, corpus, tmp_path):
         pytest.skip("here the processes would share the GPUs")
     flags = ["--model_name_or_path", encoder, *corpus, "--output_dir", "out"]
     output = run(script, flags, tmp_path, processes=2, status=2, ACCELERATE_USE_CPU="false")
-    assert re.search(rf"ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 .*{script}", output)
-    assert output.count("error: ") == 1 and "Traceback" not in output
+    message = error_message(output)
+    assert re.search(rf"ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 .*{script}", message)
+    assert stable(message, tmp_path, ROOT) == snapshot
     assert not (tmp_path / "out").exists()

@@ -1,5 +1,6 @@
 """Both training scripts from flags to the folder they leave: the same numbers, the same files,
-one message for what a user gets wrong."""
+one message for what a user gets wrong.
+"""
 
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.messages import stable
 from tests.helpers.models import save_tiny_tagger
 from tests.helpers.script_runs import (
     BOTH,
@@ -22,10 +24,12 @@ from tests.helpers.script_runs import (
     TRAINER,
     WRITE_JSON,
     Run,
+    error_message,
     interrupt,
     losses,
     results,
     run,
+    shows_all_words_scored,
     wait_for_file,
     weights,
     with_report,
@@ -218,9 +222,7 @@ def test_same_command_runs_again_and_gives_the_same_model(script, corpus, encode
     run(script, flags, tmp_path)
     assert weights(tmp_path / name) == first
     # The old model stays until the new one is whole, whatever happens on the way.
-    before = partial(
-        interrupt, WRITE_JSON, 0, partial(wait_for_file, tmp_path / "go")
-    )
+    before = partial(interrupt, WRITE_JSON, 0, partial(wait_for_file, tmp_path / "go"))
     third = Run(script, [*flags, "--seed", 7], tmp_path, before=before)
     third.wait_for(lambda: "waiting for go" in third.output)
     assert (tmp_path / name / ".partial" / "model.safetensors").exists()
@@ -262,13 +264,15 @@ def test_only_what_is_asked_for_is_done(script, corpus, encoder, tmp_path):
 
 
 @pytest.mark.parametrize("script", BOTH)
-def test_a_test_split_without_labels_is_tagged(script, encoder, corpus, tmp_path):
+def test_a_test_split_without_labels_is_tagged(script, encoder, corpus, snapshot, tmp_path):
     words = "Peter\nsaid\n\nthe\nEU\nwent\n\n"
     (tmp_path / "test.conll").write_text(words)
     flags = ["--model_name_or_path", encoder, *corpus[:4], *SETTINGS, "--output_dir", "out"]
     flags += ["--test_file", "test.conll", "--max_steps", 2]
     output = run(script, flags, tmp_path, before=with_report)
-    assert "test: 5 words tagged, see predictions.txt; it has no labels." in output
+    (line,) = (line for line in output.splitlines() if "predictions.txt" in line)
+    assert re.search(r"\b5\b", line)
+    assert line == snapshot
     rows = (tmp_path / "out" / "predictions.txt").read_text()
     assert [line.partition(" ")[0] for line in rows.split("\n")] == words.split("\n")
     assert all(len(line.split(" ")) == 2 for line in rows.split("\n") if line)
@@ -332,7 +336,7 @@ def test_wnut_scores_every_word(script, encoder, tmp_path):
     flags = ["--model_name_or_path", encoder, "--train_file", files["train"]]
     flags += ["--test_file", files["test"], "--max_train_samples", 40, "--max_eval_samples", 10]
     output = run(script, [*flags, "--max_steps", 2, "--output_dir", "out"], tmp_path)
-    assert "23394 words scored of 23394" in output
+    assert shows_all_words_scored(output, 23394)
     text = (tmp_path / "out" / "predictions.txt").read_text(encoding="utf-8")
     assert len(text.strip().split("\n\n")) == 1287
     assert sum(1 for line in text.split("\n") if line) == 23394
@@ -365,7 +369,7 @@ def bad(corpus, encoder, tmp_path):
 
 
 BAD_INPUTS = {
-    # name: (flags, what the message must name)
+    # name: (flags, names and numbers in the message)
     "no such file": ({"--train_file": "nowhere.conll"}, ["nowhere.conll"]),
     "empty file": ({"--train_file": "empty.conll"}, ["empty.conll"]),
     "no such column": ({"--label_column_name": "tagz"}, ["tagz", "train.conll"]),
@@ -376,9 +380,9 @@ BAD_INPUTS = {
         ["stray.conll", "ANIMAL"],
     ),
     "unknown task": ({"--task_name": "parse"}, ["parse", "ner, pos, chunk"]),
-    "no fast tokenizer": ({"--model_name_or_path": "slow"}, ["slow", "fast"]),
+    "no fast tokenizer": ({"--model_name_or_path": "slow"}, ["slow"]),
     "no such model": ({"--model_name_or_path": "no/model"}, ["no/model"]),
-    "output is a file": ({"--output_dir": "file"}, ["file", "folder"]),
+    "output is a file": ({"--output_dir": "file"}, ["file"]),
     "output of another run": (
         {"--output_dir": "taken"},
         ["taken", "genes", "I-GENE", "--overwrite_output_dir"],
@@ -403,17 +407,19 @@ BAD_INPUTS = {
 
 @pytest.mark.parametrize("script", BOTH)
 @pytest.mark.parametrize("name", BAD_INPUTS)
-def test_bad_input_gets_one_message_and_touches_nothing(script, name, bad, tmp_path):
-    _, good = bad
+def test_bad_input_gets_one_message_and_touches_nothing(
+    script, name, bad, encoder, snapshot, tmp_path
+):
+    files, good = bad
     changes, named = BAD_INPUTS[name]
     before = folder_state(tmp_path)
     flags = [word for pair in (good | changes).items() for word in pair]
     output = run(script, flags, tmp_path, status=2)
-    message = output[output.index("error: ") :]
-    assert "Traceback" not in output
-    assert output.count("error: ") == 1
+    message = error_message(output)
     for text in named:
         assert text in message, output
+    corpus_folder = Path(files["--train_file"]).parent
+    assert stable(message, tmp_path, corpus_folder, encoder.parent) == snapshot
     assert folder_state(tmp_path) == before
 
 
@@ -465,7 +471,12 @@ def test_trackers_get_the_same_names_and_values(encoder, tmp_path):
         if script == LOOP:
             command[-2:] = ["--checkpointing_steps", "no"]
         subprocess.run(
-            list(map(str, command)), cwd=folder, check=True, capture_output=True, timeout=120
+            list(map(str, command)),
+            cwd=folder,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            check=True,
+            capture_output=True,
+            timeout=300,
         )
         reported[script] = events(folder)
     ours = {name: v for name, v in reported[LOOP].items() if not name.startswith("_hparams_")}

@@ -13,6 +13,7 @@ import multiprocessing
 import multiprocessing.forkserver
 import os
 import random
+import re
 import runpy
 import signal
 import socket
@@ -328,6 +329,20 @@ def without_dropout(encoder: Path, folder: Path) -> Path:
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+# --- The output of a run --------------------------------------------------------------------
+
+
+def error_message(output: str) -> str:
+    """Return the one message of a run that a user's mistake ended."""
+    assert output.count("error: ") == 1 and "Traceback" not in output, output
+    return output[output.index("error: ") :]
+
+
+def shows_all_words_scored(output: str, words: int) -> bool:
+    """Return whether a line shows `words` twice: those scored, and those in the corpus."""
+    return bool(re.search(rf"\b{words}\b\D+\b{words}\b", output.replace(",", "")))
 
 
 # --- The files of a run ---------------------------------------------------------------------
