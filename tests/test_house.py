@@ -126,7 +126,7 @@ def imports(path: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def dotted(node: ast.AST) -> str:
-    """Return `a.b.c` of nested attributes; "?" stands for what is neither name nor attribute."""
+    """Return `a.b.c` of nested attributes; "?" where it is neither."""
     if isinstance(node, ast.Attribute):
         return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else "?"
@@ -223,7 +223,7 @@ class SideEffects(ast.NodeVisitor):
     """
 
     def __init__(self, path: str, tree: ast.Module):
-        self.found: list[tuple[int, str, str]] = []
+        self.effects: list[tuple[int, str, str]] = []
         self.imported: set[str] = set()
         for node in ast.walk(tree):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -252,11 +252,11 @@ class SideEffects(ast.NodeVisitor):
         name = dotted(node.func)
         endings = {".".join(name.split(".")[-n:]) for n in (1, 2)}
         if endings & ENVIRONMENT_CALLS:
-            self.found.append((node.lineno, "environment", name))
+            self.effects.append((node.lineno, "environment", name))
         if endings & GLOBAL_CALLS:
-            self.found.append((node.lineno, "global", name))
+            self.effects.append((node.lineno, "global", name))
         if name == "setattr" and node.args and dotted(node.args[0]).split(".")[0] in self.imported:
-            self.found.append((node.lineno, "patch", dotted(node.args[0])))
+            self.effects.append((node.lineno, "patch", dotted(node.args[0])))
         self.generic_visit(node)
 
     def written(self, target: ast.expr) -> None:
@@ -267,14 +267,14 @@ class SideEffects(ast.NodeVisitor):
             self.written(target.value)
         elif isinstance(target, ast.Subscript):
             if dotted(target.value).endswith("environ"):
-                self.found.append((target.lineno, "environment", ast.unparse(target)))
+                self.effects.append((target.lineno, "environment", ast.unparse(target)))
         elif dotted(target).endswith("os.environ") or dotted(target) == "environ":
-            self.found.append((target.lineno, "environment", dotted(target)))
+            self.effects.append((target.lineno, "environment", dotted(target)))
         elif isinstance(target, ast.Attribute):
             owner = dotted(target.value).split(".")[0]
             private = target.attr.startswith("_") and owner not in ("self", "cls")
             if owner in self.imported or private or target.attr == "forward":
-                self.found.append((target.lineno, "patch", dotted(target)))
+                self.effects.append((target.lineno, "patch", dotted(target)))
 
 
 def check_side_effects(
@@ -282,7 +282,7 @@ def check_side_effects(
 ) -> Iterator[Violation]:
     if room_of(path) in BESIDE:
         return
-    for line, kind, what in SideEffects(path, tree).found:
+    for line, kind, what in SideEffects(path, tree).effects:
         if kind not in allowed.get(path, ()):
             yield Violation(path, line, f"side-effect-{kind}", what)
 
@@ -309,11 +309,11 @@ def test_the_project_keeps_the_rules():
 
 
 def test_side_effects_are_exactly_those_listed():
-    """A file that no longer has a side effect leaves the table, and ARCHITECTURE.md."""
+    """A file that loses its side effect is removed from the table and from ARCHITECTURE.md."""
     kinds = defaultdict(set)
     for path, tree in python_files(ROOT):
         if room_of(path) not in BESIDE:
-            for _, kind, _ in SideEffects(path, tree).found:
+            for _, kind, _ in SideEffects(path, tree).effects:
                 kinds[path].add(kind)
     assert dict(kinds) == SIDE_EFFECTS
 
@@ -331,7 +331,7 @@ def modules_of(room: str) -> list[str]:
 
 @pytest.mark.parametrize("room", FORBIDDEN_LIBRARIES)
 def test_importing_a_room_loads_none_of_the_libraries_it_does_without(room):
-    """By way of another room neither."""
+    """Including what it loads through other rooms."""
     code = f"import sys, {', '.join(modules_of(room))}\n"
     code += f"print(*set(sys.modules).intersection({sorted(FORBIDDEN_LIBRARIES[room])}))"
     process = subprocess.run(
@@ -349,7 +349,7 @@ def test_readme_imports_of_scripts_only_the_tagger():
 
 
 def test_the_methods_that_write_to_the_hub_exist():
-    """A name that the library has dropped would be looked for in vain."""
+    """Otherwise the rule would look for names that the library has dropped."""
     from huggingface_hub import HfApi
 
     assert [name for name in sorted(HUB_WRITES) if not hasattr(HfApi, name)] == []
@@ -464,7 +464,7 @@ def test_the_place_of_a_violation_is_given(tmp_path):
     assert violation == ("corpus/a.py", 4, "upward-import", "corpus imports hub.client")
 
 
-def test_an_object_s_own_attributes_are_no_side_effect(tmp_path):
-    text = "class A:\n    def f(self, other):\n        self._a = other.b = 1\n"
+def test_public_attributes_of_objects_are_not_side_effects(tmp_path):
+    text = "class A:\n    def f(self, node):\n        self._a = node.b = 1\n"
     write_house(tmp_path, {"corpus/a.py": text})
     assert check_house(tmp_path, ALLOWED) == []

@@ -54,7 +54,7 @@ def measure(output_dir: Path) -> dict:
 
 
 def run_script(scripts: Path, script: str, folder: Path) -> dict:
-    """Run a script as a process of its own, offline, in one thread; return its `measure`."""
+    """Run a script in a separate process, offline, in one thread; return its measurements."""
     folder.mkdir()
     environment = os.environ | {
         "HF_HOME": str(folder / "home"),
