@@ -1,66 +1,75 @@
-"""Words, sub-words and tags: the chapter on alignment that every script of this suite reads.
+"""Words, sub-words and tags: the chapter that every script of this suite builds on.
 
-Text is split into words (`split_words`), words into sub-words by the model's tokenizer, sentences
-too long for the model into overlapping windows (`make_windows`). Labels go from words to
-sub-words (`align_labels_with_tokens`), predictions the other way (`WordPredictions`,
-`postprocess`), and lists of tags into scores (`score_tags`). Names follow the chapter "Token
-classification" of the Hugging Face LLM course where the functions do the course's job.
+A tokenizer turns words into sub-words; `make_windows` cuts a sentence too long for the model into
+overlapping windows. Labels go from words to sub-words (`align_labels_with_tokens`,
+`tokenize_and_align_labels`), predictions from sub-words back to words (`WordPredictions`,
+`postprocess`). Functions that do a job of the chapter "Token classification" of the Hugging Face
+LLM course have the name they have there.
 
-Nothing here knows files, the Hub or arguments. torch, datasets, seqeval and evaluate are
-imported by the functions that need them, so that `infer.py` starts without them.
+This module knows neither files nor flags nor the Hub, and imports nothing of the project. torch is
+imported by the functions that need it, so that `infer.py` can start without it.
 """
+
+from __future__ import annotations
 
 import math
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-IGNORED = -100  # the label, or word index, of a sub-word that has none
-NO_TAG = -1  # the tag id of a word that got no prediction
-PREFIXES = "BIESLUM"
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
+    from transformers import PreTrainedTokenizerFast
 
-# --- Raw text to words ----------------------------------------------------------------------
+    # Tag ids, probabilities, losses, word indices: see `predict_batch`.
+    BatchPredictions = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
+IGNORED = -100  # label, or word index, of a sub-word that has none
+NO_TAG = -1  # tag id of a word without a prediction
+PREFIXES = "BIESLUM"  # of entity tags, in any tag scheme
 
 # --- Tags -----------------------------------------------------------------------------------
 
 
 def are_entity_tags(label_names: Iterable[str]) -> bool:
-    """Whether every label is O or a prefix, a hyphen and a type; other tags are plain."""
+    """Return whether every label is O or prefix-hyphen-type; tags that are not are plain tags."""
     return all(
         name == "O" or (len(name) > 2 and name[0] in PREFIXES and name[1] == "-")
         for name in label_names
     )
 
 
-def entities(tags: list[str]) -> list[tuple[str, int, int]]:
-    """(type, first word, one past the last word) of each entity of IOB2 tags, in order.
+def entities(tags: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Return (type, first word, one past the last word) of each entity of IOB2 tags, in order.
 
-    Read as conlleval reads: an I-X that continues no X begins one.
+    Tags are read as conlleval reads them: an I-X that continues no X begins an entity.
     """
-    found = []
+    spans = []
     open_type, start = None, 0
     for position, tag in enumerate(tags):
         prefix, _, entity_type = tag.partition("-")
         if open_type is not None and (prefix != "I" or entity_type != open_type):
-            found.append((open_type, start, position))
+            spans.append((open_type, start, position))
             open_type = None
         if prefix != "O" and open_type is None:
             open_type, start = entity_type, position
     if open_type is not None:
-        found.append((open_type, start, len(tags)))
-    return found
+        spans.append((open_type, start, len(tags)))
+    return spans
 
 
-def inside_labels(label_names: list[str], entity_tags: bool | None = None) -> list[int]:
-    """For each label id the id that continues it: B-X gives I-X, any other itself.
+def inside_labels(label_names: Sequence[str], entity_tags: bool | None = None) -> list[int]:
+    """Return, for each label id, the label id of a word's later sub-words: B-X gives I-X.
 
-    By name: the order of the labels means nothing. Where a corpus has B-X but no I-X, a word's
-    later sub-words are left unlabelled (-100), as no label is right for them. `entity_tags`:
-    what the corpus's tags are, where the model has labels besides; default: found out.
+    Labels are matched by name, because their order has no meaning. All labels other than B-X
+    continue as themselves. Where there is a B-X but no I-X, later sub-words get -100: no label is
+    right for them. `entity_tags` says what the corpus has, for a model with labels of both kinds;
+    by default `label_names` decide.
     """
     ids = {name: i for i, name in enumerate(label_names)}
     if not (are_entity_tags(label_names) if entity_tags is None else entity_tags):
@@ -72,13 +81,13 @@ def inside_labels(label_names: list[str], entity_tags: bool | None = None) -> li
 
 
 def align_labels_with_tokens(
-    labels: list[int], word_ids: list[int | None], inside: list[int] | None = None
+    labels: Sequence[int], word_ids: Iterable[int | None], inside: list[int] | None = None
 ) -> list[int]:
-    """Labels of words to labels of sub-words; those that own no label get -100.
+    """Return the labels of sub-words from the labels of words; sub-words without one get -100.
 
     `labels`: (words,). `word_ids`: (sub-words,), the word of each sub-word, None for special
-    tokens. `inside`: what `inside_labels` gives, to label all sub-words of a word; None labels
-    its first only.
+    tokens. With `inside` (see `inside_labels`) all sub-words of a word are labelled, with None
+    the first only.
     """
     aligned = []
     previous = None
@@ -96,22 +105,27 @@ def align_labels_with_tokens(
 # --- Windows --------------------------------------------------------------------------------
 
 
-def make_windows(word_ids: list[int | None], max_length: int) -> list[tuple[int, int, int, int]]:
-    """Cut a tokenized sentence into windows of at most `max_length` tokens, specials included.
+def make_windows(
+    word_ids: Sequence[int | None], max_length: int
+) -> list[tuple[int, int, int, int]]:
+    """Cut a tokenized sentence into windows of at most `max_length` tokens.
 
-    `word_ids`: (tokens,) of the whole sentence, None for the special tokens around it. Returns
-    (start, end, first, last) for each window: it shows the content tokens [start, end) and owns
-    the words `first` to `last` (inclusive) whose first sub-word lies there. A window begins with
-    a word; neighbours share about a quarter of their length. Each word is owned by exactly one
-    window: the one that shows it the most context on its shorter side, the earlier of two equals.
+    `word_ids`: (tokens,), the word of each token, None for the special tokens around the
+    sentence, which `max_length` includes. Returns (start, end, first, last) for each window: it
+    shows the tokens [start, end) and owns the words `first` to `last`, inclusive, whose first
+    sub-word it shows. A window begins with the first sub-word of a word; neighbours share about a
+    quarter of their length. Each word is owned by exactly one window: the one that shows it the
+    most context on its shorter side, or the earlier of two equals. Raises ValueError if
+    `max_length` has no room for a sub-word.
     """
-    content = [i for i, word in enumerate(word_ids) if word is not None]
+    word_at = {position: word for position, word in enumerate(word_ids) if word is not None}
+    content = list(word_at)
     if not content:
         return []
     content_end = content[-1] + 1
     budget = max_length - (len(word_ids) - (content_end - content[0]))
     if budget < 1:
-        raise ValueError(f"a window of {max_length} tokens has no room beside the special tokens")
+        raise ValueError(f"max_length {max_length}: no room for a sub-word beside special tokens")
     word_starts = [i for i in content if i == content[0] or word_ids[i] != word_ids[i - 1]]
 
     spans = []
@@ -122,7 +136,7 @@ def make_windows(word_ids: list[int | None], max_length: int) -> list[tuple[int,
         following = bisect_right(word_starts, start)
         if end == content_end or following == len(word_starts):
             break
-        # Begin at the last word that leaves a quarter in common, but always go ahead.
+        # The last word start that leaves a quarter shared, but at least one word further on.
         start = word_starts[max(following, bisect_right(word_starts, end - budget // 4) - 1)]
 
     owned: list[list[int]] = [[] for _ in spans]
@@ -137,18 +151,18 @@ def make_windows(word_ids: list[int | None], max_length: int) -> list[tuple[int,
             range(first_span, last_span + 1),
             key=lambda n: min(word_start - spans[n][0], spans[n][1] - word_end),
         )
-        owned[owner].append(word_ids[word_start])
+        owned[owner].append(word_at[word_start])
     return [(*span, words[0], words[-1]) for span, words in zip(spans, owned, strict=True) if words]
 
 
 def encode(
-    sentences: list[list[str]], tokenizer, max_length: int
+    sentences: list[list[str]], tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> Iterator[tuple[int, dict[str, list[int]], list[int | None]]]:
-    """Tokenize sentences of words into windows: (sentence, columns, owned words) for each.
+    """Tokenize sentences of words and yield (sentence, columns, owned words) for each window.
 
-    `columns`: what the model reads (`input_ids`, perhaps `token_type_ids`), each (tokens,).
-    The attention mask is all ones and left to the collator. Owned words: (tokens,), the word of
-    each sub-word that the window owns, None elsewhere. A sentence without a sub-word gives none.
+    `columns` holds the model's inputs (`input_ids`, perhaps `token_type_ids`), each (tokens,). The
+    attention mask is all ones; the collator adds it. Owned words: (tokens,), the word of each
+    sub-word that the window owns, None elsewhere. A sentence without a sub-word gives no window.
     """
     encoded = tokenizer(
         sentences,
@@ -178,35 +192,35 @@ def encode(
 
 
 def tokenize_and_align_labels(
-    examples: dict[str, list],
-    tokenizer,
+    examples: dict[str, list[Any]],
+    tokenizer: PreTrainedTokenizerFast,
     max_length: int,
     inside: list[int] | None,
     word_starts: Iterable[int] | None,
-) -> dict[str, list]:
-    """A batch of sentences with labels to a batch of windows with labels (for `Dataset.map`).
+) -> dict[str, list[Any]]:
+    """Turn a batch of labelled sentences into a batch of labelled windows, for `Dataset.map`.
 
-    For training (`word_starts` None) labels follow `inside` (see `align_labels_with_tokens`).
-    For evaluation each word has one label, on its first sub-word, and `word_index` says which
-    word of the split that is: `word_starts` holds the index of each sentence's first word.
-    `length` is the number of tokens, `words` the number of words the window owns, `part` the
-    window's number in its sentence.
+    For training, `word_starts` is None and labels follow `inside` (see
+    `align_labels_with_tokens`). For evaluation, `word_starts` holds the index of each sentence's
+    first word in the split; each word has one label, on its first sub-word, and the column
+    `word_index` holds that word's index in the split. `length` is the number of tokens, `words`
+    the number of words that the window owns, `part` the window's number in its sentence.
     """
-    columns: dict[str, list] = {"labels": [], "length": [], "words": [], "part": []}
-    if word_starts is not None:
+    columns: dict[str, list[Any]] = {"labels": [], "length": [], "words": [], "part": []}
+    starts = None if word_starts is None else list(word_starts)
+    if starts is not None:
         columns["word_index"] = []
-        word_starts = list(word_starts)
     previous, part = None, 0
     for sentence, inputs, owned in encode(examples["tokens"], tokenizer, max_length):
         part = part + 1 if sentence == previous else 0
         previous = sentence
         num_words = len(examples["tokens"][sentence])
         labels = examples["labels"][sentence] if "labels" in examples else [IGNORED] * num_words
-        if word_starts is None:
+        if starts is None:
             aligned = align_labels_with_tokens(labels, owned, inside)
         else:
-            word_numbers = range(word_starts[sentence], word_starts[sentence] + num_words)
-            columns["word_index"].append(align_labels_with_tokens(word_numbers, owned))
+            word_indices = range(starts[sentence], starts[sentence] + num_words)
+            columns["word_index"].append(align_labels_with_tokens(word_indices, owned))
             aligned = align_labels_with_tokens(labels, owned)
         columns["labels"].append(aligned)
         columns["length"].append(len(aligned))
@@ -221,10 +235,11 @@ def tokenize_and_align_labels(
 
 
 @contextmanager
-def full_precision(model):
-    """Scores are fp32: without the autocast that accelerate puts around a model's forward.
+def full_precision(model: torch.nn.Module) -> Iterator[None]:
+    """Run the (unwrapped) model without accelerate's autocast: scores are fp32.
 
-    It shadows the class's method by an attribute of the (unwrapped) model.
+    accelerate shadows the method `forward` by an attribute of the model, which is taken away for
+    as long as the context lasts.
     """
     autocast_forward = model.__dict__.pop("forward", None)
     try:
@@ -234,11 +249,18 @@ def full_precision(model):
             model.forward = autocast_forward
 
 
-def token_loss(logits, labels, num_labelled: float, label_smoothing: float = 0.0):
-    """Cross entropy summed over labelled tokens, divided by `num_labelled`: their number in an
-    update, over all its micro-batches and processes, on average (see `checkpoints.Plan`).
+def token_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    num_labelled: float,
+    label_smoothing: float = 0.0,
+) -> torch.Tensor:
+    """Return the cross entropy summed over labelled tokens, divided by `num_labelled`.
 
-    `logits`: (batch, tokens, labels); `labels`: (batch, tokens), -100 where there is none.
+    `logits`: (batch, tokens, labels). `labels`: (batch, tokens), -100 where there is none.
+    `num_labelled`: labelled tokens of an optimizer step, all its micro-batches and processes
+    together, averaged over the training split. One divisor for all steps makes the loss of a step
+    independent of how it is cut into micro-batches and processes.
     """
     import torch.nn.functional as F
 
@@ -252,11 +274,12 @@ def token_loss(logits, labels, num_labelled: float, label_smoothing: float = 0.0
     return total / num_labelled
 
 
-def predict_batch(model, batch: dict) -> tuple:
-    """Tags of one batch: (tag ids, their probabilities, losses, word indices).
+def predict_batch(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> BatchPredictions:
+    """Return (tag ids, their probabilities, losses, word indices) of one batch.
 
-    The first two and the last: (batch, tokens); `losses`: (batch,), summed over each window's
-    labelled words. The logits are dropped at once. Leaves `batch` without its labels.
+    Tag ids, probabilities and word indices are (batch, tokens); losses are (batch,), each summed
+    over the window's labelled words. Logits are not kept, because those of a whole split fill the
+    memory. Removes `labels` and `word_index` from `batch`.
     """
     import torch
     import torch.nn.functional as F
@@ -271,10 +294,19 @@ def predict_batch(model, batch: dict) -> tuple:
     return tag_ids, probabilities, losses, word_index
 
 
-def gather_batch(accelerator, tag_ids, probabilities, losses, word_index) -> tuple:
-    """What `predict_batch` gave on every process, on every process, without the duplicates that
-    even out the last batch. Processes pad to their own longest window: pad to the longest of all
-    first, else gathering tensors of unequal shapes hangs or scrambles rows."""
+def gather_batch(
+    accelerator: Accelerator,
+    tag_ids: torch.Tensor,
+    probabilities: torch.Tensor,
+    losses: torch.Tensor,
+    word_index: torch.Tensor,
+) -> BatchPredictions:
+    """Return what `predict_batch` returned on all processes, without duplicated samples.
+
+    Each process pads to its own longest window, so all are padded to the longest of all first:
+    gathering tensors of unequal shapes hangs or scrambles rows. `gather_for_metrics` drops the
+    samples that even out the last batch.
+    """
     tag_ids, probabilities = accelerator.pad_across_processes((tag_ids, probabilities), dim=1)
     word_index = accelerator.pad_across_processes(word_index, dim=1, pad_index=IGNORED)
     return accelerator.gather_for_metrics((tag_ids, probabilities, losses, word_index))
@@ -284,15 +316,22 @@ def gather_batch(accelerator, tag_ids, probabilities, losses, word_index) -> tup
 
 
 class WordPredictions:
-    """Predictions of a split by word, 6 bytes a word, in whatever order they arrive."""
+    """The predictions of a split by word: 6 bytes per word, filled in any order."""
 
-    def __init__(self, num_words: int):
+    def __init__(self, num_words: int) -> None:
+        """Make room for the split's `num_words` words, without a prediction yet."""
         self.tag_ids = np.full(num_words, NO_TAG, dtype=np.int16)
         self.probabilities = np.zeros(num_words, dtype=np.float32)
-        self.losses = array("f")  # a window's each, summed over its words
+        self.losses = array("f")  # one per window, summed over its words
 
-    def add(self, tag_ids, probabilities, losses, word_index) -> None:
-        """What `gather_batch` gives. A word that comes twice is written twice, counted once."""
+    def add(
+        self,
+        tag_ids: torch.Tensor,
+        probabilities: torch.Tensor,
+        losses: torch.Tensor,
+        word_index: torch.Tensor,
+    ) -> None:
+        """Store what `gather_batch` returned; a word that comes twice is counted once."""
         mask = word_index.ne(IGNORED)
         words = word_index[mask].cpu().numpy()
         self.tag_ids[words] = tag_ids[mask].cpu().numpy()
@@ -301,26 +340,30 @@ class WordPredictions:
 
     @property
     def loss(self) -> float:
-        """Summed over words; in whatever order the windows came, to the last digit."""
+        """Return the loss summed over words, the same to the last digit in any window order."""
         return math.fsum(self.losses)
 
     def check_complete(self, words_with_subwords: int) -> None:
-        """The suite's invariant: words in the corpus = words scored."""
+        """Raise AssertionError unless every word with a sub-word has a prediction.
+
+        The suite's invariant: words in the corpus = words scored.
+        """
         predicted = int((self.tag_ids != NO_TAG).sum())
         if predicted != words_with_subwords:
             raise AssertionError(
-                f"{predicted} words were predicted where {words_with_subwords} have sub-words, of "
-                f"{len(self.tag_ids)} in the corpus: the scores would not cover it"
+                f"got predictions for {predicted} words, expected {words_with_subwords}: all words "
+                f"with a sub-word, of {len(self.tag_ids)} in the corpus. The scores would not "
+                "cover the corpus."
             )
 
 
 def postprocess(
-    predictions: WordPredictions, split, label_names: list[str]
+    predictions: WordPredictions, split: Iterable[dict[str, Any]], label_names: Sequence[str]
 ) -> Iterator[tuple[list[str], list[str], list[str], list[float]]]:
-    """(words, gold tags, predicted tags, probabilities) of each sentence of the split, in order.
+    """Yield (words, gold tags, predicted tags, probabilities) of each sentence, in order.
 
-    A word without a sub-word is predicted O. `split`: rows with `tokens` and `labels`; without
-    `labels` the gold tags are empty.
+    `split`: rows with `tokens` and `labels`; without `labels`, the gold tags are empty. A word
+    without a sub-word is predicted O, with probability 0.
     """
     names = [*label_names, "O"]  # NO_TAG indexes the last
     start = 0
@@ -330,6 +373,3 @@ def postprocess(
         gold = [names[i] for i in row["labels"]] if "labels" in row else []
         yield row["tokens"], gold, predicted, predictions.probabilities[start:end].tolist()
         start = end
-
-
-# --- Scores ---------------------------------------------------------------------------------

@@ -26,11 +26,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import common
-from corpus.sentences import counted
 from encoder.cpu.process import prepare_process
-from scoring import scores as scores_module
-from support.errors import UserError, run
-from support.text import unknown_flag
+from scoring.scores import count_tags, scores_of_counts
+from scoring.table import score_table
+from support.errors import UserError
+from support.errors import run_script as run
+from support.text import counted, unknown_flag
 from tagging import inputs
 from tagging import writers as formats
 from tagging.tagger import DTYPES, Tagged, Tagger, default_model, iob2
@@ -291,7 +292,8 @@ def pieces(args, tagger, results: Iterable[formats.Result]) -> Iterator[str]:
 
 class Output:
     """Where results go. A signal waits for the end of the piece that is being written, so that
-    Ctrl-C leaves whole lines."""
+    Ctrl-C leaves whole lines.
+    """
 
     def __init__(self, path: str | None):
         self.path, self.writing, self.interrupted = path, False, False
@@ -398,20 +400,20 @@ def score(args: argparse.Namespace, tagger: Tagger, problems: inputs.Broken) -> 
         answers = tagger.tag_words([[word for word, _, _ in item.words] for item in chunk])
         references = [iob2(item.tags) if tagger.entity_tags else item.tags for item in chunk]
         predictions = [iob2(tags) if convert else tags for tags, _ in answers]
-        counts += scores_module.count_tags(references, predictions, tagger.entity_tags)
+        counts += count_tags(references, predictions, tagger.entity_tags)
         progress.add(len(chunk), sum(len(tags) for tags in references), ())
     progress.close()
     if process_count() > 1:
         counts = sum(gathered(counts), Counter())
     if process_index() == 0:
-        scores = scores_module.scores_of_counts(counts, tagger.entity_tags)
+        scores = scores_of_counts(counts, tagger.entity_tags)
         unknown = set(scores["per_type"]) - {
             label.partition("-")[2] if tagger.entity_tags else label for label in tagger.label_names
         }
         if unknown:
             print(f"The model knows no {', '.join(sorted(unknown))}.", file=sys.stderr)
         print(f"{scores['words']} words scored")
-        print(scores_module.score_table(scores))
+        print(score_table(scores))
 
 
 def check_kind(tagger: Tagger, chunk: list[inputs.Item]) -> None:
@@ -425,19 +427,17 @@ def check_kind(tagger: Tagger, chunk: list[inputs.Item]) -> None:
         )
 
 
-COLUMNS_LAYOUT = "words in column"  # how `columns` describes what it opens
-
-
 def gold_sentences(files, input_format, wanted, problems) -> Iterator[inputs.Item]:
     """Words and gold tags of labelled files, in any format that training reads."""
-    from corpus.formats import detect as readers
+    from corpus.formats import detect
+    from corpus.formats.sentence import LayoutKind
 
     for path in files:
-        opened = readers.read(path, wanted, problems)
+        opened = detect.read(path, wanted, problems)
         if not opened.labelled:
             raise UserError(f"{path}: no labels to score against ({opened.layout or 'unreadable'})")
         asked = wanted.labels is not None or input_format == "conll"
-        if opened.layout.startswith(COLUMNS_LAYOUT) and not asked and inputs.is_prose(path):
+        if opened.layout_kind is LayoutKind.COLUMNS and not asked and inputs.is_prose(path):
             raise UserError(
                 f"{path}: no labels to score against: its lines are no columns, but plain text. "
                 "Expected a word and its tag a line and a blank line after each sentence, or "

@@ -1,247 +1,227 @@
-"""Fine-tune a pretrained encoder for token classification, in a loop of its own on Accelerate.
+"""Fine-tune a pretrained encoder for token classification, in a loop of its own on accelerate.
 
     accelerate launch train_accelerate.py                      # the recipe: CoNLL-2003, BERT
     accelerate launch train_accelerate.py --sample             # embedded corpus and encoder
     accelerate launch train_accelerate.py --train_file my.conll --model_name_or_path my/encoder
     accelerate launch train_accelerate.py my_flags.yaml --learning_rate 3e-5
 
-`train_trainer.py` does the same job through `transformers.Trainer`: a diff of the two shows
-what Trainer does for you. Every flag: --help.
+`train_trainer.py` does the same job through `transformers.Trainer`: a diff of the two shows what
+Trainer does for you.
 """
 
 import math
 import time
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import common
-from encoder import model as models
-from encoder.batches import PadBatch
-from encoder.cpu.process import prepare_process
-from hub import client as hub
-from results import outputs
-from settings.flags import (
-    Arguments,
-    ask_hub,
-    flag,
-    parse_arguments,
-    refuse_lone_processes,
-    settle_best,
-    settle_defaults,
-    training_precision,
-)
-from support.errors import run
-from training import checkpoints
+from encoder.cpu.process import flush_denormals, prepare_process
+from settings.flags import LoopFlags
+from settings.parse import parse_flags
+from support.errors import run_script
+from support.terminal import say
 
 
-@dataclass
-class LoopArguments(Arguments):
-    debug: bool = flag(False, "Try everything out, on 100 sentences of each split.")
-    model_type: str | None = flag(None, "Accepted from run_ner_no_trainer.py; the model knows.")
-
-
-def main():
-    args = parse_arguments(LoopArguments, __doc__)
-    if args.debug:
-        args.max_train_samples = args.max_eval_samples = args.max_predict_samples = 100
-    # Only now, so that --help and a mistyped flag answer at once.
+def main() -> None:
+    """Fine-tune a model, score it, and save it with its results."""
+    # --- Settings ---
+    flags = parse_flags(LoopFlags, __doc__)
+    # Imported here so that `--help` and a mistyped flag respond immediately.
     import torch
-    from accelerate import Accelerator, PartialState
+    from accelerate import Accelerator
     from accelerate.utils import GradientAccumulationPlugin, set_seed
     from torch.utils.data import DataLoader
-    from tqdm.auto import tqdm
     from transformers import get_scheduler
 
     from corpus.load import load_corpus
+    from encoder.batches import PadBatch, encode_corpus
+    from encoder.check import check_and_exit
     from encoder.cpu.clipping import clip_gradients
+    from encoder.model import load_config, load_model, match_labels, remember_encoding
+    from encoder.tokenizer import load_run_tokenizer, window_length
+    from hub.pusher import start_pushing
+    from results.folder import check_output_dir, run_identity, staged
+    from results.run_results import RunResults
+    from settings.defaults import make_settings
+    from training.checkpoints import checkpoint_staged, delete_old, save_model
+    from training.plan import plan_training
+    from training.progress import choose_best_score
+    from training.run import TrainingRun
+    from training.runtime import (
+        ask_hub,
+        export_to_deepspeed,
+        join_processes,
+        quiet_libraries,
+        training_precision,
+    )
+    from training.signals import StopSignals
 
-    # --- Arguments ---
-    refuse_lone_processes(args)
-    state = PartialState(cpu=args.use_cpu)
-    replaced = settle_defaults(args, "-accelerate", ask_hub(args, state))
-    batch_size, accumulation = args.per_device_train_batch_size, args.gradient_accumulation_steps
-    output_dir = Path(args.output_dir)
-    if args.check:
-        models.check_and_exit(args)
-    pusher = hub.start_pushing(args) if args.push_to_hub and state.is_main_process else None
+    state = join_processes(flags.use_cpu)
+    settings = make_settings(flags, "-accelerate", ask_hub(flags, state))
+    training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
+    export_to_deepspeed(training)
+    if settings.check:
+        check_and_exit(settings.corpus, settings.model, settings.windows.max_seq_length)
+    pushes = settings.hub.push_to_hub and state.is_main_process
+    pusher = start_pushing(settings.hub, output_dir) if pushes else None
+    precision = training_precision(training.mixed_precision, training.use_cpu)
     accelerator = Accelerator(
-        cpu=args.use_cpu,
-        mixed_precision=training_precision(args),
-        # TrainingOrder gives every update all its batches, the last of an epoch too.
+        cpu=training.use_cpu,
+        mixed_precision=precision,
+        # The order gives every step all its batches, the last step of an epoch too.
         gradient_accumulation_plugin=GradientAccumulationPlugin(
-            num_steps=accumulation, sync_with_dataloader=False
+            num_steps=training.gradient_accumulation_steps, sync_with_dataloader=False
         ),
-        log_with=args.report_to,
+        log_with=settings.trackers,
         project_dir=output_dir / "runs",
     )
-    set_seed(args.seed)
-    # Adam's means of words long unseen decay into numbers that a CPU is slow with.
-    torch.set_flush_denormal(True)
-    outputs.quiet_libraries(args.verbose)
+    set_seed(training.seed)
+    flush_denormals()
+    quiet_libraries(settings.output.verbose)
 
     # --- Corpus ---
-    with accelerator.main_process_first():
-        corpus = load_corpus(args)
-    settle_best(args, corpus.entity_tags)
+    with state.main_process_first():
+        corpus = load_corpus(settings.corpus)
+    best = choose_best_score(settings, corpus.entity_tags)
 
     # --- Model ---
-    config = models.load_config(args, corpus)
-    corpus = models.match_labels(corpus, config)
-    tokenizer = models.load_run_tokenizer(args)
-    outputs.check_output_dir(args, corpus)
-    with accelerator.main_process_first():
-        windows = models.encode_corpus(args, corpus, config, tokenizer)
-    if args.do_train:
-        plan = checkpoints.plan_training(
-            args, corpus, config, windows, accelerator.mixed_precision, state
+    config = load_config(settings.model, corpus.label_names, do_train=settings.do_train)
+    corpus = match_labels(corpus, config)
+    tokenizer = load_run_tokenizer(settings.model)
+    identity = run_identity(settings, corpus)
+    check_output_dir(settings, identity)
+    max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
+    remember_encoding(config, max_length, settings.corpus.task_name)
+    with state.main_process_first():
+        windows: dict[str, Any] = encode_corpus(
+            corpus,
+            tokenizer,
+            max_length,
+            label_all_tokens=settings.windows.label_all_tokens,
+            overwrite_cache=settings.windows.overwrite_cache,
         )
-    model = models.load_model(args, config, state.device, windows)
-    collate = PadBatch(
-        tokenizer, 8, length=config.window_length if args.pad_to_max_length else None
+    plan = plan_training(settings, corpus, windows, max_length, best, precision, state)
+    model = load_model(
+        settings.model,
+        config,
+        state.device,
+        do_train=settings.do_train,
+        sharded_by=training.sharded_by,
+        train_token_ids=windows["train"].token_ids() if settings.do_train else None,
     )
-    results = outputs.Results(args, corpus, config, windows, replaced, __file__, state)
+    collate = PadBatch(tokenizer, 8, length=settings.windows.padded_length(max_length))
+    results = RunResults(settings, corpus, windows, max_length, best, state, pusher)
 
     # --- Train ---
-    if args.do_train:
-        order, total_updates = plan.order, plan.total_updates
-        loader = DataLoader(windows["train"], batch_size, sampler=order, collate_fn=collate)
-        optimizer = torch.optim.AdamW(
-            parameter_groups(model, args.weight_decay), lr=args.learning_rate, fused=True
+    if plan is not None:
+        batch_size = training.per_device_train_batch_size
+        loader = DataLoader(windows["train"], batch_size, sampler=plan.order, collate_fn=collate)
+        groups = parameter_groups(model, training.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+        warmup_steps = math.ceil(plan.warmup_steps)
+        scheduler = get_scheduler(
+            training.lr_scheduler_type, optimizer, warmup_steps, plan.total_steps
         )
-        warmup = args.warmup_steps if args.warmup_steps >= 1 else args.warmup_steps * total_updates
-        schedule = get_scheduler(
-            args.lr_scheduler_type, optimizer, math.ceil(warmup), total_updates
-        )
-        # Not the schedule: prepared, it would step once for every process.
+        # Not the scheduler: prepared, it would step once for each process.
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-        accelerator.register_for_checkpointing(schedule)
-
+        accelerator.register_for_checkpointing(scheduler)
         if plan.checkpoint is not None:
             accelerator.load_state(plan.checkpoint)
-            results.progress = checkpoints.read_progress(plan.checkpoint)
-        progress = results.progress
-        results.announce(accelerator.mixed_precision, plan)
-        accelerator.init_trackers(f"{args.task_name}_no_trainer", outputs.simple_values(args))
-        running_loss = torch.zeros((), device=accelerator.device)
-        running_loss += progress.pending_loss * state.is_main_process
-
-        def save_checkpoint(name: str) -> None:
-            progress.pending_loss = accelerator.reduce(running_loss, "sum").item()
-            results.check_finite(progress.pending_loss)
-            with checkpoints.written_whole(
-                output_dir / name, state, plan.conditions, progress
-            ) as folder:
-                accelerator.save_state(folder)
-                save_model(accelerator, model, tokenizer, folder)
-                results.write_card(folder)
-            checkpoints.delete_old(output_dir, args.save_total_limit, progress, state)
-
-        def stop_if_asked() -> None:
-            if stop_signals.stop():
-                save_checkpoint(f"step_{progress.step}")
-                bar.close()
-                stop_signals.exit(output_dir / f"step_{progress.step}")
-
-        stop_signals = checkpoints.StopSignals(state)
-        started, first_step = time.time(), progress.step
-        bar = tqdm(
-            total=total_updates, initial=progress.step, disable=not state.is_local_main_process
+        progress = results.begin_training(plan, precision)
+        accelerator.init_trackers(f"{settings.corpus.task_name}_no_trainer", settings.simple_flags)
+        run = TrainingRun(
+            accelerator, plan, progress, training.logging_steps, checkpoints.every_steps
         )
-        for epoch in range(progress.epochs_done, math.ceil(total_updates / order.updates)):
-            if results.patience_is_over():
-                break
-            order.epoch = epoch
-            updates_done = progress.step - epoch * order.updates
-            batches = iter(accelerator.skip_first_batches(loader, updates_done * accumulation))
+        stop_signals = StopSignals(state)
+        started, first_step = time.time(), progress.step
+
+        def save_checkpoint(name: str) -> Path:
+            run.note_pending_loss()
+            folder = output_dir / name
+            with checkpoint_staged(folder, state, plan.conditions, progress) as partial:
+                accelerator.save_state(partial)
+                save_model(accelerator, model, tokenizer, partial)
+                results.write_card(partial)
+            delete_old(output_dir, checkpoints.save_total_limit, progress, state)
+            return folder
+
+        def stop_if_signalled() -> None:
+            if stop_signals.stop():
+                folder = save_checkpoint(f"step_{progress.step}")
+                run.bar.close()
+                stop_signals.exit(folder)
+
+        for epoch in plan.epochs_left(progress):
             model.train()
-            for _ in range(min(order.updates - updates_done, total_updates - progress.step)):
-                micro_batches = list(islice(batches, accumulation))  # may draw random numbers
-                checkpoints.seed_update(args.seed, progress.step, state.process_index)
+            for micro_batches in plan.steps_left(accelerator, loader, epoch, progress):
                 for batch in micro_batches:
                     with accelerator.accumulate(model):
                         labels = batch.pop("labels")
                         logits = model(**batch).logits
                         loss = common.token_loss(logits, labels, plan.num_labelled)
-                        # A share of the update's: undo the means that accumulation and DDP take.
-                        accelerator.backward(loss * accumulation * state.num_processes)
-                        if accelerator.sync_gradients and args.max_grad_norm > 0:
-                            clip_gradients(accelerator, model.parameters(), args.max_grad_norm)
+                        # accumulate() and DDP average; our loss is already a share of the step's.
+                        accelerator.backward(loss * plan.accumulation * state.num_processes)
+                        if accelerator.sync_gradients and training.max_grad_norm > 0:
+                            clip_gradients(accelerator, model.parameters(), training.max_grad_norm)
                         optimizer.step()
                         optimizer.zero_grad()
-                    running_loss += loss.detach()
-                learning_rate = schedule.get_last_lr()[0]
-                schedule.step()
-                progress.step += 1
-                bar.update()
-                if progress.step % args.logging_steps == 0:
-                    loss = accelerator.reduce(running_loss, "sum").item()
-                    running_loss.zero_()
-                    progress.total_loss += loss
-                    loss /= args.logging_steps
-                    results.log_loss(progress.step, loss, learning_rate)
-                    bar.set_postfix(loss=f"{loss:.4f}")
-                    logs = {"train/loss": loss, "train/learning_rate": learning_rate}
-                    accelerator.log(logs, step=progress.step)
-                stop_if_asked()
-                if args.checkpoint_every and progress.step % args.checkpoint_every == 0:
+                    run.add_loss(loss)
+                run.end_step(scheduler.get_last_lr()[0])
+                scheduler.step()
+                stop_if_signalled()
+                if run.checkpoint_due():
                     save_checkpoint(f"step_{progress.step}")
 
-            # --- Evaluate and save each epoch ---
-            if args.do_eval and "validation" in windows:
-                predictions = predict(accelerator, model, windows["validation"], collate, args)
-                scores = results.scored("validation", predictions)
-                results.epoch_done(epoch, scores, f"epoch_{epoch}")
-                logs = {f"eval/{name}": value for name, value in scores.items()}
-                accelerator.log(logs, step=progress.step)
+            if settings.do_eval and "validation" in windows:
+                predictions = predict(accelerator, model, windows["validation"], collate, training)
+                scores = results.score("validation", predictions)
+                progress.end_epoch(epoch, scores, f"epoch_{epoch}", best)
+                accelerator.log({f"eval/{k}": v for k, v in scores.items()}, step=progress.step)
             progress.epochs_done += 1
-            if args.checkpoint_epochs:
-                save_checkpoint(f"epoch_{epoch}")
+            if checkpoints.every_epoch:
+                folder = save_checkpoint(f"epoch_{epoch}")
                 if pusher:
-                    # A copy of this epoch's files; training goes on while they travel.
-                    folder = output_dir / f"epoch_{epoch}"
+                    # A copy of this epoch's files; training continues while they are sent.
                     pusher.push(folder, f"Training in progress epoch {epoch}", folder)
-            stop_if_asked()
-        bar.close()
+            stop_if_signalled()
+        run.bar.close()
         stop_signals.restore()
-        progress.pending_loss = accelerator.reduce(running_loss, "sum").item()
-        results.trained(time.time() - started, progress.step - first_step, order.update_size)
-        if args.load_best_model_at_end and progress.best_checkpoint:
+        run.note_pending_loss()
+        results.end_training(time.time() - started, progress.step - first_step)
+        if checkpoints.load_best_model_at_end and progress.best_checkpoint:
             accelerator.load_state(output_dir / progress.best_checkpoint)
-        with outputs.staged(output_dir, state, outputs.run_identity(args, corpus)) as stage:
+        with staged(output_dir, state, identity) as stage:
             save_model(accelerator, model, tokenizer, stage)
     else:
         # Whole on each device, under FSDP too.
         model = accelerator.prepare_model(model, device_placement=True, evaluation_mode=True)
 
-    # --- Evaluate ---
-    # After training again only where the weights kept are not the last epoch's.
-    weights_changed = not args.do_train or args.load_best_model_at_end
-    if args.do_eval and "validation" in windows and weights_changed:
-        predictions = predict(accelerator, model, windows["validation"], collate, args)
-        results.scored("validation", predictions)
-    if args.do_predict and "test" in windows:
-        predictions = predict(accelerator, model, windows["test"], collate, args)
-        scores = results.scored("test", predictions)
-        logs = {f"test/{name}": value for name, value in scores.items()}
-        accelerator.log(logs, step=results.progress.step)
-
-    # --- Save ---
-    results.write(output_dir)
-    # DDP holds the process group: were it the last to do so, its end could wait for ever for a
+    # --- Evaluate and save ---
+    # After training, validation again only if the weights kept are not those of the last epoch.
+    weights_changed = plan is None or checkpoints.load_best_model_at_end
+    if settings.do_eval and "validation" in windows and weights_changed:
+        predictions = predict(accelerator, model, windows["validation"], collate, training)
+        results.score("validation", predictions)
+    if settings.do_predict and "test" in windows:
+        predictions = predict(accelerator, model, windows["test"], collate, training)
+        scores = results.score("test", predictions)
+        accelerator.log({f"test/{k}": v for k, v in scores.items()}, step=results.progress.step)
+    results.write()
+    # DDP holds the process group: were it the last to do so, its end could wait forever for a
     # thread of gloo's that waits for Python's lock.
     (model,) = accelerator.free_memory(model)
     accelerator.end_training()
     if pusher:
-        results.say(f"Pushed: {pusher.finish(output_dir)}")
+        say(f"Pushed: {pusher.finish(output_dir)}")
 
 
-def parameter_groups(model, weight_decay: float) -> list[dict]:
-    """All parameters; biases and norms, which have one dimension, decay nothing."""
-    groups = {True: [], False: []}
+def parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
+    """Return all parameters in two groups: biases and norms, of one dimension, do not decay."""
+    groups: dict[bool, list[Any]] = {True: [], False: []}
     for parameter in model.parameters():
         if parameter.requires_grad:
-            shape = getattr(parameter, "ds_shape", parameter.shape)  # DeepSpeed may have cut it up
+            # DeepSpeed may have cut it up; it remembers the shape.
+            shape = getattr(parameter, "ds_shape", parameter.shape)
             groups[len(shape) > 1].append(parameter)
     return [
         {"params": groups[True], "weight_decay": weight_decay},
@@ -249,12 +229,16 @@ def parameter_groups(model, weight_decay: float) -> list[dict]:
     ]
 
 
-def predict(accelerator, model, windows, collate, args) -> common.WordPredictions:
-    """Predictions of a split, all of them on every process."""
+def predict(
+    accelerator: Any, model: Any, windows: Any, collate: Any, training: Any
+) -> common.WordPredictions:
+    """Return the predictions of a split, all of them on every process."""
     from torch.utils.data import DataLoader
 
-    batch_size = args.per_device_eval_batch_size
-    order = checkpoints.evaluation_order(windows.lengths, batch_size * accelerator.num_processes)
+    from training.order import evaluation_order
+
+    batch_size = training.per_device_eval_batch_size
+    order = evaluation_order(windows.lengths, batch_size * accelerator.num_processes)
     loader = accelerator.prepare_data_loader(
         DataLoader(windows, batch_size, sampler=order, collate_fn=collate)
     )
@@ -266,17 +250,6 @@ def predict(accelerator, model, windows, collate, args) -> common.WordPrediction
     return predictions
 
 
-def save_model(accelerator, model, tokenizer, folder: Path) -> None:
-    """The model as `from_pretrained` reads it; its weights are collected by every process."""
-    weights = accelerator.get_state_dict(model)
-    if accelerator.is_main_process:
-        # torch.compile, which a launcher may ask for, puts a word into the names.
-        weights = {name.replace("_orig_mod.", ""): weight for name, weight in weights.items()}
-        unwrapped = accelerator.unwrap_model(model, keep_torch_compile=False)
-        unwrapped.save_pretrained(folder, state_dict=weights)
-        tokenizer.save_pretrained(folder)
-
-
 if __name__ == "__main__":
     prepare_process()
-    run(main)
+    run_script(main)

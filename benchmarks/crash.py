@@ -116,9 +116,9 @@ def torment(script: str, flags: list, args, folder: Path) -> None:
 
 def resume(folder: Path) -> list:
     """A run that was killed before its first checkpoint begins anew."""
-    from training import checkpoints
+    from support.files import checkpoint_folders
 
-    return ["--resume_from_checkpoint"] if checkpoints.sort_checkpoints(folder / "out") else []
+    return ["--resume_from_checkpoint"] if checkpoint_folders(folder / "out") else []
 
 
 def kill_once(script, flags, processes, folder: Path, moments, usual: float):
@@ -176,9 +176,10 @@ def wait_until(started, condition) -> bool:
 
 def newest_step(out: Path) -> int:
     """Updates of the newest checkpoint, 0 without any; fails where one is not whole."""
+    from support.files import checkpoint_folders
     from training import checkpoints
 
-    found = checkpoints.sort_checkpoints(out)
+    found = checkpoint_folders(out)
     for path in found:
         if problem := checkpoints.damage(path):
             sys.exit(f"{path} is not whole: {problem}")

@@ -100,7 +100,9 @@ def compare(options) -> None:
 def sample_texts(count: int) -> list[str]:
     """Sentences of the embedded corpus, joined by spaces, over and over if need be."""
     from corpus.formats import columns
-    from corpus.sentences import Problems, Wanted, text_lines
+    from corpus.formats.sentence import Wanted
+    from corpus.formats.text import text_lines
+    from corpus.problems import Problems
 
     path = ROOT / "data" / "sample" / "train.conll"
     problems = Problems()

@@ -102,7 +102,7 @@ def load_tokenizer():
 def measure_suite(folder: Path) -> dict:
     import common
     from corpus.load import load_corpus
-    from encoder import batches as window_set
+    from encoder.batches import encode_split
     from settings.flags import Arguments
 
     tokenizer = load_tokenizer()
@@ -111,7 +111,7 @@ def measure_suite(folder: Path) -> dict:
     corpus = load_corpus(Arguments(**files))
     read = now()
     inside = common.inside_labels(corpus.label_names)
-    windows = window_set.encode_split(
+    windows = encode_split(
         corpus.splits["train"], tokenizer, MAX_LENGTH, inside, evaluate=False, key="benchmark"
     )
     return figures(read - start, now() - read, windows.rows, corpus.label_names)

@@ -24,7 +24,8 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from scoring.scores import score_table, score_tags
+from scoring.scores import score_tags
+from scoring.table import score_table
 from tagging.tagger import Tagger
 
 EVERYDAY = Path(__file__).parent.parent / "tests" / "everyday.jsonl"

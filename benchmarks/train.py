@@ -211,7 +211,8 @@ def report(options, model: str, train: Path, speeds: dict, f1s: dict, updates: i
 
 def operations_a_sentence(model: str, train: Path) -> float:
     """Floating-point operations of a training step for a mean sentence, forward and back:
-    6 for each weight of the layers and token, and the attention's two products."""
+    6 for each weight of the layers and token, and the attention's two products.
+    """
     from transformers import AutoConfig, AutoTokenizer
 
     config, tokenizer = AutoConfig.from_pretrained(model), AutoTokenizer.from_pretrained(model)

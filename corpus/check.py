@@ -1,123 +1,148 @@
-"""What `--check` tells: a corpus's figures and everything that is wrong with it or odd about it."""
+"""The report of `--check`: a corpus's figures, its problems, and warnings."""
 
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
-from corpus.labels import Labels, declared_names, report_strays, settle_labels
-from corpus.load import (
+from corpus.hold_out import hold_out
+from corpus.labels import Labels, declared_names, settle_labels
+from corpus.load import cache_folder, check_splits, needs_hold_out, new_folder, notes_on
+from corpus.problems import SHOWN, GroupedProblems, Place, Problem, ProblemKind, Problems
+from corpus.sources import Source, find_sources
+from corpus.splits import (
     CorpusTags,
     PartOfSplit,
     RawBatch,
     RawSplit,
-    cache_folder,
-    check_splits,
-    find_sources,
-    hold_out,
-    new_folder,
-    notes_on,
     read_split,
     sentence_hashes,
 )
-from corpus.sentences import SHOWN, Findings, Problems, counted, quote
+from corpus.tag_problems import report_stray_tags
+from settings.run_settings import CorpusSettings
 from support.errors import UserError
+from support.terminal import table_text
+from support.text import counted, quote
 
 NO_LIMIT = 10**6  # sub-words; tokenizers without a limit state 10**30
 LONG = 1000  # words: longer sentences are mostly files without blank lines
 
 
-def check_corpus(args, tokenizer=None, max_seq_length: int | None = None) -> tuple[str, bool]:
-    """Read the whole corpus; returns what to print and whether it is without fault.
+def check_corpus(
+    settings: CorpusSettings, tokenizer: Any = None, max_seq_length: int | None = None
+) -> tuple[str, bool]:
+    """Read the whole corpus; return the report, and whether training could start.
 
-    `tokenizer`: a fast one, if it is at hand; without it nothing is said of sub-words.
-    `max_seq_length`: sub-words of a window, special tokens included.
+    `tokenizer`: a fast one; without it the report says nothing of sub-words. `max_seq_length`: the
+    sub-words of a window, special tokens included.
     """
     problems = Problems()
     try:
-        sources, notes, name = find_sources(args)
-        with new_folder(cache_folder(args)) as folder:
-            lines = _check(args, sources, folder, problems, tokenizer, max_seq_length)
+        sources = find_sources(settings)
+        with new_folder(cache_folder(settings)) as folder:
+            lines = _check(settings, sources.by_split, folder, problems, tokenizer, max_seq_length)
     except UserError as error:
         return f"{error}\n\nTraining would not start.", False
-    text = [f"Corpus: {name}", *notes, *lines]
+    text = [f"Corpus: {sources.name}", *sources.notes, *lines]
     if problems.warnings:
         text += ["", "Worth a look", "------------", str(problems.warnings)]
     if problems:
         text += ["", "To be mended", "------------", str(problems)]
     if problems:
         end = "Training would not start."
-    elif "train" in sources:
+    elif "train" in sources.by_split:
         end = "The corpus can be trained on."
     else:
         end = "The corpus has no training split; nothing is wrong with it."
     return "\n".join([*text, "", end]), not problems
 
 
-def _check(args, sources, folder: Path, problems: Problems, tokenizer, max_seq_length) -> list[str]:
-    declared, tags = declared_names(args), CorpusTags()
+def _check(
+    settings: CorpusSettings,
+    sources: dict[str, list[Source]],
+    folder: Path,
+    problems: Problems,
+    tokenizer: Any,
+    max_seq_length: int | None,
+) -> list[str]:
+    """Return the lines of notes and tables; add to `problems`."""
+    declared, tags = declared_names(settings.label_names), CorpusTags()
     raw = {
-        split: read_split(folder / split, found, tags, declared, problems)
-        for split, found in sources.items()
+        split: read_split(folder / split, of_split, tags, declared, problems)
+        for split, of_split in sources.items()
     }
     check_splits(raw, problems)
-    labels = None if problems else settle_labels(args, raw, list(tags), declared, problems)
+    labels = None
+    if not problems:
+        task, scheme = settings.task_name, settings.tag_scheme
+        labels = settle_labels(task, scheme, raw, tags.names, declared, problems)
     notes = [] if labels is None else notes_on(raw, labels)
     splits = raw
-    if labels is not None and "train" in raw and "validation" not in raw and args.scores_epochs:
-        held_out, note = hold_out(raw["train"], args.seed)
+    if labels is not None and needs_hold_out(settings, raw):
+        held_out, note = hold_out(raw["train"], settings.seed)
         notes.append(note)
-        parts = {"train": ~held_out, "validation": held_out}
-        splits = {name: PartOfSplit(raw["train"], mask) for name, mask in parts.items()} | {
-            name: split for name, split in raw.items() if name != "train"
+        splits = {
+            "train": PartOfSplit(raw["train"], ~held_out),
+            "validation": PartOfSplit(raw["train"], held_out),
+            **{name: split for name, split in raw.items() if name != "train"},
         }
     sub_words = {}
     if tokenizer is not None:
         limit = window_size(tokenizer, max_seq_length)
         sub_words = {name: SubWords(tokenizer, limit, split) for name, split in splits.items()}
-    report_unknown_words(sub_words, problems.warnings)
-    report_strays(labels, raw, problems.warnings)
-    report_empty_words(raw, problems.warnings)
-    report_long_sentences(raw, problems.warnings)
-    report_duplicates(splits, problems.warnings)
+    warnings = problems.warnings
+    report_unknown_words(sub_words, warnings)
+    if labels is not None:
+        report_stray_tags(labels.table, labels.scheme, raw, warnings)
+    report_empty_words(raw, warnings)
+    report_long_sentences(raw, warnings)
+    report_shared_sentences(splits, warnings)
     if labels is not None and "train" in raw:
-        report_no_entity(raw["train"], labels, problems.warnings)
+        report_no_entity(raw["train"], labels, warnings)
     lines = [*notes, "", *split_table(splits, sub_words)]
     if labels is not None:
-        lines += ["", *label_table(splits, labels)]
+        lines += ["", label_table(splits, labels)]
     return lines
 
 
-def window_size(tokenizer, max_seq_length: int | None) -> int:
-    """Sub-words of a sentence that fit into one window."""
+# --- Sub-words ----------------------------------------------------------------------------------
+
+
+def window_size(tokenizer: Any, max_seq_length: int | None) -> int:
+    """Return the number of sub-words of a sentence that fit into one window."""
     length = min(max_seq_length or tokenizer.model_max_length, tokenizer.model_max_length)
     return length - tokenizer.num_special_tokens_to_add()
 
 
 class SubWords:
-    """How a split's words fare with a tokenizer."""
+    """The words of a split as a tokenizer sees them.
 
-    def __init__(self, tokenizer, limit: int, split: RawSplit):
+    `limit`: sub-words of a window, without special tokens.
+    """
+
+    def __init__(self, tokenizer: Any, limit: int, split: RawSplit) -> None:
         self.tokenizer, self.limit, self.split = tokenizer, limit, split
-        self.beyond = 0  # words that are not whole in a sentence's first window
-        self.unknown: Counter = Counter()  # words without pieces, and how often they stand there
-        self.first: dict[str, tuple[int, int]] = {}  # their first sentence, and place in it
+        self.beyond = 0  # words that are not whole in their sentence's first window
+        self.unknown: Counter[str] = Counter()  # how often each word without pieces occurs
+        self.first: dict[str, tuple[int, int]] = {}  # numbers of its first sentence, word in it
         number = 0
         for batch in split.batches():
             positions = np.flatnonzero(self._without_pieces(batch))
-            in_sentence = np.searchsorted(batch.offsets, positions, side="right") - 1
+            sentences = np.searchsorted(batch.offsets, positions, side="right") - 1
             words = batch.tokens.flatten().take(positions).to_pylist()
             self.unknown.update(words)
-            places = zip(number + in_sentence, positions - batch.offsets[in_sentence], strict=True)
+            in_sentence = (positions - batch.offsets[sentences]).tolist()
+            places = zip((number + sentences).tolist(), in_sentence, strict=True)
             for word, place in zip(words, places, strict=True):
                 self.first.setdefault(word, place)
-            number += len(batch.offsets) - 1
+            number += len(batch)
 
     def _without_pieces(self, batch: RawBatch) -> np.ndarray:
-        """Words without any sub-word, or with none but the unknown one; bool, one a word."""
-        known = np.zeros(len(batch.tags), bool)
+        """Return the words without a sub-word other than the unknown one; bool, one per word."""
+        known = np.zeros(len(batch.tag_ids), bool)
         encoded = self.tokenizer(
             batch.tokens.to_pylist(),
             is_split_into_words=True,
@@ -133,86 +158,106 @@ class SubWords:
         return ~known
 
 
-def report_unknown_words(sub_words: dict[str, SubWords], findings: Findings) -> None:
-    """Each word without pieces once, the most frequent first, with its first place."""
-    total, places = Counter(), {}
-    for found in sub_words.values():
-        total.update(found.unknown)
+def report_unknown_words(sub_words: dict[str, SubWords], warnings: GroupedProblems) -> None:
+    """Report each word without pieces once, the most frequent first, at its first place."""
+    total: Counter[str] = Counter()
+    for of_split in sub_words.values():
+        total.update(of_split.unknown)
     shown = [word for word, _ in total.most_common(SHOWN)]
-    for found in sub_words.values():
-        here = sorted((found.first[w], w) for w in shown if w in found.first and w not in places)
-        located = found.split.locate([position for position, _ in here])
-        places |= {word: one.place for (_, word), one in zip(here, located, strict=True)}
-    lines = [
-        f"{places[word]}: {quote(word)}" + (f", {total[word]:,} times" if total[word] > 1 else "")
+    places: dict[str, Place] = {}
+    for of_split in sub_words.values():
+        new = [word for word in shown if word in of_split.first and word not in places]
+        located = of_split.split.locate(sorted(of_split.first[word] for word in new))
+        places |= {word.word: word.place for word in located}
+    first = [
+        Problem(
+            ProblemKind.UNKNOWN_WORD,
+            places[word],
+            quote(word) + (f", {total[word]:,} times" if total[word] > 1 else ""),
+        )
         for word in shown
     ]
-    if lines:
-        findings.add_lines("words that the tokenizer has no piece for", lines, len(total))
+    warnings.add_counted(first, len(total))
 
 
-def report_empty_words(raw: dict[str, RawSplit], findings: Findings) -> None:
+# --- Warnings about words and sentences -----------------------------------------------------------
+
+
+def report_empty_words(raw: dict[str, RawSplit], warnings: GroupedProblems) -> None:
+    """Report words that are empty strings."""
     for split in raw.values():
-        count, first = split.find(
+        count, words = split.find(
             lambda batch: pc.equal(batch.tokens.flatten(), "").to_numpy(zero_copy_only=False)
         )
-        lines = [f"{found.place}: an empty word, tag {quote(found.tag)}" for found in first]
-        if count:
-            findings.add_lines("empty words", lines, count)
+        first = [
+            Problem(ProblemKind.EMPTY_WORD, word.place, f"an empty word, tag {quote(word.tag)}")
+            for word in words
+        ]
+        warnings.add_counted(first, count)
 
 
-def report_no_entity(train: RawSplit, labels: Labels, findings: Findings) -> None:
-    """A wrong column of labels may look like this."""
+def report_no_entity(train: RawSplit, labels: Labels, warnings: GroupedProblems) -> None:
+    """Report a training split without an entity: perhaps the wrong column of labels was read."""
     if labels.scheme is None:
         return
     outside = labels.names.index("O")
     if all((labels.ids(batch) == outside).all() for batch in train.batches()):
-        place = ", ".join(source.name for source in train.sources)
-        advice = "names of entities; --label_column_name says where they are"
-        findings.add("no entity to learn from", place, "every tag is O", advice)
+        place = Place(", ".join(source.name for source in train.sources))
+        expected = "names of entities; --label_column_name says where they are"
+        warnings.add(Problem(ProblemKind.NO_ENTITY, place, "every tag is O", expected))
 
 
-def report_long_sentences(raw: dict[str, RawSplit], findings: Findings) -> None:
+def report_long_sentences(raw: dict[str, RawSplit], warnings: GroupedProblems) -> None:
+    """Report sentences of more than `LONG` words."""
     for split in raw.values():
-        count, first = split.find(lambda batch: _first_words(batch, longer_than=LONG))
-        lines = [
-            f"{found.place}: {counted(len(found.sentence.words), 'word')} from here"
-            for found in first
+        count, words = split.find(lambda batch: _first_words(batch, longer_than=LONG))
+        first = [
+            Problem(
+                ProblemKind.LONG_SENTENCE,
+                word.place,
+                f"{counted(len(word.sentence), 'word')} from here",
+                "a blank line between sentences",
+                (f"{LONG:,}",),
+            )
+            for word in words
         ]
-        if count:
-            kind = f"sentences of more than {LONG:,} words"
-            findings.add_lines(kind, lines, count, "a blank line between sentences")
+        warnings.add_counted(first, count)
 
 
 def _first_words(batch: RawBatch, longer_than: int) -> np.ndarray:
-    mask = np.zeros(len(batch.tags), bool)
+    """Return the first word of each long sentence; bool, one per word."""
+    mask = np.zeros(len(batch.tag_ids), bool)
     mask[batch.offsets[:-1][np.diff(batch.offsets) > longer_than]] = True
     return mask
 
 
-def report_duplicates(raw: dict[str, RawSplit], findings: Findings) -> None:
-    """Sentences of one split that stand in another too: what is scored may have been learned."""
+def report_shared_sentences(raw: dict[str, RawSplit], warnings: GroupedProblems) -> None:
+    """Report sentences of one split that are in another too: training may give away the test."""
     hashes = {name: sentence_hashes(split) for name, split in raw.items()}
     for earlier, later in combinations(raw, 2):
-        twice = np.flatnonzero(np.isin(hashes[later], hashes[earlier]))
-        if len(twice):
-            shown = [(int(sentence), 0) for sentence in twice[:SHOWN]]
-            lines = [
-                f"{found.place}: {quote(' '.join(found.sentence.words))}"
-                for found in raw[later].locate(shown)
-            ]
-            kind = f"sentences of the {later} split that stand in the {earlier} split too"
-            findings.add_lines(kind, lines, len(twice))
+        shared = np.flatnonzero(np.isin(hashes[later], hashes[earlier]))
+        first = [
+            Problem(
+                ProblemKind.SHARED_SENTENCE,
+                word.place,
+                quote(" ".join(word.sentence)),
+                title_values=(later, earlier),
+            )
+            for word in raw[later].locate([(sentence, 0) for sentence in shared[:SHOWN].tolist()])
+        ]
+        warnings.add_counted(first, len(shared))
 
 
-# --- Tables -----------------------------------------------------------------------------------
+# --- Tables -------------------------------------------------------------------------------------
 
 
 def split_table(raw: dict[str, RawSplit], sub_words: dict[str, SubWords]) -> list[str]:
-    rows = [["split", "sentences", "words", "documents", "longest"]]
-    limited = any(found.limit < NO_LIMIT for found in sub_words.values())
+    """Return the figures of each split as a table, and the place of the longest sentence."""
+    head = ["split", "sentences", "words", "documents", "longest"]
+    limited = any(of_split.limit < NO_LIMIT for of_split in sub_words.values())
     if limited:
-        rows[0].append("words beyond one window")
+        head.append("words beyond one window")
+    rows = []
     for name, split in raw.items():
         sizes = (split.sentences, split.words, len(split.documents), split.longest)
         row = [name, *(f"{size:,}" for size in sizes)]
@@ -220,42 +265,32 @@ def split_table(raw: dict[str, RawSplit], sub_words: dict[str, SubWords]) -> lis
             share = 100 * sub_words[name].beyond / max(1, split.words)
             row.append(f"{share:.2f} % of {sub_words[name].limit} sub-words")
         rows.append(row)
-    lines = aligned(rows)
-    name, split = max(raw.items(), key=lambda item: item[1].longest)
-    _, first = split.find(lambda batch: _first_words(batch, split.longest - 1), limit=1)
-    longest = [
-        f"longest sentence: {counted(split.longest, 'word')}, {found.place}" for found in first
-    ]
-    return lines + longest
-
-
-def label_table(raw: dict[str, RawSplit], labels: Labels) -> list[str]:
-    """Entities by type, or words by tag, in each split that has labels."""
-    labelled = {name: split for name, split in raw.items() if split.labelled}
-    counts = {}
-    for name, split in labelled.items():
-        counts[name] = Counter()
-        for batch in split.batches():
-            found = np.bincount(labels.ids(batch), minlength=len(labels.names)).tolist()
-            counts[name].update(dict(zip(labels.names, found, strict=True)))
-    shown = labels.names
-    if labels.scheme is not None:
-        shown = [name for name in labels.names if name.startswith("B-")]
-    title = "words by tag" if labels.scheme is None else "entities by type"
-    rows = [[title, *labelled]]
-    for name in shown:
-        title = name if labels.scheme is None else name.removeprefix("B-")
-        rows.append([title, *(f"{counts[split][name]:,}" for split in labelled)])
-    return aligned(rows)
-
-
-def aligned(rows: list[list[str]]) -> list[str]:
-    """Rows as lines: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    longest = max(raw.values(), key=lambda split: split.longest)
+    _, first = longest.find(lambda batch: _first_words(batch, longest.longest - 1), limit=1)
     return [
-        "  ".join(
-            cell.rjust(width) if position else cell.ljust(width)
-            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
+        table_text(head, rows),
+        *(f"longest sentence: {counted(longest.longest, 'word')}, {word.place}" for word in first),
     ]
+
+
+def label_table(raw: dict[str, RawSplit], labels: Labels) -> str:
+    """Return entities by type, or words by tag, in each split that has labels, as a table."""
+    labelled = {name: split for name, split in raw.items() if split.labelled}
+    size = len(labels.names)
+    counts = {
+        name: sum(
+            (np.bincount(labels.ids(batch), minlength=size) for batch in split.batches()),
+            start=np.zeros(size, int),
+        )
+        for name, split in labelled.items()
+    }
+    plain = labels.scheme is None
+    rows = [
+        [
+            name if plain else name.removeprefix("B-"),
+            *(f"{int(of_split[number]):,}" for of_split in counts.values()),
+        ]
+        for number, name in enumerate(labels.names)
+        if plain or name.startswith("B-")
+    ]
+    return table_text(["words by tag" if plain else "entities by type", *labelled], rows)

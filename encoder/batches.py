@@ -1,42 +1,94 @@
-"""Encoded windows as a data set (`encode_split`, `WindowSet`) and batches of them (`PadBatch`).
+"""A corpus as windows of sub-words (`encode_corpus`), and batches of them (`PadBatch`).
 
-torch and pyarrow are imported by what needs them, so that `infer.py` starts without.
+torch and pyarrow are imported by the functions that need them, so that `infer.py` can start
+without them.
 """
 
+from __future__ import annotations
+
+import hashlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common import IGNORED, tokenize_and_align_labels
+from common import IGNORED, inside_labels, tokenize_and_align_labels
 
-ENCODING = 1  # counts the changes to what `encode_split` gives, so that no old cache is read
+if TYPE_CHECKING:
+    import torch
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerFast
+
+    from corpus.load import Corpus
+
+ENCODING = 1  # version of what `encode_split` writes; a change of that must count it up
+
+Window = dict[str, list[int]]  # `input_ids`, `labels`, ..., each (tokens,)
+
+
+def encode_corpus(
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerFast,
+    max_length: int,
+    *,
+    label_all_tokens: bool = True,
+    overwrite_cache: bool = False,
+) -> dict[str, WindowSet]:
+    """Return each split as windows of at most `max_length` tokens.
+
+    "train" has labels on all sub-words of a word if `label_all_tokens`, otherwise on its first;
+    the other splits have one label per word. Encoded splits are cached, unless `overwrite_cache`,
+    under a key of everything that they depend on: corpus, labels, tokenizer, length, `ENCODING`.
+    """
+    inside = inside_labels(corpus.label_names, corpus.entity_tags) if label_all_tokens else None
+    # Read once, because encoding changes the truncation that a tokenizer states.
+    tokenizer_text = tokenizer.backend_tokenizer.to_str()
+    windows = {}
+    for name, split in corpus.splits.items():
+        evaluate = name != "train"
+        parts = (
+            corpus.fingerprint,
+            name,
+            len(split),
+            corpus.label_names,
+            tokenizer_text,
+            max_length,
+            None if evaluate else inside,
+            ENCODING,
+        )
+        key = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+        windows[name] = encode_split(
+            split, tokenizer, max_length, inside, evaluate, key, overwrite_cache
+        )
+    return windows
 
 
 def encode_split(
-    split,
-    tokenizer,
+    split: Dataset,
+    tokenizer: PreTrainedTokenizerFast,
     max_length: int,
     inside: list[int] | None,
     evaluate: bool,
     key: str,
-    afresh: bool = False,
-):
-    """A split of a corpus as a `WindowSet`, for training or for evaluation.
+    overwrite_cache: bool = False,
+) -> WindowSet:
+    """Return a split of a corpus as a `WindowSet`, for training or, if `evaluate`, evaluation.
 
-    Encoded batch by batch into a memory-mapped file, that `key`, a hash of all that matters,
-    finds again unless it is to be encoded `afresh`.
+    `inside`: see `common.inside_labels`; None labels the first sub-word of a word only. The split
+    is encoded batch by batch into a memory-mapped file, which a later call with the same `key`
+    reads again unless `overwrite_cache`.
     """
     import pyarrow.compute as pc
 
-    starts = np.zeros(len(split) + 1, np.int64)  # of each sentence's words in the split
+    word_starts = np.zeros(len(split) + 1, np.int64)  # index of each sentence's first word
     batches = split.with_format("arrow", columns=["tokens"]).iter(10_000)
     counts = [pc.list_value_length(batch["tokens"]).to_numpy() for batch in batches]
     if counts:
-        np.concatenate(counts).cumsum(out=starts[1:])
+        np.concatenate(counts).cumsum(out=word_starts[1:])
 
-    def encode_batch(examples, indices):
+    def encode_batch(examples: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
         return tokenize_and_align_labels(
-            examples, tokenizer, max_length, inside, starts[indices] if evaluate else None
+            examples, tokenizer, max_length, inside, word_starts[indices] if evaluate else None
         )
 
     rows = split.map(
@@ -45,22 +97,28 @@ def encode_split(
         with_indices=True,
         remove_columns=split.column_names,
         new_fingerprint=key,
-        load_from_cache_file=not afresh,
+        load_from_cache_file=not overwrite_cache,
         desc="Encoding",
     )
-    return WindowSet(rows, int(starts[-1]))
+    return WindowSet(rows, int(word_starts[-1]))
 
 
 class WindowSet:
-    """Encoded windows as a map-style data set, with one more row, `len(self)`: a filler.
+    """Windows as a map-style data set, with one more row at index `len(self)`: the filler.
 
-    What evens out the last batch is that row: the shortest window, labels -100, no word. It
-    changes no loss and no score, so that each sentence counts once on any number of processes.
+    The filler completes the last batch. It is the shortest window with all labels -100 and no
+    word, so it changes neither loss nor score, and each sentence counts once on any number of
+    processes.
     """
 
-    def __init__(self, rows, num_words: int):
-        """`rows`: what `tokenize_and_align_labels` gives. `num_words`: words of the split."""
-        if not len(rows):  # `Dataset.map` leaves no columns where no sentence has a sub-word
+    num_words: int  # of the split
+    words_with_subwords: int
+    sentences_cut: int  # into several windows
+    lengths: np.ndarray  # (windows,), tokens
+
+    def __init__(self, rows: Dataset, num_words: int) -> None:
+        """Wrap `rows`, as `common.tokenize_and_align_labels` returns them."""
+        if not len(rows):  # `Dataset.map` drops the columns if no sentence has a sub-word
             rows = rows.from_dict({"length": [], "words": [], "part": []})
         self.rows = rows.remove_columns(["length", "words", "part"])
         self.lengths = np.empty(len(rows), np.int32)
@@ -71,7 +129,7 @@ class WindowSet:
             self.words_with_subwords += int(batch["words"].sum())
             self.sentences_cut += int((batch["part"] == 1).sum())
             start += len(batch["length"])
-        self.filler = {}
+        self.filler: Window = {}
         if len(self.lengths):
             self.filler = dict(self.rows[int(self.lengths.argmin())])
             for name in {"labels", "word_index"} & self.filler.keys():
@@ -81,37 +139,41 @@ class WindowSet:
         return len(self.lengths)
 
     def token_ids(self) -> np.ndarray:
-        """(distinct,) ids of all sub-words, in rising order."""
-        found = [np.unique(values) for values in self._values("input_ids")]
-        return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+        """Return (distinct,) ids of all sub-words, in rising order."""
+        of_batches = [np.unique(values) for values in self._values("input_ids")]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *of_batches]))
 
     def count_labelled(self) -> int:
-        """Sub-words that have a label."""
+        """Return the number of sub-words that have a label."""
         return sum(int((values != IGNORED).sum()) for values in self._values("labels"))
 
     def _values(self, column: str) -> Iterator[np.ndarray]:
-        """A column of lists, end to end, in pieces of (tokens,)."""
+        """Yield a column of lists, end to end, in pieces of (tokens,)."""
         import pyarrow.compute as pc
 
         for batch in self.rows.with_format("arrow", columns=[column]).iter(10_000):
             yield pc.list_flatten(batch[column]).to_numpy()
 
-    def __getitem__(self, index: int) -> dict[str, list[int]]:
+    def __getitem__(self, index: int) -> Window:
         return self.filler if index == len(self) else self.rows[int(index)]
 
-    def __getitems__(self, indices: list[int]) -> list[dict[str, list[int]]]:
+    def __getitems__(self, indices: list[int]) -> list[Window]:
         real = iter(self.rows.__getitems__([int(i) for i in indices if i != len(self)]))
         return [self.filler if i == len(self) else next(real) for i in indices]
 
 
 class PadBatch:
-    """Collator: windows of different lengths to tensors of (batch, longest), padding masked.
+    """Collator: pads windows of different lengths into tensors of (batch, longest)."""
 
-    `multiple_of`: round the length up, so that batches have few shapes: kernels are compiled for
-    each on a CPU, and want multiples of 8 on a GPU. `length`: pad all to this many tokens.
-    """
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, multiple_of: int = 1, length: int | None = None
+    ) -> None:
+        """Pad as the tokenizer does, to its side and with its ids.
 
-    def __init__(self, tokenizer, multiple_of: int = 1, length: int | None = None):
+        `multiple_of` rounds the length up, so that batches have few shapes: a CPU compiles
+        kernels for each, and kernels of a GPU prefer multiples of 8. `length` pads every batch to
+        this many tokens.
+        """
         self.multiple_of, self.length = multiple_of, length
         self.left = tokenizer.padding_side == "left"
         self.fill = {
@@ -121,8 +183,8 @@ class PadBatch:
             "word_index": IGNORED,
         }
 
-    def __call__(self, windows: list[dict[str, list[int]]]) -> dict:
-        """Lists of (tokens,) to int64 tensors (batch, longest), `attention_mask` added."""
+    def __call__(self, windows: list[Window]) -> dict[str, torch.Tensor]:
+        """Return int64 tensors (batch, longest) by name, `attention_mask` among them."""
         import torch
 
         lengths = [len(window["input_ids"]) for window in windows]

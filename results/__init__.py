@@ -1,0 +1,1 @@
+"""A run to its folder: result files, model card, report, figures."""

@@ -11,9 +11,12 @@ import re
 import shlex
 from pathlib import Path
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData, get_token
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
+
+from support.files import write_text
+from support.secrets import scrub
 
 CARD_BEGIN = "<!-- Generated: what stands from here to the end mark is rewritten by each run. -->"
 CARD_END = "<!-- End of the generated part. What stands outside of it is kept. -->"
@@ -113,7 +116,8 @@ def _hub_id(name: str | None) -> str | None:
 
 def _base_model_id(facts: dict) -> str | None:
     """The base model's id on the Hub, if it came from there: of a local folder the facts give the
-    last part of its path alone, which somebody else's model may have for its name."""
+    last part of its path alone, which somebody else's model may have for its name.
+    """
     name = facts.get("base_model") or ""
     given = (facts.get("arguments") or {}).get("model_name_or_path")
     from_a_folder = given is not None and Path(given).exists() and "/" not in name
@@ -274,3 +278,30 @@ def _details(title: str, lines: str) -> str:
     if not lines:
         return ""
     return f"<details><summary>{title}</summary>\n\n```yaml\n{lines}\n```\n\n</details>"
+
+
+def write_card(folder: str | Path, facts: dict) -> Path:
+    """Write `README.md`, the model card, into `folder`, whole or not at all.
+
+    Only the generated part of an existing card is replaced. Metadata that a person has added or
+    changed stays; scores are always those of this run.
+
+    Args:
+        folder: holds the model; its picture `training_curves.png` is shown if it is there.
+        facts: describe the run, see `generate_card`.
+
+    Returns:
+        The path written: `README.md`, or `README.generated.md` if the metadata of an existing
+        README.md cannot be read. That README.md is not changed.
+    """
+    path = Path(folder) / "README.md"
+    card = scrub(generate_card(facts, Path(folder)), get_token())
+    if path.exists():
+        try:
+            card = merge_cards(card, path.read_text(encoding="utf-8-sig"))
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            print(f"{path} was left alone: its metadata cannot be read ({reason}).")
+            path = path.with_name("README.generated.md")
+    write_text(path, card)
+    return path

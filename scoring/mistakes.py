@@ -1,7 +1,7 @@
-"""Gold and predicted entities paired, and a model's mistakes counted in one pass.
+"""Gold and predicted entities paired, and a model's mistakes surveyed in one pass.
 
-    pair_entities([("PER", 0, 2)], [("PER", 0, 1)])    # what became of each entity
-    survey_examples(examples, entity_tags=True)        # the counts, and mistakes to show
+    pair_entities([("PER", 0, 2)], [("PER", 0, 1)])    # each entity's fate
+    survey_examples(examples, entity_tags=True)        # counts, and mistakes to show
 
 Nothing here knows pages or pictures.
 """
@@ -9,13 +9,13 @@ Nothing here knows pages or pictures.
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from common import entities
 
-# What is kept to be shown stays small however large the corpus is.
+# A survey keeps few mistakes, and few words of each, however large the corpus is.
 MISTAKES_PER_KIND = 50
 EXAMPLES_PER_CONFUSION = 3
 CONTEXT_WORDS = 20
@@ -24,89 +24,95 @@ MATRIX_TYPES = 30
 
 # --- Entities, paired ---------------------------------------------------------------------------
 
-Entity = tuple[str, int, int]
+# (type, start, end), end exclusive. The type is None for a word without a plain tag.
+Entity = tuple[str | None, int, int]
 
 
 class Pair(NamedTuple):
-    """A gold and a predicted entity that belong together; None where there is no partner.
+    """A gold and a predicted entity that belong together; None for a missing partner.
 
-    `again`: "gold" or "predicted" where that entity is counted in another pair.
+    `kind`: "exact", "wrong type", "wrong boundary", "missed" or "spurious". `counted_elsewhere`:
+    "gold" or "predicted" if that entity is counted in another pair.
     """
 
     kind: str
     gold: Entity | None
     predicted: Entity | None
-    again: str | None = None
+    counted_elsewhere: str | None = None
 
 
-def pair_entities(gold: list[Entity], predicted: list[Entity]) -> list[Pair]:
+def pair_entities(gold: Sequence[Entity], predicted: Sequence[Entity]) -> list[Pair]:
     """Pair the gold and predicted entities of one sentence; each is counted in exactly one `Pair`.
 
     `gold` and `predicted` are lists of (type, start, end), end exclusive; within each list no
-    two entities overlap. The first rule that fits decides what an entity is:
+    two entities overlap. The first rule that fits decides the kind of a pair:
 
     1. `exact`: same start, end and type.
     2. `wrong type`: same start and end, another type.
     3. `wrong boundary`: at least one word in common with an entity of the other side.
     4. `missed` (gold) or `spurious` (predicted): no word in common with any.
 
-    By 3, an entity is paired once if it can be: pairs of one type come before pairs of two, then
-    the pair with more words in common, then the earlier one. An entity that is left over (two
-    were predicted where one is gold) makes a pair with the best of those that it overlaps, which
-    is counted elsewhere (`again`).
+    Rule 3 pairs an entity once if possible: pairs of one type come before pairs of two types,
+    then the pair with more words in common, then the earlier one. An entity that is left over
+    (two were predicted where one is gold) makes a pair with the best of those that it overlaps,
+    which is `counted_elsewhere`.
 
-    So, in the counts of seqeval and conlleval: TP = exact; FN = missed + wrong type + wrong
-    boundary without those whose gold entity is there again; FP = spurious + wrong type + wrong
-    boundary without those whose predicted entity is. Sorted by where the pairs begin.
+    In the counts of seqeval and conlleval therefore: TP = exact; FN = missed + wrong type + wrong
+    boundary, without pairs whose gold entity is counted elsewhere; FP = spurious + wrong type +
+    wrong boundary, without pairs whose predicted entity is. Sorted by where the pairs begin.
     """
     predicted_at = {(start, end): (kind, start, end) for kind, start, end in predicted}
-    same_span = {one: predicted_at[one[1:]] for one in gold if one[1:] in predicted_at}
+    same_span = {entity: predicted_at[entity[1:]] for entity in gold if entity[1:] in predicted_at}
     pairs = [
-        Pair("exact" if one == other else "wrong type", one, other)
-        for one, other in same_span.items()
+        Pair("exact" if entity == partner else "wrong type", entity, partner)
+        for entity, partner in same_span.items()
     ]
-    free_gold = [one for one in gold if one not in same_span]
+    unpaired_gold = [entity for entity in gold if entity not in same_span]
+    free_gold = set(unpaired_gold)
     free_predicted = set(predicted) - set(same_span.values())
-    at_word = {word: other for other in free_predicted for word in range(other[1], other[2])}
-    shared = Counter(
-        (one, at_word[word])
-        for one in free_gold
-        for word in range(one[1], one[2])
+    at_word = {word: entity for entity in free_predicted for word in range(entity[1], entity[2])}
+    shared_words = Counter(
+        (entity, at_word[word])
+        for entity in unpaired_gold
+        for word in range(entity[1], entity[2])
         if word in at_word
     )
-    overlaps = sorted(
-        (one[0] != other[0], -words, one[1], other[1], one, other)
-        for (one, other), words in shared.items()
+    ranked = sorted(
+        (entity[0] != partner[0], -words, entity[1], partner[1], entity, partner)
+        for (entity, partner), words in shared_words.items()
     )
-    free_gold = set(free_gold)
-    for *_, one, other in overlaps:
-        if one in free_gold and other in free_predicted:
-            pairs.append(Pair("wrong boundary", one, other))
-            free_gold.remove(one)
-            free_predicted.remove(other)
-    for *_, one, other in overlaps:
-        if one in free_gold:
-            pairs.append(Pair("wrong boundary", one, other, again="predicted"))
-            free_gold.remove(one)
-        elif other in free_predicted:
-            pairs.append(Pair("wrong boundary", one, other, again="gold"))
-            free_predicted.remove(other)
-    pairs += [Pair("missed", one, None) for one in free_gold]
-    pairs += [Pair("spurious", None, other) for other in free_predicted]
+    for *_, entity, partner in ranked:
+        if entity in free_gold and partner in free_predicted:
+            pairs.append(Pair("wrong boundary", entity, partner))
+            free_gold.remove(entity)
+            free_predicted.remove(partner)
+    for *_, entity, partner in ranked:
+        if entity in free_gold:
+            pairs.append(Pair("wrong boundary", entity, partner, counted_elsewhere="predicted"))
+            free_gold.remove(entity)
+        elif partner in free_predicted:
+            pairs.append(Pair("wrong boundary", entity, partner, counted_elsewhere="gold"))
+            free_predicted.remove(partner)
+    pairs += [Pair("missed", entity, None) for entity in free_gold]
+    pairs += [Pair("spurious", None, entity) for entity in free_predicted]
     return sorted(pairs, key=_extent)
 
 
 def _extent(pair: Pair) -> tuple[int, int]:
-    """The first word of a pair and the one after its last."""
+    """Return the first word of a pair and the one after its last."""
     both = [entity for entity in (pair.gold, pair.predicted) if entity]
     return min(entity[1] for entity in both), max(entity[2] for entity in both)
 
 
-# --- Mistakes, counted in one pass --------------------------------------------------------------
+# --- Mistakes, surveyed in one pass -------------------------------------------------------------
 
 
 class Mistake(NamedTuple):
-    """One mistake with the words around it; `start` and `end` index these words."""
+    """One mistake with the words around it.
+
+    `tokens`, `gold` and `predicted` hold the words shown and their tags; `start` and `end` index
+    them. `sentence` counts from 1. `cut_before` and `cut_after`: the sentence is longer.
+    """
 
     pair: Pair
     confidence: float | None
@@ -120,33 +126,38 @@ class Mistake(NamedTuple):
     cut_after: bool
 
     def words_of(self, entity: Entity) -> list[str]:
-        """The words of the pair's gold or predicted entity, as far as they are kept."""
+        """Return the words of the pair's gold or predicted entity, without those left out."""
         before = _extent(self.pair)[0] - self.start
         return self.tokens[entity[1] - before : entity[2] - before]
 
 
+# Mistakes are grouped by kind, those of plain tags by (gold, predicted) tag.
+Group = str | tuple[str | None, str | None]
+
+
 @dataclass
 class Survey:
-    """What is kept of the scored sentences: counts, and the most confident mistakes.
+    """Counts of the scored sentences, and the most confident mistakes.
 
-    `confusion` counts words by (gold, predicted) type or plain tag, None where there is none.
+    `confusion` counts words by (gold, predicted) type or plain tag, None for no type.
     `gold_kinds` and `predicted_kinds` count the entities of their side, each once, by (kind,
-    type); `pair_kinds` counts pairs by kind; `both_wrong` those of wrong boundary and wrong type.
-    `mistakes` holds the most confident mistakes by kind, or by (gold, predicted) plain tag.
+    type). `pair_kinds` counts pairs by kind, `both_wrong` those with a wrong boundary and two
+    types.
     """
 
     entity_tags: bool
     sentences: int = 0
     words: int = 0
-    confusion: Counter = field(default_factory=Counter)
-    gold_kinds: Counter = field(default_factory=Counter)
-    predicted_kinds: Counter = field(default_factory=Counter)
-    pair_kinds: Counter = field(default_factory=Counter)
+    confusion: Counter[tuple[str | None, str | None]] = field(default_factory=Counter)
+    gold_kinds: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    predicted_kinds: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    pair_kinds: Counter[str] = field(default_factory=Counter)
     both_wrong: int = 0
-    heaps: dict = field(default_factory=dict)
+    heaps: dict[Group, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     @property
-    def mistakes(self) -> dict[object, list[Mistake]]:
+    def mistakes(self) -> dict[Group, list[Mistake]]:
+        """Return the most confident mistakes of each group, the most confident first."""
         return {
             group: [mistake for *_, mistake in sorted(heap, reverse=True)]
             for group, heap in self.heaps.items()
@@ -154,26 +165,31 @@ class Survey:
 
 
 def survey_examples(
-    examples: Iterable[dict], entity_tags: bool, label_names: list[str] | None = None
+    examples: Iterable[Mapping[str, Any]],
+    entity_tags: bool,
+    label_names: Sequence[str] | None = None,
 ) -> Survey:
-    """Read scored sentences once, in constant memory.
+    """Return the survey of scored sentences, read once and in constant memory.
 
-    Each of `examples` has lists: `tokens`, `gold` and `predicted` (one tag name a word) and perhaps
-    `probability` (of the predicted tag of each word). A mistake's confidence is the mean
-    probability over all words of its gold and predicted entities. Raises ValueError where a
-    sentence has more or fewer tags than words.
+    Each of `examples` has lists with one item per word: `tokens`, `gold` and `predicted` (tag
+    names), and perhaps `probability` (of the predicted tag). A mistake's confidence is the mean
+    probability over all words of its gold and predicted entities. `label_names`: the labels of
+    the model. Raises ValueError if a sentence has more or fewer tags than words.
     """
     survey = Survey(entity_tags)
     for number, example in enumerate(examples, start=1):
         tokens, gold, predicted = (example[key] for key in ("tokens", "gold", "predicted"))
         if not len(tokens) == len(gold) == len(predicted):
             raise ValueError(
-                f"sentence {number}: {len(tokens)} words, {len(gold)} gold tags, "
-                f"{len(predicted)} predicted tags"
+                f"sentence {number}: got {len(gold)} gold tags and {len(predicted)} predicted "
+                f"tags, expected {len(tokens)}, one for each word"
             )
         classes = [
-            tuple(_class_of(name, entity_tags, label_names) for name in names)
-            for names in zip(gold, predicted, strict=True)
+            (
+                _class_of(gold_tag, entity_tags, label_names),
+                _class_of(predicted_tag, entity_tags, label_names),
+            )
+            for gold_tag, predicted_tag in zip(gold, predicted, strict=True)
         ]
         survey.sentences += 1
         survey.words += len(tokens)
@@ -182,16 +198,19 @@ def survey_examples(
             pairs = pair_entities(entities(gold), entities(predicted))
             survey.pair_kinds.update(pair.kind for pair in pairs)
             survey.gold_kinds.update(
-                (pair.kind, pair.gold[0]) for pair in pairs if pair.gold and pair.again != "gold"
+                (pair.kind, pair.gold[0])
+                for pair in pairs
+                if pair.gold and pair.counted_elsewhere != "gold"
             )
             survey.predicted_kinds.update(
                 (pair.kind, pair.predicted[0])
                 for pair in pairs
-                if pair.predicted and pair.again != "predicted"
+                if pair.predicted and pair.counted_elsewhere != "predicted"
             )
             survey.both_wrong += sum(
-                pair.kind == "wrong boundary" and pair.gold[0] != pair.predicted[0]
+                pair.kind == "wrong boundary"
                 for pair in pairs
+                if pair.gold and pair.predicted and pair.gold[0] != pair.predicted[0]
             )
         else:
             pairs = _wrong_words(classes)
@@ -201,16 +220,19 @@ def survey_examples(
     return survey
 
 
-def _class_of(tag_name: str, entity_tags: bool, label_names: list[str] | None) -> str | None:
-    """The type of a word by its tag; None outside entities and for an O that is no plain tag."""
+def _class_of(tag_name: str, entity_tags: bool, label_names: Sequence[str] | None) -> str | None:
+    """Return the type of a word with this tag; None outside entities.
+
+    None also for an O that is not a plain tag of the model.
+    """
     if entity_tags:
         return tag_name.partition("-")[2] or None
-    # A word without a sub-word is predicted O, which a plain tag set need not hold.
+    # A word without a sub-word is predicted O, which is not in every set of plain tags.
     return None if tag_name == "O" and label_names and "O" not in label_names else tag_name
 
 
 def _wrong_words(classes: list[tuple[str | None, str | None]]) -> list[Pair]:
-    """Words whose plain tags differ, as pairs of entities of one word."""
+    """Return the words whose plain tags differ, as pairs of entities of one word."""
     return [
         Pair("wrong type", (gold, word, word + 1), (predicted, word, word + 1))
         for word, (gold, predicted) in enumerate(classes)
@@ -218,19 +240,21 @@ def _wrong_words(classes: list[tuple[str | None, str | None]]) -> list[Pair]:
     ]
 
 
-def _keep(survey: Survey, pair: Pair, numbers: tuple[int, int], example: dict) -> None:
-    """Put a mistake on its heap if it is among the most confident of its group.
+def _keep(survey: Survey, pair: Pair, numbers: tuple[int, int], example: Mapping[str, Any]) -> None:
+    """Put a mistake on its group's heap if it is among the most confident there.
 
-    `numbers`: of the sentence, and of the pair in it.
+    `numbers`: the number of the sentence, and of the pair in it.
     """
     tokens, probability = example["tokens"], example.get("probability")
     start, end = _extent(pair)
     confidence = None if probability is None else sum(probability[start:end]) / (end - start)
     rank = confidence if confidence is not None and math.isfinite(confidence) else 0.0
-    group = pair.kind if survey.entity_tags else (pair.gold[0], pair.predicted[0])
+    group: Group = pair.kind
+    if pair.gold and pair.predicted and not survey.entity_tags:
+        group = (pair.gold[0], pair.predicted[0])
     limit = MISTAKES_PER_KIND if survey.entity_tags else EXAMPLES_PER_CONFUSION
     heap = survey.heaps.setdefault(group, [])
-    # Of equally confident mistakes the first ones read stay, so that a page can be made again.
+    # The first read of equally confident mistakes are kept, so that a page can be reproduced.
     place = (rank, *(-number for number in numbers))
     if len(heap) == limit and place < heap[0][:3]:
         return
@@ -252,21 +276,25 @@ def _keep(survey: Survey, pair: Pair, numbers: tuple[int, int], example: dict) -
     (heapq.heappush if len(heap) < limit else heapq.heappushpop)(heap, (*place, mistake))
 
 
-def confusion_cells(confusion: Counter) -> tuple[list[str | None], list[list[int]]]:
-    """Types (the most frequent first, none last) and counts, rows gold, columns predicted.
+def confusion_cells(
+    confusion: Counter[tuple[str | None, str | None]],
+) -> tuple[list[str | None], list[list[int]]]:
+    """Return types and the matrix of their counts: rows are gold, columns predicted.
 
-    Beyond `MATRIX_TYPES` the rarer types are counted together.
+    Types are sorted by frequency, the most frequent first and None last. Beyond `MATRIX_TYPES`,
+    the rarer types share one row and column.
     """
-    totals = Counter()
-    for pair, count in confusion.items():
-        for name in pair:
+    totals: Counter[str | None] = Counter()
+    for types, count in confusion.items():
+        for name in types:
             totals[name] += count
     named = sorted((name for name in totals if name is not None), key=lambda n: (-totals[n], n))
     shown = named[:MATRIX_TYPES]
     rest = f"{len(named) - len(shown)} rarer ones"
-    keys = shown + [rest] * (len(named) > len(shown)) + [None] * (None in totals)
+    keys: list[str | None] = [*shown]
+    keys += [rest] * (len(named) > len(shown)) + [None] * (None in totals)
     place = {name: keys.index(name if name in keys else rest) for name in totals}
     cells = [[0] * len(keys) for _ in keys]
-    for (one, other), count in confusion.items():
-        cells[place[one]][place[other]] += count
+    for (gold, predicted), count in confusion.items():
+        cells[place[gold]][place[predicted]] += count
     return keys, cells

@@ -1,51 +1,74 @@
-"""Lists of tags to scores."""
+"""Lists of tags to counts, and counts to scores.
+
+    count_tags(references, predictions, entity_tags)     # additive over sentences
+    scores_of_counts(counts, entity_tags)                # precision, recall, f1, accuracy
+    compute_metrics(predictions, split, label_names)     # of a split, with the loss
+
+Entities are counted by seqeval, which agrees with conlleval. datasets, evaluate and seqeval are
+imported by the functions that need them, so that `infer.py` can start without them.
+"""
+
+from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from common import NO_TAG, WordPredictions, are_entity_tags, postprocess
 
+if TYPE_CHECKING:
+    import evaluate
 
-def count_tags(references: list[list[str]], predictions: list[list[str]], entity_tags: bool):
-    """What scores are made of, additive over sentences: a Counter of ("correct"|"predicted"|
-    "gold", type), and of "words" and "words right".
+TagLists = Iterable[Sequence[str]]  # one list of tags per sentence
 
-    Entities are counted by seqeval, which agrees with conlleval; plain tags word by word.
+KINDS = ("correct", "predicted", "gold")
+
+
+def count_tags(references: TagLists, predictions: TagLists, entity_tags: bool) -> Counter[Any]:
+    """Return the counts that scores are computed from; those of two corpora may be added.
+
+    The keys are ("correct" | "predicted" | "gold", type), "words" and "words right". Of plain
+    tags, every word counts as an entity whose type is its tag. Raises ValueError if a sentence
+    has more or fewer predicted tags than gold tags.
     """
-    counts = Counter()
+    counts: Counter[Any] = Counter()
     for gold, predicted in zip(references, predictions, strict=True):
         if len(gold) != len(predicted):
-            raise ValueError(f"{len(gold)} gold tags, {len(predicted)} predicted: {gold!r:.80}")
+            raise ValueError(
+                f"got {len(predicted)} predicted tags for a sentence, expected {len(gold)}, one "
+                f"for each gold tag: {gold!r:.80}"
+            )
         counts["words"] += len(gold)
         counts["words right"] += sum(map(str.__eq__, gold, predicted))
-        if entity_tags:
-            gold_items, predicted_items = set(_seqeval(gold)), set(_seqeval(predicted))
-        else:
-            gold_items = {(tag, i) for i, tag in enumerate(gold)}
-            predicted_items = {(tag, i) for i, tag in enumerate(predicted)}
+        gold_items, predicted_items = _items(gold, entity_tags), _items(predicted, entity_tags)
         counts.update(("gold", item[0]) for item in gold_items)
         counts.update(("predicted", item[0]) for item in predicted_items)
         counts.update(("correct", item[0]) for item in gold_items & predicted_items)
     return counts
 
 
-def _seqeval(tags: list[str]) -> list[tuple]:
+def _items(tags: Sequence[str], entity_tags: bool) -> set[tuple[Any, ...]]:
+    """Return the entities of a sentence, or its words: (type, position, ...)."""
+    if not entity_tags:
+        return {(tag, position) for position, tag in enumerate(tags)}
     from seqeval.metrics.sequence_labeling import get_entities
 
-    return get_entities(tags)
+    return set(get_entities(tags))
 
 
-def scores_of_counts(counts: Counter, entity_tags: bool) -> dict:
-    """{"overall": {...}, "per_type": {type: {precision, recall, f1, number}}, "words": n}.
+def scores_of_counts(counts: Counter[Any], entity_tags: bool) -> dict[str, Any]:
+    """Return {"overall": {...}, "per_type": {type: {...}}, "words": number of words}.
 
-    Overall, for entity tags: precision, recall, f1 (micro, over entities) and accuracy (over
-    words); for plain tags accuracy and macro_f1 (over all tags gold or predicted).
+    Each type has precision, recall, f1 and number (of gold entities). Overall, entity tags have
+    precision, recall and f1 over all entities (micro average) and accuracy over words; plain tags
+    have accuracy and macro_f1, the mean over all tags that are gold or predicted.
     """
     types = sorted({key[1] for key in counts if isinstance(key, tuple)})
-    per_type = {t: _prf(*(counts[kind, t] for kind in _KINDS)) for t in types}
+    per_type = {t: _prf(*(counts[kind, t] for kind in KINDS)) for t in types}
     accuracy = counts["words right"] / counts["words"] if counts["words"] else 0.0
     if entity_tags:
-        total = _prf(*(sum(counts[kind, t] for t in types) for kind in _KINDS))
+        total = _prf(*(sum(counts[kind, t] for t in types) for kind in KINDS))
         overall = {name: total[name] for name in ("precision", "recall", "f1")}
         overall["accuracy"] = accuracy
     else:
@@ -54,37 +77,32 @@ def scores_of_counts(counts: Counter, entity_tags: bool) -> dict:
     return {"overall": overall, "per_type": per_type, "words": counts["words"]}
 
 
-_KINDS = ("correct", "predicted", "gold")
-
-
-def _prf(correct: int, predicted: int, gold: int) -> dict:
+def _prf(correct: int, predicted: int, gold: int) -> dict[str, Any]:
     precision = correct / predicted if predicted else 0.0
     recall = correct / gold if gold else 0.0
     f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
     return {"precision": precision, "recall": recall, "f1": f1, "number": gold}
 
 
-def score_tags(
-    references: list[list[str]], predictions: list[list[str]], entity_tags: bool
-) -> dict:
-    """Scores of lists of tags, as `scores_of_counts` gives them."""
+def score_tags(references: TagLists, predictions: TagLists, entity_tags: bool) -> dict[str, Any]:
+    """Return the scores of lists of tags, as `scores_of_counts` does."""
     return scores_of_counts(count_tags(references, predictions, entity_tags), entity_tags)
 
 
-def tag_metric(entity_tags: bool):
-    """An `evaluate.Metric` of `score_tags`: local code, in memory, no lock files.
+def tag_metric(entity_tags: bool) -> evaluate.Metric:
+    """Return `score_tags` as an `evaluate.Metric`: local code, in memory, without lock files.
 
-    It keeps counts, not sentences, so that it takes a corpus of any size batch by batch.
+    It keeps counts instead of sentences, so that a corpus of any size can be added batch by batch.
     """
     import datasets
     import evaluate
 
     class TagMetric(evaluate.Metric):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__(keep_in_memory=True)
-            self.counts = Counter()
+            self.counts: Counter[Any] = Counter()
 
-        def _info(self):
+        def _info(self) -> evaluate.MetricInfo:
             tags = datasets.Sequence(datasets.Value("string"))
             return evaluate.MetricInfo(
                 description="Scores of tags.",
@@ -93,12 +111,14 @@ def tag_metric(entity_tags: bool):
                 features=datasets.Features({"predictions": tags, "references": tags}),
             )
 
-        def add_batch(self, *, predictions, references):
+        def add_batch(self, *, predictions: TagLists, references: TagLists) -> None:
             """Count lists of predicted and gold tags."""
             self.counts = self.counts + count_tags(references, predictions, entity_tags)
 
-        def compute(self, *, predictions=(), references=()):
-            """Scores of all that was added; begin anew."""
+        def compute(
+            self, *, predictions: TagLists = (), references: TagLists = ()
+        ) -> dict[str, Any]:
+            """Return the scores of everything added, and start again with nothing."""
             self.add_batch(predictions=predictions, references=references)
             counts, self.counts = self.counts, Counter()
             return scores_of_counts(counts, entity_tags)
@@ -106,8 +126,13 @@ def tag_metric(entity_tags: bool):
     return TagMetric()
 
 
-def compute_metrics(predictions: WordPredictions, split, label_names: list[str]) -> dict:
-    """Scores of a split's predictions (see `scores_of_counts`), with the mean loss a word."""
+def compute_metrics(
+    predictions: WordPredictions, split: Iterable[dict[str, Any]], label_names: Sequence[str]
+) -> dict[str, Any]:
+    """Return the scores of a split (see `scores_of_counts`), with the mean loss per word.
+
+    `split`: rows with `tokens` and `labels`.
+    """
     metric = tag_metric(are_entity_tags(label_names))
     sentences = postprocess(predictions, split, label_names)
     while chunk := list(islice(sentences, 1000)):
@@ -116,27 +141,3 @@ def compute_metrics(predictions: WordPredictions, split, label_names: list[str])
     scored = int((predictions.tag_ids != NO_TAG).sum())
     scores["loss"] = predictions.loss / max(scored, 1)
     return scores
-
-
-def score_table(scores: dict) -> str:
-    """The scores as a table for people."""
-    names = [*scores["per_type"]]
-    width = max([len("macro f1"), *map(len, names)])
-    lines = [f"{'':{width}}  precision  recall      f1  number"]
-    for name in names:
-        row = scores["per_type"][name]
-        lines.append(
-            f"{name:{width}}  {row['precision']:9.4f}  {row['recall']:6.4f}  {row['f1']:6.4f}"
-            f"  {row['number']:6d}"
-        )
-    overall = scores["overall"]
-    if "f1" in overall:
-        number = sum(row["number"] for row in scores["per_type"].values())
-        lines.append(
-            f"{'overall':{width}}  {overall['precision']:9.4f}  {overall['recall']:6.4f}"
-            f"  {overall['f1']:6.4f}  {number:6d}"
-        )
-    else:
-        lines.append(f"{'macro f1':{width}}  {'':9}  {'':6}  {overall['macro_f1']:6.4f}")
-    lines.append(f"{'accuracy':{width}}  {'':9}  {'':6}  {overall['accuracy']:6.4f}")
-    return "\n".join(lines)

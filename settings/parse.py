@@ -19,6 +19,7 @@ from support.errors import UserError
 from support.text import unknown_flag
 
 FOREIGN_GROUP = "flags of TrainingArguments"  # listed by --help_all only
+METAVARS: dict[Any, str] = {int: "N", float: "X"}
 Flags = TypeVar("Flags")
 
 
@@ -42,7 +43,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
             return super()._format_action_invocation(action)
         if action.nargs == 0 or isinstance(action.const, bool):
             return action.option_strings[0]
-        value = self._format_args(action, action.dest.upper())
+        value = self._format_args(action, METAVARS.get(action.type, "TEXT"))
         return f"{action.option_strings[0]} {value}"
 
 
@@ -72,7 +73,8 @@ def parse_flags(flags_class: type[Flags], doc: str, argv: list[str] | None = Non
         # What follows an unknown flag is its value.
         words = [word for word in unknown if word.startswith("-")] or unknown
         known = [option for action in parser._actions for option in action.option_strings]
-        parser.error("\n".join(unknown_flag(word.partition("=")[0], known) for word in words))
+        lines = (unknown_flag(word.partition("=")[0], known) for word in words)
+        raise UserError("\n".join(lines))
     values = vars(namespace)
     values.pop("config", None)
     return flags_class(**values)
@@ -85,7 +87,9 @@ def make_parser(flags_class: type, doc: str, show_all: bool = False) -> Parser:
     with_file = getattr(flags_class, "config_file_flags", False)
     words = ["FLAGS.yaml"] if with_file else [f.metadata["metavar"] for f in positional]
     parser = Parser(
-        usage=f"%(prog)s [{words[0]}] [--flag value ...]" if words else "%(prog)s [--flag value ...]",
+        usage=f"%(prog)s [{words[0]}] [--flag value ...]"
+        if words
+        else "%(prog)s [--flag value ...]",
         description=head + "\n" + rest.rstrip(),
         formatter_class=HelpFormatter,
         allow_abbrev=False,
@@ -171,7 +175,7 @@ def _help_text(name: str, text: str, default: object, options: dict[str, Any]) -
     text = " ".join(text.split())
     if default is True:
         return f"{text} On by default; --no_{name} turns it off."
-    if "efault" in text or default in (None, False, "") or default == []:
+    if "Default:" in text or default is None or default is False or default in ("", []):
         return text
     value = default.value if isinstance(default, enum.Enum) else default
     return f"{text} Default: {value}."

@@ -68,6 +68,10 @@ class WindowSettings:
     label_all_tokens: bool = True
     overwrite_cache: bool = False
 
+    def padded_length(self, window_length: int) -> int | None:
+        """Return the length that every batch is padded to; None: to its own longest window."""
+        return window_length if self.pad_to_max_length else None
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -148,4 +152,23 @@ class Settings:
     do_predict: bool
     check: bool
     replaced: tuple[str, ...]  # sentences on what stands in for a default
-    flags: dict[str, Any]  # as given or by default, without the token: for run.json and trackers
+    flags: dict[str, Any]  # all in force, without the token: for trackers
+    shared_flags: dict[str, Any]  # those that both scripts have: for run.json and the card
+
+    @property
+    def output_dir(self) -> Path:
+        """Return the folder of the run."""
+        return self.output.output_dir
+
+    @property
+    def trackers(self) -> list[str] | None:
+        """Return the trackers as accelerate takes them."""
+        return list(self.output.report_to) or None
+
+    @property
+    def simple_flags(self) -> dict[str, int | float | str]:
+        """Return the flags as trackers take them."""
+        return {
+            name: value if isinstance(value, int | float | str) else str(value)
+            for name, value in self.flags.items()
+        }

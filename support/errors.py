@@ -16,11 +16,12 @@ class UserError(Exception):
     status = 2  # the script's exit status
 
 
-def run(main: Callable[[], object]) -> None:
+def run_script(main: Callable[[], object]) -> None:
     """Run a script's `main`; end on a `UserError` with its message and its exit status."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # the stream is missing, or not one of Python's own
-            stream.reconfigure(errors="backslashreplace")  # characters its encoding lacks
+            # For characters that its encoding lacks.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         main()
     except UserError as error:

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -55,6 +55,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def share_file_modes(model: Path, files: Iterable[Path]) -> None:
+    """Give files the permissions of `model`: safetensors writes files for their owner alone."""
+    for file in files:
+        shutil.copymode(model, file)
 
 
 @contextmanager

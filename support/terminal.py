@@ -8,7 +8,17 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
+from support.processes import is_main_process
 from support.text import printable
+
+
+def say(*lines: str) -> None:
+    """Print lines on the main process, above a progress bar if there is one."""
+    if is_main_process():
+        from tqdm.auto import tqdm
+
+        for line in lines:
+            tqdm.write(line)
 
 
 def console(file: IO[str] | None = None, **options: Any) -> Any:

@@ -19,10 +19,43 @@ def quote(value: object) -> str:
     return repr(text) if len(text) <= 80 else f"{text[:77]!r}..."
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def shortened(value: object, length: int = 200) -> str:
+    """Return a value as text, a list joined by commas, cut after `length` characters."""
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= length else text[:length] + " ..."
+
+
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return `; did you mean X?` for the known word closest to `word`, or an empty string."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    close = closest(word, known, cutoff)
+    return f"; did you mean {close}?" if close is not None else ""
+
+
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known word closest to `word`; None where none is similar.
+
+    A word that differs in case only is the closest. `cutoff`: the least similarity, as `difflib`
+    measures it, from 0 to 1.
+    """
+    known = list(known)
+    same = next((name for name in known if name.lower() == word.lower()), None)
+    return same or next(iter(difflib.get_close_matches(word, known, n=1, cutoff=cutoff)), None)
+
+
+def one_edit_apart(first: str, second: str) -> bool:
+    """Return whether one edit separates two words.
+
+    An edit adds, removes or changes a letter, or swaps two neighbours.
+    """
+    differing = (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+    start = next(differing, min(len(first), len(second)))
+    first, second = first[start:], second[start:]
+    return first != second and (
+        first[1:] == second[1:]
+        or first == second[1:]
+        or first[1:] == second
+        or (first[:2] == second[1::-1] and first[2:] == second[2:])
+    )
 
 
 def unknown_flag(word: str, known: Iterable[str]) -> str:

@@ -27,7 +27,8 @@ FILES = ("model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 def load(folder: Path, dtype, device):
     """(configuration, tokenizer, network) of a BERT that a training script of this suite left;
-    None where the folder holds anything else."""
+    None where the folder holds anything else.
+    """
     config = read_json(folder / "config.json")
     if "word_splitter" not in config or not all((folder / name).is_file() for name in FILES):
         return None
@@ -78,7 +79,8 @@ FILLER = {"input_ids": [0], "token_type_ids": [0], "word_index": [IGNORED]}
 
 def rounded(rows: int) -> int:
     """Up to a number with few others near it, a sixteenth more at the most. Kernels are made anew
-    for each number of rows on a CPU, which takes longer than a product does in bf16."""
+    for each number of rows on a CPU, which takes longer than a product does in bf16.
+    """
     step = 1 << max(0, rows.bit_length() - 5)
     return -(-rows // step) * step
 
@@ -117,7 +119,8 @@ class Bert:
     def __call__(self, windows: list[dict[str, list[int]]]) -> tuple:
         """(logits, words) of windows in which equal lengths lie together: (words, labels) in
         fp32, and (words,) the `word_index` of each. Each window has `input_ids`,
-        `token_type_ids` and `word_index`."""
+        `token_type_ids` and `word_index`.
+        """
         import torch
         from torch.nn.functional import embedding, gelu, layer_norm, linear
 

@@ -18,19 +18,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corpus.formats.columns import CONLLU_COLUMNS, DOCUMENT_START, open_columns
-from corpus.formats.records import read_json_array, read_jsonl
-from corpus.sentences import (
-    HEAD,
-    TEXT_COLUMNS,
-    Problems,
-    Wanted,
-    bad_byte,
-    encoding_of,
-    open_bytes,
-    quote,
-    reading,
-)
+from corpus.formats.json import read_json_array, read_jsonl
+from corpus.formats.layout import HEAD, TEXT_COLUMNS
+from corpus.formats.sentence import Wanted
+from corpus.formats.text import bad_byte, encoding_of, open_bytes, reading
+from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.errors import UserError
+from support.text import quote
 from tagging.tagger import Words
 
 COLUMN_ENDINGS = {
@@ -55,7 +49,8 @@ FIRST_CHUNK = 8
 
 class Item(NamedTuple):
     """One text to tag. `words`: where they are given, not to be split; `tags`: the gold ones;
-    `fields`: what a JSON record carries along; `source`: the file, where there are several."""
+    `fields`: what a JSON record carries along; `source`: the file, where there are several.
+    """
 
     text: str
     words: Words | None = None
@@ -71,17 +66,14 @@ class Broken(Problems):
         super().__init__()
         self.skip, self.tell, self.skipped = skip, tell, 0
 
-    def add(self, kind: str, place: str, found: str, expected: str = "") -> None:
+    def add(self, problem: Problem) -> None:
         # What the readers expect of a corpus has labels, which nobody needs here.
-        message = f"{place}: {kind}: {found}"
+        message = f"{problem.place}: {problem.title}: {problem.found}"
         if not self.skip:
             raise UserError(f"{message}\nTo pass over what cannot be read: --skip_errors")
         self.skipped += 1
         if self.tell:
             print(f"passed over: {message}", file=sys.stderr)
-
-    def warn(self, kind: str, place: str, found: str, expected: str = "") -> None:
-        """Nothing here depends on what training warns of."""
 
 
 class Source:
@@ -126,7 +118,8 @@ class Source:
 
     def waiting(self, seconds: float = 0) -> bool:
         """Whether there is no next line (within so many seconds), and whoever has lines should
-        go on with them."""
+        go on with them.
+        """
         if self._descriptor is None or self._ready:
             return False
         try:
@@ -281,7 +274,8 @@ def read_items(
     source: Source, form: str, by: str, wanted: Wanted, problems: Problems
 ) -> Iterator[Item]:
     """Texts of one source. `form`: auto, text, jsonl or conll; `by`, of plain text: line or
-    document."""
+    document.
+    """
     lines = _utf8_lines(source, problems)
     if form == "auto":
         seen: list[bytes] = []
@@ -337,7 +331,8 @@ def _decoded(lines: Iterable[bytes], name: str, problems: Problems) -> Iterator[
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            problems.add("not UTF-8", f"{name}:{number}", bad_byte(line, error))
+            place = Place(name, number)
+            problems.add(Problem(ProblemKind.WRONG_ENCODING, place, bad_byte(line, error)))
             yield None
         else:
             yield text.removesuffix("\n").removesuffix("\r")
@@ -348,25 +343,24 @@ def _whole(content: bytes, name: str, encoding: str, problems: Problems) -> str 
         return content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        problems.add(
-            f"not {encoding.upper()}", f"{name}:{line}", f"byte 0x{content[error.start]:02x}"
-        )
+        found = f"byte 0x{content[error.start]:02x} is not {encoding.upper()}"
+        problems.add(Problem(ProblemKind.WRONG_ENCODING, Place(name, line), found))
         return None
 
 
 def _items_of_records(records, wanted: Wanted, problems: Problems, name: str) -> Iterator[Item]:
     """The field asked for, else `text`, else the first of the other fields for texts or words."""
     asked = (wanted.text,) if wanted.text else TEXT_FIELDS
-    for line, fields in records:
+    for line, fields, _ in records:
+        place = Place(name, line)
         key = next((key for key in asked if fields.get(key) is not None), None)
         value = fields.get(key)
         is_text = isinstance(value, str) and (bool(wanted.text) or key in RAW_TEXTS)
         may_be_words = bool(wanted.text) or key not in RAW_TEXTS
         if key is None:
             expected = " or ".join(map(repr, asked if wanted.text else ("text", "tokens")))
-            problems.add(
-                "a record without a text", f"{name}:{line}", f"no {expected} in {quote(fields)}"
-            )
+            found = f"no {expected} in {quote(fields)}"
+            problems.add(Problem(ProblemKind.RECORD_WITHOUT_TEXT, place, found))
         elif is_text:
             others = {name: field for name, field in fields.items() if name != "text"}
             yield Item(value, fields=others)
@@ -379,7 +373,7 @@ def _items_of_records(records, wanted: Wanted, problems: Problems, name: str) ->
             elif _are_strings(value):
                 expected += f" (for a list of words: --text_column_name {key})"
             found = f"{key!r} is {quote(value)}, expected {expected}"
-            problems.add("a field of another kind", f"{name}:{line}", found)
+            problems.add(Problem(ProblemKind.FIELD_TYPE, place, found))
 
 
 def _are_strings(value) -> bool:

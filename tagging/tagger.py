@@ -17,6 +17,7 @@ import common
 from corpus import words as words_module
 from corpus.schemes import TagTable, iob2_names
 from encoder.batches import PadBatch
+from encoder.tokenizer import window_length
 from support.errors import UserError
 from tagging import fast_bert as bert
 
@@ -240,14 +241,15 @@ def load(name: str, revision: str, dtype, device):
     from transformers import AutoConfig, AutoModelForTokenClassification
     from transformers.utils import logging
 
-    from encoder import model as models
+    from encoder.errors import not_loaded
+    from encoder.tokenizer import load_tokenizer
 
     logging.disable_progress_bar()
 
     try:
         config = AutoConfig.from_pretrained(name, revision=revision)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(models.not_loaded("model", name, error)) from None
+        raise UserError(not_loaded("model", name, error)) from None
     architectures = config.architectures or []
     if not any("ForTokenClassification" in architecture for architecture in architectures):
         found = ", ".join(architectures) or "no architecture named"
@@ -255,13 +257,13 @@ def load(name: str, revision: str, dtype, device):
             f"{name}: a model for another task ({found}), with no head that tags words. Train "
             f"one: python train_trainer.py --model_name_or_path {name}"
         )
-    tokenizer = models.load_tokenizer(name, revision=revision)
+    tokenizer = load_tokenizer(name, revision=revision)
     try:
         network = AutoModelForTokenClassification.from_pretrained(
             name, revision=revision, config=config, dtype=dtype
         )
     except (OSError, ValueError) as error:
-        raise UserError(models.not_loaded("model", name, error)) from None
+        raise UserError(not_loaded("model", name, error)) from None
     return config, tokenizer, Padded(network.to(device).eval(), tokenizer)
 
 
@@ -272,7 +274,7 @@ EXPECTED_MODEL = (
 
 
 def _no_config(folder: Path) -> str:
-    from training.checkpoints import sort_checkpoints
+    from support.files import checkpoint_folders as sort_checkpoints
 
     whole = [
         path
@@ -336,9 +338,7 @@ def _window_length(tokenizer, config) -> int:
     trained = getattr(config, "window_length", None)
     if trained:
         return trained
-    from encoder import model as models
-
-    return models.window_length(tokenizer, config, None)
+    return window_length(tokenizer, config, None)
 
 
 def newest_model(folder: Path) -> Path | None:

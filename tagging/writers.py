@@ -25,7 +25,8 @@ LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 
 class Result(NamedTuple):
     """One input, tagged. `found`: what `Tagger.result` gives; `fields`: what the input carries
-    along; `source`: the file it came from, where there are several."""
+    along; `source`: the file it came from, where there are several.
+    """
 
     tagged: Tagged
     found: dict

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from encoder.cpu import VARIABLE
 from tests.helpers.models import ENTITY_LABELS, save_tiny_encoder, save_tiny_tagger
 
 _HOME = tempfile.mkdtemp(prefix="ner-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ["HF_HOME"] = _HOME
-for _name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_ENDPOINT", "HF_TOKEN"):
+for _name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_ENDPOINT", "HF_TOKEN", VARIABLE):
     os.environ.pop(_name, None)
 # A name server that hangs would cost each test three seconds. Tests of the Hub turn this off.
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -1,78 +1,27 @@
-"""Words, sub-words, windows and batches: the course's rows, tables by hand, properties."""
+"""Words, sub-words and windows: the course's rows, tables by hand, properties."""
 
 from unicodedata import category
 
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
-from tokenizers import models as tokenizer_models
-from transformers import DataCollatorForTokenClassification, PreTrainedTokenizerFast
 
 import common
 from corpus import words as words_module
 from encoder.batches import PadBatch, encode_split
-from scoring import scores as scores_module
-
-# The columns and the label order of CoNLL-2003, as the course prints them.
-COURSE_LABELS = [
-    "O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"
-]  # fmt: skip
-FIRST_ROW = ["EU", "rejects", "German", "call", "to", "boycott", "British", "lamb", "."]
-FIRST_LABELS = [3, 0, 7, 0, 0, 0, 7, 0, 0]
-SECOND_ROW = ["Peter", "Blackburn"]
-SECOND_LABELS = [1, 2]
-COURSE_VOCABULARY = [
-    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "EU", "rejects", "German", "call", "to", "boycott",
-    "British", "la", "##mb", ".", "Peter", "Blackburn",
-]  # fmt: skip
-
-
-def word_piece_tokenizer(vocabulary: list[str], specials: bool = True, **options):
-    """A cased WordPiece tokenizer of BERT's kind."""
-    ids = {piece: i for i, piece in enumerate(vocabulary)}
-    backend = Tokenizer(tokenizer_models.WordPiece(ids, unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=False)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]"}
-    if specials:
-        backend.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]",
-            special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
-        )
-        names |= {"cls_token": "[CLS]", "sep_token": "[SEP]"}
-    inputs = ["input_ids", "token_type_ids", "attention_mask"]
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, model_input_names=inputs, **names, **options
-    )
-
-
-def letters_tokenizer(specials: bool = True, **options):
-    """A word of n letters becomes n sub-words, so that tables can be counted off."""
-    letters = [chr(ord("a") + i) for i in range(26)]
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *("##" + c for c in letters)]
-    return word_piece_tokenizer(vocabulary, specials, **options)
-
-
-def course_windows(tokenizer=None):
-    examples = {"tokens": [FIRST_ROW, SECOND_ROW], "labels": [FIRST_LABELS, SECOND_LABELS]}
-    return common.tokenize_and_align_labels(
-        examples,
-        tokenizer or word_piece_tokenizer(COURSE_VOCABULARY),
-        512,
-        common.inside_labels(COURSE_LABELS),
-        None,
-    )
-
-
-def rows_of(columns: dict[str, list]) -> list[dict]:
-    return [
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
-    ]
-
+from scoring.scores import compute_metrics
+from tests.helpers.sub_words import (
+    COURSE_LABELS,
+    COURSE_VOCABULARY,
+    FIRST_LABELS,
+    FIRST_ROW,
+    labelled,
+    letters_tokenizer,
+    split_of,
+    word_piece_tokenizer,
+)
 
 # --- The course's printed outputs -----------------------------------------------------------
 
@@ -97,58 +46,6 @@ def test_course_alignment():
     assert common.align_labels_with_tokens(FIRST_LABELS, word_ids) == first_only
 
 
-def test_course_batch():
-    batch = PadBatch(word_piece_tokenizer(COURSE_VOCABULARY))(rows_of(course_windows()))
-    assert batch["labels"].tolist() == [
-        [-100, 3, 0, 7, 0, 0, 0, 7, 0, 0, 0, -100],
-        [-100, 1, 2, -100, -100, -100, -100, -100, -100, -100, -100, -100],
-    ]
-    assert batch["attention_mask"].tolist() == [[1] * 12, [1] * 4 + [0] * 8]
-    assert batch["input_ids"].tolist() == [
-        [2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 3],
-        [2, 14, 15, 3] + [0] * 8,
-    ]
-
-
-# --- Padding --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("side", ["right", "left"])
-@pytest.mark.parametrize("multiple_of", [1, 8, 5])
-def test_batch_equals_transformers_collator(side, multiple_of):
-    tokenizer = word_piece_tokenizer(COURSE_VOCABULARY, padding_side=side)
-    rows = rows_of(course_windows(tokenizer))
-    batch = PadBatch(tokenizer, multiple_of=multiple_of)(rows)
-    names = ("input_ids", "token_type_ids", "labels")
-    theirs = DataCollatorForTokenClassification(
-        tokenizer, pad_to_multiple_of=multiple_of if multiple_of > 1 else None
-    )([{name: row[name] for name in names} for row in rows])
-    assert set(batch) == set(theirs) == {*names, "attention_mask"}
-    for name, values in theirs.items():
-        assert batch[name].dtype == values.dtype == torch.int64
-        assert batch[name].tolist() == values.tolist(), name
-
-
-def test_batch_of_fixed_length():
-    batch = PadBatch(word_piece_tokenizer(COURSE_VOCABULARY), length=20)(rows_of(course_windows()))
-    assert {tuple(values.shape) for values in batch.values()} == {(2, 20)}
-    assert batch["attention_mask"].sum(1).tolist() == [12, 4]
-    assert batch["labels"][:, 12:].eq(-100).all()
-
-
-def test_batch_pads_with_the_tokenizers_own_ids():
-    tokenizer = word_piece_tokenizer(["[UNK]", "[CLS]", "[SEP]", "Peter", "[PAD]"])
-    tokenizer._pad_token_type_id = 3  # as XLNet's
-    columns = common.tokenize_and_align_labels(
-        {"tokens": [["Peter", "Peter"], ["Peter"]], "labels": [[0, 0], [0]]},
-        tokenizer, 512, None, [0, 2],
-    )  # fmt: skip
-    batch = PadBatch(tokenizer)(rows_of(columns))
-    assert batch["input_ids"].tolist() == [[1, 3, 3, 2], [1, 3, 2, 4]]
-    assert batch["token_type_ids"].tolist() == [[0, 0, 0, 0], [0, 0, 0, 3]]
-    assert batch["word_index"].tolist() == [[-100, 0, 1, -100], [-100, 2, -100, -100]]
-
-
 # --- Labels by name -------------------------------------------------------------------------
 
 
@@ -163,9 +60,9 @@ def test_batch_pads_with_the_tokenizers_own_ids():
         # Types with hyphens, with a prefix's name in them, and one that is part of another.
         (["O", "B-SUB-X", "I-SUB-X", "B-X", "I-X"], [0, 2, 2, 4, 4]),
         (["O", "B-SUB-B-X", "I-SUB-B-X", "I-SUB-I-X"], [0, 2, 2, 3]),
-        # No I-X to go on with: nothing is right for a word's later sub-words.
+        # There is no I-X: no label is right for a word's later sub-words.
         (["O", "B-X", "B-Y", "I-Y"], [0, -100, 3, 3]),
-        # Parts of speech stay what they are.
+        # Parts of speech continue as themselves.
         (["NOUN", "VERB", "ADJ", "X"], [0, 1, 2, 3]),
         # So do plain tags of which some look like entity tags.
         (["B-X", "I-X", "NN"], [0, 1, 2]),
@@ -242,7 +139,7 @@ def test_words_that_are_special_tokens_stay_words():
     assert sorted(w for part in parts for w in part if w is not None) == [0, 1, 2, 3, 4]
 
 
-def test_what_the_tokenizer_file_says_of_truncation_and_padding_is_not_followed():
+def test_truncation_and_padding_of_the_tokenizer_file_are_ignored():
     tokenizer = letters_tokenizer()
     tokenizer.backend_tokenizer.enable_truncation(4)
     tokenizer.backend_tokenizer.enable_padding(length=16)
@@ -271,7 +168,7 @@ def test_what_the_tokenizer_file_says_of_truncation_and_padding_is_not_followed(
         ([None, 0, 1, 1, 1, 1, 1, 1, 2, None], 5, [(1, 4, 0, 0), (2, 5, 1, 1), (8, 9, 2, 2)]),
         # Nothing but a word too long.
         ([None, 0, 0, 0, 0, None], 4, [(1, 3, 0, 0)]),
-        # Room for one.
+        # Room for a single sub-word.
         ([None, 0, 1, 1, 2, None], 3, [(1, 2, 0, 0), (2, 3, 1, 1), (4, 5, 2, 2)]),
         # Words 1 and 3 have no sub-word.
         ([None, 0, 2, 4, None], 4, [(1, 3, 0, 2), (3, 4, 4, 4)]),
@@ -283,9 +180,10 @@ def test_windows_by_hand(word_ids, max_length, windows):
     assert common.make_windows(word_ids, max_length) == windows
 
 
-def test_a_window_needs_room_for_a_token():
-    with pytest.raises(ValueError, match="no room"):
+def test_a_window_needs_room_for_a_token(snapshot):
+    with pytest.raises(ValueError) as error:
         common.make_windows([None, 0, 1, None], 2)
+    assert str(error.value) == snapshot
 
 
 def test_windows_of_a_sentence_by_hand():
@@ -324,7 +222,7 @@ limits = st.integers(1, 24)
 
 
 def spread(counts: list[int], specials: tuple[int, int]) -> list[int | None]:
-    """Word ids of words of so many sub-words, with special tokens around them."""
+    """Return the word ids of words with these counts of sub-words, special tokens around them."""
     content = [word for word, count in enumerate(counts) for _ in range(count)]
     return [None] * specials[0] + content + [None] * specials[1]
 
@@ -360,7 +258,7 @@ def test_each_word_is_owned_once_where_it_has_most_context(counts, room, special
 )
 @settings(deadline=None)
 def test_windows_lose_no_label(words, room, specials, all_tokens):
-    """Labels of all windows in a row = labels without windows, where no word is too long."""
+    """Labels of all windows in a row = labels without windows, if no word is too long."""
     tokenizer = WITH_SPECIALS if specials else WITHOUT_SPECIALS
     names = ["O", "B-SUB-X", "I-SUB-X", "B-Y", "I-Y"]
     inside = common.inside_labels(names) if all_tokens else None
@@ -375,7 +273,7 @@ def test_windows_lose_no_label(words, room, specials, all_tokens):
     assert parts["length"] == [len(ids) for ids in parts.get("input_ids", [])]
     assert labelled(parts["labels"]) == labelled(whole["labels"])
 
-    # The same said without the code under test: a word's label, then what continues it.
+    # The same without the code under test: a word's label, then the label that continues it.
     following = {0: 0, 1: 2, 2: 2, 3: 4, 4: 4}
     expected = []
     for count, label in words:
@@ -393,85 +291,12 @@ def test_windows_lose_no_label(words, room, specials, all_tokens):
 WITH_SPECIALS, WITHOUT_SPECIALS = letters_tokenizer(), letters_tokenizer(specials=False)
 
 
-def labelled(rows: list[list[int]]) -> list[int]:
-    return [value for row in rows for value in row if value != -100]
-
-
 @given(st.lists(st.integers(0, 40), max_size=30), st.integers(3, 12))
 @settings(deadline=None)
 def test_words_too_long_for_a_window_are_still_scored(counts, limit):
     examples = {"tokens": [["a" * count for count in counts]], "labels": [[0] * len(counts)]}
     columns = common.tokenize_and_align_labels(examples, WITH_SPECIALS, limit, None, [0])
     assert labelled(columns["word_index"]) == [i for i, count in enumerate(counts) if count]
-
-
-# --- Splits of a corpus ---------------------------------------------------------------------
-
-
-def split_of(sentences: list[list[str]], labels: list[list[int]] | None = None):
-    columns = {"tokens": sentences} | ({} if labels is None else {"labels": labels})
-    return Dataset.from_dict(columns)
-
-
-def test_encoded_split_counts_words_and_cuts():
-    sentences = [list("abc"), [], list("abcdefghij"), ["a", "", "b"], ["\u0000"]]
-    split = split_of(sentences, [[1] * len(s) for s in sentences])
-    windows = encode_split(split, letters_tokenizer(), 8, None, True, "key-1")
-    assert len(windows) == 4
-    assert windows.num_words == 17
-    assert windows.words_with_subwords == 15
-    assert windows.sentences_cut == 1
-    assert windows.lengths.tolist() == [5, 8, 7, 4]
-    words = labelled([windows[i]["word_index"] for i in range(len(windows))])
-    assert words == [0, 1, 2, *range(3, 13), 13, 15]
-
-
-def test_encoded_split_of_many_batches_numbers_words_through(tmp_path):
-    """More than the 1000 sentences that `map` takes at a time, from a file as real corpora are."""
-    sentences = [["a"] * (1 + i % 3) for i in range(2500)]
-    split_of(sentences, [[0] * len(s) for s in sentences]).save_to_disk(str(tmp_path / "split"))
-    split = Dataset.load_from_disk(str(tmp_path / "split"))
-    windows = encode_split(split, letters_tokenizer(), 16, None, True, "0123456789abcdef")
-    words = labelled([row["word_index"] for row in windows.__getitems__(list(range(2500)))])
-    assert words == list(range(sum(map(len, sentences))))
-
-
-def test_split_without_labels_is_encoded_for_prediction():
-    windows = encode_split(
-        split_of([list("ab"), list("c")]), letters_tokenizer(), 8, None, True, "key-2"
-    )
-    assert windows[0]["labels"] == [-100] * 4
-    assert windows[0]["word_index"] == [-100, 0, 1, -100]
-
-
-@pytest.mark.parametrize("sentences", [[], [[]], [["\u0000", ""], [""]]])
-@pytest.mark.parametrize("evaluate", [True, False])
-def test_split_without_a_subword_gives_an_empty_set(sentences, evaluate):
-    from datasets import Features, List, Value
-
-    split = Dataset.from_dict(
-        {"tokens": sentences, "labels": [[0] * len(s) for s in sentences]},
-        features=Features({"tokens": List(Value("string")), "labels": List(Value("int64"))}),
-    )
-    windows = encode_split(split, letters_tokenizer(), 8, None, evaluate, "key-3")
-    assert len(windows) == 0
-    assert windows.words_with_subwords == 0
-    assert windows.num_words == sum(map(len, sentences))
-
-
-@pytest.mark.parametrize("evaluate", [True, False])
-def test_filler_changes_nothing(evaluate):
-    sentences = [list("abcd"), ["a"], list("abc")]
-    split = split_of(sentences, [[1] * len(s) for s in sentences])
-    windows = encode_split(split, letters_tokenizer(), 8, None, evaluate, f"f{evaluate}")
-    filler = windows[len(windows)]
-    assert filler["input_ids"] == windows[1]["input_ids"]  # the shortest
-    assert set(filler["labels"]) == {-100}
-    assert set(filler.get("word_index", [-100])) == {-100}
-    assert set(windows[1]["labels"]) == {-100, 1}  # the window that it was made of keeps its own
-    together = windows.__getitems__([3, 0, 3, 2])
-    assert together == [windows[3], windows[0], windows[3], windows[2]]
-    assert windows.__getitems__([3, 3]) == [filler, filler]
 
 
 # --- Batches to words -----------------------------------------------------------------------
@@ -512,7 +337,7 @@ def test_predictions_return_to_their_words_in_any_order(side, limit):
         predictions.add(*common.predict_batch(OneHot(3), batch))
     predictions.check_complete(windows.words_with_subwords)
 
-    # A word is tagged by its first letter; one without letters is O.
+    # A word is tagged by its first letter; a word without letters is O.
     names = ["T0", "T1", "T2"]
     ids = tokenizer.get_vocab()
     rows = list(common.postprocess(predictions, split, names))
@@ -525,20 +350,21 @@ def test_predictions_return_to_their_words_in_any_order(side, limit):
     tagged = [ids[word[0]] % 3 for s in sentences for word in s if word]
     losses = [-np.log(np.exp(5 * (tag == 1)) / (np.exp(5) + 2)) for tag in tagged]
     assert predictions.loss == pytest.approx(sum(losses), rel=1e-5)
-    scores = scores_module.compute_metrics(predictions, split, names)
+    scores = compute_metrics(predictions, split, names)
     assert scores["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
     assert scores["words"] == sum(map(len, sentences))
 
 
-def test_a_word_that_is_missing_stops_the_scoring():
+def test_a_word_that_is_missing_stops_the_scoring(snapshot):
     predictions = common.WordPredictions(3)
     tags = torch.tensor([[5, 1, 2, 5]])
     index = torch.tensor([[-100, 0, 2, -100]])
     predictions.add(tags, torch.ones(1, 4), torch.ones(1), index)
     predictions.check_complete(2)
     assert predictions.tag_ids.tolist() == [1, -1, 2]
-    with pytest.raises(AssertionError, match="2 words were predicted where 3 have sub-words"):
+    with pytest.raises(AssertionError) as error:
         predictions.check_complete(3)
+    assert str(error.value) == snapshot
 
 
 def test_a_word_that_comes_twice_counts_once():

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 import common
 import infer
 from encoder.batches import PadBatch, encode_split
-from scoring import scores as scores_module
+from scoring.scores import compute_metrics
+from scoring.table import score_table
 from support import errors, reachability
 from support.errors import UserError
 from tagging import fast_bert as bert
@@ -358,10 +359,10 @@ def test_the_plain_tokenizer_is_transformers_own(tiny_tagger, sentences):
     import torch
 
     if tiny_tagger not in _tokenizers:
-        from encoder import model as models
+        from encoder.tokenizer import load_tokenizer
 
         _, plain, _ = bert.load(tiny_tagger, torch.float32, "cpu")
-        _tokenizers[tiny_tagger] = plain, models.load_tokenizer(str(tiny_tagger))
+        _tokenizers[tiny_tagger] = plain, load_tokenizer(str(tiny_tagger))
     ours, theirs = _tokenizers[tiny_tagger]
     for max_length in (64, 8):
         assert list(common.encode(sentences, ours, max_length)) == list(
@@ -718,7 +719,7 @@ def test_a_program_is_told_from_text(cli, tmp_path):
 def test_bytes_that_are_no_utf_8(cli, tmp_path):
     path = write(tmp_path, "a.txt", b"Peter\nMalm\xf6\nEU\n")
     status, _, messages = cli("--input", path)
-    assert status == 2 and f"{path}:2: not UTF-8: byte 0xf6, perhaps 'Malm" in messages
+    assert status == 2 and f"{path}:2: wrong encoding: byte 0xf6, perhaps 'Malm" in messages
     status, output, _ = cli("--input", path, "--skip_errors")
     assert [row["text"] for row in rows_of(output)] == ["Peter", "EU"]
 
@@ -1114,7 +1115,7 @@ def test_score_is_the_score_of_training(tiny_tagger, monkeypatch, capfd, tmp_pat
     from torch.utils.data import DataLoader
     from transformers import AutoModelForTokenClassification
 
-    from encoder import model as models
+    from encoder.tokenizer import load_tokenizer
     from training import checkpoints
 
     sentences = labelled_corpus()
@@ -1124,7 +1125,7 @@ def test_score_is_the_score_of_training(tiny_tagger, monkeypatch, capfd, tmp_pat
             "labels": [[ENTITY_LABELS.index(tag) for _, tag in s] for s in sentences],
         }
     )
-    tokenizer = models.load_tokenizer(str(tiny_tagger))
+    tokenizer = load_tokenizer(str(tiny_tagger))
     windows = encode_split(split, tokenizer, 64, None, True, "test_score")
     model = AutoModelForTokenClassification.from_pretrained(tiny_tagger).eval()
     order = checkpoints.evaluation_order(windows.lengths, 32)
@@ -1133,7 +1134,7 @@ def test_score_is_the_score_of_training(tiny_tagger, monkeypatch, capfd, tmp_pat
     with torch.no_grad():
         for batch in DataLoader(windows, 32, sampler=order, collate_fn=collate):
             predictions.add(*common.predict_batch(model, batch))
-    scores = scores_module.compute_metrics(predictions, split, ENTITY_LABELS)
+    scores = compute_metrics(predictions, split, ENTITY_LABELS)
 
     content = "".join("".join(f"{w}\t{t}\n" for w, t in s) + "\n" for s in sentences)
     path = write(tmp_path, "gold.conll", content)
@@ -1142,7 +1143,7 @@ def test_score_is_the_score_of_training(tiny_tagger, monkeypatch, capfd, tmp_pat
     )
     infer.main()
     output = capfd.readouterr().out
-    assert output == f"{scores['words']} words scored\n{scores_module.score_table(scores)}\n"
+    assert output == f"{scores['words']} words scored\n{score_table(scores)}\n"
 
 
 def test_gold_of_any_scheme_and_format_scores_the_same(cli, tmp_path):

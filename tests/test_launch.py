@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.files import checkpoint_folders
 from tests.helpers.script_runs import (
     BOTH,
     LOOP,
@@ -24,7 +25,7 @@ from tests.helpers.script_runs import (
     shows_all_words_scored,
     write_corpus,
 )
-from training import checkpoints
+from training.checkpoints import damage
 
 BIN = Path(sys.executable).parent
 SMALL = ["--max_train_samples", 40, "--max_eval_samples", 20, "--max_predict_samples", 20]
@@ -179,12 +180,12 @@ def parse_accelerate(words: list[str]):
 
 def parse_script(words: list[str]):
     """Return the arguments of a training script; the first of `words` is its name."""
-    import train_accelerate
-    import train_trainer
-    from settings.flags import parse_arguments
+    from settings.flags import LoopFlags
+    from settings.parse import parse_flags
+    from settings.trainer_flags import TrainerFlags
 
-    known = {LOOP: train_accelerate.LoopArguments, TRAINER: train_trainer.TrainerArguments}
-    return parse_arguments(known[Path(words[0]).name], "", words[1:])
+    classes = {LOOP: LoopFlags, TRAINER: TrainerFlags}
+    return parse_flags(classes[Path(words[0]).name], "", words[1:])
 
 
 def readme_commands() -> list[str]:
@@ -302,11 +303,11 @@ def test_signal_to_a_launcher(launcher, to_group, number, status, script, flags,
             assert actual == status, log.read_text()
         orphaned = launcher == ["accelerate", "launch"] and number == signal.SIGTERM
         deadline = time.monotonic() + (5 if orphaned else 60)
-        while not checkpoints.sort_checkpoints(tmp_path / "out") and time.monotonic() < deadline:
+        while not checkpoint_folders(tmp_path / "out") and time.monotonic() < deadline:
             time.sleep(0.1)
-        saved = checkpoints.sort_checkpoints(tmp_path / "out")
+        saved = checkpoint_folders(tmp_path / "out")
         assert bool(saved) != orphaned, log.read_text()
-        assert [checkpoints.damage(path) for path in saved] == [None] * len(saved)
+        assert [damage(path) for path in saved] == [None] * len(saved)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

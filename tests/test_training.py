@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.files import checkpoint_folders
 from tests.helpers.messages import stable
 from tests.helpers.models import save_tiny_tagger
 from tests.helpers.script_runs import (
@@ -34,7 +35,6 @@ from tests.helpers.script_runs import (
     without_dropout,
     write_corpus,
 )
-from training import checkpoints
 
 TOKEN = "hf_" + "s3cret" * 6
 SETTINGS = ["--mixed_precision", "no", "--max_seq_length", 24, "--learning_rate", 1e-2]
@@ -299,7 +299,7 @@ def test_a_compiled_model_is_the_same_model(script, encoder, corpus, tmp_path):
     plain, out = tmp_path / "plain" / "out", tmp_path / "compiled" / "out"
     assert weights(out) == weights(plain)
     assert (out / "predictions.txt").read_bytes() == (plain / "predictions.txt").read_bytes()
-    shutil.rmtree(checkpoints.sort_checkpoints(out)[-1])
+    shutil.rmtree(checkpoint_folders(out)[-1])
     run(script, [*flags, "--resume_from_checkpoint"], tmp_path / "compiled", **compiled)
     assert weights(out) == weights(plain)
 

@@ -1,48 +1,33 @@
-"""Files as people have them, read into sentences of words and tags.
+"""The form of a corpus file, detected by content first and by extension second.
 
-`read` finds a file's format, by content first and by ending second, and opens it with the
-generator of `columns` or `records` that reads it. What does not fit is added to `Problems` with
-its file and line, and reading goes on, so that all is told at once; nothing is guessed silently.
+`read` opens a file of any form. What does not fit is added to `Problems`, with its file and line,
+and reading continues, so that all problems are reported together. Nothing is guessed silently.
 """
 
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from corpus.formats.columns import open_columns
-from corpus.formats.records import (
+from corpus.formats.json import WRAPPED_RECORDS, read_json_array, read_json_object, read_jsonl
+from corpus.formats.layout import (
     SENTENCE_COLUMNS,
     SPAN_COLUMNS,
-    WRAPPED_RECORDS,
-    Record,
-    open_records,
-    open_table,
-    read_csv,
-    read_json_array,
-    read_json_object,
-    read_jsonl,
-)
-from corpus.sentences import (
-    NOTHING,
     TEXT_COLUMNS,
-    Opened,
-    Problems,
-    Sentence,
-    Wanted,
-    encoding_of,
     first_named,
     label_columns,
-    open_bytes,
-    reading,
-    text_lines,
 )
+from corpus.formats.record_layout import open_records
+from corpus.formats.records import Record
+from corpus.formats.sentence import UNREADABLE, OpenedSource, Wanted
+from corpus.formats.tables import open_table, read_csv
+from corpus.formats.text import FilePath, encoding_of, open_bytes, reading, text_lines
+from corpus.problems import Place, Problem, ProblemKind, Problems
 
-__all__ = ["Opened", "Problems", "Sentence", "Wanted", "read"]
-
-START = 1 << 16  # bytes that the format is found out from
-TABLES = (  # no word of a text file is mistaken for one of these beginnings
+START = 1 << 16  # bytes that decide on the form of a file
+TABLES = (  # no text file begins like this
     (re.compile(rb"PAR1[^\s]"), "parquet"),
     (re.compile(rb"ARROW1\0\0"), "arrow"),
     (re.compile(rb"\xff\xff\xff\xff"), "arrow stream"),
@@ -55,53 +40,53 @@ NOT_TEXT = (
     (re.compile(rb"\x28\xb5\x2f\xfd"), "packed by zstd"),
 )
 READABLE = "columns of text, JSON, CSV, parquet or Arrow, plain or packed by gzip"
+JSON_EXTENSIONS = {".json", ".jsonl", ".ndjson"}
 JSON_ARRAY = re.compile(r'\s*\[\s*(?:\{\s*["}]|\[\s*"|\]?\s*\Z)')
 JSON_OBJECT = re.compile(r'\{\s*"[^"\t]*"\s*:')
 JSON_READERS = {"array": read_json_array, "object": read_json_object}
 DELIMITERS = ",;\t|"
 
 
-def read(path, wanted: Wanted, problems: Problems) -> Opened:
-    """Open a file of whatever format; its sentences are read as they are asked for.
+def read(path: FilePath, wanted: Wanted, problems: Problems) -> OpenedSource:
+    """Open a file of any form; its sentences are read as they are asked for.
 
-    `problems` gets what is wrong with it, some of it at once, some while it is read.
+    `problems` receives the problems of the file, some of them only while it is read.
     """
     name = str(path)
     try:
         with open_bytes(path) as file:
             start = file.read(START)
     except (OSError, EOFError, zlib.error) as error:
-        problems.add("unreadable file", name, str(error))
-        return NOTHING
+        problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
+        return UNREADABLE
     for mark, form in TABLES:
         if mark.match(start):
             return open_table(path, form, wanted, problems)
-    wrong = _no_text(start)
-    if wrong:
-        problems.add("no text", name, wrong, READABLE)
-        return NOTHING
+    binary = _binary_form(start)
+    if binary:
+        problems.add(Problem(ProblemKind.NOT_TEXT, Place(name), binary, READABLE))
+        return UNREADABLE
     text = start.decode(encoding_of(start), "replace")
     head = [line.removesuffix("\r") for line in text.split("\n")]
     lines = text_lines(path, problems)
-    form = json_form(head, name)
-    if form in JSON_READERS:
-        records = _read(path, JSON_READERS[form], problems)
-    elif form == "lines":
+    form_of_json = json_form(head, name)
+    if form_of_json in JSON_READERS:
+        records = _read_text_file(path, JSON_READERS[form_of_json], problems)
+    elif form_of_json == "lines":
         records = read_jsonl(lines, problems, name)
     elif delimiter := csv_delimiter(head, name, wanted):
-        records = _read(path, read_csv, problems, delimiter)
+        records = _read_text_file(path, read_csv, problems, delimiter)
     else:
         return open_columns(lines, wanted, problems, name)
     return open_records(records, wanted, problems, name)
 
 
-def _no_text(start: bytes) -> str | None:
-    """What a file that is no text seems to be."""
+def _binary_form(start: bytes) -> str | None:
+    """Describe a file that is not text, by its first bytes; None for text."""
     for mark, form in NOT_TEXT:
         if mark.match(start):
             return f"it is {form}"
-    encoding = encoding_of(start)
-    if encoding.startswith("utf-8"):
+    if encoding_of(start).startswith("utf-8"):
         if start.count(0) * 10 > len(start):
             return "a binary file, or UTF-16 without its mark"
         if b"\r" in start and b"\n" not in start and start.count(b"\r") > 1:
@@ -110,10 +95,13 @@ def _no_text(start: bytes) -> str | None:
 
 
 def json_form(head: list[str], name: str) -> str | None:
-    """ "lines", "array" or "object"; None if the file holds no JSON."""
+    """Return "lines", "array" or "object" for JSON; None if the file does not hold JSON.
+
+    `head`: the first lines of the file called `name`.
+    """
     filled = [line for line in head if line.strip()]
     first = filled[0].lstrip() if filled else ""
-    named = not {".json", ".jsonl", ".ndjson"}.isdisjoint(Path(name).suffixes)
+    named_json = not JSON_EXTENSIONS.isdisjoint(Path(name).suffixes)
     text = "\n".join(filled)
     if JSON_ARRAY.match(text):
         return "array"
@@ -121,15 +109,17 @@ def json_form(head: list[str], name: str) -> str | None:
         return "object"
     if any(map(_is_record, filled[:2])):
         return "lines"
-    if first.startswith("[") and named:
+    if first.startswith("[") and named_json:
         return "array"
     if JSON_OBJECT.match(text):
         return "object" if len(filled) > 1 else "lines"
-    return "lines" if named and any(line.startswith(("{", "[")) for line in filled[:2]) else None
+    if named_json and any(line.startswith(("{", "[")) for line in filled[:2]):
+        return "lines"
+    return None
 
 
 def _is_record(line: str) -> bool:
-    """Whether a line is JSON all by itself, and not just a part of a larger value."""
+    """Return whether a line is a complete record in JSON, not a part of a larger value."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -139,34 +129,41 @@ def _is_record(line: str) -> bool:
     )
 
 
-def _read(path, reader, problems: Problems, *options) -> Iterator[Record]:
+def _read_text_file(
+    path: FilePath, reader: Callable[..., Iterator[Record]], problems: Problems, *options: str
+) -> Iterator[Record]:
     with reading(path, problems) as file:
         yield from reader(file, problems, str(path), *options)
 
 
 def csv_delimiter(head: list[str], name: str, wanted: Wanted) -> str | None:
-    """What parts the cells of a CSV file; None if the file is none.
+    """Return the delimiter of a CSV file, whose first row names its columns; None for others.
 
-    Its first row names its columns. A tab-separated file is left to `columns`, unless it numbers
-    its sentences or has lists in its cells.
+    `head`: the first lines of the file called `name`. A tab-separated file is CoNLL columns,
+    unless it numbers its sentences or has lists in its cells.
     """
     filled = [line for line in head if line.strip()]
     if not filled:
         return None
-    texts = (wanted.text or "", *TEXT_COLUMNS)
-    others = (wanted.labels or "", *label_columns(wanted.task), *SPAN_COLUMNS, *SENTENCE_COLUMNS)
+    text_names = (wanted.text or "", *TEXT_COLUMNS)
+    other_names = (
+        wanted.labels or "",
+        *label_columns(wanted.task),
+        *SPAN_COLUMNS,
+        *SENTENCE_COLUMNS,
+    )
     for delimiter in DELIMITERS:
         header = [cell.strip('"') for cell in filled[0].split(delimiter)]
-        text = first_named(header, texts)
+        text = first_named(header, text_names)
         rest = [cell for position, cell in enumerate(header) if position != text]
-        if text is None or first_named(rest, others) is None:
+        if text is None or first_named(rest, other_names) is None:
             continue
         numbered = first_named(rest, SENTENCE_COLUMNS) is not None
-        listed = any(line.startswith("[") or "\t[" in line for line in filled[1:2])
-        if delimiter != "\t" or numbered or listed:
+        has_lists = any(line.startswith("[") or "\t[" in line for line in filled[1:2])
+        if delimiter != "\t" or numbered or has_lists:
             return delimiter
     if ".csv" in Path(name).suffixes:
-        found = [delimiter for delimiter in DELIMITERS if delimiter in filled[0]]
-        if first_named([filled[0]], texts) is not None or found in ([","], [";"]):
-            return (found or [","])[0]
+        present = [delimiter for delimiter in DELIMITERS if delimiter in filled[0]]
+        if first_named([filled[0]], text_names) is not None or present in ([","], [";"]):
+            return (present or [","])[0]
     return None

@@ -1,17 +1,23 @@
-"""Dropout for a CPU: torch draws a number of its own for each value there, one after another.
+"""Dropout that is fast on a CPU.
 
-With a small encoder that is a tenth of an update or more, and with long sentences more yet, as
-attention drops values by their square. Here each drawn 64-bit number serves four values.
+torch draws a random number for each value there, one after another. That takes a tenth of a step
+or more with a small encoder, and a larger share with long sentences, because attention drops
+values in proportion to the square of their length. Here each drawn 64-bit number serves four
+values.
 """
+
+from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 
 def drop(values: torch.Tensor, probability: float) -> torch.Tensor:
-    """(any shape) to the same; draws from torch's generator.
+    """Return `values`, of any shape, with dropout.
 
-    `F.dropout` with its probability rounded to 1/65536, and the scale with it.
+    Computes `F.dropout` with the probability, and the scale with it, rounded to 1/65536. Draws
+    from torch's generator.
     """
     dropped = round(probability * 2**16)  # of the 2**16 values of a 16-bit number
     if dropped == 0:
@@ -26,25 +32,35 @@ def drop(values: torch.Tensor, probability: float) -> torch.Tensor:
 
 
 class CpuDropout(nn.Dropout):
-    """`nn.Dropout` by `drop`."""
+    """An `nn.Dropout` that uses `drop`."""
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return `values` with dropout in training, unchanged otherwise."""
         return drop(values, self.p) if self.training else values
 
 
-def attention(module, query, key, value, attention_mask, dropout=0.0, scaling=None, **options):
-    """transformers' `sdpa` attention, which with dropout goes step by step on a CPU in any case:
-    here it does so with `drop`. What encoders don't have is left to `sdpa`.
+def attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """Return the attention that transformers' `sdpa` computes, with `drop` for the dropout.
 
-    `query`, `key`, `value`: (batch, heads, tokens, width); `attention_mask`: True where a key is
-    to be seen, or numbers to add. Returns (batch, tokens, heads, width), and no weights.
+    With dropout, `sdpa` has no fused kernel on a CPU either, so nothing is lost. `query`, `key`,
+    `value`: (batch, heads, tokens, width). `attention_mask`: True where a key is visible, or
+    numbers to add. Returns (batch, tokens, heads, width), and None for the weights. Calls that
+    encoders do not make (causal, grouped heads, position bias) go to `sdpa`.
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     mask, causal = attention_mask, options.get("is_causal")
     causal = mask is None and (getattr(module, "is_causal", True) if causal is None else causal)
-    others = ("position_bias", "softcap", "cache")
-    unusual = any(options.get(name) is not None for name in others)
+    unusual = any(options.get(name) is not None for name in ("position_bias", "softcap", "cache"))
     if not dropout or causal or unusual or query.shape[1] != key.shape[1]:
         return sdpa_attention_forward(
             module, query, key, value, mask, dropout=dropout, scaling=scaling, **options
@@ -59,8 +75,11 @@ def attention(module, query, key, value, attention_mask, dropout=0.0, scaling=No
     return (weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), None
 
 
-def use_cpu_dropout(model: nn.Module) -> None:
-    """Let the model drop by `drop`, in its layers and in its attention where that is `sdpa`."""
+def use_cpu_dropout(model: PreTrainedModel) -> None:
+    """Make the model use `drop` in its layers and, where that is `sdpa`, in its attention.
+
+    Registers `attention` with transformers under the name `cpu_dropout`, for the whole process.
+    """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 

@@ -1,25 +1,38 @@
-"""Embeddings of which only the words that training shows are trained.
+"""Embeddings that train only the sub-words of the training split.
 
-The gradient of any other word is zero, and so are AdamW's two means of it; yet its row is cleared,
-clipped, decayed and written at every update, and sent to every process. In a small or a
-multilingual encoder such rows are half of all parameters or more.
+The gradient of every other row of the table is zero, and so are AdamW's two means of it, yet the
+row is cleared, clipped, decayed and written in every step, and sent to every process. In a small
+or a multilingual encoder these rows are half of all parameters or more.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import PreTrainedModel
 
 
 class OccurringEmbedding(nn.Embedding):
-    """An `nn.Embedding` that trains the rows of `token_ids`; the others stay as they are.
+    """An `nn.Embedding` that trains the rows of `token_ids` only; the others never change.
 
-    Outside (calls, `state_dict`, saved files) it is the embedding that it was made from.
+    Calls, `state_dict` and saved files are those of the embedding that it was made from.
     """
 
-    def __init__(self, table: nn.Embedding, token_ids: torch.Tensor):
-        """`token_ids`: (rows,), each once; without the padding, whose row is never trained."""
+    rows: nn.Parameter  # the trained rows
+    place: torch.Tensor  # (vocabulary,), the index of each token id in `rows`, or -1
+    token_ids: torch.Tensor  # (rows,)
+
+    def __init__(self, table: nn.Embedding, token_ids: torch.Tensor) -> None:
+        """Take over `table`.
+
+        `token_ids`: (rows,), distinct, without the padding, whose row is never trained.
+        """
         weight = table.weight.detach()
-        super().__init__(*weight.shape, table.padding_idx, _weight=weight, _freeze=True)
+        rows, width = weight.shape
+        super().__init__(rows, width, table.padding_idx, _weight=weight, _freeze=True)
         self.rows = nn.Parameter(weight[token_ids])
         place = torch.full((len(weight),), -1, dtype=torch.int32)
         place[token_ids] = torch.arange(len(token_ids), dtype=torch.int32)
@@ -27,30 +40,33 @@ class OccurringEmbedding(nn.Embedding):
         self.register_buffer("token_ids", token_ids, persistent=False)
 
     def forward(self, token_ids: torch.Tensor) -> torch.Tensor:
-        """(any shape) to (the same, width)."""
+        """Return the vectors of token ids of any shape, with the width as a last dimension."""
         place = self.place[token_ids]
         trained = F.embedding(place.clamp(min=0), self.rows)
         return torch.where((place < 0).unsqueeze(-1), F.embedding(token_ids, self.weight), trained)
 
-    def _save_to_state_dict(self, destination, prefix, keep_vars):
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
         rows = self.rows.detach()
         destination[prefix + "weight"] = self.weight.detach().index_copy(0, self.token_ids, rows)
 
-    def _load_from_state_dict(self, state_dict, prefix, *args):
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         name, own = prefix + "weight", {}
         if name in state_dict:
             own = {name: state_dict[name], prefix + "rows": state_dict[name][self.token_ids.cpu()]}
         super()._load_from_state_dict(own, prefix, *args)
 
 
-def train_occurring_rows(model: nn.Module, occurring) -> None:
-    """Let the model train no rows of its table of sub-words but those of `occurring`, their ids.
+def train_occurring_rows(model: PreTrainedModel, occurring: Sequence[int] | np.ndarray) -> None:
+    """Train no rows of the model's table of sub-words but those of the token ids `occurring`.
 
-    A table that is frozen, of a kind of its own, or serves the model twice, stays as it is.
+    A table stays as it is if it is frozen, of another class, used twice by the model, or not the
+    only one.
     """
     try:
         table = model.get_input_embeddings()
-    except NotImplementedError:  # characters, say, are hashed into several tables
+    except NotImplementedError:  # several tables, such as those that characters are hashed into
         return
     if type(table) is not nn.Embedding or not table.weight.requires_grad:
         return

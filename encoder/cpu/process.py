@@ -27,8 +27,10 @@ def use_all_cores() -> None:
         return
     import psutil
 
-    with suppress(psutil.Error, AttributeError):  # not permitted, or no parent
-        launcher = psutil.Process().parent()
+    launcher = psutil.Process().parent()
+    if launcher is None:
+        return
+    with suppress(psutil.Error):  # not permitted
         words = launcher.cmdline()
         names = {Path(word).name for word in words}
         given = any(word.startswith("--num_cpu_threads_per_process") for word in words)

@@ -29,11 +29,11 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOP, TRAINER = "train_accelerate.py", "train_trainer.py"
 BOTH = (LOOP, TRAINER)
 # Functions that runs replace or interrupt. When one moves, only this list changes.
-SEED_STEP = "training.checkpoints.seed_update"  # called at the start of each optimizer step
+SEED_STEP = "training.order.seed_step"  # called at the start of each optimizer step
 CHECKSUM = "training.checkpoints._crc32"  # called for each file of a checkpoint
 TOKEN_LOSS = "common.token_loss"
 PREDICT_BATCH = "common.predict_batch"
-WRITE_JSON = "results.outputs.write_json"
+WRITE_JSON = "support.files.write_json"
 WRITE_REPORT = "results.report.write_report"
 
 # Everything that the scripts import while they run.

@@ -1,5 +1,6 @@
 """Both training scripts and `infer.py` against a Hub of our own: the recipe's own path (data set
-and encoder from the Hub, nothing named), a push each epoch, and reading back what was pushed."""
+and encoder from the Hub, nothing named), a push each epoch, and reading back what was pushed.
+"""
 
 import dataclasses
 import io
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from hub import client as hub
+from hub.contents import files_to_push
 from tests.helpers.hub_server import TOKEN, Commit, HubServer
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,8 @@ NER = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-M
 
 def add_conll2003(server: HubServer, repo_id: str = "lhoestq/conll2003") -> None:
     """A data set in the shape of lhoestq/conll2003: parquet files with integer labels, whose names
-    are in the README and in the files themselves."""
+    are in the README and in the files themselves.
+    """
     import datasets
 
     label = lambda names: datasets.List(datasets.ClassLabel(names=names))  # noqa: E731
@@ -158,7 +160,7 @@ def epochs_saved(run: Run, script: str) -> list[dict[str, bytes]]:
 
 
 def model_files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in hub.files_to_push(folder)}
+    return {path.name: path.read_bytes() for path in files_to_push(folder)}
 
 
 def pushed_files(commit: Commit) -> dict[str, bytes]:

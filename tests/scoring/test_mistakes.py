@@ -10,26 +10,12 @@ from hypothesis import strategies as st
 from common import entities
 from scoring import mistakes
 from scoring.mistakes import Pair, pair_entities, survey_examples
-
-
-def example(gold: str, predicted: str, probability=None, tokens: str | None = None) -> dict:
-    gold, predicted = gold.split(), predicted.split()
-    tokens = tokens.split() if tokens else [f"w{n}" for n in range(len(gold))]
-    made = {"tokens": tokens, "gold": gold, "predicted": predicted}
-    return made if probability is None else made | {"probability": probability}
-
-
-ENTITY_EXAMPLES = [
-    example("B-PER I-PER O", "B-PER I-PER O", [0.9, 0.9, 0.9], "Ada Lovelace wrote"),
-    example("B-ORG O B-LOC", "B-PER O O", [0.7, 1.0, 0.8], "Acme in Rome"),
-    example("O O B-LOC I-LOC", "B-MISC O B-LOC O", [0.6, 0.9, 0.5, 0.9], "We left New York"),
-]
-PLAIN_TAGS = ["NN", "PRP$", "WP$", "VB"]
-PLAIN_EXAMPLES = [
-    example("NN NN PRP$", "NN VB PRP$", [0.9, 0.8, 0.7], "time flies its"),
-    example("NN VB WP$", "O NN WP$", [0.2, 0.6, 0.7], "\x07 runs whose"),
-]
-
+from tests.helpers.scored_sentences import (
+    ENTITY_EXAMPLES,
+    PLAIN_EXAMPLES,
+    PLAIN_TAGS,
+    example,
+)
 
 # --- Pairing entities ---------------------------------------------------------------------------
 
@@ -81,7 +67,7 @@ A, B = "A", "B"
                 ("wrong boundary", (A, 0, 2), (A, 0, 1)),
                 ("wrong boundary", (A, 0, 2), (A, 1, 2), "gold"),
             ],
-            id="of equals the earlier one",
+            id="the earlier of two equals",
         ),
         pytest.param(
             [(A, 0, 2), (A, 2, 4)],
@@ -114,7 +100,7 @@ A, B = "A", "B"
     ],
 )
 def test_pairs_by_hand(gold, predicted, expected):
-    assert pair_entities(gold, predicted) == [Pair(*one) for one in expected]
+    assert pair_entities(gold, predicted) == [Pair(*fields) for fields in expected]
 
 
 TAGS = st.sampled_from(["O", "O", "B-A", "I-A", "B-B", "I-B"])
@@ -127,36 +113,40 @@ TWO_TAGGINGS = st.integers(0, 12).flatmap(
 def test_pairs_use_each_entity_once_and_leave_no_overlap(taggings):
     gold, predicted = map(entities, taggings)
     pairs = pair_entities(gold, predicted)
-    assert sorted(p.gold for p in pairs if p.gold and p.again != "gold") == sorted(gold)
-    counted = [p.predicted for p in pairs if p.predicted and p.again != "predicted"]
-    assert sorted(counted) == sorted(predicted)
-    for kind, one, other, again in pairs:
-        assert again is None or kind == "wrong boundary"
-        shared = one and other and len({*range(*one[1:])} & {*range(*other[1:])})
+    gold_once = [p.gold for p in pairs if p.gold and p.counted_elsewhere != "gold"]
+    assert sorted(gold_once) == sorted(gold)
+    predicted_once = [
+        p.predicted for p in pairs if p.predicted and p.counted_elsewhere != "predicted"
+    ]
+    assert sorted(predicted_once) == sorted(predicted)
+    for kind, entity, partner, counted_elsewhere in pairs:
+        assert counted_elsewhere is None or kind == "wrong boundary"
+        shared = entity and partner and len({*range(*entity[1:])} & {*range(*partner[1:])})
+        same_words = entity and partner and entity[1:] == partner[1:]
         assert {
-            "exact": one == other,
-            "wrong type": one and other and one[1:] == other[1:] and one[0] != other[0],
-            "wrong boundary": shared and one[1:] != other[1:],
-            "missed": other is None,
-            "spurious": one is None,
+            "exact": entity == partner,
+            "wrong type": same_words and entity[0] != partner[0],
+            "wrong boundary": shared and not same_words,
+            "missed": partner is None,
+            "spurious": entity is None,
         }[kind]
-    # What is listed as missed or spurious has nothing of the other side under it.
-    for kind, one, other, _ in pairs:
+    # A missed or spurious entity has nothing of the other side under it.
+    for kind, entity, partner, _ in pairs:
         if kind == "missed":
-            assert {taggings[1][word] for word in range(*one[1:])} == {"O"}
+            assert {taggings[1][word] for word in range(*entity[1:])} == {"O"}
         if kind == "spurious":
-            assert {taggings[0][word] for word in range(*other[1:])} == {"O"}
+            assert {taggings[0][word] for word in range(*partner[1:])} == {"O"}
 
 
 @given(TWO_TAGGINGS)
 def test_pairs_mirror_when_gold_and_predicted_change_places(taggings):
     gold, predicted = map(entities, taggings)
     mirror = {"missed": "spurious", "spurious": "missed", "gold": "predicted", "predicted": "gold"}
-    there = {
-        (mirror.get(kind, kind), b, a, mirror.get(again))
-        for kind, a, b, again in pair_entities(gold, predicted)
+    mirrored = {
+        (mirror.get(kind, kind), partner, entity, mirror.get(counted_elsewhere))
+        for kind, entity, partner, counted_elsewhere in pair_entities(gold, predicted)
     }
-    assert set(pair_entities(predicted, gold)) == there
+    assert set(pair_entities(predicted, gold)) == mirrored
 
 
 @settings(max_examples=60, deadline=None)
@@ -164,21 +154,24 @@ def test_pairs_mirror_when_gold_and_predicted_change_places(taggings):
 def test_pairs_count_as_seqeval_counts(sentences):
     from seqeval.metrics import precision_score, recall_score
 
-    gold, predicted = ([list(one[side]) for one in sentences] for side in (0, 1))
-    examples = [{"tokens": one, "gold": one, "predicted": other} for one, other in sentences]
+    gold, predicted = ([list(taggings[side]) for taggings in sentences] for side in (0, 1))
+    examples = [
+        {"tokens": gold_tags, "gold": gold_tags, "predicted": predicted_tags}
+        for gold_tags, predicted_tags in sentences
+    ]
     survey = survey_examples(examples, entity_tags=True)
     in_gold, in_predicted = survey.gold_kinds.total(), survey.predicted_kinds.total()
-    assert in_gold == sum(len(entities(one)) for one in gold)
-    assert in_predicted == sum(len(entities(one)) for one in predicted)
+    assert in_gold == sum(len(entities(tags)) for tags in gold)
+    assert in_predicted == sum(len(entities(tags)) for tags in predicted)
     kinds = Counter()
     for (kind, _), count in survey.gold_kinds.items():
         kinds[kind] += count
-    found = kinds["exact"]
+    exact = kinds["exact"]
     for kind in ("exact", "wrong type"):
         assert kinds[kind] == survey.pair_kinds[kind]
-    assert recall_score(gold, predicted, zero_division=0) == (found / in_gold if in_gold else 0)
+    assert recall_score(gold, predicted, zero_division=0) == (exact / in_gold if in_gold else 0)
     assert precision_score(gold, predicted, zero_division=0) == (
-        found / in_predicted if in_predicted else 0
+        exact / in_predicted if in_predicted else 0
     )
 
 
@@ -225,7 +218,7 @@ def test_survey_counts_by_hand():
 def test_survey_of_plain_tags_counts_what_has_no_tag_as_wrong():
     survey = survey_examples(PLAIN_EXAMPLES, False, PLAIN_TAGS)
     assert survey.confusion["NN", None] == 1
-    assert {group: len(found) for group, found in survey.mistakes.items()} == {
+    assert {group: len(kept) for group, kept in survey.mistakes.items()} == {
         ("NN", "VB"): 1,
         ("NN", None): 1,
         ("VB", "NN"): 1,
@@ -264,22 +257,28 @@ def test_an_entity_without_end_is_shown_up_to_a_limit():
 def test_survey_without_probabilities_keeps_the_first():
     many = (example("B-A", "O", tokens=f"word{n}") for n in range(1000))
     kept = survey_examples(many, entity_tags=True).mistakes["missed"]
-    assert [one.tokens for one in kept] == [[f"word{n}"] for n in range(mistakes.MISTAKES_PER_KIND)]
+    assert [mistake.tokens for mistake in kept] == [
+        [f"word{n}"] for n in range(mistakes.MISTAKES_PER_KIND)
+    ]
 
 
 @pytest.mark.parametrize("key", ["gold", "predicted"])
-def test_survey_refuses_a_sentence_with_a_tag_too_many(key):
+def test_survey_refuses_a_sentence_with_a_tag_too_many(key, snapshot):
     broken = ENTITY_EXAMPLES[0] | {key: ["O"] * 4}
-    with pytest.raises(ValueError, match="sentence 2"):
+    with pytest.raises(ValueError, match=r"\b2\b") as error:
         survey_examples([ENTITY_EXAMPLES[1], broken], entity_tags=True)
+    assert str(error.value) == snapshot
 
 
 @given(st.lists(TWO_TAGGINGS, max_size=5))
 def test_every_word_is_in_the_confusion_matrix(sentences):
-    examples = [{"tokens": one, "gold": one, "predicted": other} for one, other in sentences]
+    examples = [
+        {"tokens": gold_tags, "gold": gold_tags, "predicted": predicted_tags}
+        for gold_tags, predicted_tags in sentences
+    ]
     survey = survey_examples(examples, entity_tags=True)
     names, cells = mistakes.confusion_cells(survey.confusion)
-    assert sum(map(sum, cells)) == sum(len(one) for one, _ in sentences)
+    assert sum(map(sum, cells)) == sum(len(gold_tags) for gold_tags, _ in sentences)
     assert len(cells) == len(names) and all(len(row) == len(names) for row in cells)
 
 

@@ -1,4 +1,4 @@
-"""The order of the data: every window once an epoch, the same updates however they are cut."""
+"""The order of the data: every window once an epoch, the same steps however they are cut."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 import common
 from encoder.batches import PadBatch, WindowSet
-from training.checkpoints import TrainingOrder, evaluation_order, seed_update
+from training.order import TrainingOrder, evaluation_order, seed_step
 
 some_lengths = st.lists(st.integers(2, 128), max_size=200).map(
     lambda lengths: np.array(lengths, dtype=np.int32)
@@ -28,17 +28,17 @@ def news_lengths(count: int) -> np.ndarray:
 
 
 @given(some_lengths, st.integers(1, 33), st.integers(0, 2**32), st.integers(0, 5), st.booleans())
-def test_every_window_comes_once_an_epoch(lengths, update_size, seed, epoch, grouped):
-    order = TrainingOrder(lengths, update_size, seed, grouped)
+def test_every_window_comes_once_an_epoch(lengths, step_size, seed, epoch, grouped):
+    order = TrainingOrder(lengths, step_size, seed, grouped)
     order.epoch = epoch
     indices = list(order)
     assert len(indices) == len(order)
-    assert len(indices) == order.updates * update_size
+    assert len(indices) == order.steps * step_size
     fillers = indices.count(len(lengths))
-    assert fillers < update_size  # they fill one update, they make none
+    assert fillers < step_size  # they fill one step, they make none
     assert sorted(indices) == [*range(len(lengths)), *[len(lengths)] * fillers]
-    updates = np.array(indices, dtype=int).reshape(-1, update_size)
-    assert (updates == len(lengths)).any(axis=1).sum() == (1 if fillers else 0)
+    steps = np.array(indices, dtype=int).reshape(-1, step_size)
+    assert (steps == len(lengths)).any(axis=1).sum() == (1 if fillers else 0)
 
 
 @pytest.mark.parametrize("grouped", [True, False])
@@ -82,20 +82,20 @@ def test_grouping_saves_padding(batch_size):
 
 
 def test_grouping_leaves_order_to_chance():
-    """Long and short updates come mixed, and the company of a window changes by epoch."""
+    """Long and short steps come mixed, and the company of a window changes by epoch."""
     lengths = news_lengths(2000)
     order = TrainingOrder(lengths, 8, 0)
     companies = []
     for epoch in range(2):
         order.epoch = epoch
-        updates = np.array(list(order)).reshape(-1, 8)
-        means = lengths[updates].mean(axis=1)
+        steps = np.array(list(order)).reshape(-1, 8)
+        means = lengths[steps].mean(axis=1)
         assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.2
-        companies.append({frozenset(update) for update in updates.tolist()})
+        companies.append({frozenset(step) for step in steps.tolist()})
     assert len(companies[0] & companies[1]) < 5
 
 
-# --- The same updates, however they are cut -------------------------------------------------
+# --- The same steps, however they are cut -------------------------------------------------
 
 VOCABULARY, LABELS = 11, 5
 
@@ -120,7 +120,7 @@ class Padding:
 
 
 def micro_batches(windows, processes: int, batch_size: int, accumulation: int, epoch: int):
-    """For each update the batches that all processes make of it, as accelerate deals them out."""
+    """For each step the batches that all processes make of it, as accelerate deals them out."""
     order = TrainingOrder(windows.lengths, processes * batch_size * accumulation, seed=7)
     loader = DataLoader(windows, batch_size, sampler=order, collate_fn=PadBatch(Padding))
     shares = []
@@ -138,12 +138,12 @@ def micro_batches(windows, processes: int, batch_size: int, accumulation: int, e
     ]
 
 
-def losses_and_gradients(updates):
+def losses_and_gradients(steps):
     torch.manual_seed(0)
     embedding = torch.nn.Embedding(VOCABULARY, 8, dtype=torch.float64)
     head = torch.nn.Linear(8, LABELS, dtype=torch.float64)
     values = []
-    for batches in updates:
+    for batches in steps:
         head.zero_grad()
         num_labelled = sum(batch["labels"].ne(-100).sum() for batch in batches)
         losses = [
@@ -163,7 +163,7 @@ def test_updates_are_the_same_on_any_grid(grid, epoch):
     whole = micro_batches(windows, 1, 8, 1, epoch)
     parts = micro_batches(windows, *grid, epoch)
     assert len(whole) == len(parts) == 8
-    labelled = sum(int(b["labels"].ne(-100).sum()) for update in whole for b in update)
+    labelled = sum(int(b["labels"].ne(-100).sum()) for step in whole for b in step)
     assert labelled == windows.words_with_subwords  # each sentence counts once
     pairs = zip(losses_and_gradients(whole), losses_and_gradients(parts), strict=True)
     for (loss, gradient), (other_loss, other_gradient) in pairs:
@@ -215,10 +215,10 @@ def test_every_window_is_evaluated_in_the_same_company(processes):
 # --- Dropout --------------------------------------------------------------------------------
 
 
-def test_dropout_depends_on_seed_update_and_process():
+def test_dropout_depends_on_seed_step_and_process():
     def mask(*arguments):
         torch.rand(arguments[1])  # whatever was drawn before
-        seed_update(*arguments)
+        seed_step(*arguments)
         return tuple(torch.nn.functional.dropout(torch.ones(64), 0.5).tolist())
 
     assert mask(42, 7, 1) == mask(42, 7, 1)

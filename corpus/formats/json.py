@@ -1,0 +1,183 @@
+"""JSON Lines, JSON arrays and JSON objects, read into records."""
+
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from corpus.formats.records import LISTS_EXAMPLE, Record
+from corpus.formats.text import CHUNK
+from corpus.problems import Place, Problem, ProblemKind, Problems
+from support.text import quote
+
+# The beginning of an object around all the records, such as an annotation tool for spaCy writes.
+WRAPPED_RECORDS = re.compile(
+    r'\s*\{(?:\s*"(?!text"|tokens")\w+"\s*:\s*(?:"[^"]*"|\d+|\[[^\[\]{}]*\])\s*,)*'
+    r'\s*"(?:data|annotations|examples)"\s*:\s*(?=\[\s*[\[{])'
+)
+JSON_SPACE = re.compile("[ \t\r\n]*")
+ARRAY_EXAMPLE = f"[{LISTS_EXAMPLE}, ...]"
+
+
+def read_jsonl(lines: Iterable[str], problems: Problems, name: str) -> Iterator[Record]:
+    """Yield the records of JSON Lines; add lines that are not JSON to `problems`."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            found = f"{_reason(error)} in {quote(line)}"
+            _add_not_json(problems, Place(name, number), found, LISTS_EXAMPLE)
+        else:
+            yield from _records_of_value(value, number, problems, name)
+
+
+def _add_not_json(problems: Problems, place: Place, found: str, expected: str) -> None:
+    problems.add(Problem(ProblemKind.NOT_JSON, place, found, expected))
+
+
+def _reason(error: Exception) -> str:
+    return error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+
+
+def _records_of_value(value: Any, line: int, problems: Problems, name: str) -> Iterator[Record]:
+    """Yield the record that a JSON value holds, in the form of any of the tools."""
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):
+        value = {"text": value[0], **value[1]}  # spaCy's training format
+    if not isinstance(value, dict):
+        place = Place(name, line)
+        problems.add(Problem(ProblemKind.NOT_JSON_OBJECT, place, quote(value), LISTS_EXAMPLE))
+    elif isinstance(value.get("data"), dict) and isinstance(value.get("annotations"), list):
+        yield from _label_studio_records(value, line, problems, name)
+    else:
+        yield Record(line, value)
+
+
+def _label_studio_records(
+    task: dict[str, Any], line: int, problems: Problems, name: str
+) -> Iterator[Record]:
+    """Yield the record of a task in Label Studio's full export."""
+    texts = [value for value in task["data"].values() if isinstance(value, str)]
+    text = task["data"].get("text", texts[0] if len(texts) == 1 else None)
+    annotations = [
+        annotation
+        for annotation in task["annotations"]
+        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
+    ]
+    if len(annotations) > 1:
+        found = f"{len(annotations)} annotations of {quote(text)}"
+        place = Place(name, line)
+        problems.add(Problem(ProblemKind.SEVERAL_ANNOTATIONS, place, found, "one a text"))
+        return
+    results = annotations[0].get("result") if annotations else []
+    spans = [
+        result.get("value") if isinstance(result, dict) else result
+        for result in results or []
+        if not isinstance(result, dict) or result.get("type", "labels") == "labels"
+    ]
+    task_id = task.get("id")
+    record_id = task_id if isinstance(task_id, str | int) else None
+    yield Record(line, {"text": text, "spans": spans}, record_id)
+
+
+class _JsonText:
+    """The unread part of a JSON text; only as much of it in memory as one value needs."""
+
+    def __init__(self, file: io.TextIOBase):
+        self.file, self.buffer, self.position, self.line = file, "", 0, 1
+
+    def _read_more(self, size: int = CHUNK) -> bool:
+        more = self.file.read(size)
+        self.buffer, self.position = self.buffer[self.position :] + more, 0
+        return bool(more)
+
+    def rest(self, size: int | None = None) -> str:
+        """Return the next characters, at most `size` of those in memory."""
+        return self.buffer[self.position :][:size]
+
+    def skip(self, end: int) -> None:
+        """Go to the position `end` of the buffer, counting lines."""
+        self.line += self.buffer.count("\n", self.position, end)
+        self.position = end
+
+    def next_character(self) -> str:
+        """Go to the next character that is not white space and return it; empty at the end."""
+        while True:
+            space = JSON_SPACE.match(self.buffer, self.position)
+            assert space is not None  # it matches the empty string
+            self.skip(space.end())
+            if self.position < len(self.buffer) or not self._read_more():
+                return self.buffer[self.position : self.position + 1]
+
+    def value(self) -> Any:
+        """Decode the value at the position; raise ValueError or RecursionError if there is none."""
+        size = CHUNK
+        while True:
+            try:
+                value, end = json.JSONDecoder().raw_decode(self.buffer, self.position)
+                self.skip(end)
+                return value
+            except (ValueError, RecursionError):
+                if not self._read_more(size):
+                    raise
+            size *= 2
+
+
+def read_json_array(file: io.TextIOBase, problems: Problems, name: str) -> Iterator[Record]:
+    """Yield the records of a JSON array; stop with a problem where it is not JSON."""
+    text = _JsonText(file)
+    yield from _array_elements(text, problems, name)
+    rest = text.next_character()
+    if rest and not problems.concern(name):
+        found = f"{quote(text.rest(60))} after the array's end"
+        _add_not_json(problems, Place(name, text.line), found, ARRAY_EXAMPLE)
+
+
+def _array_elements(text: _JsonText, problems: Problems, name: str) -> Iterator[Record]:
+    separator = "["
+    while True:
+        character = text.next_character()
+        if character != separator and not (separator == "," and character == "]"):
+            found = f"{quote(text.rest(60))} where {separator!r} was due"
+            if not character:
+                found = "no ']' at its end"
+            _add_not_json(problems, Place(name, text.line), found, ARRAY_EXAMPLE)
+            return
+        text.skip(text.position + 1)
+        if character == "]":
+            return
+        if character == "[" and text.next_character() == "]":
+            text.skip(text.position + 1)
+            return
+        text.next_character()
+        separator, line = ",", text.line
+        try:
+            value = text.value()
+        except (ValueError, RecursionError) as error:
+            found = f"{_reason(error)} in {quote(text.rest())}"
+            _add_not_json(problems, Place(name, line), found, ARRAY_EXAMPLE)
+            return
+        yield from _records_of_value(value, line, problems, name)
+
+
+def read_json_object(file: io.TextIOBase, problems: Problems, name: str) -> Iterator[Record]:
+    """Yield the record that a JSON object is, or the records in an array inside the object."""
+    text = _JsonText(file)
+    text.next_character()
+    wrapping = WRAPPED_RECORDS.match(text.buffer)
+    if wrapping:
+        text.skip(wrapping.end())
+        yield from _array_elements(text, problems, name)
+        return
+    try:
+        value, rest = text.value(), text.next_character()
+    except (ValueError, RecursionError) as error:
+        _add_not_json(problems, Place(name, text.line), _reason(error), LISTS_EXAMPLE)
+        return
+    if rest:
+        found = f"{quote(text.rest(60))} after the object's end"
+        expected = "one object on each line, or an array of objects"
+        _add_not_json(problems, Place(name, text.line), found, expected)
+    yield from _records_of_value(value, 1, problems, name)

@@ -1,0 +1,37 @@
+"""Names of columns and fields, and the part of a file that decides on its layout."""
+
+from collections.abc import Iterable, Sequence
+
+HEAD = 1000  # lines or records that decide on a layout
+TEXT_COLUMNS = ("tokens", "words", "token", "word", "form", "text", "sentence")
+SPAN_COLUMNS = ("spans", "entities", "label", "labels")
+SENTENCE_COLUMNS = ("sentence_id", "sent_id", "sentence #", "sentence_idx", "sentence")
+DOCUMENT_COLUMNS = ("doc_id", "document_id")
+RECORD_ID_COLUMNS = ("id", "sent_id", "sentence_id")
+
+
+def label_columns(task: str) -> tuple[str, ...]:
+    """Return names of the column of labels, the likeliest first."""
+    names: tuple[str, ...] = (f"{task}_tags", task, f"{task}_tag", f"{task}_labels")
+    if task == "pos":
+        names += ("upos", "upos_tags")
+    return (*names, "labels", "tags", "label", "tag")
+
+
+def first_named(names: Sequence[str], candidates: Iterable[str]) -> int | None:
+    """Return the position in `names` of the first candidate among them, ignoring case."""
+    lowered = [name.lower() for name in names]
+    return next((lowered.index(name) for name in candidates if name in lowered), None)
+
+
+def asked_column(asked: str, names: Sequence[str], width: int) -> int | None:
+    """Return the position of a column that the user named or numbered.
+
+    Numbers count from 0; negative ones count from the end of `width` columns.
+    """
+    position = first_named(names, [asked.lower()])
+    if asked in names:
+        return names.index(asked)
+    if position is None and asked.removeprefix("-").isdecimal() and -width <= int(asked) < width:
+        return int(asked) % width
+    return position

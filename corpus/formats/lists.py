@@ -1,0 +1,72 @@
+"""Records with a list of words and a list of tags."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from corpus.formats.records import (
+    LISTS_EXAMPLE,
+    Fault,
+    Record,
+    RecordLayout,
+    document_of,
+    half_character,
+    missing_field,
+    record_id_of,
+)
+from corpus.formats.sentence import Sentence, Wanted
+from corpus.problems import Place, Problem, ProblemKind, Problems
+from support.text import counted, quote
+
+
+def read_lists(
+    records: Iterable[Record], layout: RecordLayout, wanted: Wanted, problems: Problems, name: str
+) -> Iterator[Sentence]:
+    """Yield a sentence for each record; add records that cannot be read to `problems`."""
+    for record in records:
+        line, fields = record.line, record.fields
+        if fields is None:
+            continue
+        words: Any = fields.get(layout.text)
+        tags = None if layout.labels is None else fields.get(layout.labels)
+        fault = (
+            missing_field(fields, layout, wanted)
+            or fault_of_words(words, layout.text)
+            or fault_of_tags(tags, words, layout.labels)
+        )
+        if fault:
+            problems.add(Problem(fault.kind, Place(name, line), fault.found, LISTS_EXAMPLE))
+        elif words:
+            origin = (document_of(fields, layout), (line,) * len(words), name)
+            yield Sentence(words, tags, *origin, record_id_of(record, layout))
+        else:
+            place = Place(name, line)
+            problems.warnings.add(Problem(ProblemKind.EMPTY_SENTENCE, place, quote(fields)))
+
+
+def fault_of_words(words: Any, key: str) -> Fault | None:
+    """Return a fault unless `words`, the value of the field `key`, is a list of strings."""
+    if not isinstance(words, list):
+        return Fault(ProblemKind.WORDS_NOT_LIST, f"{key!r} is {quote(words)}")
+    for position, word in enumerate(words):
+        if not isinstance(word, str):
+            return Fault(ProblemKind.WORD_NOT_STRING, f"{key!r}[{position}] is {quote(word)}")
+    return half_character("".join(words))
+
+
+def fault_of_tags(tags: Any, words: list[str], key: str | None) -> Fault | None:
+    """Return a fault unless `tags`, the value of the field `key`, has one tag for each word.
+
+    Tags are all strings or all integers. Without a field (`key` is None) there is no fault.
+    """
+    if key is None:
+        return None
+    if not isinstance(tags, list):
+        return Fault(ProblemKind.LABELS_NOT_LIST, f"{key!r} is {quote(tags)}")
+    if len(tags) != len(words):
+        numbers = f"{counted(len(words), 'word')}, {counted(len(tags), 'label')}"
+        return Fault(ProblemKind.LABEL_COUNT, f"{numbers}: {quote(words)}, {quote(tags)}")
+    types = set(map(type, tags))
+    if not (types <= {str} or types <= {int}):
+        found = f"not all names nor all integers: {quote(tags)}"
+        return Fault(ProblemKind.LABEL_TYPE, found)
+    return half_character("".join(tags)) if types == {str} else None

@@ -1,0 +1,154 @@
+"""The layout of records: which fields hold words, tags and spans, and who reads them."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from corpus.formats.layout import (
+    DOCUMENT_COLUMNS,
+    HEAD,
+    RECORD_ID_COLUMNS,
+    SENTENCE_COLUMNS,
+    SPAN_COLUMNS,
+    TEXT_COLUMNS,
+    asked_column,
+    first_named,
+    label_columns,
+)
+from corpus.formats.lists import read_lists
+from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout
+from corpus.formats.rows import ROWS_EXAMPLE, read_rows
+from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, Wanted
+from corpus.formats.spans import read_spans
+from corpus.problems import Place, Problem, ProblemKind, Problems
+
+READERS = {
+    LayoutKind.LISTS: read_lists,
+    LayoutKind.ROWS: read_rows,
+    LayoutKind.TEXT: read_spans,
+}
+DESCRIPTIONS = {
+    LayoutKind.LISTS: "words from",
+    LayoutKind.ROWS: "one word a row from",
+    LayoutKind.TEXT: "text from",
+}
+
+
+def open_records(
+    records: Iterable[Record],
+    wanted: Wanted,
+    problems: Problems,
+    name: str,
+    names_of: Mapping[str, list[str]] | None = None,
+) -> OpenedSource:
+    """Open records of any layout.
+
+    `names_of`: for columns of integer labels, the names that a table itself has.
+    """
+    records = iter(records)
+    head = list(itertools.islice(records, HEAD))
+    layout = find_record_layout(head, wanted, problems, name)
+    if layout is None:
+        for _ in records:  # reading on reports every line that is not a record
+            pass
+        return UNREADABLE
+    sentences = READERS[layout.kind](itertools.chain(head, records), layout, wanted, problems, name)
+    described = f"{DESCRIPTIONS[layout.kind]} {layout.text!r}"
+    label_names = None
+    if layout.labels is not None:
+        tags = "spans" if layout.kind is LayoutKind.TEXT else "tags"
+        described += f", {tags} from {layout.labels!r}"
+        label_names = (names_of or {}).get(layout.labels)
+    return OpenedSource(sentences, layout.kind, described, layout.labels is not None, label_names)
+
+
+def find_record_layout(
+    head: list[Record], wanted: Wanted, problems: Problems, name: str
+) -> RecordLayout | None:
+    """Return the layout of the first records; None, and a problem, without a layout."""
+    rows = [record.fields for record in head if record.fields is not None]
+    if not rows:
+        if not problems.concern(name):  # otherwise the file is unreadable, not empty
+            problem = Problem(
+                ProblemKind.NO_SENTENCE, Place(name), "the file has none", LISTS_EXAMPLE
+            )
+            problems.add(problem)
+        return None
+    columns = _Columns(rows)
+    tags = label_columns(wanted.task)
+    words = columns.find(wanted.text, TEXT_COLUMNS, "strings", "empty")
+    labels = columns.find(wanted.labels, tags, "strings", "integers", "empty")
+    raw = columns.find(wanted.text, TEXT_COLUMNS, "string")
+    spans = columns.find(wanted.labels, SPAN_COLUMNS, "spans", "empty")
+    if spans is not None and columns.types[spans] not in ("spans", "empty"):
+        spans = None
+    only_spans = spans is not None and labels in (None, spans)
+    text = raw if raw is not None and (words is None or only_spans) else words
+    missing = [
+        f"no {asked!r}"
+        for asked, column in ((wanted.text, text), (wanted.labels, labels))
+        if asked is not None and column is None
+    ]
+    if text is None and not missing:
+        missing = ["no column of words"]
+    place = Place(name, head[0].line)
+    for lacking in missing:
+        found = f"{lacking} among {', '.join(map(repr, columns.types))}"
+        problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, found, LISTS_EXAMPLE))
+    if text is None or missing:
+        return None
+    document = columns.find(None, DOCUMENT_COLUMNS, "string", "integer")
+    record_id = columns.find(None, RECORD_ID_COLUMNS, "string", "integer")
+    if columns.types[text] != "string":
+        return RecordLayout(LayoutKind.LISTS, text, labels, None, document, record_id)
+    if spans is not None:
+        return RecordLayout(LayoutKind.TEXT, text, spans, None, document, record_id)
+    tag = columns.find(wanted.labels, tags, "string", "integer")
+    sentence = columns.find(None, SENTENCE_COLUMNS, "string", "integer")
+    grouped = sentence not in (None, text) or len(rows) < len(head)
+    if grouped and (tag is not None or not any(" " in str(row.get(text)) for row in rows)):
+        return RecordLayout(LayoutKind.ROWS, text, tag, sentence, document, record_id)
+    if tag is None:
+        return RecordLayout(LayoutKind.TEXT, text, None, None, document, record_id)
+    found = f"{text!r} and {tag!r} hold one text each, and no column numbers the sentences"
+    expected = f"{LISTS_EXAMPLE} a row, or {ROWS_EXAMPLE}"
+    problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, found, expected))
+    return None
+
+
+class _Columns:
+    """The columns of some records, and the type of the values in each."""
+
+    def __init__(self, rows: list[Fields]):
+        keys = dict.fromkeys(itertools.chain(*rows))
+        self.types = {key: _type_of_column(rows, key) for key in keys}
+
+    def find(self, asked: str | None, candidates: Iterable[str], *types: str) -> str | None:
+        """Return the column that was asked for, else the first candidate of one of the types."""
+        columns = list(self.types)
+        if asked is not None:
+            position = asked_column(asked, columns, len(columns))
+        else:
+            columns = [key for key in columns if self.types[key] in types]
+            position = first_named(columns, candidates)
+        return None if position is None else columns[position]
+
+
+def _type_of_column(rows: list[Fields], key: str) -> str | None:
+    """Return the type of most values; `empty` if all lists are empty, None without values."""
+    types = Counter(_type_of_value(row.get(key)) for row in rows)
+    del types[None]
+    empty = types.pop("empty", 0)
+    return types.most_common(1)[0][0] if types else "empty" if empty else None
+
+
+def _type_of_value(value: Any) -> str | None:
+    """Return the type of a value: a single one, or a list of one type; None for no value."""
+    if isinstance(value, list):
+        if not value:
+            return "empty"
+        return {str: "strings", int: "integers", dict: "spans", list: "spans"}.get(
+            type(value[0]), "other"
+        )
+    return {type(None): None, str: "string", int: "integer"}.get(type(value), "other")

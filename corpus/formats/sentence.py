@@ -1,0 +1,64 @@
+"""Types that all readers share: a sentence, the columns asked for, an opened source."""
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from corpus.problems import Place
+
+
+class Sentence(NamedTuple):
+    """A sentence as its file has it, and where it came from."""
+
+    words: Sequence[str]
+    tags: Sequence[str] | Sequence[int] | None  # integers are positions in a list of label names
+    document: str | None
+    lines: Sequence[int]  # the line, or row of a table, of each word; counted from 1
+    file: str  # a file, or a split of a data set
+    record_id: str | None  # such as doccano's id or CoNLL-U's sent_id
+
+    def place(self, word: int = 0) -> Place:
+        """Return the place of a word, given by its position in the sentence."""
+        return Place(self.file, self.lines[word], self.record_id)
+
+
+class Wanted(NamedTuple):
+    """The task and the columns that the user asked for.
+
+    A column is a name, or a number from 0; negative numbers count from the end.
+    """
+
+    task: str = "ner"
+    text: str | None = None
+    labels: str | None = None
+
+
+class LayoutKind(StrEnum):
+    """Ways in which a file holds words and tags."""
+
+    COLUMNS = "columns"  # lines of CoNLL columns
+    ROWS = "rows"  # records of one word each, such as rows of a CSV file
+    LISTS = "lists"  # records of a list of words and a list of tags
+    TEXT = "text"  # records of raw text, with spans where there are labels
+
+
+class OpenedSource(NamedTuple):
+    """A file, or a split of a data set, whose layout is known.
+
+    Iterating over `sentences` reads it and adds to the `Problems` that it was opened with. If it
+    cannot be read at all, `layout_kind` is None and there is no sentence.
+    """
+
+    sentences: Iterator[Sentence]
+    layout_kind: LayoutKind | None = None
+    layout: str = ""  # for people: the columns that words and tags come from
+    labelled: bool = False
+    label_names: list[str] | None = None  # names of integer tags, where the file has them
+
+    @property
+    def raw_text(self) -> bool:
+        """Whether the words come from the suite's own word splitter."""
+        return self.layout_kind is LayoutKind.TEXT
+
+
+UNREADABLE = OpenedSource(iter(()))

@@ -1,0 +1,181 @@
+"""Tables read into records: CSV, parquet, Arrow."""
+
+import ast
+import csv
+import itertools
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from corpus.formats.layout import (
+    DOCUMENT_COLUMNS,
+    HEAD,
+    RECORD_ID_COLUMNS,
+    SENTENCE_COLUMNS,
+    SPAN_COLUMNS,
+    TEXT_COLUMNS,
+    label_columns,
+)
+from corpus.formats.record_layout import open_records
+from corpus.formats.records import Record
+from corpus.formats.rows import ROWS_EXAMPLE
+from corpus.formats.sentence import UNREADABLE, OpenedSource, Wanted
+from corpus.formats.text import FilePath, open_bytes
+from corpus.problems import Place, Problem, ProblemKind, Problems
+from support.text import counted, quote
+
+# The lists that `ast.literal_eval` may be given. Without this check, numpy's "['EU' 'rejects']",
+# which has no commas, would be read as the one word "EUrejects".
+_ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+)"""
+PYTHON_LIST = re.compile(rf"\[\s*(?:{_ITEM}\s*(?:,\s*{_ITEM}\s*)*,?\s*)?\]", re.DOTALL)
+QUOTED_CELL = re.compile('"(?:[^"]|"")*"')
+
+
+def read_csv(
+    file: Iterable[str], problems: Problems, name: str, delimiter: str
+) -> Iterator[Record]:
+    """Yield the rows under the header of a CSV file; add rows that do not fit to `problems`.
+
+    Cells that hold lists are returned as lists; blank rows end sentences. `file` yields lines
+    with their ends, because these may belong to a word in quotes.
+    """
+    lines = iter(file)
+    head = list(itertools.islice(lines, HEAD))
+    quoted = delimiter != "\t" or _has_quoted_cells(head)
+    csv.field_size_limit(1 << 30)  # a list of words in a cell may be longer than the default
+    rows = csv.reader(
+        itertools.chain(head, lines),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        strict=True,
+    )
+    header: list[str] | None = None
+    holds_list: list[bool] | None = None
+    line = 1
+    try:
+        for row in rows:
+            first, line = line, rows.line_num + 1
+            if header is None:
+                header = row or None
+                repeated = [key for key, count in Counter(row).items() if count > 1]
+                if repeated:
+                    found = f"{', '.join(map(quote, repeated))} in {quote(delimiter.join(row))}"
+                    kind = ProblemKind.REPEATED_COLUMN_NAME
+                    problems.add(Problem(kind, Place(name, first), found, ROWS_EXAMPLE))
+            elif not any(row):
+                yield Record(first, None)
+            elif len(row) != len(header):
+                found = f"{counted(len(row), 'cell')} in {quote(delimiter.join(row))}"
+                expected = f"{len(header)}, as in its header {quote(delimiter.join(header))}"
+                place = Place(name, first)
+                problems.add(Problem(ProblemKind.ROW_WIDTH, place, found, expected))
+            else:
+                if holds_list is None:  # the first row decides: the word [1] is not a list
+                    holds_list = [isinstance(_cell(cell), list) for cell in row]
+                cells = zip(header, row, holds_list, strict=True)
+                yield Record(
+                    first,
+                    {key: _cell(cell) if is_list else cell for key, cell, is_list in cells},
+                )
+    except csv.Error as error:
+        expected = "quotes closed, those inside a cell doubled"
+        problems.add(Problem(ProblemKind.NOT_CSV, Place(name, line), str(error), expected))
+
+
+def _has_quoted_cells(lines: list[str]) -> bool:
+    """Return whether tab-separated cells are quoted as in CSV; otherwise quotes are words."""
+    cells = [cell for line in lines for cell in line.rstrip("\r\n").split("\t") if '"' in cell]
+    return any(len(cell) > 2 for cell in cells) and all(map(QUOTED_CELL.fullmatch, cells))
+
+
+def _cell(cell: str) -> Any:
+    """Return a cell, or the list that it holds in the notation of JSON or Python."""
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return cell
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        pass
+    if not PYTHON_LIST.fullmatch(cell):
+        return cell
+    try:
+        return ast.literal_eval(cell)
+    except (ValueError, SyntaxError):
+        return cell
+
+
+def open_table(path: FilePath, form: str, wanted: Wanted, problems: Problems) -> OpenedSource:
+    """Open a table; `form` is "parquet", "arrow" (a file) or "arrow stream".
+
+    Rows count as lines, from 1.
+    """
+    # Imported here because only these files need it.
+    import pyarrow
+    import pyarrow.parquet
+
+    errors = (pyarrow.ArrowException, OSError, EOFError, ValueError, zlib.error)
+    name = str(path)
+
+    def validated(batches: Iterable[Any]) -> Iterator[Any]:
+        try:
+            for batch in batches:
+                batch.validate(full=True)  # a damaged file could crash the process otherwise
+                yield batch
+        except errors as error:
+            problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
+
+    try:
+        file = open_bytes(path)
+        if form == "parquet":
+            table = pyarrow.parquet.ParquetFile(file)
+            schema = table.schema_arrow
+            columns = relevant_columns(schema.names, wanted)
+            batches = table.iter_batches(batch_size=HEAD, columns=columns)
+        elif form == "arrow":
+            table = pyarrow.ipc.open_file(file)
+            schema = table.schema
+            batches = map(table.get_batch, range(table.num_record_batches))
+        else:
+            batches = pyarrow.ipc.open_stream(file)
+            schema = batches.schema
+    except errors as error:
+        problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
+        return UNREADABLE
+    records = records_of_batches(validated(batches))
+    return open_records(records, wanted, problems, name, class_names(schema.metadata))
+
+
+def records_of_batches(batches: Iterable[Any]) -> Iterator[Record]:
+    """Yield the rows of pyarrow tables or record batches, numbered from 1."""
+    rows = itertools.chain.from_iterable(batch.to_pylist() for batch in batches)
+    return itertools.starmap(Record, enumerate(rows, 1))
+
+
+def relevant_columns(names: list[str], wanted: Wanted) -> list[str]:
+    """Return the columns that may be needed, so that others, such as images, are not read."""
+    asked = [column for column in (wanted.text, wanted.labels) if column is not None]
+    known = {*asked, *TEXT_COLUMNS, *label_columns(wanted.task), *SPAN_COLUMNS, "answer"}
+    known |= {*SENTENCE_COLUMNS, *DOCUMENT_COLUMNS, *RECORD_ID_COLUMNS}
+    relevant = [name for name in names if name in known or name.lower() in known]
+    return relevant if relevant and set(asked) <= set(relevant) else names
+
+
+def class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
+    """Return the names of integer labels by column, as `datasets` writes them into a schema."""
+    try:
+        features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    inner = {
+        column: feature[0] if isinstance(feature, list) else feature.get("feature", feature)
+        for column, feature in features.items()
+        if feature
+    }
+    return {
+        column: feature["names"]
+        for column, feature in inner.items()
+        if isinstance(feature, dict) and isinstance(feature.get("names"), list)
+    }

@@ -1,0 +1,233 @@
+"""Problems of a corpus: coded, placed, grouped by kind, and rendered to text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from support.errors import UserError
+
+SHOWN = 20  # problems of one group that are listed; the others are counted
+
+
+class ProblemKind(StrEnum):
+    """Codes of the problems; `TITLES` has the wording."""
+
+    # Files
+    UNREADABLE_FILE = "unreadable-file"
+    WRONG_ENCODING = "wrong-encoding"
+    NOT_TEXT = "not-text"
+    NO_SENTENCE = "no-sentence"
+    NO_SUCH_COLUMN = "no-such-column"
+    NO_LABELS = "no-labels"
+    # Rows and records
+    ROW_WIDTH = "row-width"
+    WORD_INDEX = "word-index"
+    REPEATED_COLUMN_NAME = "repeated-column-name"
+    NOT_CSV = "not-csv"
+    NOT_JSON = "not-json"
+    NOT_JSON_OBJECT = "not-json-object"
+    MISSING_COLUMN = "missing-column"
+    LATE_LABELS = "late-labels"
+    WORD_WITHOUT_SENTENCE = "word-without-sentence"
+    RECORD_WITHOUT_TEXT = "record-without-text"
+    FIELD_TYPE = "field-type"
+    # Words, labels, texts and spans
+    WORDS_NOT_LIST = "words-not-list"
+    WORD_NOT_STRING = "word-not-string"
+    LABELS_NOT_LIST = "labels-not-list"
+    LABEL_COUNT = "label-count"
+    LABEL_TYPE = "label-type"
+    TEXT_NOT_STRING = "text-not-string"
+    HALF_CHARACTER = "half-character"
+    SEVERAL_ANNOTATIONS = "several-annotations"
+    SPANS_NOT_LIST = "spans-not-list"
+    SPAN_FORM = "span-form"
+    SPAN_OUTSIDE_TEXT = "span-outside-text"
+    SPANS_OVERLAP = "spans-overlap"
+    SPAN_WITHOUT_WORD = "span-without-word"
+    SPAN_CUTS_WORD = "span-cuts-word"
+    EMPTY_SENTENCE = "empty-sentence"
+    REJECTED_ANSWER = "rejected-answer"
+    # Tags
+    NOT_ENTITY_TAG = "not-entity-tag"
+    INTEGER_WITHOUT_NAME = "integer-without-name"
+    TOO_FEW_NAMES = "too-few-names"
+    EMPTY_LABEL = "empty-label"
+    FOREIGN_PREFIX = "foreign-prefix"
+    UNDECLARED_LABEL = "undeclared-label"
+    UNTRAINED_LABEL = "untrained-label"
+    RARE_TYPE = "rare-type"
+    STRAY_TAG = "stray-tag"
+    # The corpus as a whole
+    UNKNOWN_WORD = "unknown-word"
+    EMPTY_WORD = "empty-word"
+    LONG_SENTENCE = "long-sentence"
+    SHARED_SENTENCE = "shared-sentence"
+    NO_ENTITY = "no-entity"
+
+
+# The title of each group in a report. `title_values` of a `Problem` fill the braces.
+TITLES: dict[ProblemKind, str] = {
+    ProblemKind.UNREADABLE_FILE: "unreadable file",
+    ProblemKind.WRONG_ENCODING: "wrong encoding",
+    ProblemKind.NOT_TEXT: "no text",
+    ProblemKind.NO_SENTENCE: "no sentence",
+    ProblemKind.NO_SUCH_COLUMN: "no such column",
+    ProblemKind.NO_LABELS: "no labels",
+    ProblemKind.ROW_WIDTH: "rows of another width",
+    ProblemKind.WORD_INDEX: "an index out of order",
+    ProblemKind.REPEATED_COLUMN_NAME: "columns of one name",
+    ProblemKind.NOT_CSV: "not CSV",
+    ProblemKind.NOT_JSON: "not JSON",
+    ProblemKind.NOT_JSON_OBJECT: "no JSON object",
+    ProblemKind.MISSING_COLUMN: "records without a column",
+    ProblemKind.LATE_LABELS: "labels where earlier records have none",
+    ProblemKind.WORD_WITHOUT_SENTENCE: "words of no sentence",
+    ProblemKind.RECORD_WITHOUT_TEXT: "a record without a text",
+    ProblemKind.FIELD_TYPE: "a field of another kind",
+    ProblemKind.WORDS_NOT_LIST: "words that are no list",
+    ProblemKind.WORD_NOT_STRING: "words that are no text",
+    ProblemKind.LABELS_NOT_LIST: "labels that are no list",
+    ProblemKind.LABEL_COUNT: "words and labels of different number",
+    ProblemKind.LABEL_TYPE: "labels of another kind",
+    ProblemKind.TEXT_NOT_STRING: "text that is none",
+    ProblemKind.HALF_CHARACTER: "half a character",
+    ProblemKind.SEVERAL_ANNOTATIONS: "several annotations of one text",
+    ProblemKind.SPANS_NOT_LIST: "spans that are no list",
+    ProblemKind.SPAN_FORM: "spans of another form",
+    ProblemKind.SPAN_OUTSIDE_TEXT: "spans outside the text",
+    ProblemKind.SPANS_OVERLAP: "spans that overlap",
+    ProblemKind.SPAN_WITHOUT_WORD: "spans without a word",
+    ProblemKind.SPAN_CUTS_WORD: "spans that cut a word",
+    ProblemKind.EMPTY_SENTENCE: "sentences without a word, left out",
+    ProblemKind.REJECTED_ANSWER: "answers 'reject' or 'ignore', left out",
+    ProblemKind.NOT_ENTITY_TAG: "tags that are no entity tags",
+    ProblemKind.INTEGER_WITHOUT_NAME: "integer labels without names",
+    ProblemKind.TOO_FEW_NAMES: "integer labels for which there are not enough names ({})",
+    ProblemKind.EMPTY_LABEL: "empty labels",
+    ProblemKind.FOREIGN_PREFIX: "tags that {} does not have",
+    ProblemKind.UNDECLARED_LABEL: "labels that --label_names lacks",
+    ProblemKind.UNTRAINED_LABEL: "labels of the {} split that training lacks",
+    ProblemKind.RARE_TYPE: "entity types that are very rare and almost spelt like another",
+    ProblemKind.STRAY_TAG: "tags out of place in {}, read as conlleval reads them",
+    ProblemKind.UNKNOWN_WORD: "words that the tokenizer has no piece for",
+    ProblemKind.EMPTY_WORD: "empty words",
+    ProblemKind.LONG_SENTENCE: "sentences of more than {} words",
+    ProblemKind.SHARED_SENTENCE: "sentences of the {} split that stand in the {} split too",
+    ProblemKind.NO_ENTITY: "no entity to learn from",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a corpus.
+
+    `file`: a file, or a split of a data set; several names, separated by commas, where the problem
+    is that of all of them. `line`: counted from 1; of a table its row.
+    """
+
+    file: str
+    line: int | None = None
+    record_id: str | None = None
+
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem: its kind, its place, what was found there and what was expected."""
+
+    kind: ProblemKind
+    place: Place
+    found: str
+    expected: str = ""
+    title_values: tuple[str, ...] = ()  # fill the braces of the kind's title
+
+    @property
+    def title(self) -> str:
+        """The title of the group that the problem belongs to."""
+        return TITLES[self.kind].format(*self.title_values)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.found}"
+
+
+@dataclass(slots=True)
+class ProblemGroup:
+    """Problems with one title: their number and the first of them, at most `SHOWN`."""
+
+    count: int = 0
+    shown: list[Problem] = field(default_factory=list)
+
+    @property
+    def kind(self) -> ProblemKind:
+        """The kind of all problems in the group."""
+        return self.shown[0].kind
+
+    @property
+    def title(self) -> str:
+        """The title of the group."""
+        return self.shown[0].title
+
+    def lines(self) -> list[str]:
+        """Return the group as lines of text: title, problems, and what was expected."""
+        left = self.count - len(self.shown)
+        expected = self.shown[0].expected
+        return [
+            f"{self.title}:" if self.count == 1 else f"{self.title} ({self.count:,}):",
+            *(f"  {problem}" for problem in self.shown),
+            *([f"  ... and {left:,} more"] if left else []),
+            *([f"  expected: {expected}"] if expected else []),
+        ]
+
+
+class GroupedProblems:
+    """Problems grouped by title, in the order in which each title came first."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[ProblemKind, tuple[str, ...]], ProblemGroup] = {}
+
+    @property
+    def groups(self) -> list[ProblemGroup]:
+        """The groups, in the order in which they came up."""
+        return list(self._groups.values())
+
+    def add(self, problem: Problem) -> None:
+        """Add one problem."""
+        self.add_counted([problem], 1)
+
+    def add_counted(self, first: Sequence[Problem], count: int) -> None:
+        """Add `count` problems of one title, of which only the `first` are known in full."""
+        if not first:
+            return
+        key = (first[0].kind, first[0].title_values)
+        group = self._groups.setdefault(key, ProblemGroup())
+        group.count += count
+        group.shown += first[: SHOWN - len(group.shown)]
+
+    def concern(self, file: str) -> bool:
+        """Return whether one of the listed problems is in this file."""
+        return any(problem.place.file == file for group in self.groups for problem in group.shown)
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
+    def __str__(self) -> str:
+        return "\n".join(line for group in self.groups for line in group.lines())
+
+
+class Problems(GroupedProblems):
+    """Problems that stop training; `warnings` holds those that stop nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warnings = GroupedProblems()
+
+
+class CorpusError(UserError):
+    """The problems that stop training, as one error for the user."""
+
+    def __init__(self, problems: Problems):
+        super().__init__(str(problems))
+        self.problems = problems

@@ -1,0 +1,229 @@
+"""Sources of a corpus: files, globs, folders of split files, data sets on disk or on the Hub."""
+
+import glob
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import datasets
+from huggingface_hub import HfApi
+
+from corpus.formats.detect import read
+from corpus.formats.record_layout import open_records
+from corpus.formats.tables import class_names, records_of_batches, relevant_columns
+from corpus.formats.sentence import OpenedSource, Wanted
+from corpus.problems import Problems
+from settings.flags import TASKS
+from settings.run_settings import CorpusSettings
+from support.errors import UserError
+from support.text import closest, one_edit_apart
+
+SPLITS = ("train", "validation", "test")
+SPLIT_NAMES = {  # usual names of a split -> its name here; testa and testb as in CoNLL-2003
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "devel", "eval", "testa"), "validation"),
+    **dict.fromkeys(("test", "testing", "testb"), "test"),
+}
+OTHER_SUFFIXES = {".md", ".rst", ".pdf", ".py", ".html", ".lock", ".yaml", ".yml"}  # not data
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
+PARQUET_COPY = "refs/convert/parquet"
+BATCH_SIZE = 1000  # rows of a data set in memory at a time
+
+
+class Source(NamedTuple):
+    """One file, or one split of a data set, that sentences come from."""
+
+    name: str
+    open: Callable[[Problems], OpenedSource]
+    files: tuple[str, ...]  # the files that hold its content
+
+
+@dataclass(frozen=True)
+class CorpusSources:
+    """The sources of a corpus by split, in the order of `SPLITS`."""
+
+    by_split: dict[str, list[Source]]
+    name: str  # the corpus's name for people
+    notes: list[str]  # lines to show to the user
+
+
+def find_sources(settings: CorpusSettings) -> CorpusSources:
+    """Return the sources that the settings name, without reading them.
+
+    Raises `UserError` where a name leads to no corpus.
+    """
+    if settings.task_name not in TASKS:
+        raise UserError(f"--task_name {settings.task_name}: expected one of {', '.join(TASKS)}")
+    wanted = Wanted(settings.task_name, settings.text_column_name, settings.label_column_name)
+    notes: list[str] = []
+    sources: dict[str, list[Source]] = {}
+    names = []
+    if settings.sample:
+        sources = {split: [_file_source(SAMPLE / f"{split}.conll", wanted)] for split in SPLITS}
+        names.append("data/sample")
+    elif settings.dataset_name:
+        sources = _named_sources(settings, settings.dataset_name, wanted, notes)
+        names.append(settings.dataset_name)
+    problems: list[str] = []
+    for split in SPLITS:
+        paths = _files_of(settings, split, problems)
+        if paths:
+            sources[split] = [_file_source(path, wanted) for path in paths]
+            names += [Path(path).name for path in paths]
+    if problems:
+        raise UserError("\n".join(problems))
+    if not sources:
+        raise UserError("No corpus: name one with --dataset_name, --train_file or --sample.")
+    if len(names) > 6:
+        names[5:] = [f"... ({len(names)} files)"]
+    by_split = {split: sources[split] for split in SPLITS if split in sources}
+    return CorpusSources(by_split, ", ".join(names), notes)
+
+
+# --- Files --------------------------------------------------------------------------------------
+
+
+def _files_of(settings: CorpusSettings, split: str, problems: list[str]) -> list[str]:
+    """Return the files of `--train_file` and its like, each once: paths, or matches of globs."""
+    paths: list[str] = []
+    for pattern in getattr(settings, f"{split}_file") or ():
+        flag = f"--{split}_file {pattern}"
+        if os.path.isdir(pattern):
+            problems.append(f"{flag}: a folder; --dataset_name takes a folder of split files")
+            continue
+        exists = os.path.exists(pattern)
+        matches = [pattern] if exists else sorted(glob.glob(pattern, recursive=True))
+        if not matches:
+            similar = None if glob.has_magic(pattern) else _similar_file_name(pattern)
+            problems.append(f"{flag}: no such file" + (f"; there is {similar}" if similar else ""))
+        paths += [path for path in matches if not os.path.isdir(path)]
+    return list(dict.fromkeys(paths))
+
+
+def _similar_file_name(path: str) -> str | None:
+    """Return the file in the same folder whose name is closest to that of `path`.
+
+    Names are compared without their extensions: equal extensions do not make names alike.
+    """
+    folder, wanted = os.path.split(path)
+    names = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
+    similar = [
+        name
+        for name in names
+        if one_edit_apart(name, wanted) or closest(Path(wanted).stem, [Path(name).stem])
+    ]
+    return closest(wanted, similar)
+
+
+def _file_source(path: str | Path, wanted: Wanted) -> Source:
+    name = str(path)
+    return Source(name, lambda problems: read(name, wanted, problems), (name,))
+
+
+# --- Folders and data sets ------------------------------------------------------------------------
+
+
+def _named_sources(
+    settings: CorpusSettings, dataset_name: str, wanted: Wanted, notes: list[str]
+) -> dict[str, list[Source]]:
+    """Return the sources of a folder of split files, or of a data set on disk or on the Hub."""
+    folder = Path(dataset_name)
+    if folder.is_file():
+        raise UserError(f"--dataset_name {folder}: a file; --train_file takes files")
+    if folder.is_dir() and not any(
+        (folder / name).is_file() for name in ("dataset_dict.json", "state.json")
+    ):
+        return _folder_sources(folder / (settings.dataset_config_name or ""), wanted)
+    try:
+        if folder.is_dir():
+            loaded = datasets.load_from_disk(str(folder))
+            if isinstance(loaded, datasets.Dataset):
+                loaded = {"train": loaded}
+        else:
+            loaded = _load_from_hub(settings, dataset_name, notes)
+    except Exception as error:
+        # Whatever the libraries raise here is about a name, an access right or the network.
+        raise UserError(f"--dataset_name {dataset_name}: {error}") from error
+    sources: dict[str, list[Source]] = {}
+    for split, dataset in loaded.items():
+        if split.lower() in SPLIT_NAMES:
+            source = _dataset_source(f"{dataset_name} {split}", dataset, wanted)
+            sources.setdefault(SPLIT_NAMES[split.lower()], []).append(source)
+    if not sources:
+        raise UserError(
+            f"--dataset_name {dataset_name}: its splits are {', '.join(loaded)}; expected "
+            "train and, if there are more, validation and test"
+        )
+    return sources
+
+
+def _folder_sources(folder: Path, wanted: Wanted) -> dict[str, list[Source]]:
+    """Return the files of a folder whose names, or whose folders' names, name a split."""
+    sources: dict[str, list[Source]] = {}
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if any(part.startswith(".") for part in parts) or path.suffix in OTHER_SUFFIXES:
+            continue
+        words = [re.findall(r"[a-z]+", part.lower()) for part in reversed(parts)]
+        split = next((SPLIT_NAMES[word] for word in chain(*words) if word in SPLIT_NAMES), None)
+        if path.is_file() and split is not None:
+            sources.setdefault(split, []).append(_file_source(path, wanted))
+    if not sources:
+        raise UserError(
+            f"--dataset_name {folder}: no file there is named after a split, such as "
+            "train.conll, validation.jsonl or test-00000.parquet"
+        )
+    for of_split in sources.values():
+        suffixes = {
+            "".join(re.findall(r"\.[a-z]+", source.name.lower())[-2:]) for source in of_split
+        }
+        if len(suffixes) > 1:
+            listed = ", ".join(Path(source.name).name for source in of_split)
+            raise UserError(
+                f"--dataset_name {folder}: several formats of one split: {listed}; "
+                "--train_file, --validation_file and --test_file name one of them"
+            )
+    return sources
+
+
+def _load_from_hub(
+    settings: CorpusSettings, dataset_name: str, notes: list[str]
+) -> datasets.DatasetDict:
+    def load(name: str, revision: str | None) -> datasets.DatasetDict:
+        return datasets.load_dataset(
+            name,
+            settings.dataset_config_name,
+            revision=revision,
+            cache_dir=settings.cache_dir,
+            token=settings.hub_token,
+        )
+
+    try:
+        return load(dataset_name, settings.dataset_revision)
+    except RuntimeError as error:
+        # `datasets` has no class of its own for this error.
+        if "scripts are no longer supported" not in str(error) or settings.dataset_revision:
+            raise
+        # `datasets` finds no files under an old name: "conll2003" is "eriktks/conll2003" today.
+        full_name = HfApi(token=settings.hub_token).dataset_info(dataset_name).id
+        loaded = load(full_name, PARQUET_COPY)
+        notes.append(
+            f"{dataset_name} is a script, which `datasets` no longer runs: read from its "
+            f"parquet copy at revision {PARQUET_COPY}."
+        )
+        return loaded
+
+
+def _dataset_source(name: str, dataset: datasets.Dataset, wanted: Wanted) -> Source:
+    used = dataset.select_columns(relevant_columns(dataset.column_names, wanted))
+    names_of = class_names(used.features.arrow_schema.metadata)
+
+    def open_rows(problems: Problems) -> OpenedSource:
+        rows = records_of_batches(used.with_format("arrow").iter(batch_size=BATCH_SIZE))
+        return open_records(rows, wanted, problems, name, names_of)
+
+    return Source(name, open_rows, tuple(file["filename"] for file in dataset.cache_files))

@@ -1,0 +1,320 @@
+"""Splits as they are read, with the place of every word, and as they are written.
+
+Reading a split puts its sentences into an Arrow file: words, numbers of tags, documents, places.
+All later steps read that file batch by batch, so that memory does not grow with the corpus.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.formats.sentence import OpenedSource, Sentence
+from corpus.problems import SHOWN, Place, Problems
+from corpus.sources import Source
+
+BATCH_SIZE = 1000  # sentences in memory at a time
+RAW_SCHEMA = pa.schema(
+    {
+        "tokens": pa.list_(pa.string()),
+        "tag_ids": pa.list_(pa.int32()),
+        "doc_id": pa.string(),
+        # The origin of a sentence: its source, the line of each word, the id of its record.
+        "source": pa.int32(),
+        "lines": pa.list_(pa.int32()),
+        "record_id": pa.string(),
+    }
+)
+
+
+class CorpusTags:
+    """All tags of a corpus, numbered in the order in which they occur.
+
+    `names`: the tag of each number; an integer where it has no name. `written`: the same as the
+    files have it, such as "1" for "B-PER". A name written in two ways has two numbers.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str | int] = []
+        self.written: list[str | int] = []
+        self._ids: dict[tuple[str | int, str | int], int] = {}
+
+    def id_of(self, name: str | int, written: str | int) -> int:
+        """Return the number of a tag, a new one where it occurs for the first time."""
+        key = (name, written)
+        if key not in self._ids:
+            self._ids[key] = len(self.names)
+            self.names.append(name)
+            self.written.append(written)
+        return self._ids[key]
+
+
+class _SourceTagIds(dict[str | int, int]):
+    """Numbers of the tags of one source, whose integers are positions in `label_names`."""
+
+    def __init__(self, tags: CorpusTags, label_names: list[str] | None) -> None:
+        super().__init__()
+        self.tags = tags
+        self.label_names = label_names or []
+        self.names_of_integers = {str(i): name for i, name in enumerate(self.label_names)}
+
+    def __missing__(self, written: str | int) -> int:
+        name = written.strip() if isinstance(written, str) else written
+        if name not in self.label_names:
+            name = self.names_of_integers.get(str(name), name)
+        self[written] = self.tags.id_of(name, written)
+        return self[written]
+
+
+class RawBatch:
+    """Some sentences of a `RawSplit`.
+
+    `tag_ids` (int; -1 without labels) and `starts` (bool; true for the first word of a sentence)
+    have one value per word. `offsets` has the position of each sentence's first word, and the
+    number of words.
+    """
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self.tokens, self.documents = batch["tokens"], batch["doc_id"]
+        self.tag_ids: np.ndarray = batch["tag_ids"].values.to_numpy()
+        self.offsets: np.ndarray = batch["tag_ids"].offsets.to_numpy()
+        self.starts = np.zeros(len(self.tag_ids), bool)
+        self.starts[self.offsets[:-1]] = True
+        self._origins = batch.select(["source", "lines", "record_id"])
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def sentence_of(self, position: int) -> int:
+        """Return the sentence that holds a word, given by its position in the batch."""
+        return int(np.searchsorted(self.offsets, position, side="right")) - 1
+
+    def origin(self, sentence: int, word: int) -> tuple[int, int, str | None]:
+        """Return the source (a number), the line and the record id of a word of a sentence."""
+        origin = self._origins.slice(sentence, 1).to_pylist()[0]
+        return origin["source"], origin["lines"][word], origin["record_id"]
+
+
+class LocatedWord(NamedTuple):
+    """A word with its place in the corpus."""
+
+    place: Place
+    word: str
+    tag: str | int | None  # as the file has it
+    sentence: list[str]  # the words of its sentence
+
+
+class RawSplit:
+    """A split as read: an Arrow file of `RAW_SCHEMA`, and figures."""
+
+    def __init__(self, path: Path, sources: list[Source], tags: CorpusTags) -> None:
+        self.path, self.sources, self.tags = path, sources, tags
+        self.opened: list[OpenedSource] = []
+        self.sentences = self.words = self.longest = 0
+        self.documents: Counter[str] = Counter()  # sentences by document
+        self.tag_counts: Counter[int] = Counter()  # words by number of their tag
+
+    @property
+    def labelled(self) -> bool:
+        """Whether all sources of the split have labels."""
+        return all(opened.labelled for opened in self.opened)
+
+    @property
+    def raw_text(self) -> bool:
+        """Whether words come from the suite's own word splitter."""
+        return any(opened.raw_text for opened in self.opened)
+
+    def count(self, batch: RawBatch) -> None:
+        """Add a batch of sentences to the figures."""
+        sizes = np.diff(batch.offsets)
+        self.sentences += len(sizes)
+        self.words += len(batch.tag_ids)
+        self.longest = max(self.longest, *sizes.tolist(), 0)
+        self.documents.update(batch.documents.drop_null().to_pylist())
+        counts = enumerate(np.bincount(batch.tag_ids[batch.tag_ids >= 0]).tolist())
+        self.tag_counts.update({number: count for number, count in counts if count})
+
+    def record_batches(self) -> Iterator[pa.RecordBatch]:
+        """Return the sentences in order, `BATCH_SIZE` or fewer at a time."""
+        with pa.OSFile(str(self.path)) as file:  # not mapped: its pages would count as memory
+            yield from pa.ipc.open_stream(file)
+
+    def batches(self) -> Iterator[RawBatch]:
+        """Return the same as `RawBatch`."""
+        return map(RawBatch, self.record_batches())
+
+    def find(
+        self, mask_of: Callable[[RawBatch], np.ndarray], limit: int = SHOWN
+    ) -> tuple[int, list[LocatedWord]]:
+        """Return the number of words for which `mask_of` is true, and the first `limit` of them.
+
+        `mask_of` gives one bool per word of a batch.
+        """
+        count = 0
+        first: list[LocatedWord] = []
+        for batch in self.batches():
+            positions = np.flatnonzero(mask_of(batch))
+            count += len(positions)
+            for position in positions[: limit - len(first)].tolist():
+                sentence = batch.sentence_of(position)
+                word = position - int(batch.offsets[sentence])
+                first.append(self._located(batch, sentence, word))
+        return count, first
+
+    def locate(self, positions: list[tuple[int, int]]) -> list[LocatedWord]:
+        """Return words given by the numbers of their sentence and word, in ascending order."""
+        located: list[LocatedWord] = []
+        remaining = positions[::-1]
+        first = 0  # number of the batch's first sentence
+        for batch in self.batches() if positions else ():
+            while remaining and remaining[-1][0] < first + len(batch):
+                sentence, word = remaining.pop()
+                located.append(self._located(batch, sentence - first, word))
+            if not remaining:
+                break
+            first += len(batch)
+        return located
+
+    def _located(self, batch: RawBatch, sentence: int, word: int) -> LocatedWord:
+        source, line, record_id = batch.origin(sentence, word)
+        place = Place(self.sources[source].name, line, record_id)
+        words = batch.tokens[sentence].as_py()
+        tag_id = int(batch.tag_ids[batch.offsets[sentence] + word])
+        tag = self.tags.written[tag_id] if tag_id >= 0 else None
+        return LocatedWord(place, words[word], tag, words)
+
+
+class PartOfSplit(RawSplit):
+    """Some sentences of a split: those for which `mask` (bool, one per sentence) is true."""
+
+    def __init__(self, whole: RawSplit, mask: np.ndarray) -> None:
+        super().__init__(whole.path, whole.sources, whole.tags)
+        self.opened, self.mask = whole.opened, mask
+        for batch in self.batches():
+            self.count(batch)
+
+    def record_batches(self) -> Iterator[pa.RecordBatch]:
+        """Return the sentences of the part in order."""
+        first = 0
+        for batch in super().record_batches():
+            mask = self.mask[first : first + batch.num_rows]
+            first += batch.num_rows
+            yield batch.filter(pa.array(mask))
+
+
+# --- Reading ------------------------------------------------------------------------------------
+
+
+def read_split(
+    path: Path,
+    sources: list[Source],
+    tags: CorpusTags,
+    declared: list[str] | None,
+    problems: Problems,
+) -> RawSplit:
+    """Read all sources of a split into the file `path`, and their problems into `problems`.
+
+    `declared`: the names of integer tags that the user gave.
+    """
+    split = RawSplit(path, sources, tags)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, RAW_SCHEMA) as writer:
+        for number, source in enumerate(sources):
+            opened = source.open(problems)
+            split.opened.append(opened)
+            tag_ids = _SourceTagIds(tags, declared or opened.label_names)
+            for sentences in batched(opened.sentences, BATCH_SIZE):
+                batch = _record_batch(sentences, tag_ids, number)
+                split.count(RawBatch(batch))
+                writer.write(batch)
+    return split
+
+
+def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Return the items in lists of `size`, the last one shorter where they do not divide."""
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def _record_batch(sentences: list[Sentence], tag_ids: _SourceTagIds, source: int) -> pa.RecordBatch:
+    words = list(chain.from_iterable(sentence.words for sentence in sentences))
+    lines = np.fromiter(
+        chain.from_iterable(sentence.lines for sentence in sentences), np.int32, len(words)
+    )
+    ids = np.full(len(words), -1, np.int32)
+    if sentences[0].tags is not None:
+        tags = chain.from_iterable(sentence.tags or () for sentence in sentences)
+        ids = np.fromiter(map(tag_ids.__getitem__, tags), np.int32, len(words))
+    sizes = [len(sentence.words) for sentence in sentences]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
+    columns = [
+        pa.ListArray.from_arrays(offsets, pa.array(words, pa.string())),
+        pa.ListArray.from_arrays(offsets, pa.array(ids, pa.int32())),
+        pa.array([sentence.document for sentence in sentences], pa.string()),
+        pa.array(np.full(len(sentences), source, np.int32)),
+        pa.ListArray.from_arrays(offsets, pa.array(lines, pa.int32())),
+        pa.array([sentence.record_id for sentence in sentences], pa.string()),
+    ]
+    return pa.record_batch(columns, schema=RAW_SCHEMA)
+
+
+def sentence_hashes(split: RawSplit) -> np.ndarray:
+    """Return a number per sentence, equal for equal words; it differs from process to process."""
+    hashes = (hash(tuple(words)) for batch in split.batches() for words in batch.tokens.to_pylist())
+    return np.fromiter(hashes, np.int64, split.sentences)
+
+
+# --- Writing ------------------------------------------------------------------------------------
+
+
+def write_split(
+    split: RawSplit,
+    mask: np.ndarray | None,
+    label_ids: Callable[[RawBatch], np.ndarray],
+    path: Path,
+) -> str:
+    """Write the sentences of `mask` with their label ids; return a hash of words and labels.
+
+    `mask`: bool, one per sentence; None for all of them. `label_ids` gives the label id of each
+    word of a batch.
+    """
+    fields = {"tokens": pa.list_(pa.string())}
+    if split.labelled:
+        fields["labels"] = pa.list_(pa.int64())
+    if split.documents:
+        fields["doc_id"] = pa.string()
+    schema = pa.schema(fields)
+    # One hash per stream of values, so that the ends of batches make no difference.
+    hashes = [hashlib.blake2b(digest_size=16) for _ in range(4)]
+    first = 0  # number of the batch's first sentence
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+        for batch in split.batches():
+            columns = [batch.tokens]
+            if split.labelled:
+                columns.append(pa.ListArray.from_arrays(batch.tokens.offsets, label_ids(batch)))
+            if split.documents:
+                columns.append(batch.documents)
+            written = pa.record_batch(columns, schema=schema)
+            if mask is not None:
+                written = written.filter(pa.array(mask[first : first + len(batch)]))
+            first += len(batch)
+            for digest, content in zip(hashes, _content(written), strict=False):
+                digest.update(content)
+            writer.write(written)
+    return "".join(digest.hexdigest() for digest in hashes)
+
+
+def _content(batch: pa.RecordBatch) -> Iterator[bytes]:
+    """Return words per sentence, bytes per word, the words' bytes, and the labels."""
+    words = batch["tokens"].flatten()
+    yield pc.list_value_length(batch["tokens"]).to_numpy().astype("<i4").tobytes()
+    yield pc.binary_length(words).to_numpy(zero_copy_only=False).astype("<i4").tobytes()
+    yield "".join(words.to_pylist()).encode()
+    if "labels" in batch.schema.names:
+        yield batch["labels"].flatten().to_numpy().astype("<i4").tobytes()

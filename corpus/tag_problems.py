@@ -1,0 +1,198 @@
+"""Problems of a corpus's tags: no entity tags, no names, unknown to training, misspelt, strays.
+
+Each function looks at all splits and reports every word that has such a tag.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from corpus.problems import GroupedProblems, Problem, ProblemKind, Problems
+from corpus.schemes import SCHEMES, TagTable, is_entity_tag, split_tag
+from corpus.splits import RawSplit
+from support.text import did_you_mean, one_edit_apart, quote
+
+RARE = 3  # words that a misspelt type has at most
+FREQUENT = 50  # the type that was meant has at least this many times as many words
+
+
+def report_tags_without_name(
+    tags: Sequence[str | int], raw: dict[str, RawSplit], known_names: int, problems: Problems
+) -> None:
+    """Report integers that have no name, and empty tags.
+
+    `known_names`: the number of names that the files and the user gave.
+    """
+    only_digits = all(str(tag).isdecimal() for tag in tags)
+    integers = {number for number, tag in enumerate(tags) if isinstance(tag, int) or only_digits}
+    expected = "--label_names O B-PER I-PER ..., or a file of the names in their order"
+    if known_names:
+        kind, title_values = ProblemKind.TOO_FEW_NAMES, (str(known_names),)
+    else:
+        kind, title_values = ProblemKind.INTEGER_WITHOUT_NAME, ()
+    _report(problems, kind, raw, integers, expected, title_values=title_values)
+    empty = {number for number, tag in enumerate(tags) if tag == ""}
+    expected = "a label; O where there is no entity"
+    _report(problems, ProblemKind.EMPTY_LABEL, raw, empty, expected)
+
+
+def report_not_entity_tags(
+    names: Sequence[str], raw: dict[str, RawSplit], problems: Problems
+) -> None:
+    """Report tags that are neither O nor a prefix, a hyphen and a type."""
+    entity_tags = [name for name in names if is_entity_tag(name)]
+    bad = _numbers_outside(entity_tags, names)
+    expected = "O, or a prefix, a hyphen and a type, as in B-PER; --task_name pos has plain tags"
+    _report(problems, ProblemKind.NOT_ENTITY_TAG, raw, bad, expected, entity_tags)
+
+
+def report_foreign_prefixes(
+    names: Sequence[str], scheme: str, raw: dict[str, RawSplit], problems: Problems
+) -> None:
+    """Report entity tags with a prefix that the scheme does not have."""
+    prefixes = SCHEMES[scheme]
+    bad = {
+        number
+        for number, name in enumerate(names)
+        if is_entity_tag(name) and split_tag(name)[0] not in (*prefixes, "O")
+    }
+    expected = f"O and the prefixes {', '.join(prefixes)}; --tag_scheme names another scheme"
+    title_values = (scheme.upper(),)
+    _report(problems, ProblemKind.FOREIGN_PREFIX, raw, bad, expected, title_values=title_values)
+
+
+def report_undeclared(
+    values: Sequence[str], allowed: set[str], raw: dict[str, RawSplit], problems: Problems
+) -> None:
+    """Report tags whose value (a label, or the type of an entity) is not among the declared."""
+    expected = f"one of --label_names: {', '.join(sorted(filter(None, allowed)))}"
+    bad = _numbers_outside(allowed, values)
+    _report(problems, ProblemKind.UNDECLARED_LABEL, raw, bad, expected)
+
+
+def report_untrained(
+    names: Sequence[str],
+    values: Sequence[str],
+    known: set[str],
+    raw: dict[str, RawSplit],
+    problems: Problems,
+) -> None:
+    """Report labels (for entity tags their types) that a model could never learn.
+
+    In the validation split they are problems, for most are misspelt, unless the data set or
+    `--label_names` declares them (`known`). A test split may hold labels that training lacks: it
+    is scored as it is.
+    """
+    if "train" not in raw:
+        return
+    trained = raw["train"].tag_counts.keys()
+    new = _numbers_outside({values[number] for number in trained}, values)
+    trained_names = [names[number] for number in trained]
+    expected = "a label of the training split; --label_names declares others"
+    for name in ("validation", "test"):
+        stopping = _numbers_outside(known, values) if name == "validation" else set()
+        splits = {name: raw[name]} if name in raw else {}
+        for target, bad in ((problems, new & stopping), (problems.warnings, new - stopping)):
+            kind = ProblemKind.UNTRAINED_LABEL
+            _report(target, kind, splits, bad, expected, trained_names, title_values=(name,))
+
+
+def report_rare_types(
+    types: Sequence[str], known: set[str], raw: dict[str, RawSplit], warnings: GroupedProblems
+) -> None:
+    """Report entity types of training that look like a misspelling of a far more frequent one.
+
+    Plain tags are not looked at: parts of speech (NN, NNS) are often one letter apart.
+    """
+    counts: Counter[str] = Counter()
+    for number, count in raw["train"].tag_counts.items() if "train" in raw else ():
+        counts[types[number]] += count
+    for rare in sorted(set(counts) - known - {""}):
+        frequent = [
+            name
+            for name, count in counts.most_common()
+            if count >= FREQUENT * counts[rare] and looks_misspelt(rare, name)
+        ]
+        if frequent and counts[rare] <= RARE:
+            bad = {number for number, name in enumerate(types) if name == rare}
+            meant = [frequent[0], *(f"{prefix}-{frequent[0]}" for prefix in "BIESLUM")]
+            expected = "a type as it is spelt elsewhere; --label_names declares others"
+            # The similarity of PRE and PER is 0.67.
+            _report(warnings, ProblemKind.RARE_TYPE, raw, bad, expected, meant, cutoff=0.6)
+
+
+def looks_misspelt(name: str, right: str) -> bool:
+    """Return whether a type differs from the type `right` in case only, or by one edit.
+
+    Types that differ in their digits are numbered; types of one or two letters are all alike.
+    """
+    if name == right:
+        return False
+    if name.lower() == right.lower():
+        return True
+    same_digits = re.sub(r"\D", "", name) == re.sub(r"\D", "", right)
+    return len(right) > 2 and same_digits and one_edit_apart(name, right)
+
+
+def report_stray_tags(
+    table: TagTable, scheme: str | None, raw: dict[str, RawSplit], warnings: GroupedProblems
+) -> None:
+    """Report tags that their scheme forbids in their place; they are read as conlleval does.
+
+    `scheme`: None for plain tags, which no place is forbidden to.
+    """
+    if scheme is None:
+        return
+    for split in raw.values():
+        if split.tag_counts:
+            count, strays = split.find(
+                lambda batch: table.illegal(batch.tag_ids, batch.starts, scheme)
+            )
+            first = [
+                Problem(
+                    ProblemKind.STRAY_TAG,
+                    stray.place,
+                    f"{quote(stray.tag)} of {quote(stray.word)}",
+                    title_values=(scheme.upper(),),
+                )
+                for stray in strays
+            ]
+            warnings.add_counted(first, count)
+
+
+def _report(
+    problems: GroupedProblems,
+    kind: ProblemKind,
+    raw: dict[str, RawSplit],
+    bad: set[int],
+    expected: str,
+    suggestions: Sequence[str] = (),
+    cutoff: float = 0.75,
+    title_values: tuple[str, ...] = (),
+) -> None:
+    """Report every word with one of the tags numbered `bad`.
+
+    `suggestions`: tags that may have been meant; `cutoff`: the least similarity of one to suggest.
+    """
+    for split in raw.values():
+        if bad & split.tag_counts.keys():
+            count, words = split.find(lambda batch: np.isin(batch.tag_ids, list(bad)))
+            first = [
+                Problem(
+                    kind,
+                    word.place,
+                    f"{quote(word.tag)} of {quote(word.word)}"
+                    f"{did_you_mean(str(word.tag), suggestions, cutoff)}",
+                    expected,
+                    title_values,
+                )
+                for word in words
+            ]
+            problems.add_counted(first, count)
+
+
+def _numbers_outside(allowed: Collection[str], values: Sequence[str]) -> set[int]:
+    """Return the numbers of the tags whose value is not allowed."""
+    return {number for number, value in enumerate(values) if value not in allowed}

@@ -1,0 +1,94 @@
+"""A model's tokenizer: loading it, making it read words, the longest window it allows.
+
+transformers is imported by the functions that need it, so that `infer.py` can start without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from encoder.errors import not_loaded
+from support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedTokenizerFast
+
+    from settings.run_settings import ModelSettings
+
+LENGTH_WITHOUT_LIMIT = 512  # tokens, where neither tokenizer nor model states a limit
+NO_LIMIT = 1e6  # tokens; tokenizers without a limit state 1e30
+
+
+def load_tokenizer(name: str, **hub_options: Any) -> PreTrainedTokenizerFast:
+    """Return the fast tokenizer of a model, set up to read lists of words.
+
+    `hub_options` go to `from_pretrained`. Some byte-level tokenizers must put a space before each
+    word, otherwise they tokenize a word of a list differently from the same word in running text;
+    trying both ways tells which do. Raises UserError if there is no fast tokenizer.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, **hub_options)
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(not_loaded("tokenizer", name, error)) from None
+    if not tokenizer.is_fast:
+        raise UserError(
+            f"{name}: slow tokenizer: got {type(tokenizer).__name__}, expected a fast tokenizer, "
+            "which knows the word of each sub-word. Choose a model that has a tokenizer.json."
+        )
+    if not _reads_words(tokenizer):
+        tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, **hub_options)
+    if not _reads_words(tokenizer):  # the generic class, ModernBERT's, ignores add_prefix_space
+        _put_space_before_words(tokenizer)
+    return tokenizer
+
+
+def load_run_tokenizer(model: ModelSettings) -> PreTrainedTokenizerFast:
+    """Return the tokenizer that the settings name, or else the model's own."""
+    return load_tokenizer(model.tokenizer_name or model.model_name_or_path, **model.hub_options)
+
+
+def window_length(
+    tokenizer: PreTrainedTokenizerFast, config: PretrainedConfig, max_seq_length: int | None
+) -> int:
+    """Return the longest window in tokens, special tokens included.
+
+    That is `max_seq_length` or, if None, the limit of tokenizer and model, which is 512 if they
+    state none. Raises UserError if `max_seq_length` is beyond the limit, or has no room for a
+    sub-word.
+    """
+    limit = tokenizer.model_max_length
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and positions > 0:
+        # RoBERTa and its relatives count two positions that no token can have: 514 for 512.
+        limit = min(limit, positions - positions % 8)
+    shortest = tokenizer.num_special_tokens_to_add() + 1
+    if max_seq_length is None:
+        return int(limit) if limit < NO_LIMIT else LENGTH_WITHOUT_LIMIT
+    if not shortest <= max_seq_length <= limit:
+        raise UserError(
+            f"--max_seq_length {max_seq_length}: out of range for this model: expected {shortest} "
+            f"to {limit:g}"
+        )
+    return max_seq_length
+
+
+def _reads_words(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Return whether a list of words is tokenized like the same words in running text."""
+    words = ["the", "word", "the"]
+    try:
+        from_words = tokenizer(words, is_split_into_words=True, add_special_tokens=False)
+    except (AssertionError, ValueError):  # byte-level tokenizers may refuse lists of words
+        return False
+    running_text = tokenizer(" ".join(words), add_special_tokens=False)
+    return from_words["input_ids"][1:] == running_text["input_ids"][1:]
+
+
+def _put_space_before_words(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Let the tokenizer's own normalizer put a space before each word."""
+    from tokenizers import normalizers
+
+    backend = tokenizer.backend_tokenizer
+    steps = [backend.normalizer] if backend.normalizer is not None else []
+    backend.normalizer = normalizers.Sequence([*steps, normalizers.Prepend(" ")])

@@ -1,0 +1,87 @@
+"""Access to the Hub: checked before a model is loaded, with the reason for a refusal."""
+
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.utils import validate_repo_id
+
+from hub.client import one_line, set_timeouts, status_code
+from settings.run_settings import HubSettings
+from support.errors import UserError
+from support.secrets import scrub
+
+CHECK_TIMEOUT = 10.0  # seconds; short, because the user waits for training to start
+
+
+def check_access(hub: HubSettings, output_dir: str | Path) -> str:
+    """Return the full id of the repository to push to, "namespace/name", and create it.
+
+    Without `hub_model_id`, the repository is named like the folder `output_dir`; without a
+    namespace, it belongs to the token's user. Raises a `UserError` if there is no token, if the
+    token is rejected or read-only, if the name is not valid, if the token has no write access to
+    the namespace, or if the Hub cannot be reached.
+    """
+    token = hub.hub_token or get_token()
+    if not token:
+        raise UserError(
+            "--push_to_hub needs a token with the right to write, and there is none: neither "
+            "--hub_token, nor the environment variable HF_TOKEN, nor a login. "
+            "Run `hf auth login`, or set HF_TOKEN."
+        )
+    set_timeouts(CHECK_TIMEOUT)
+    api = HfApi(token=token)
+    name = hub.hub_model_id or Path(output_dir).resolve().name
+    try:
+        user = api.whoami()
+        repo_id = name if "/" in name else f"{user['name']}/{name}"
+        validate_repo_id(repo_id)
+        _refuse_read_only_token(user, repo_id)
+        api.create_repo(repo_id, private=hub.hub_private_repo or None, exist_ok=True)
+        # `create_repo` accepts a repository of another user that exists already.
+        api.auth_check(repo_id, write=True)
+    except UserError:
+        raise
+    except Exception as error:
+        # `from None`: a traceback must not show the request, which holds the token.
+        raise UserError(scrub(_explain_refusal(error, name), token)) from None
+    return repo_id
+
+
+def _refuse_read_only_token(user: dict[str, Any], repo_id: str) -> None:
+    if user.get("auth", {}).get("accessToken", {}).get("role") == "read":
+        raise UserError(
+            f"The Hub token of {user['name']} may only read, so this run could not push to "
+            f"{repo_id}. Make one with the right to write under Settings, Access Tokens, and run "
+            "`hf auth login` or set HF_TOKEN."
+        )
+
+
+def _explain_refusal(error: Exception, name: str) -> str:
+    """Return the message for an error that `check_access` met; `name` is the repository's."""
+    if isinstance(error, HFValidationError):
+        return (
+            f"{name!r} is no name for a repository on the Hub ({error}). Name one with "
+            "--hub_model_id: letters, digits, '-', '_' and '.', 96 at most, optionally with a "
+            "namespace in front, as in 'me/my-model'."
+        )
+    if isinstance(error, OfflineModeIsEnabled):
+        return "--push_to_hub needs the Hub, but HF_HUB_OFFLINE is set. Unset one of the two."
+    status = status_code(error)
+    if status == 401:
+        return (
+            "The Hub does not accept the token (401): it is mistyped, expired or revoked. "
+            "Run `hf auth login`, or set HF_TOKEN. HF_TOKEN wins over a login."
+        )
+    if status in (403, 404):
+        return (
+            f"The token may not write to {name!r} on the Hub ({status}). Choose another repository "
+            "with --hub_model_id, or use a token that may write there."
+        )
+    if status is not None:
+        return f"The Hub refused {name!r} ({status}): {one_line(error)}"
+    return (
+        f"--push_to_hub: the Hub cannot be reached ({one_line(error)}). Check the network, or "
+        "train without --push_to_hub and push the folder afterwards with `hf upload`."
+    )

@@ -1,0 +1,360 @@
+"""Pushes in the background, while training continues.
+
+    pusher = start_pushing(settings.hub, output_dir)     # before a model is loaded
+    pusher.push(folder, "Training in progress epoch 0")  # returns immediately
+    url = pusher.finish(folder)                          # pushes "Training complete" and waits
+
+A push must never harm the training. So `push` copies the files (what is uploaded later is what was
+saved then), one thread uploads the copies in order, and that thread retries what fails.
+"""
+
+import atexit
+import functools
+import logging
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+)
+from tqdm.auto import tqdm
+
+from hub.access import check_access
+from hub.client import (
+    PUSH_THREAD,
+    commit_folder,
+    one_line,
+    retry_after,
+    set_timeouts,
+    status_code,
+)
+from hub.contents import (
+    CHECKPOINT_IN_REPO,
+    checkpoint_files,
+    copy_file,
+    files_to_push,
+    holds_token,
+    upload_command,
+)
+from settings.run_settings import HubSettings
+from support.errors import UserError
+from support.secrets import scrub
+
+MAX_WAITING = 3  # pushes that wait behind the current one; each holds a copy on disk
+PUSH_TIMEOUT = 60.0  # seconds without a byte from or to the server
+LAST_TRIES = 5  # tries of one push at the end of the run, when the user waits for it
+LAST_TRIES_SECONDS = 120.0  # no new try of a push after this long at the end of the run
+FIRST_WAIT = 1.0  # seconds before the second try; then twice as long each time, up to
+LONGEST_WAIT = 60.0  # seconds between two tries
+LONGEST_RETRY_AFTER = 300.0  # seconds a server may ask for at the end of the run
+REFUSALS = (401, 403, 404, 413)  # HTTP statuses that a retry rarely changes
+
+
+class PushFailed(UserError):
+    """The last push failed. The message has the reason and the command that pushes by hand."""
+
+    status = 3  # the model is complete, on disk
+
+
+@dataclass
+class _Push:
+    message: str
+    copies: Path  # the folder that holds what to push
+    problem: str | None = None  # the last failure, as shown to the user
+    pushed: bool = False
+
+
+def start_pushing(hub: HubSettings, output_dir: str | Path) -> "Pusher":
+    """Check that this run may push; return a `Pusher` to the repository, which exists then.
+
+    Raises a `UserError` as `hub.access.check_access` does.
+    """
+    repo_id = check_access(hub, output_dir)
+    return Pusher(repo_id, output_dir, hub.hub_token, hub.hub_strategy)
+
+
+class Pusher:
+    """Pushes copies of a folder in the background, in order, one at a time.
+
+    `repo_id` is "namespace/name", from `check_access`. The copies wait in a hidden folder of
+    `output_dir`, which is deleted at the end; on the same file system as the pushed folders,
+    weights need no copy. `token`: None for that of HF_TOKEN or of the login. `strategy`:
+    "every_save"; "end", with which `push` does nothing; or "checkpoint", which also pushes the
+    checkpoint given, as `last-checkpoint/`, from which a run can be resumed elsewhere. A
+    connection counts as hanging after `timeout` seconds without a byte. `say` is called with each
+    line for the user, from any thread; by default the line goes to stderr.
+    """
+
+    def __init__(
+        self,
+        repo_id: str,
+        output_dir: str | Path,
+        token: str | None = None,
+        strategy: str = "every_save",
+        timeout: float = PUSH_TIMEOUT,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self.repo_id, self.strategy = repo_id, strategy
+        self._token = token or get_token()
+        self._api = HfApi(token=self._token)
+        self.url = f"{self._api.endpoint}/{repo_id}"
+        self._copies = Path(output_dir) / ".push"
+        self._say_line = say or functools.partial(tqdm.write, file=sys.stderr)
+        self._changed = threading.Condition()
+        self._waiting: deque[_Push] = deque()
+        self._current: _Push | None = None
+        self._failed: list[_Push] = []
+        self._finish_began: float | None = None
+        self._abandoned = False
+        self._commit_url = self.url
+        self._thread: threading.Thread | None = None
+        self._bars_were_disabled = are_progress_bars_disabled()
+        shutil.rmtree(self._copies, ignore_errors=True)  # those of a run that was killed
+        set_timeouts(timeout)
+        atexit.register(self.abandon)  # a script that fails must not leave copies
+
+    @property
+    def idle(self) -> bool:
+        """Return whether nothing is left to push."""
+        return self._current is None and not self._waiting
+
+    def push(self, folder: str | Path, message: str, checkpoint: str | Path | None = None) -> None:
+        """Queue what `folder` holds now. Costs a copy of its small files and raises nothing."""
+        if self.strategy == "end" or self._abandoned:
+            return
+        try:
+            self._queue(self._copy(folder, message, checkpoint))
+        except OSError as error:
+            self._say(f"Not pushed: {message!r}: no copy could be made ({one_line(error)}).")
+
+    def finish(
+        self,
+        folder: str | Path,
+        message: str = "Training complete",
+        checkpoint: str | Path | None = None,
+    ) -> str:
+        """Push `folder`, wait for this and all earlier pushes, and return the last commit's URL.
+
+        Each push that still waits gets several tries. Once one of them has failed for good, each
+        later one gets one try. Raises `PushFailed` if the last push failed; `folder` is unchanged.
+        """
+        try:
+            last = self._copy(folder, message, checkpoint)
+        except OSError as error:
+            self.abandon(quiet=True)
+            raise self._failure(folder, message, one_line(error)) from None
+        self._queue(last)
+        with self._changed:
+            self._finish_began = time.monotonic()
+            self._changed.notify_all()
+        try:
+            self._wait_with_progress()
+        except KeyboardInterrupt:
+            self.abandon()
+            self._say(f"To push it:\n  {upload_command(self.repo_id, folder, message)}")
+            raise
+        self._clean_up()
+        if not last.pushed:
+            raise self._failure(folder, message, last.problem or "the pushing thread ended")
+        for push in self._failed:
+            self._say(
+                f"Not pushed on its own: {push.message!r}. Later commits hold its successors."
+            )
+        return self._commit_url
+
+    def abandon(self, quiet: bool = False) -> None:
+        """Give up what is not pushed yet, within a second: for Ctrl-C and for errors."""
+        if self._abandoned:
+            return
+        with self._changed:
+            self._abandoned = True
+            lost = [self._current] if self._current else []
+            lost += self._waiting
+            self._waiting.clear()
+            self._changed.notify_all()
+        if self._thread is not None:
+            # A thread in a hanging connection ends with the process.
+            self._thread.join(timeout=1)
+        self._clean_up()
+        if lost and not quiet:
+            messages = ", ".join(repr(push.message) for push in lost)
+            self._say(f"Interrupted: not pushed to {self.url}: {messages}.")
+
+    # --- In the training thread ---------------------------------------------------------------
+
+    def _copy(self, folder: str | Path, message: str, checkpoint: str | Path | None) -> _Push:
+        folder = Path(folder)
+        sources = {path: path.name for path in files_to_push(folder)}
+        if not sources:
+            raise FileNotFoundError(f"{folder} holds nothing to push")
+        if self.strategy == "checkpoint" and checkpoint is not None:
+            checkpoint = Path(checkpoint)
+            for path in checkpoint_files(checkpoint):
+                sources[path] = f"{CHECKPOINT_IN_REPO}/{path.relative_to(checkpoint).as_posix()}"
+        self._copies.mkdir(parents=True, exist_ok=True)
+        copies = Path(tempfile.mkdtemp(dir=self._copies))
+        try:
+            for path, path_in_repo in sources.items():
+                if holds_token(path, self._token):
+                    self._say(f"{path} holds the Hub token and was therefore not pushed.")
+                else:
+                    copy_file(path, copies / path_in_repo)
+        except OSError:
+            shutil.rmtree(copies, ignore_errors=True)
+            raise
+        return _Push(message, copies)
+
+    def _queue(self, push: _Push) -> None:
+        dropped = []
+        with self._changed:
+            self._waiting.append(push)
+            while len(self._waiting) > MAX_WAITING:
+                dropped.append(self._waiting.popleft())
+            self._changed.notify_all()
+        for old_push in dropped:
+            shutil.rmtree(old_push.copies, ignore_errors=True)
+            self._say(
+                f"Not pushed: {old_push.message!r}: the Hub is slower than the training, and more "
+                f"than {MAX_WAITING} pushes were waiting."
+            )
+        if self._thread is None:
+            disable_progress_bars()  # they would be drawn across those of the training
+            _silence_library(PUSH_THREAD)
+            self._thread = threading.Thread(target=self._work, name=PUSH_THREAD, daemon=True)
+            self._thread.start()
+
+    def _wait_with_progress(self) -> None:
+        """Wait until nothing is left to push; Ctrl-C interrupts within a second."""
+        assert self._thread is not None  # `_queue` has started it
+        began, shown = time.monotonic(), None
+        while True:
+            with self._changed:
+                if self.idle or not self._thread.is_alive():
+                    break
+                push = self._current or self._waiting[0]
+                num_behind = len(self._waiting) - (self._current is None)
+                problem = push.problem
+                self._changed.wait(timeout=1)
+            line = f"Pushing to {self.url}: {push.message!r}"
+            line += f", {num_behind} more" if num_behind else ""
+            line += f", again after {problem}" if problem else ""
+            seconds = int(time.monotonic() - began)
+            if sys.stderr.isatty():
+                width = shutil.get_terminal_size().columns - 1
+                print(f"\r{line} … {seconds} s".ljust(width)[:width], end="", file=sys.stderr)
+            elif line != shown:
+                self._say(line)
+            shown = line
+        if shown is not None and sys.stderr.isatty():
+            print(file=sys.stderr)
+
+    def _failure(self, folder: str | Path, message: str, problem: str) -> PushFailed:
+        return PushFailed(
+            scrub(
+                f"The model is whole in {folder}, but it could not be pushed to {self.url}: "
+                f"{problem}. To push it:\n  {upload_command(self.repo_id, folder, message)}",
+                self._token,
+            )
+        )
+
+    def _clean_up(self) -> None:
+        atexit.unregister(self.abandon)
+        shutil.rmtree(self._copies, ignore_errors=True)
+        if self._thread is not None and not self._bars_were_disabled:
+            enable_progress_bars()
+
+    def _say(self, line: str) -> None:
+        self._say_line(scrub(line, self._token))
+
+    # --- In the pushing thread ----------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._abandoned)
+                if self._abandoned:
+                    return
+                push = self._current = self._waiting.popleft()
+            push.pushed = self._push_patiently(push)
+            shutil.rmtree(push.copies, ignore_errors=True)
+            with self._changed:
+                if not push.pushed:
+                    self._failed.append(push)
+                self._current = None
+                self._changed.notify_all()
+
+    def _push_patiently(self, push: _Push) -> bool:
+        """Try until the push succeeds or, at the end of the run, its tries are used up."""
+        num_failures = num_last_failures = 0
+        while not self._abandoned:
+            finishing = self._finish_began is not None
+            try:
+                self._commit_url = commit_folder(self._api, self.repo_id, push.copies, push.message)
+            except Exception as error:
+                if self._abandoned:
+                    return False
+                problem = scrub(one_line(error), self._token)
+                requested_wait = retry_after(error)
+                refused = status_code(error) in REFUSALS
+            else:
+                if num_failures:
+                    self._say(f"Pushed after all: {push.message!r}.")
+                return True
+            if num_failures == 0:
+                aside = "" if finishing else "Training goes on. "
+                self._say(f"Pushing {push.message!r} failed ({problem}). {aside}It is tried again.")
+            with self._changed:
+                push.problem = problem
+            num_failures += 1
+            num_last_failures += finishing
+            if finishing and self._is_last_try(num_last_failures, refused, requested_wait):
+                return False
+            if refused and not finishing:
+                wait = LONGEST_WAIT
+            else:
+                doublings = min((num_last_failures if finishing else num_failures) - 1, 10)
+                wait = min(FIRST_WAIT * 2**doublings, LONGEST_WAIT)
+            self._pause(max(wait, requested_wait), requested_wait)
+        return False
+
+    def _is_last_try(self, num_last_failures: int, refused: bool, requested_wait: float) -> bool:
+        """Return whether a push that just failed at the end of the run gets no further try."""
+        assert self._finish_began is not None
+        return (
+            bool(self._failed)
+            or num_last_failures >= (2 if refused else LAST_TRIES)
+            or time.monotonic() - self._finish_began > LAST_TRIES_SECONDS
+            or requested_wait > LONGEST_RETRY_AFTER
+        )
+
+    def _pause(self, seconds: float, requested_wait: float) -> None:
+        """Wait between two tries.
+
+        The end of the run ends the wait, except for the seconds that the server asked for.
+        """
+        began, was_finishing = time.monotonic(), self._finish_began is not None
+
+        def is_over() -> bool:
+            at_end_of_run = self._finish_began is not None and not was_finishing
+            requested = time.monotonic() - began < min(requested_wait, LONGEST_RETRY_AFTER)
+            return self._abandoned or (at_end_of_run and not requested)
+
+        with self._changed:
+            while not is_over() and (left := began + seconds - time.monotonic()) > 0:
+                self._changed.wait(timeout=min(left, 0.5))
+
+
+def _silence_library(thread_name: str) -> None:
+    """Keep the library's warnings about pushes off the screen; `Pusher` reports each once."""
+    for handler in logging.getLogger("huggingface_hub").handlers:
+        handler.addFilter(lambda record: record.threadName != thread_name)

@@ -1,0 +1,50 @@
+"""The result files: scores as JSON, predictions in columns."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from support.files import write_json, written_whole
+
+FILE_PREFIXES = {"validation": "eval", "test": "predict"}  # of a split's file and of its keys
+Sentence = tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[float]]
+
+
+def flat_metrics(scores: dict[str, Any], entity_level: bool = False) -> dict[str, Any]:
+    """Return `{"f1": ..., "loss": ...}` of nested scores; `entity_level` adds the types' own.
+
+    `scores`: as `scoring.scores.compute_metrics` returns them.
+    """
+    flat = {**scores["overall"], "loss": scores["loss"], "words": scores["words"]}
+    if entity_level:
+        for name, row in scores["per_type"].items():
+            flat |= {f"{name}_{key}": value for key, value in row.items()}
+    return flat
+
+
+def save_results(folder: Path, split: str, metrics: dict[str, Any]) -> None:
+    """Write `{split}_results.json`, and all splits together into `all_results.json`."""
+    write_json(folder / f"{split}_results.json", metrics)
+    together = folder / "all_results.json"
+    try:
+        earlier = json.loads(together.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        earlier = {}
+    kept = {name: value for name, value in earlier.items() if not name.startswith(f"{split}_")}
+    write_json(together, kept | metrics)
+
+
+def write_predictions(path: Path, sentences: Iterable[Sentence]) -> None:
+    """Write word, gold tag and predicted tag in columns, as conlleval reads them.
+
+    `sentences`: as `common.postprocess` yields them; without gold tags there are two columns. A
+    blank line ends each sentence. A blank inside a word or a tag, or an empty one, becomes `_`.
+    """
+    with written_whole(path) as file:
+        for words, gold, predicted, _ in sentences:
+            columns = [column for column in (words, gold, predicted) if column]
+            for row in zip(*columns, strict=True):
+                file.write(" ".join(re.sub(r"\s", "_", cell) or "_" for cell in row) + "\n")
+            file.write("\n")

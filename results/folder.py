@@ -1,0 +1,128 @@
+"""The output folder: whether a run may write into it, and how the new model replaces the old."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from corpus.load import Corpus
+from settings.defaults import model_title
+from settings.run_settings import Settings
+from support.errors import UserError
+from support.files import (
+    checkpoint_folders,
+    disk_errors_reported,
+    share_file_modes,
+    time_saved,
+    write_json,
+)
+from support.processes import is_main_process
+from support.text import shortened
+
+RUN_FILE = "run.json"
+
+
+def run_identity(settings: Settings, corpus: Corpus) -> dict[str, Any]:
+    """Return what must agree for a run to replace an earlier one in its folder."""
+    return {
+        "corpus": corpus.name,
+        "model": model_title(settings.model.model_name_or_path),
+        "task": settings.corpus.task_name,
+        "label_names": corpus.label_names,
+    }
+
+
+def check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
+    """Raise UserError for a folder that this run must not or cannot write into.
+
+    That is a file, a folder that cannot be written, or one that holds a run with another corpus,
+    model, task or label set. A model's own folder takes its scores on the corpus that it was
+    trained on.
+    """
+    folder, do_train = settings.output_dir, settings.do_train
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"--output_dir {folder}: got a file ({path}), expected a folder")
+    if is_main_process():
+        _try_to_write(folder)
+    if settings.output.overwrite_output_dir or not folder.is_dir():
+        return
+    advice = "\nChoose another folder, or replace the run with --overwrite_output_dir."
+    try:
+        earlier = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if do_train and (folder / "config.json").exists():
+            raise UserError(
+                f"--output_dir {folder}: holds a model that no run of this suite saved.{advice}"
+            ) from None
+        return
+    except (ValueError, OSError):
+        earlier = {}
+    expected = dict(identity)
+    if not do_train and Path(settings.model.model_name_or_path).resolve() == folder.resolve():
+        expected["model"] = earlier.get("model")
+    differences = [
+        f"  {key}: {shortened(earlier.get(key))} there, {shortened(value)} now"
+        for key, value in expected.items()
+        if earlier.get(key) != value
+    ]
+    if differences:
+        text = "\n".join(differences)
+        raise UserError(f"--output_dir {folder}: holds another run:\n{text}{advice}")
+
+
+def _try_to_write(folder: Path) -> None:
+    """Raise UserError where the folder cannot be written; remove what was made to find out."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"--output_dir {folder}: cannot be written: {reason}") from None
+    finally:
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
+
+
+def earlier_run(folder: Path) -> dict[str, str]:
+    """Return what a run from the beginning says of an earlier run in its output folder."""
+    run_file, saved = folder / RUN_FILE, checkpoint_folders(folder)
+    finished = run_file.stat().st_mtime_ns if run_file.exists() else 0
+    if saved and time_saved(saved[-1]) > finished:
+        return {"start": f"from the beginning; {saved[-1]} is there to --resume_from_checkpoint"}
+    return {"replaces": f"the run in {folder}"} if finished else {}
+
+
+@contextmanager
+def staged(folder: Path, state: Any, identity: dict[str, Any]) -> Iterator[Path]:
+    """Yield a new folder whose files move into `folder` once all of them are written.
+
+    Until then the old model stays complete. The new one carries its `identity` (see
+    `run_identity`) from its first moment, so that a run killed before its end may run again.
+    Entered by every process (`state`: accelerate's `PartialState`).
+    """
+    stage = folder / ".partial"
+    try:
+        with disk_errors_reported(folder):
+            if state.is_main_process:
+                shutil.rmtree(stage, ignore_errors=True)
+                stage.mkdir(parents=True)
+            state.wait_for_everyone()
+            yield stage
+            state.wait_for_everyone()
+            if state.is_main_process:
+                write_json(stage / RUN_FILE, identity)
+                files = sorted(stage.iterdir())
+                share_file_modes(stage / RUN_FILE, files)
+                for file in files:
+                    os.replace(file, folder / file.name)
+    finally:
+        if state.is_main_process:
+            shutil.rmtree(stage, ignore_errors=True)

@@ -1,0 +1,272 @@
+"""The results of a run: scores as they come, and the files that its folder holds at the end."""
+
+import platform
+import shlex
+import shutil
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import common
+from corpus.load import Corpus
+from encoder.batches import WindowSet
+from results import report
+from results.card import write_card
+from results.files import FILE_PREFIXES, flat_metrics, save_results, write_predictions
+from results.folder import RUN_FILE, earlier_run, run_identity
+from scoring.scores import compute_metrics
+from scoring.table import score_table
+from settings.defaults import is_embedded, model_title
+from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL
+from settings.run_settings import Settings
+from support.files import disk_errors_reported, write_json
+from support.secrets import scrub
+from support.terminal import say
+from support.text import shortened
+from support.version import VERSION
+from training.plan import Plan
+from training.progress import BestScore, Progress
+
+PACKAGES = ("torch", "transformers", "accelerate", "datasets", "tokenizers")
+
+
+class RunResults:
+    """Scores, predictions and facts of a run; the main process prints and writes them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        corpus: Corpus,
+        windows: dict[str, WindowSet],
+        window_length: int,
+        best: BestScore,
+        state: Any,
+        pusher: Any,
+    ):
+        """`state`: accelerate's `PartialState`. `pusher`: a `hub.pusher.Pusher` or None."""
+        self.settings, self.corpus, self.windows = settings, corpus, windows
+        self.window_length, self.best, self.state = window_length, best, state
+        self.repo_id = None if pusher is None else pusher.repo_id
+        self.precision = "no"  # of training
+        self.progress = Progress()
+        self.step_size = 0
+        # A model may know labels that are not entity tags, such as [CLS]: they are read as O.
+        self.tags = [
+            name if common.are_entity_tags([name]) or not corpus.entity_tags else "O"
+            for name in corpus.label_names
+        ]
+        self.script = Path(sys.argv[0]).name
+        self.started = time.time()
+        self.train_metrics: dict[str, float] = {}
+        self.scores: dict[str, dict[str, Any]] = {}  # by split
+        self.predictions: dict[str, common.WordPredictions] = {}
+
+    # --- Training ---
+
+    def begin_training(self, plan: Plan, precision: str) -> Progress:
+        """Print what will run; return the progress that training continues."""
+        self.precision, self.progress = precision, plan.restored_progress()
+        self.step_size = plan.order.step_size
+        self._announce(plan)
+        return self.progress
+
+    def end_training(self, seconds: float, steps: int) -> None:
+        """Record the metrics of training; `seconds` and `steps` are of this session alone."""
+        self.train_metrics = self.progress.train_metrics(seconds, steps, self.step_size)
+
+    def _announce(self, plan: Plan) -> None:
+        """Print what will run, as a short table."""
+        training, corpus = self.settings.training, self.corpus
+        counts = ", ".join(f"{name} {len(split)}" for name, split in corpus.splits.items())
+        batch = f"{training.per_device_train_batch_size}"
+        if training.gradient_accumulation_steps > 1:
+            batch += f" x {training.gradient_accumulation_steps} accumulated"
+        if self.state.num_processes > 1:
+            batch += f" x {self.state.num_processes} processes"
+        output_dir = self.settings.output_dir
+        rows = {
+            "corpus": f"{corpus.name} ({self.settings.corpus.task_name}; {counts} sentences)",
+            "labels": f"{len(corpus.label_names)}: {shortened(corpus.label_names, 60)}",
+            "model": model_title(self.settings.model.model_name_or_path),
+            "training": f"{plan.total_steps} steps of {batch} sentences, learning rate "
+            f"{training.learning_rate:g}, {training.lr_scheduler_type}",
+            "device": f"{self.state.device}, {self._precision_name()}",
+            "output": str(output_dir),
+        }
+        if plan.checkpoint is not None:
+            rows["resumes"] = f"{plan.checkpoint}, step {self.progress.step}"
+        else:
+            rows |= earlier_run(output_dir)
+        say(*self.settings.replaced, *corpus.notes)
+        say(*(f"{name:10}{value}" for name, value in rows.items()))
+
+    # --- Scores ---
+
+    def score(self, split: str, predictions: common.WordPredictions) -> dict[str, float]:
+        """Return the scores of a split's predictions, the same on every process.
+
+        {"f1": ..., "loss": ..., ...}; {} for a split without labels, which is only tagged.
+        """
+        windows, rows = self.windows[split], self.corpus.splits[split]
+        predictions.check_complete(windows.words_with_subwords)
+        self.predictions[split] = predictions
+        if "labels" not in rows.column_names:
+            return {}
+        flat: list[Any] = [None]
+        if self.state.is_main_process:
+            scores = compute_metrics(predictions, rows, self.tags)
+            if scores["words"] != windows.num_words:
+                raise AssertionError(
+                    f"{scores['words']} words scored of {windows.num_words} in the corpus"
+                )
+            self.scores[split] = scores
+            entity_level = self.settings.output.return_entity_level_metrics
+            flat = [flat_metrics(scores, entity_level)]
+        if self.state.num_processes > 1:
+            from accelerate.utils import broadcast_object_list
+
+            broadcast_object_list(flat)
+        return flat[0]
+
+    # --- At the end ---
+
+    def write(self) -> None:
+        """Write the result files, predictions.txt, run.json, the model card and the report."""
+        folder = self.settings.output_dir
+        if self.state.is_main_process:
+            with disk_errors_reported(folder):
+                self._write(folder)
+        # Not only to end together: a process that ends in the moment of its last gather may wait
+        # forever for gloo's thread, which waits for Python's lock.
+        self.state.wait_for_everyone()
+
+    def _write(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        do_train = self.settings.do_train
+        if self.train_metrics:
+            save_results(folder, "train", self.train_metrics)
+        for split, prefix in FILE_PREFIXES.items():
+            if split in self.scores:
+                entity_level = self.settings.output.return_entity_level_metrics
+                flat = flat_metrics(self.scores[split], entity_level)
+                save_results(folder, prefix, {f"{prefix}_{k}": v for k, v in flat.items()})
+                self._say_scores(split)
+        if "test" in self.predictions:
+            write_predictions(folder / "predictions.txt", self._sentences("test"))
+            if "test" not in self.scores:
+                words = self.windows["test"].num_words
+                say(f"\ntest: {words} words tagged, see predictions.txt; the split has no labels.")
+        if do_train:
+            write_json(folder / RUN_FILE, run_identity(self.settings, self.corpus) | self._facts())
+        # A model's folder that is only scored keeps the report of its training.
+        shown = bool(self.scores) and (do_train or not (folder / RUN_FILE).exists())
+        if shown:
+            report.write_report(folder, self._facts() | self._corpus_facts())
+        if do_train:
+            self.write_card(folder)  # with the report's figures
+        ending = f"; open {folder / 'report.html'}." if shown else "."
+        say("", *self.settings.replaced, f"Everything is in {folder}{ending}")
+
+    def write_card(self, folder: Path) -> None:
+        """Write the model card with what is known so far; a person's additions to it stay."""
+        if not self.state.is_main_process:
+            return
+        earlier = self.settings.output_dir / "README.md"
+        if earlier.exists() and not (folder / "README.md").exists():
+            shutil.copyfile(earlier, folder / "README.md")
+        write_card(folder, self._facts())
+
+    def _say_scores(self, split: str) -> None:
+        windows = self.windows[split]
+        without = windows.num_words - windows.words_with_subwords
+        say(
+            f"\n{split}: {self.scores[split]['words']} words scored of {windows.num_words} in the "
+            "corpus" + (f", {without} of them without a sub-word" if without else ""),
+            score_table(self.scores[split]),
+        )
+
+    def _sentences(self, split: str) -> Any:
+        rows = self.corpus.splits[split]
+        return common.postprocess(self.predictions[split], rows, self.tags)
+
+    def _precision_name(self) -> str:
+        return "fp32" if self.precision == "no" else self.precision
+
+    def _facts(self) -> dict[str, Any]:
+        """Return the facts of the run for card, report and run.json: JSON, and no token."""
+        settings = self.settings
+        corpus, model = settings.corpus, settings.model.model_name_or_path
+        on_hub = corpus.dataset_name is not None and not Path(corpus.dataset_name).exists()
+        arguments = settings.shared_flags | {
+            "metric_for_best_model": self.best.name,
+            "greater_is_better": self.best.greater_is_better,
+            "hub_model_id": self.repo_id or settings.hub.hub_model_id,
+        }
+        english = corpus.sample or corpus.dataset_name == DEFAULT_CORPUS
+        licensed = model == DEFAULT_MODEL or is_embedded(model)
+        return {
+            "suite_version": VERSION,
+            "script": self.script,
+            "command": scrub(shlex.join([self.script, *sys.argv[1:]]), corpus.hub_token),
+            "output_name": settings.output_dir.resolve().name,
+            "base_model": model_title(model),
+            "base_model_license": "apache-2.0" if licensed else None,
+            "repo_id": self.repo_id,
+            "corpus_name": self.corpus.name,
+            "language": "en" if english else None,
+            "example_text": self._example(),
+            "dataset_id": corpus.dataset_name if on_hub else None,
+            "corpus_fingerprint": self.corpus.fingerprint,
+            "task": corpus.task_name,
+            "entity_tags": self.corpus.entity_tags,
+            "label_names": self.corpus.label_names,
+            "replaced": list(settings.replaced),
+            "arguments": arguments,
+            "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+            "device": str(self.state.device),
+            "precision": self._precision_name(),
+            "processes": self.state.num_processes,
+            "duration_s": round(time.time() - self.started, 1),
+            "history": self.progress.history,
+            "step_losses": self.progress.step_losses,
+            "scores": self.scores,
+        }
+
+    def _example(self) -> str:
+        """Return a sentence to try the model on, not of the training split if there is another."""
+        rows = next(reversed(self.corpus.splits.values()))
+        sentences = (row["tokens"] for row in rows.select(range(min(50, len(rows)))))
+        return next((" ".join(words) for words in sentences if 6 <= len(words) <= 25), "")
+
+    def _corpus_facts(self) -> dict[str, Any]:
+        """Return what the report alone shows: counts of the corpus, and the sentences scored."""
+        split = "test" if "test" in self.scores else "validation"
+        columns = ("tokens", "gold", "predicted", "probability")
+        return {
+            "label_counts": {
+                name: self._label_counts(rows)
+                for name, rows in self.corpus.splits.items()
+                if "labels" in rows.column_names
+            },
+            "lengths": {
+                name: {n: count for n, count in enumerate(np.bincount(windows.lengths)) if count}
+                for name, windows in self.windows.items()
+            },
+            "max_seq_length": self.window_length,
+            "windowed": {name: w.sentences_cut for name, w in self.windows.items()},
+            "examples": (dict(zip(columns, s, strict=True)) for s in self._sentences(split)),
+            "examples_split": split,
+        }
+
+    def _label_counts(self, rows: Any) -> dict[str, int]:
+        import pyarrow.compute as pc
+
+        names = self.corpus.label_names
+        counts = np.zeros(len(names), np.int64)
+        for batch in rows.with_format("arrow", columns=["labels"]).iter(10_000):
+            counts += np.bincount(pc.list_flatten(batch["labels"]), minlength=len(names))
+        return {name: int(n) for name, n in zip(names, counts, strict=True) if n}

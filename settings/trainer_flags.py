@@ -1,0 +1,78 @@
+"""The flags of `train_trainer.py`: ours and all of `TrainingArguments`, and what Trainer gets."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from transformers import TrainingArguments
+from transformers.trainer_utils import SchedulerType
+
+from settings.flags import SharedFlags, flag
+from settings.run_settings import Settings
+from support.errors import UserError
+
+
+@dataclass
+class TrainerFlags(SharedFlags, TrainingArguments):
+    """All of `TrainingArguments`, with the recipe's defaults in place of Trainer's."""
+
+    lr_scheduler_type: SchedulerType = flag(  # any of Trainer's, not the loop's alone
+        "linear", "Schedule of the learning rate.", group="training"
+    )
+    eval_strategy: str = flag(
+        "epoch", "Evaluate each 'epoch', every --eval_steps 'steps', or 'no'.", group="evaluation"
+    )
+    save_strategy: str = flag(
+        "epoch",
+        "Save each 'epoch', every --save_steps 'steps', or 'no'; --checkpointing_steps wins.",
+        group="output and checkpoints",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that are wrong by themselves; `training_arguments` makes Trainer's own."""
+        SharedFlags.__post_init__(self)
+
+
+def training_arguments(
+    flags: TrainerFlags, settings: Settings, precision: str
+) -> TrainingArguments:
+    """Return what Trainer gets. It knows no token and pushes nothing: `hub` does that.
+
+    `precision`: "no", "bf16" or "fp16". Made before the model is loaded, which DeepSpeed's ZeRO 3
+    wants to know of. Raises UserError for values that Trainer refuses.
+    """
+    training, checkpoints, hub = settings.training, settings.checkpoints, settings.hub
+    values = {field.name: getattr(flags, field.name) for field in fields(TrainingArguments)}
+    values |= {name: settings.flags[name] for name in values.keys() & settings.flags.keys()}
+    values |= {
+        "bf16": precision == "bf16",
+        "fp16": precision == "fp16",
+        "use_cpu": training.use_cpu or not torch.accelerator.is_available(),
+        "train_sampling_strategy": "group_by_length" if training.group_by_length else "random",
+        "report_to": list(settings.output.report_to) or "none",
+        "push_to_hub": False,
+        "hub_token": None,
+        "hub_model_id": hub.hub_model_id,
+        "batch_eval_metrics": True,
+        "remove_unused_columns": False,
+        # Trainer's own default walks the graph of every step for parameters without a gradient.
+        "ddp_find_unused_parameters": bool(flags.ddp_find_unused_parameters),
+        "logging_nan_inf_filter": False,
+        "resume_from_checkpoint": None,
+        "save_total_limit": None,  # `TrainingCallback.on_save` deletes old checkpoints
+        "save_only_model": False,  # a checkpoint that cannot be resumed from is not one
+        "disable_tqdm": False,
+    }
+    if not settings.do_eval:
+        values["eval_strategy"] = "no"
+    if flags.checkpointing_steps is not None:
+        every = checkpoints.every_steps
+        values["save_strategy"] = "steps" if every else flags.checkpointing_steps
+        values["save_steps"] = every or 500
+    try:
+        trainer_args = TrainingArguments(**values)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    # One process, one device: several in one process would be DataParallel, which is slow and
+    # whose batches are others. Several GPUs are for torchrun or accelerate launch.
+    trainer_args._n_gpu = min(trainer_args.n_gpu, 1)
+    return trainer_args

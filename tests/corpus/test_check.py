@@ -1,0 +1,171 @@
+"""The report of `--check`: figures, warnings and problems of a whole corpus."""
+
+import re
+
+import pytest
+from transformers import AutoTokenizer
+
+from corpus.check import check_corpus
+from corpus.load import load_corpus
+from tests.helpers.corpora import GOOD, squeezed
+from tests.helpers.messages import stable
+
+
+def test_the_check_counts(corpus_settings, tiny_encoder, tmp_path, snapshot):
+    test = "rejects O\n\x07 O\nla O\n☃ O\nEU B-ORG\n\nEU B-ORG\nrejects O\nGerman B-MISC\n"
+    settings = corpus_settings(
+        train_file="-DOCSTART- O\n\n" + GOOD,
+        validation_file="\tO\nEU\tB-ORG\nBonn\tI-PER\n",
+        test_file=test,
+    )
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    report, without_fault = check_corpus(settings, tokenizer, max_seq_length=5)
+    lines = squeezed(report, tmp_path)
+    assert without_fault
+    for expected in (
+        "train 3 6 1 3 16.67 % of 3 sub-words",  # Bl ##a ##c ... : one word is not whole
+        "MISC 1 0 1",
+        "ORG 2 1 2",
+        "PER 1 1 0",
+        "validation.conll:3: 'I-PER' of 'Bonn'",
+        "test.conll:4: '☃'",
+        "test.conll:7: 'EU rejects German'",
+    ):
+        assert expected in lines, expected
+    # The empty word is reported as empty, and as one that the tokenizer has no piece for.
+    assert sum(line.startswith("validation.conll:1: ") for line in lines) == 2
+    assert sum("test.conll:1" in line for line in lines) == 1  # the longest sentence
+    assert stable(report, tmp_path) == snapshot
+
+
+def test_the_check_groups_unknown_words(corpus_settings, tiny_encoder, tmp_path, snapshot):
+    settings = corpus_settings(
+        train_file="EU B-ORG\n\n☃ O\nin O\n☃ O\n\n" + 30 * "☃ O\n",
+        validation_file="EU B-ORG\n☂ O\n☃ O\n\n" + 40 * "☂ O\n",
+    )
+    report, _ = check_corpus(settings, AutoTokenizer.from_pretrained(tiny_encoder))
+    lines = squeezed(report, tmp_path)
+    first = lines.index("validation.conll:2: '☂', 41 times")  # the most frequent first
+    assert lines[first - 1].endswith(" (2):")
+    assert lines[first + 1 : first + 3] == ["train.conll:3: '☃', 33 times", ""]
+    assert stable(report, tmp_path) == snapshot
+
+
+def test_the_check_shows_the_held_out_split_and_what_it_shares(corpus_settings, tmp_path, snapshot):
+    document = "-DOCSTART- O\n\nReuters B-ORG\n\n"
+    text = "".join(f"{document}w{number} O\nin O\n\n" for number in range(20))
+    settings = corpus_settings(train_file=text, test_file="w7 O\nin O\n")
+    report, without_fault = check_corpus(settings)
+    assert without_fault
+    lines = squeezed(report, tmp_path)
+    held_out = load_corpus(settings).splits["validation"]
+    assert len(held_out) == 4
+    for expected in (
+        "train 36 54 18 2",
+        "validation 4 6 2 2",
+        "test 1 2 0 2",
+        "ORG 18 2 0",
+    ):
+        assert expected in lines, expected
+    # Each document has seven lines, the third of which is the sentence that they share.
+    documents = sorted(int(name[1:]) for (name, *_) in held_out["tokens"] if name != "Reuters")
+    shared = [f"train.conll:{7 * number + 3}: 'Reuters'" for number in documents]
+    first = lines.index(shared[0])
+    assert lines[first - 1].endswith(" (2):")
+    assert lines[first : first + 2] == shared
+    assert stable(report, tmp_path) == snapshot
+
+
+def test_the_check_of_sentences_repeated_more_than_a_tenth(corpus_settings, tmp_path, snapshot):
+    """They cannot all be in one split: the report says so."""
+    text = 10 * "EU B-ORG\n\nin O\nit O\n\n"
+    report, _ = check_corpus(corpus_settings(train_file=text))
+    lines = squeezed(report, tmp_path)
+    assert any(line.startswith("train 18 ") for line in lines)
+    assert any(line.startswith("validation 2 ") for line in lines)
+    assert sum(line.endswith(" (2):") for line in lines) == 1  # the shared sentences
+    assert stable(report, tmp_path) == snapshot  # no word of equal sentences held out together
+
+
+def words_of_types(**counts) -> str:
+    return "".join(f"x B-{kind}\nin O\n\n" for kind, n in counts.items() for _ in range(n))
+
+
+def test_the_check_warns_of_a_corpus_without_an_entity(corpus_settings, tmp_path, snapshot):
+    report, without_fault = check_corpus(corpus_settings(train_file="EU O\nrejects O\n\nit O\n"))
+    assert without_fault
+    assert stable(report, tmp_path) == snapshot
+    assert stable(check_corpus(corpus_settings(train_file=GOOD))[0], tmp_path) == snapshot
+
+
+def test_the_check_names_a_misspelt_type_of_training(corpus_settings, tmp_path, snapshot):
+    settings = corpus_settings(train_file=words_of_types(PER=200, PRE=1, per=2, ORG=150, OGR=3))
+    report, without_fault = check_corpus(settings)
+    assert without_fault
+    assert stable(report, tmp_path) == snapshot
+    lines = squeezed(report, tmp_path)
+    rare = [
+        *((3 * n + 1, "B-OGR", "B-ORG") for n in (353, 354, 355)),
+        (601, "B-PRE", "B-PER"),
+        *((3 * n + 1, "B-per", "B-PER") for n in (201, 202)),
+    ]
+    first = next(i for i, line in enumerate(lines) if line.startswith("train.conll:1060: "))
+    for line, (number, tag, meant) in zip(lines[first : first + 6], rare, strict=True):
+        assert line.startswith(f"train.conll:{number}: '{tag}' of 'x'") and meant in line
+    notes = load_corpus(settings).notes
+    assert sum("'B-OGR' of 'x'" in note and "B-ORG" in note for note in notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "flags"),
+    [
+        pytest.param(words_of_types(PER=100, PRE=3), {}, id="not so rare beside the other"),
+        pytest.param(words_of_types(PER=1000, PRE=4), {}, id="more than a slip or two"),
+        pytest.param(words_of_types(PER=1000, PRQ=1, LOC=1), {}, id="two letters"),
+        pytest.param(words_of_types(ENT1=1000, ENT2=1, ENT=1), {}, id="numbered types"),
+        pytest.param(words_of_types(NP=1000, VP=1, PP=1), {"task_name": "chunk"}, id="chunks"),
+        pytest.param(
+            200 * "x NN\n" + "\nx NNS\n" + 200 * "x PRP\n" + "x PRP$\n",
+            {"task_name": "pos"},
+            id="parts of speech",
+        ),
+        pytest.param(
+            words_of_types(PER=200, PET=1),
+            {"label_names": ["O", "B-PER", "I-PER", "B-PET", "I-PET"]},
+            id="declared",
+        ),
+    ],
+)
+def test_the_check_takes_no_type_for_misspelt_that_may_be_meant(corpus_settings, content, flags):
+    report, without_fault = check_corpus(corpus_settings(train_file=content, **flags))
+    assert without_fault
+    assert not re.search(r"'\S+' of 'x'", report)  # no tag is quoted
+
+
+def test_the_check_names_a_misspelt_type_without_prefixes(corpus_settings):
+    text = 200 * "x PER\nin O\n\n" + "x PRE\n"
+    report, _ = check_corpus(corpus_settings(train_file=text, tag_scheme="io"))
+    assert re.search(r"'PRE' of 'x'.*\bPER\b", report)
+
+
+def test_the_check_of_a_test_split_alone_does_not_speak_of_training(
+    corpus_settings, tmp_path, snapshot
+):
+    report, without_fault = check_corpus(corpus_settings(test_file=GOOD))
+    assert without_fault
+    assert stable(report, tmp_path) == snapshot
+
+
+def test_the_check_needs_no_tokenizer_and_keeps_nothing(corpus_settings, tmp_path, snapshot):
+    report, without_fault = check_corpus(corpus_settings(train_file=GOOD))
+    assert without_fault
+    assert stable(report, tmp_path) == snapshot  # nothing of sub-words, a held-out split
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+def test_the_check_shows_figures_and_problems_together(corpus_settings, tmp_path, snapshot):
+    report, without_fault = check_corpus(corpus_settings(train_file=20 * GOOD + 30 * "x\n"))
+    assert not without_fault
+    assert " (30):" in report
+    assert len(re.findall(r"train\.conll:\d+: ", report)) == 20  # and 10 more
+    assert stable(report, tmp_path) == snapshot

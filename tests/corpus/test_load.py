@@ -1,0 +1,285 @@
+"""The whole way from settings to splits: real corpora counted, every format, the cache, memory."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import pytest
+
+import corpus.load
+from corpus.load import load_corpus
+from corpus.words import WORD_SPLITTER
+from support.errors import UserError
+from tests.corpus.test_readers import FORMATS, TRICKY
+from tests.helpers.corpora import GOOD, numbered, split_words, tag_lists
+from tests.helpers.messages import stable
+from tests.helpers.script_runs import PRINT_PEAK
+
+NER_CORPORA = os.environ.get("NER_CORPORA")
+needs_corpora = pytest.mark.skipif(
+    not NER_CORPORA, reason="NER_CORPORA, the folder of real corpora, is not set"
+)
+exhaustive = pytest.mark.exhaustive
+
+# --- Real corpora -----------------------------------------------------------------------------
+
+WNUT_ENTITIES = {  # of the paper (Derczynski et al. 2017): types in train, dev and test
+    "person": (660, 470, 429),
+    "location": (548, 74, 150),
+    "corporation": (221, 34, 66),
+    "product": (142, 114, 127),
+    "creative-work": (140, 105, 142),
+    "group": (264, 39, 165),
+}
+
+
+def counts(split) -> tuple[int, int]:
+    return len(split), sum(map(len, split["tokens"]))
+
+
+def real(*parts: str) -> tuple[str, ...]:
+    return (str(Path(NER_CORPORA, *parts)),)
+
+
+def notes_on(corpus) -> list[str]:
+    return [stable(note, Path(NER_CORPORA)) for note in corpus.notes]
+
+
+@needs_corpora
+def test_wnut17(corpus_settings, snapshot):
+    corpus = load_corpus(
+        corpus_settings(
+            train_file=real("wnut17", "wnut17train.conll"),
+            validation_file=real("wnut17", "emerging.dev.conll"),
+            test_file=real("wnut17", "emerging.test.annotated"),
+        )
+    )
+    splits = ("train", "validation", "test")
+    assert [counts(corpus.splits[split]) for split in splits] == [
+        (3394, 62730),
+        (1009, 15733),
+        (1287, 23394),
+    ]
+    entities = {
+        kind: tuple(
+            sum(sentence.count(f"B-{kind}") for sentence in tag_lists(corpus, split))
+            for split in splits
+        )
+        for kind in WNUT_ENTITIES
+    }
+    assert entities == WNUT_ENTITIES
+    assert notes_on(corpus) == snapshot
+
+
+@needs_corpora
+def test_sec(corpus_settings, snapshot):
+    corpus = load_corpus(
+        corpus_settings(train_file=real("sec", "FIN5.txt"), validation_file=real("sec", "FIN3.txt"))
+    )
+    train, validation = corpus.splits["train"], corpus.splits["validation"]
+    assert counts(train) == (1164, 41010)
+    assert counts(validation) == (303, 13246)
+    assert (len(set(train["doc_id"])), len(set(validation["doc_id"]))) == (5, 3)
+    assert {name[2:] for name in corpus.label_names if name != "O"} == {"PER", "LOC", "ORG", "MISC"}
+    assert notes_on(corpus) == snapshot
+
+
+@needs_corpora
+@pytest.mark.parametrize("column", [None, "xpos"])
+def test_english_web_treebank(corpus_settings, column):
+    corpus = load_corpus(
+        corpus_settings(
+            task_name="pos",
+            label_column_name=column,
+            train_file=real("ewt", "en_ewt-ud-dev.conllu"),
+            test_file=real("ewt", "en_ewt-ud-test.conllu"),
+            validation_file=real("ewt", "en_ewt-ud-dev.conllu"),
+        )
+    )
+    assert counts(corpus.splits["train"]) == (2001, 25147)
+    assert counts(corpus.splits["test"]) == (2077, 25094)
+    assert not corpus.entity_tags
+    assert ("NNP" if column else "PROPN") in corpus.label_names
+
+
+@needs_corpora
+def test_universal_ner(corpus_settings):
+    uner = real("uner-ewt", "en_ewt-ud-dev.iob2")
+    corpus = load_corpus(corpus_settings(train_file=uner, validation_file=uner))
+    assert counts(corpus.splits["train"]) == (2001, 25149)
+    assert corpus.label_names == ["O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"]
+
+
+# --- From files to splits -----------------------------------------------------------------------
+
+
+def test_every_format_is_the_same_corpus(corpus_settings, tmp_path):
+    fingerprints = set()
+    for name, write in FORMATS.items():
+        content = write(TRICKY)
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        files = (str(path),)
+        corpus = load_corpus(corpus_settings(train_file=files, validation_file=files))
+        fingerprints.add(corpus.fingerprint)
+        assert split_words(corpus, "train") == [words for words, _ in TRICKY]
+        assert tag_lists(corpus, "train") == [sentence_tags for _, sentence_tags in TRICKY]
+    assert len(fingerprints) == 1
+
+
+def test_fingerprints_differ_with_the_content(corpus_settings):
+    first = load_corpus(corpus_settings(train_file=GOOD, validation_file=GOOD))
+    for other in (GOOD.replace("EU", "E U".replace(" ", "")) + "x O\n", GOOD.replace("ORG", "LOC")):
+        assert load_corpus(
+            corpus_settings(train_file=other, validation_file=other)
+        ).fingerprint != (first.fingerprint)
+    joined = load_corpus(
+        corpus_settings(train_file=GOOD.replace("\n\n", "\n"), validation_file=GOOD)
+    )
+    assert joined.fingerprint != first.fingerprint
+
+
+def test_the_embedded_corpus(corpus_settings):
+    for task, entity_tags in (("ner", True), ("chunk", True)):
+        corpus = load_corpus(corpus_settings(sample=True, task_name=task))
+        assert list(corpus.splits) == ["train", "validation", "test"]
+        assert corpus.entity_tags is entity_tags
+        assert corpus.label_names[0] == "O"
+
+
+def test_raw_text_names_the_splitter(corpus_settings, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "In Rome.", "spans": [[3, 7, "LOC"]]}\n' * 2)
+    assert load_corpus(corpus_settings(train_file=(str(path),))).word_splitter == WORD_SPLITTER
+    assert load_corpus(corpus_settings(train_file=GOOD)).word_splitter is None
+
+
+def test_an_unlabelled_test_split(corpus_settings):
+    corpus = load_corpus(corpus_settings(train_file=GOOD, test_file="EU\nrejects\n\nNo\n"))
+    assert corpus.splits["test"].column_names == ["tokens"]
+    assert split_words(corpus, "test") == [["EU", "rejects"], ["No"]]
+
+
+def test_a_test_split_alone(corpus_settings, tmp_path, snapshot):
+    corpus = load_corpus(corpus_settings(test_file="EU\nrejects\n"))
+    assert list(corpus.splits) == ["test"]
+    assert [stable(note, tmp_path) for note in corpus.notes] == snapshot  # nothing of a scheme
+
+
+def test_nothing_is_held_out_unless_asked(corpus_settings):
+    for hold_out, splits in ((False, ["train"]), (True, ["train", "validation"])):
+        corpus = load_corpus(corpus_settings(train_file=numbered(20, 0), hold_out=hold_out))
+        assert list(corpus.splits) == splits
+        assert sum(map(len, corpus.splits.values())) == 20
+
+
+def test_samples_are_limited_last(corpus_settings):
+    flags = {"max_train_samples": 1, "max_eval_samples": 2, "max_predict_samples": 1000}
+    corpus = load_corpus(
+        corpus_settings(train_file=GOOD, validation_file=GOOD, test_file=GOOD, **flags)
+    )
+    assert [len(split) for split in corpus.splits.values()] == [1, 2, 3]
+    assert "B-PER" in corpus.label_names  # of the second sentence
+
+
+# --- The cache ----------------------------------------------------------------------------------
+
+
+def test_an_edited_file_is_read_anew(corpus_settings, tmp_path):
+    corpus = load_corpus(corpus_settings(train_file=GOOD, validation_file=GOOD))
+    path = tmp_path / "train.conll"
+    before = path.stat()
+    path.write_text(path.read_text().replace("EU", "UN"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # same size, same time
+    flags = {"train_file": (str(path),), "validation_file": (str(tmp_path / "validation.conll"),)}
+    edited = load_corpus(corpus_settings(**flags))
+    assert edited.splits["train"]["tokens"][0][0] == "UN"
+    assert corpus.splits["train"]["tokens"][0][0] == "EU"
+
+
+def test_the_same_content_is_read_once(corpus_settings, monkeypatch):
+    first = load_corpus(corpus_settings(train_file=GOOD))
+    monkeypatch.setattr(corpus.load, "read_corpus", None)  # reading again would fail
+    again = load_corpus(corpus_settings(train_file=GOOD))
+    assert again.notes == first.notes
+    assert again.splits["train"]._fingerprint == first.splits["train"]._fingerprint
+    with pytest.raises(TypeError):
+        load_corpus(corpus_settings(train_file=GOOD, label_column_name="1"))
+    with pytest.raises(TypeError):
+        load_corpus(corpus_settings(train_file=GOOD, overwrite_cache=True))
+
+
+def test_two_runs_at_the_same_time_keep_one(corpus_settings, monkeypatch):
+    read, inner, inode = corpus.load.read_corpus, [], []
+
+    def read_while_another_run_does(settings, *rest):
+        if not inner:
+            inner.append(None)
+            inner[0] = load_corpus(settings)
+            file = inner[0].splits["train"].cache_files[0]["filename"]
+            inode.append(os.stat(file).st_ino)
+        return read(settings, *rest)
+
+    monkeypatch.setattr(corpus.load, "read_corpus", read_while_another_run_does)
+    outer = load_corpus(corpus_settings(train_file=GOOD))
+    kept = [run.splits["train"].cache_files[0]["filename"] for run in (inner[0], outer)]
+    assert os.stat(kept[0]).st_ino == inode[0]  # the first to be there stays
+    assert kept[0] == kept[1]
+    assert split_words(outer, "train") == split_words(inner[0], "train")
+    folders = list(Path(kept[0]).parent.parent.iterdir())
+    assert folders == [Path(kept[0]).parent]
+
+
+def test_a_broken_corpus_is_never_kept(corpus_settings, tmp_path, snapshot):
+    messages = []
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"train\.conll:9: ") as error:
+            load_corpus(corpus_settings(train_file=GOOD + "x\n"))
+        messages.append(stable(error.value, tmp_path))
+    assert messages[0] == messages[1] == snapshot
+
+
+def test_the_corpus_is_memory_mapped(corpus_settings):
+    corpus = load_corpus(corpus_settings(train_file=GOOD))
+    assert isinstance(corpus.splits["train"].data, datasets.table.MemoryMappedTable)
+
+
+def test_a_cache_that_cannot_be_written_is_a_user_s_error(corpus_settings, tmp_path, snapshot):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="--cache_dir") as error:
+        load_corpus(corpus_settings(train_file=GOOD, cache_dir=str(tmp_path / "file")))
+    assert stable(error.value, tmp_path) == snapshot
+
+
+MEMORY = """
+import sys
+from settings.run_settings import CorpusSettings
+from corpus.load import load_corpus
+load_corpus(CorpusSettings(train_file=(sys.argv[1],), cache_dir=sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["conll", pytest.param("jsonl", marks=exhaustive), pytest.param("json", marks=exhaustive)],
+)
+def test_memory_does_not_grow_with_the_corpus(tmp_path, ending):
+    words = [f"word{number}" for number in range(100)]
+    one = {
+        "conll": "".join(f"{word}\tO\n" for word in words) + "\n",
+        "jsonl": json.dumps({"tokens": words, "ner_tags": ["O"] * 100}) + "\n",
+        "json": json.dumps({"tokens": words, "ner_tags": ["O"] * 100}) + ",\n",
+    }[ending]
+    peaks = []
+    for sentences in (1_000, 11_000):
+        path = tmp_path / f"{sentences}.{ending}"
+        text = one * sentences
+        path.write_text(f"[{text.rstrip()[:-1]}]" if ending == "json" else text)
+        command = [sys.executable, "-c", MEMORY + PRINT_PEAK, str(path), str(tmp_path / "cache")]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout))
+    # A million words more; as lists of Python strings they would be 60 MB and more.
+    assert peaks[1] - peaks[0] < 25_000

@@ -1,0 +1,165 @@
+"""The model card: its metadata, its text, and what a person wrote in it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from results import card
+from results.card import write_card
+from tests.helpers.cards import FACTS, problems_the_hub_would_find
+from tests.helpers.hub_server import TOKEN
+from tests.helpers.messages import stable
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "output"
+    folder.mkdir()
+    return folder
+
+
+def metadata(path: Path) -> dict:
+    return ModelCard.load(path).data.to_dict()
+
+
+def test_the_card_says_what_the_hub_and_a_reader_want_to_know(folder, snapshot):
+    path = write_card(folder, FACTS)
+    text = path.read_text()
+    assert path == folder / "README.md"
+    assert problems_the_hub_would_find(text) == []
+    data = metadata(path)
+    assert data["license"] == "apache-2.0"
+    assert data["language"] == "en"
+    assert data["base_model"] == "google-bert/bert-base-cased"
+    assert data["datasets"] == ["lhoestq/conll2003"]
+    assert data["widget"] == [{"text": FACTS["example_text"]}]
+    (result,) = data["model-index"][0]["results"]
+    assert result["dataset"]["split"] == "test"
+    values = {metric["name"]: metric["value"] for metric in result["metrics"]}
+    assert values == {
+        **{"precision": 0.75, "recall": 0.6, "f1": 2 / 3, "accuracy": 0.95},
+        **{"LOC precision": 1.0, "LOC recall": 0.5, "LOC f1": 2 / 3},
+        **{"PER precision": 0.0, "PER recall": 0.0},  # its F1 is not a number
+    }
+    for wanted in (
+        "46435", "| LOC | 1.0000 | 0.5000 | 0.6667 |", "0123456789abcdef", "infer.py", "pipeline(",
+        "learning_rate: 2e-05", "transformers: 5.23.0", "--seed 42", "`B-LOC`", "| 1 | 0.4000 |",
+    ):  # fmt: skip
+        assert wanted in text, wanted
+    assert TOKEN not in text
+    assert "hub_token:" not in text
+    assert "training_curves.png" not in text
+    assert not [p for p in folder.iterdir() if p.name != "README.md"]
+    assert text == snapshot
+
+
+def test_the_card_names_the_precision_whoever_chose_it(folder):
+    arguments = {"bf16": False, "fp16": False, "mixed_precision": None}
+    text = write_card(folder, {**FACTS, "arguments": arguments, "precision": "bf16"}).read_text()
+    assert "mixed_precision: bf16" in text and "fp16" not in text and "bf16: " not in text
+
+
+def test_the_card_shows_the_picture_that_is_there(folder):
+    (folder / "training_curves.png").write_bytes(b"")
+    assert re.search(r"!\[.+\]\(training_curves.png\)", write_card(folder, FACTS).read_text())
+
+
+def test_what_stood_in_for_the_defaults_is_said_first(folder):
+    replaced = ["The Hub cannot be reached: the embedded corpus stands in."]
+    body = ModelCard.load(write_card(folder, {**FACTS, "replaced": replaced})).text
+    assert body.index(replaced[0]) < body.index("[google-bert/bert-base-cased]")
+
+
+def test_a_card_of_a_local_corpus_and_a_local_model_is_valid(folder, tmp_path, snapshot):
+    facts = {
+        "output_name": "pos-model",
+        "base_model": str(tmp_path),
+        "corpus_name": "the embedded corpus data/sample",
+        "task": "pos",
+        "label_names": ["NN", "VB"],
+        "entity_tags": False,
+        "scores": {"validation": {"overall": {"accuracy": 0.9, "macro_f1": 0.8}, "words": 7}},
+    }
+    path = write_card(folder, facts)
+    assert problems_the_hub_would_find(path.read_text()) == []
+    data = metadata(path)
+    assert "base_model" not in data
+    assert "license" not in data
+    metrics = data["model-index"][0]["results"][0]["metrics"]
+    assert [(m["type"], m["name"]) for m in metrics] == [
+        ("accuracy", "accuracy"),
+        ("f1", "macro f1"),
+    ]
+    assert "aggregation_strategy" not in path.read_text()
+    assert stable(path.read_text(), tmp_path) == snapshot
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [("encoder", None), ("sentence-transformers/all-MiniLM-L6-v2",) * 2],
+)
+def test_a_folder_is_no_base_model_of_the_hub(folder, tmp_path, monkeypatch, title, expected):
+    """A folder may have the name of somebody's model; the embedded encoder is named by its own."""
+    (tmp_path / "my" / "encoder").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    facts = {**FACTS, "base_model": title, "arguments": {"model_name_or_path": "my/encoder"}}
+    path = write_card(folder, facts)
+    assert metadata(path).get("base_model") == expected
+    assert title in path.read_text()
+    assert "my/encoder" not in path.read_text()
+    facts = {**FACTS, "base_model": "my/encoder"}
+    assert "base_model" not in metadata(write_card(folder, facts))
+
+
+def test_a_card_before_any_score_is_valid(folder):
+    path = write_card(folder, {**FACTS, "scores": {}, "history": []})
+    assert problems_the_hub_would_find(path.read_text()) == []
+    assert "model-index" not in metadata(path)
+
+
+def test_what_a_person_wrote_survives_the_next_run(folder):
+    path = write_card(folder, FACTS)
+    text = path.read_text()
+    text = text.replace("license: apache-2.0", "license: mit\ninference: false")
+    text = text.replace("tags:\n", "tags:\n- legal\n")
+    text = text.replace(card.CARD_BEGIN, f"Read this first.\n\n{card.CARD_BEGIN}")
+    path.write_text(text + "\n## Limits\n\nIt was trained on news.\n")
+    changed = {**FACTS, "language": "de", "corpus_fingerprint": "fedcba9876543210"}
+    for _ in range(2):
+        write_card(folder, changed)
+    data, text = metadata(path), path.read_text()
+    assert (data["license"], data["inference"]) == ("mit", False)
+    assert "legal" in data["tags"]
+    assert data["language"] == "de"  # generated, and untouched since
+    assert text.count("Read this first.\n\n<!--") == 1
+    assert text.count("## Limits\n\nIt was trained on news.") == 1
+    assert text.count(card.CARD_BEGIN) == text.count(card.CARD_END) == 1
+    assert "fedcba9876543210" in text
+    assert "0123456789abcdef" not in text
+    assert problems_the_hub_would_find(text) == []
+
+
+def test_writing_the_same_card_again_changes_nothing(folder):
+    first = write_card(folder, FACTS).read_bytes()
+    assert write_card(folder, FACTS).read_bytes() == first
+
+
+def test_a_card_that_a_person_wrote_alone_is_kept_whole(folder):
+    mine = "---\nlicense: cc-by-4.0\nthumbnail: me.png\n---\n# My model\n\nBy hand.\n"
+    (folder / "README.md").write_text(mine)
+    path = write_card(folder, FACTS)
+    data = metadata(path)
+    assert (data["license"], data["thumbnail"]) == ("cc-by-4.0", "me.png")
+    assert data["pipeline_tag"] == "token-classification"
+    assert path.read_text().endswith("# My model\n\nBy hand.\n")
+
+
+def test_a_card_with_broken_metadata_is_left_alone(folder, capsys, snapshot):
+    broken = "---\nlicense: [mit\n---\n# Mine\n"
+    (folder / "README.md").write_text(broken)
+    path = write_card(folder, FACTS)
+    assert (folder / "README.md").read_text() == broken
+    assert path.name == "README.generated.md"
+    assert stable(capsys.readouterr().out, folder) == snapshot

@@ -1,0 +1,29 @@
+"""The points, bins and pictures of a report."""
+
+from results import charts, report
+
+
+def test_thinned_keeps_the_mean_and_the_size_down():
+    line = [(n, 2.0 * n) for n in range(1200)]
+    thin = charts.thinned(line)
+    assert len(thin) == charts.STEP_POINTS == 300
+    assert thin[0] == (1.5, 3.0)
+    assert charts.thinned(line[:10]) == line[:10]
+
+
+def test_points_leave_out_what_is_no_number():
+    rows = [{"x": 1, "y": 2}, {"x": 2}, {"x": 3, "y": float("nan")}, {"x": 4, "y": None}]
+    assert charts.points(rows, "x", "y") == [(1, 2)]
+
+
+def test_length_chart_by_hand():
+    lengths = {"train": {0: 1, 3: 1, 79: 2}, "test": {"5": 4}, "empty": {}}
+    lengths = report.sentence_lengths({"lengths": lengths})
+    chart = charts.length_chart(lengths, 40)
+    assert chart.limit == 40
+    train, test = dict(chart.series["train"]), dict(chart.series["test"])
+    assert list(chart.series) == ["train", "test"]
+    assert list(train) == list(test) == list(range(0, 80, 2))
+    assert {start: share for start, share in train.items() if share} == {0: 25, 2: 25, 78: 50}
+    assert {start: share for start, share in test.items() if share} == {4: 100}
+    assert charts.length_chart(lengths, 512).limit is None

@@ -1,0 +1,178 @@
+"""The output folder: what is refused, and how a new model replaces the old one."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from results.folder import RUN_FILE, check_output_dir, run_identity, staged
+from settings.defaults import make_settings
+from settings.flags import SharedFlags
+from support.errors import UserError
+from support.files import write_json
+from tests.helpers.messages import stable
+
+LABELS = ["O", "B-PER", "I-PER"]
+ALONE = SimpleNamespace(is_main_process=True, wait_for_everyone=lambda: None)
+
+
+def run_of(folder, corpus="news", labels=LABELS, **changes):
+    """Return settings and corpus of a run."""
+    values = {"model_name_or_path": "bert-base-cased", "do_train": True, **changes}
+    if not values["do_train"]:
+        values["do_eval"] = True
+    flags = SharedFlags(output_dir=str(folder), train_file=["x"], **values)
+    settings = make_settings(flags, "", hub_ready=True)
+    return settings, SimpleNamespace(name=corpus, label_names=labels)
+
+
+def check(folder, **changes) -> None:
+    settings, corpus = run_of(folder, **changes)
+    check_output_dir(settings, run_identity(settings, corpus))
+
+
+def refused(folder, **changes) -> str:
+    with pytest.raises(UserError) as error:
+        check(folder, **changes)
+    return str(error.value)
+
+
+def save_run(folder, **changes) -> None:
+    """Write the files of a finished run that a later one looks at."""
+    folder.mkdir()
+    write_json(folder / RUN_FILE, run_identity(*run_of(folder, **changes)))
+    (folder / "config.json").write_text("{}")
+
+
+def test_new_empty_and_same_runs_are_allowed(tmp_path):
+    check(tmp_path / "new")
+    assert not (tmp_path / "new").exists()  # nothing is written by looking
+    (tmp_path / "empty").mkdir()
+    check(tmp_path / "empty")
+    (tmp_path / "empty" / "notes.txt").write_text("mine")
+    check(tmp_path / "empty")
+    save_run(tmp_path / "same")
+    check(tmp_path / "same")
+    # Other hyperparameters make no other run.
+    check(tmp_path / "same", learning_rate=1.0, seed=3)
+
+
+@pytest.mark.parametrize("changes", [{}, {"overwrite_output_dir": True}, {"do_train": False}])
+def test_folder_that_is_a_file_is_refused(changes, tmp_path, snapshot):
+    (tmp_path / "file").write_text("mine")
+    assert stable(refused(tmp_path / "file", **changes), tmp_path) == snapshot
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "differs"),
+    [
+        ({"corpus": "web"}, "corpus"),
+        ({"model_name_or_path": "roberta-base"}, "model"),
+        ({"task_name": "pos"}, "task"),
+        ({"labels": ["O", "B-LOC"]}, "label_names"),
+        ({"labels": ["O", "I-PER", "B-PER"]}, "label_names"),  # the order is the head's
+    ],
+)
+def test_folder_with_another_run_is_refused(changes, differs, tmp_path, snapshot):
+    save_run(tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    message = refused(tmp_path / "run", **changes)
+    assert str(tmp_path / "run") in message
+    assert message.splitlines()[1].startswith(f"  {differs}: ")
+    assert len(message.splitlines()) == 3  # only what differs
+    assert stable(message, tmp_path) == snapshot
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+    check(tmp_path / "run", overwrite_output_dir=True, **changes)
+    # Scores of another corpus or model would lie beside those of training.
+    assert refused(tmp_path / "run", do_train=False, **changes) == message
+
+
+def test_a_model_s_own_folder_takes_its_scores(tmp_path):
+    save_run(tmp_path / "run")
+    own = {"model_name_or_path": str(tmp_path / "run"), "do_train": False}
+    check(tmp_path / "run", **own)
+    message = refused(tmp_path / "run", corpus="web", **own)
+    assert [line.split(":")[0] for line in message.splitlines()[1:-1]] == ["  corpus"]
+
+
+@pytest.mark.parametrize("folder", ["/proc/nothing", "/proc/nothing/in"])
+def test_a_folder_that_cannot_be_written_is_refused(folder, snapshot):
+    assert refused(Path(folder)) == snapshot
+
+
+def test_trying_to_write_leaves_nothing(tmp_path):
+    check(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_differences_are_reported_together(tmp_path):
+    save_run(tmp_path / "run")
+    message = refused(tmp_path / "run", corpus="web", labels=["O"], task_name="chunk")
+    assert len(message.splitlines()) == 5
+
+
+def test_model_of_somebody_else_is_refused(tmp_path, snapshot):
+    (tmp_path / "config.json").write_text("{}")
+    assert stable(refused(tmp_path), tmp_path) == snapshot
+    check(tmp_path, overwrite_output_dir=True)
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", b"\xff"])
+def test_damaged_record_of_a_run_is_another_run(content, tmp_path):
+    file = tmp_path / RUN_FILE
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    differences = [line.split(":")[0].strip() for line in refused(tmp_path).splitlines()[1:-1]]
+    assert differences == ["corpus", "model", "task", "label_names"]
+
+
+def test_long_label_lists_are_cut_in_the_message(tmp_path):
+    save_run(tmp_path / "run", labels=["O", *(f"B-TYPE-{i}" for i in range(500))])
+    assert len(refused(tmp_path / "run")) < 1000
+
+
+def test_staged_files_arrive_together(tmp_path):
+    folder = tmp_path / "deep" / "run"
+    with staged(folder, ALONE, {}) as stage:
+        (stage / "model.safetensors").write_text("new")
+        (stage / "config.json").write_text("new")
+        assert [path.name for path in folder.iterdir()] == [stage.name]
+    names = ["config.json", "model.safetensors", "run.json"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_staged_keeps_the_old_files_when_saving_fails(tmp_path):
+    for name in ("model.safetensors", "config.json", "notes.txt"):
+        (tmp_path / name).write_text("old")
+    with pytest.raises(UserError, match="disk"), staged(tmp_path, ALONE, {}) as stage:
+        (stage / "config.json").write_text("new")
+        raise OSError("disk full")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "model.safetensors": "old", "config.json": "old", "notes.txt": "old",
+    }  # fmt: skip
+    # What a killed run left half-written is gone from the next.
+    (tmp_path / ".partial").mkdir()
+    (tmp_path / ".partial" / "half").write_text("half")
+    with staged(tmp_path, ALONE, {}) as stage:
+        assert not list(stage.iterdir())
+        (stage / "config.json").write_text("new")
+    assert (tmp_path / "config.json").read_text() == "new"
+    assert (tmp_path / "notes.txt").read_text() == "old"
+    names = ["config.json", "model.safetensors", "notes.txt", "run.json"]
+    assert sorted(os.listdir(tmp_path)) == names
+
+
+def test_staged_is_left_to_the_main_process(tmp_path):
+    waits = []
+    other = SimpleNamespace(is_main_process=False, wait_for_everyone=lambda: waits.append(1))
+    with staged(tmp_path / "run", other, {}):
+        pass
+    assert waits
+    assert not (tmp_path / "run").exists()
+
+
+def test_folder_inside_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError):
+        check(tmp_path / "file" / "run")

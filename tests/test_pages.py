@@ -1,0 +1,90 @@
+"""The report and the page of tagged texts as a browser shows them."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from results.report import write_report
+from tagging.page import render_texts
+from tests.helpers.browser import CHROMIUM, Browser
+from tests.helpers.pages import SPLIT_IN_TWO, entity_run, found, plain_run
+from tests.helpers.scored_sentences import ENTITY_EXAMPLES
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not CHROMIUM:
+        pytest.skip("needs Chromium on the PATH (Debian's package `chromium`)")
+    chromium = Browser(tmp_path_factory.mktemp("profile"))
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Each kind of page, with what breaks layouts: endless words, many types, all scripts."""
+    folder = tmp_path_factory.mktemp("pages")
+    endless = "W" * 400
+    many = [f"TYPE{n}" for n in range(25)]
+    wide = {
+        "tokens": [endless, "שלום", *many],
+        "gold": ["B-PER", "O", *(f"B-{t}" for t in many)],
+        "predicted": ["O", "B-LOC", *(f"B-{t}" for t in reversed(many))],
+        "probability": [0.9] * 27,
+    }
+    write_report(
+        folder / "entities",
+        entity_run(
+            title=endless,
+            command=f"train.py --train_file {endless}",
+            arguments={endless: endless},
+            examples=[*ENTITY_EXAMPLES, SPLIT_IN_TWO, wide],
+        ),
+    )
+    write_report(folder / "plain", plain_run())
+    text = f"Ada {endless} אנגלה מרקל ביקרה בירושלים\r\n\t👩‍👩‍👧 \x07 <b>"
+    marked = [found(text, "Ada", "PER"), found(text, endless, "ORG"), found(text, "מרקל", "PER")]
+    word = {"word": "Ada", "tag": "NOUN" * 40, "score": 0.5, "start": 0, "end": 3}
+    results = [{"text": text, "entities": marked}, {"text": text, "entities": [], "words": [word]}]
+    (folder / "texts.html").write_text("".join(render_texts(results)), "utf-8", newline="")
+    return {
+        "entities": folder / "entities" / "report.html",
+        "plain": folder / "plain" / "report.html",
+        "texts": folder / "texts.html",
+    }
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+@pytest.mark.parametrize("name", ["entities", "plain", "texts"])
+def test_page_in_chromium(browser, pages, name, width, height, theme):
+    browser.open(pages[name], width, height, theme)
+    browser.value("document.querySelectorAll('details').forEach(d => d.open = true)")
+    complaints = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+    assert browser.seen(*complaints) == []
+    requests = [seen["request"]["url"] for seen in browser.seen("Network.requestWillBeSent")]
+    assert requests == [pages[name].as_uri()]
+    root = "document.documentElement"
+    assert browser.value(f"{root}.scrollWidth") <= browser.value("innerWidth") == width
+    assert browser.value("document.body.scrollWidth") <= browser.value(f"{root}.clientWidth")
+    # What is wider than the page must be inside a box that scrolls, and out of nobody's sight.
+    escaped = browser.value(
+        "[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, svg') &&"
+        " (e.getBoundingClientRect().right > innerWidth + 1 ||"
+        " e.getBoundingClientRect().left < -1)).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert escaped == []
+    ground = browser.value("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(map(int, re.findall(r"\d+", ground)[:3])) / 3
+    assert brightness > 200 if theme == "light" else brightness < 60
+    if folder := os.environ.get("NER_SCREENSHOTS"):
+        browser.screenshot(Path(folder) / f"{name}_{width}_{theme}.png")
+
+
+def test_tables_that_are_too_wide_scroll_by_themselves(browser, pages):
+    browser.open(pages["entities"], 390, 844, "light")
+    matrix = "document.querySelector('.matrix').parentElement"
+    assert browser.value(f"{matrix}.scrollWidth > 2 * {matrix}.clientWidth")
+    assert browser.value(f"getComputedStyle({matrix}).overflowX") == "auto"

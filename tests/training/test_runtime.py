@@ -1,0 +1,125 @@
+"""The processes of a run, and its precision."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from settings.defaults import make_settings
+from settings.trainer_flags import TrainerFlags, training_arguments
+from support import reachability
+from support.errors import UserError
+from tests.helpers.flags import parse, settle
+from training.runtime import (
+    ask_hub,
+    export_to_deepspeed,
+    join_processes,
+    training_precision,
+)
+
+
+@pytest.fixture
+def embedded(monkeypatch, tmp_path):
+    monkeypatch.setattr("settings.defaults.embedded_encoder", lambda: tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], True),
+        (["--sample"], False),
+        (["--sample", "--model_name_or_path", "bert-base-cased"], True),
+        (["--train_file", "my.conll"], True),  # for the model
+        (["--train_file", "my.conll", "--model_name_or_path", "."], False),
+        (["--dataset_name", ".", "--model_name_or_path", "."], False),
+        (["--dataset_name", "wnut_17", "--model_name_or_path", "."], True),
+        (["--sample", "--push_to_hub"], True),
+    ],
+)
+def test_the_hub_is_asked_only_where_it_is_needed(argv, expected, monkeypatch):
+    asked = []
+    monkeypatch.setattr(reachability, "hub_reachable", lambda: asked.append(1) or True)
+    state = SimpleNamespace(is_main_process=True, num_processes=1)
+    assert ask_hub(parse(*argv), state) is expected
+    assert bool(asked) is expected
+
+
+def test_processes_that_know_nothing_of_each_other_are_refused(monkeypatch):
+    def devices(count, **args):
+        monkeypatch.setattr("torch.accelerator.device_count", lambda: count)
+        join_processes(**{"use_cpu": False} | args)
+
+    devices(0)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    devices(2)
+    devices(0, use_cpu=True)
+    for count in (0, 1):
+        with pytest.raises(UserError, match="ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2"):
+            devices(count)
+
+
+@pytest.mark.parametrize(
+    ("argv", "launcher", "expected"),
+    [
+        (["--mixed_precision", "no"], "bf16", "no"),
+        (["--mixed_precision", "fp16"], "no", "fp16"),
+        (["--bf16"], "no", "bf16"),
+        (["--fp16"], None, "fp16"),
+        ([], "bf16", "bf16"),
+        ([], "fp16", "fp16"),
+        # "no" is what the launcher always says: the hardware decides.
+        ([], "no", "hardware"),
+        ([], None, "hardware"),
+    ],
+)
+@pytest.mark.parametrize("fast", [True, False])
+def test_precision(argv, launcher, expected, fast, monkeypatch, embedded):
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    if launcher:
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launcher)
+    training = settle(*argv, "--use_cpu").training
+    if expected == "hardware":
+        expected = "bf16" if fast else "no"
+    assert training_precision(training.mixed_precision, training.use_cpu) == expected
+
+
+@pytest.mark.parametrize(
+    "exported,flags,expected",
+    [
+        ({}, [], (1, 1.0)),
+        ({"ACCUMULATION_STEPS": "4", "CLIPPING": "0.5"}, [], (4, 0.5)),
+        ({"ACCUMULATION_STEPS": "4", "CLIPPING": "auto"}, [], (4, 1.0)),
+        (
+            {"ACCUMULATION_STEPS": "1", "CLIPPING": "0.5"},
+            ["--gradient_accumulation_steps", "2", "--max_grad_norm", "0"],
+            (2, 0.0),
+        ),
+    ],
+)
+def test_values_exported_by_a_deepspeed_launcher(exported, flags, expected, monkeypatch, embedded):
+    """They count where no flag says otherwise; DeepSpeed then gets the same."""
+    for name in ("ACCUMULATION_STEPS", "CLIPPING"):
+        monkeypatch.setenv(f"ACCELERATE_GRADIENT_{name}", exported.get(name, ""))
+    training = settle(*flags).training
+    assert (training.gradient_accumulation_steps, training.max_grad_norm) == expected
+    export_to_deepspeed(training)
+    steps, norm = expected
+    assert os.environ["ACCELERATE_GRADIENT_ACCUMULATION_STEPS"] == str(steps)
+    assert os.environ["ACCELERATE_GRADIENT_CLIPPING"] == str(norm)
+
+
+def test_a_gpu_of_another_kind_than_cuda_is_used_in_fp32(monkeypatch, tmp_path):
+    """A Mac's; by Trainer too, which accelerate's default is for the loop."""
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for there, expected in ((True, "no"), (False, "bf16")):
+        monkeypatch.setattr(torch.accelerator, "is_available", lambda there=there: there)
+        flags = parse("--output_dir", str(tmp_path), script=TrainerFlags)
+        settings = make_settings(flags, "", hub_ready=True)
+        assert training_precision(None, settings.training.use_cpu) == expected
+        assert training_arguments(flags, settings, "no").use_cpu == (not there)

@@ -1,0 +1,88 @@
+"""The processes of a run and their environment: joining, precision, launchers, quiet libraries."""
+
+import os
+import sys
+from typing import Any
+
+from settings.defaults import DEEPSPEED_VALUES, needs_hub
+from settings.flags import SharedFlags
+from settings.run_settings import TrainingSettings
+from support import reachability
+from support.errors import UserError
+
+
+def join_processes(use_cpu: bool) -> Any:
+    """Return accelerate's `PartialState`, in which the processes of a run know each other.
+
+    Raises UserError for processes that a launcher for GPUs started on a machine without enough of
+    them: each would train alone.
+    """
+    started = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if started > 1 and not use_cpu:
+        import torch
+
+        devices = torch.accelerator.device_count()
+        if devices < started:
+            raise UserError(
+                f"{started} processes were started on a machine with {devices or 'no'} GPU"
+                f"{'' if devices == 1 else 's'}: each would train alone. To share the work of a "
+                "CPU:\n"
+                f"  ACCELERATE_USE_CPU=true torchrun --nproc_per_node {started} {sys.argv[0]} ...\n"
+                "To train in one process: accelerate launch --num_processes 1, or plain python."
+            )
+    from accelerate import PartialState
+
+    return PartialState(cpu=use_cpu)
+
+
+def ask_hub(flags: SharedFlags, state: Any) -> bool:
+    """Return whether the Hub can be used: the main process asks once, for all processes.
+
+    `state`: accelerate's `PartialState`.
+    """
+    answer = [state.is_main_process and needs_hub(flags) and reachability.hub_reachable()]
+    if state.num_processes > 1:
+        from accelerate.utils import broadcast_object_list
+
+        broadcast_object_list(answer)
+    return answer[0]
+
+
+def training_precision(mixed_precision: str | None, use_cpu: bool) -> str:
+    """Return "no" (fp32), "bf16" or "fp16": the flag, else the launcher's, else the hardware's.
+
+    `accelerate launch` always exports a precision, "no" by default, so that "no" there does not
+    mean that anybody asked for it.
+    """
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if mixed_precision:
+        return mixed_precision
+    if launched not in ("no", ""):
+        return launched
+    import torch
+
+    if use_cpu or not torch.accelerator.is_available():
+        # Emulated bfloat16 is slower than float32: only cores with the instructions gain.
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    else:
+        fast = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
+    return "bf16" if fast else "no"
+
+
+def export_to_deepspeed(training: TrainingSettings) -> None:
+    """Export the flags that `accelerate launch --use_deepspeed` has too; its defaults would win."""
+    for name, (variable, _) in DEEPSPEED_VALUES.items():
+        os.environ[variable] = str(getattr(training, name))
+
+
+def quiet_libraries(verbose: bool) -> None:
+    """Turn off the libraries' own messages and bars, unless they are wanted."""
+    if verbose:
+        return
+    import datasets
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
