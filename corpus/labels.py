@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from corpus.formats.text import text_lines
-from corpus.problems import Problems
+from corpus.problems import CorpusError, Problems
 from corpus.schemes import (
     ENTITY_TAG,
     TagTable,
@@ -65,7 +65,7 @@ def declared_names(label_names: Sequence[str]) -> list[str] | None:
         problems = Problems()
         names = [line.strip() for line in text_lines(first, problems) if line.strip()]
         if problems:
-            raise UserError(str(problems))
+            raise CorpusError(problems)
         if names and names[0][0] in "[{":
             names = _names_in_json(first, "\n".join(names))
     elif len(names) == 1 and re.search(r"[/\\]|\.(txt|json)$", first):

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 
 from corpus.hold_out import hold_out
 from corpus.labels import Labels, declared_names, scheme_note, settle_labels
-from corpus.problems import Place, Problem, ProblemKind, Problems
+from corpus.problems import CorpusError, Place, Problem, ProblemKind, Problems
 from corpus.sources import SPLITS, Source, find_sources
 from corpus.splits import CorpusTags, RawSplit, read_split, write_split
 from corpus.tag_problems import report_stray_tags
@@ -50,14 +51,6 @@ class Corpus:
     fingerprint: str  # a hash of words and labels
     notes: list[str] = field(default_factory=list)  # lines to show to the user
     word_splitter: str | None = None  # `WORD_SPLITTER`, where words come from raw text
-
-
-class CorpusError(UserError):
-    """A corpus with problems, all of which the message lists."""
-
-    def __init__(self, problems: Problems) -> None:
-        super().__init__(str(problems))
-        self.problems = problems
 
 
 def load_corpus(settings: CorpusSettings) -> Corpus:
@@ -106,7 +99,9 @@ def read_corpus(
     for group in problems.warnings.groups:
         title = f"{group.title[:1].upper()}{group.title[1:]}"
         notes.append(f"{title}: {group.count:,}, such as {group.shown[0]}")
-    parts = {split: (of_split, None) for split, of_split in raw.items()}
+    parts: dict[str, tuple[RawSplit, np.ndarray | None]] = {
+        split: (of_split, None) for split, of_split in raw.items()
+    }
     if needs_hold_out(settings, raw):
         held_out, note = hold_out(raw["train"], settings.seed)
         parts["train"], parts["validation"] = (raw["train"], ~held_out), (raw["train"], held_out)

@@ -70,51 +70,51 @@ class ProblemKind(StrEnum):
 TITLES: dict[ProblemKind, str] = {
     ProblemKind.UNREADABLE_FILE: "unreadable file",
     ProblemKind.WRONG_ENCODING: "wrong encoding",
-    ProblemKind.NOT_TEXT: "no text",
-    ProblemKind.NO_SENTENCE: "no sentence",
+    ProblemKind.NOT_TEXT: "not a text file",
+    ProblemKind.NO_SENTENCE: "no sentences",
     ProblemKind.NO_SUCH_COLUMN: "no such column",
     ProblemKind.NO_LABELS: "no labels",
-    ProblemKind.ROW_WIDTH: "rows of another width",
-    ProblemKind.WORD_INDEX: "an index out of order",
-    ProblemKind.REPEATED_COLUMN_NAME: "columns of one name",
+    ProblemKind.ROW_WIDTH: "rows with another number of columns",
+    ProblemKind.WORD_INDEX: "word indices out of order",
+    ProblemKind.REPEATED_COLUMN_NAME: "repeated column names",
     ProblemKind.NOT_CSV: "not CSV",
     ProblemKind.NOT_JSON: "not JSON",
-    ProblemKind.NOT_JSON_OBJECT: "no JSON object",
-    ProblemKind.MISSING_COLUMN: "records without a column",
-    ProblemKind.LATE_LABELS: "labels where earlier records have none",
-    ProblemKind.WORD_WITHOUT_SENTENCE: "words of no sentence",
-    ProblemKind.RECORD_WITHOUT_TEXT: "a record without a text",
-    ProblemKind.FIELD_TYPE: "a field of another kind",
-    ProblemKind.WORDS_NOT_LIST: "words that are no list",
-    ProblemKind.WORD_NOT_STRING: "words that are no text",
-    ProblemKind.LABELS_NOT_LIST: "labels that are no list",
-    ProblemKind.LABEL_COUNT: "words and labels of different number",
-    ProblemKind.LABEL_TYPE: "labels of another kind",
-    ProblemKind.TEXT_NOT_STRING: "text that is none",
-    ProblemKind.HALF_CHARACTER: "half a character",
+    ProblemKind.NOT_JSON_OBJECT: "not a JSON object",
+    ProblemKind.MISSING_COLUMN: "records that lack a column",
+    ProblemKind.LATE_LABELS: "labels that earlier records lack",
+    ProblemKind.WORD_WITHOUT_SENTENCE: "words that belong to no sentence",
+    ProblemKind.RECORD_WITHOUT_TEXT: "records without text",
+    ProblemKind.FIELD_TYPE: "fields of the wrong type",
+    ProblemKind.WORDS_NOT_LIST: "words that are not a list",
+    ProblemKind.WORD_NOT_STRING: "words that are not strings",
+    ProblemKind.LABELS_NOT_LIST: "labels that are not a list",
+    ProblemKind.LABEL_COUNT: "different numbers of words and labels",
+    ProblemKind.LABEL_TYPE: "labels of the wrong type",
+    ProblemKind.TEXT_NOT_STRING: "texts that are not strings",
+    ProblemKind.HALF_CHARACTER: "half of a surrogate pair",
     ProblemKind.SEVERAL_ANNOTATIONS: "several annotations of one text",
-    ProblemKind.SPANS_NOT_LIST: "spans that are no list",
-    ProblemKind.SPAN_FORM: "spans of another form",
+    ProblemKind.SPANS_NOT_LIST: "spans that are not a list",
+    ProblemKind.SPAN_FORM: "spans that cannot be read",
     ProblemKind.SPAN_OUTSIDE_TEXT: "spans outside the text",
-    ProblemKind.SPANS_OVERLAP: "spans that overlap",
+    ProblemKind.SPANS_OVERLAP: "overlapping spans",
     ProblemKind.SPAN_WITHOUT_WORD: "spans without a word",
     ProblemKind.SPAN_CUTS_WORD: "spans that cut a word",
-    ProblemKind.EMPTY_SENTENCE: "sentences without a word, left out",
-    ProblemKind.REJECTED_ANSWER: "answers 'reject' or 'ignore', left out",
-    ProblemKind.NOT_ENTITY_TAG: "tags that are no entity tags",
+    ProblemKind.EMPTY_SENTENCE: "sentences without words, skipped",
+    ProblemKind.REJECTED_ANSWER: "answers 'reject' or 'ignore', skipped",
+    ProblemKind.NOT_ENTITY_TAG: "tags that are not entity tags",
     ProblemKind.INTEGER_WITHOUT_NAME: "integer labels without names",
-    ProblemKind.TOO_FEW_NAMES: "integer labels for which there are not enough names ({})",
+    ProblemKind.TOO_FEW_NAMES: "integer labels outside the {} declared names",
     ProblemKind.EMPTY_LABEL: "empty labels",
-    ProblemKind.FOREIGN_PREFIX: "tags that {} does not have",
-    ProblemKind.UNDECLARED_LABEL: "labels that --label_names lacks",
-    ProblemKind.UNTRAINED_LABEL: "labels of the {} split that training lacks",
-    ProblemKind.RARE_TYPE: "entity types that are very rare and almost spelt like another",
+    ProblemKind.FOREIGN_PREFIX: "tags that do not exist in {}",
+    ProblemKind.UNDECLARED_LABEL: "labels missing from --label_names",
+    ProblemKind.UNTRAINED_LABEL: "labels of the {} split missing from the training split",
+    ProblemKind.RARE_TYPE: "very rare entity types spelled almost like a frequent one",
     ProblemKind.STRAY_TAG: "tags out of place in {}, read as conlleval reads them",
-    ProblemKind.UNKNOWN_WORD: "words that the tokenizer has no piece for",
+    ProblemKind.UNKNOWN_WORD: "words without a known sub-word",
     ProblemKind.EMPTY_WORD: "empty words",
     ProblemKind.LONG_SENTENCE: "sentences of more than {} words",
-    ProblemKind.SHARED_SENTENCE: "sentences of the {} split that stand in the {} split too",
-    ProblemKind.NO_ENTITY: "no entity to learn from",
+    ProblemKind.SHARED_SENTENCE: "sentences of the {} split that also occur in the {} split",
+    ProblemKind.NO_ENTITY: "no entities to learn from",
 }
 
 
@@ -183,14 +183,14 @@ class ProblemGroup:
 
 
 class GroupedProblems:
-    """Problems grouped by title, in the order in which each title came first."""
+    """Problems grouped by title, in the order in which the titles first occurred."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[ProblemKind, tuple[str, ...]], ProblemGroup] = {}
 
     @property
     def groups(self) -> list[ProblemGroup]:
-        """The groups, in the order in which they came up."""
+        """The groups, in the order in which their titles first occurred."""
         return list(self._groups.values())
 
     def add(self, problem: Problem) -> None:

@@ -7,6 +7,7 @@ Tags are handled as numbers into a list of names, a whole split at a time.
 """
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ def is_entity_tag(tag: str) -> bool:
     return tag == "O" or ENTITY_TAG.fullmatch(tag) is not None
 
 
-def iob2_names(types) -> list[str]:
+def iob2_names(types: Iterable[str]) -> list[str]:
     """`O` first, then both tags of each type, sorted by type, B- before I-."""
     return ["O", *(f"{prefix}-{type_}" for type_ in sorted(types) for prefix in "BI")]
 

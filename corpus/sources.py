@@ -14,8 +14,8 @@ from huggingface_hub import HfApi
 
 from corpus.formats.detect import read
 from corpus.formats.record_layout import open_records
-from corpus.formats.tables import class_names, records_of_batches, relevant_columns
 from corpus.formats.sentence import OpenedSource, Wanted
+from corpus.formats.tables import class_names, records_of_batches, relevant_columns
 from corpus.problems import Problems
 from settings.flags import TASKS
 from settings.run_settings import CorpusSettings
@@ -178,10 +178,8 @@ def _folder_sources(folder: Path, wanted: Wanted) -> dict[str, list[Source]]:
             "train.conll, validation.jsonl or test-00000.parquet"
         )
     for of_split in sources.values():
-        suffixes = {
-            "".join(re.findall(r"\.[a-z]+", source.name.lower())[-2:]) for source in of_split
-        }
-        if len(suffixes) > 1:
+        names = [source.name.lower() for source in of_split]
+        if len({"".join(re.findall(r"\.[a-z]+", name)[-2:]) for name in names}) > 1:
             listed = ", ".join(Path(source.name).name for source in of_split)
             raise UserError(
                 f"--dataset_name {folder}: several formats of one split: {listed}; "

@@ -244,15 +244,22 @@ def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 def _record_batch(sentences: list[Sentence], tag_ids: _SourceTagIds, source: int) -> pa.RecordBatch:
     words = list(chain.from_iterable(sentence.words for sentence in sentences))
-    lines = np.fromiter(
-        chain.from_iterable(sentence.lines for sentence in sentences), np.int32, len(words)
-    )
+    sizes = np.array([len(sentence.words) for sentence in sentences])
+    ends = np.cumsum(sizes)
     ids = np.full(len(words), -1, np.int32)
     if sentences[0].tags is not None:
-        tags = chain.from_iterable(sentence.tags or () for sentence in sentences)
+        tags: Iterator[str | int] = chain.from_iterable(
+            sentence.tags or () for sentence in sentences
+        )
         ids = np.fromiter(map(tag_ids.__getitem__, tags), np.int32, len(words))
-    sizes = [len(sentence.words) for sentence in sentences]
-    offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
+    # Successive lines are made for all sentences together, which is faster than word by word.
+    if all(isinstance(s.lines, range) and s.lines.step == 1 for s in sentences):
+        first = np.array([sentence.lines[0] for sentence in sentences])
+        lines = np.repeat(first - (ends - sizes), sizes) + np.arange(len(words))
+    else:
+        numbers = chain.from_iterable(sentence.lines for sentence in sentences)
+        lines = np.fromiter(numbers, int, len(words))
+    offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
     columns = [
         pa.ListArray.from_arrays(offsets, pa.array(words, pa.string())),
         pa.ListArray.from_arrays(offsets, pa.array(ids, pa.int32())),

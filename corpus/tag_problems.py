@@ -28,10 +28,8 @@ def report_tags_without_name(
     only_digits = all(str(tag).isdecimal() for tag in tags)
     integers = {number for number, tag in enumerate(tags) if isinstance(tag, int) or only_digits}
     expected = "--label_names O B-PER I-PER ..., or a file of the names in their order"
-    if known_names:
-        kind, title_values = ProblemKind.TOO_FEW_NAMES, (str(known_names),)
-    else:
-        kind, title_values = ProblemKind.INTEGER_WITHOUT_NAME, ()
+    kind = ProblemKind.TOO_FEW_NAMES if known_names else ProblemKind.INTEGER_WITHOUT_NAME
+    title_values = (str(known_names),) if known_names else ()
     _report(problems, kind, raw, integers, expected, title_values=title_values)
     empty = {number for number, tag in enumerate(tags) if tag == ""}
     expected = "a label; O where there is no entity"
@@ -91,12 +89,20 @@ def report_untrained(
     new = _numbers_outside({values[number] for number in trained}, values)
     trained_names = [names[number] for number in trained]
     expected = "a label of the training split; --label_names declares others"
-    for name in ("validation", "test"):
+    for name, split in raw.items():
+        if name == "train":
+            continue
         stopping = _numbers_outside(known, values) if name == "validation" else set()
-        splits = {name: raw[name]} if name in raw else {}
         for target, bad in ((problems, new & stopping), (problems.warnings, new - stopping)):
-            kind = ProblemKind.UNTRAINED_LABEL
-            _report(target, kind, splits, bad, expected, trained_names, title_values=(name,))
+            _report(
+                target,
+                ProblemKind.UNTRAINED_LABEL,
+                {name: split},
+                bad,
+                expected,
+                trained_names,
+                title_values=(name,),
+            )
 
 
 def report_rare_types(

@@ -48,7 +48,7 @@ def split_words(text: str) -> Words:
     Positions are in code points. Between two words there is only white space. The text may
     contain halves of surrogate pairs.
     """
-    if _HALF.search(text):
+    if not text.isascii() and _HALF.search(text):
         placed = _pre_tokenizer().pre_tokenize_str(_HALF.sub(_REPLACEMENT, text))
         return [(text[start:end], start, end) for _, (start, end) in placed]
     return [(word, start, end) for word, (start, end) in _pre_tokenizer().pre_tokenize_str(text)]

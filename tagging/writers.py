@@ -208,7 +208,7 @@ def _draw(line: list[Cell], paint: Paint | None) -> Iterator[str]:
 
 def visible(text: str) -> str:
     """White space as one space, control characters as pictures: nothing moves the cursor."""
-    from support.markup import printable
+    from support.text import printable
 
     return printable(re.sub(r"\s", " ", text))
 

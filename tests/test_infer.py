@@ -770,7 +770,7 @@ def test_prose_has_no_labels_to_score_against(cli, tmp_path):
         assert f"{path}: no labels to score against: its lines are no columns" in messages
     path = write(tmp_path, "c.txt", "Peter B-PER\nsaid\n\nEU B-ORG\nsaid O\n")
     status, _, messages = cli("--input", path, "--score", "--input_format", "conll")
-    assert status == 2 and f"{path}:2: rows of another width" in messages
+    assert status == 2 and f"{path}:2: rows with another number of columns" in messages
     path = write(tmp_path, "d.txt", "Peter B-PER\nsaid O\n")
     assert cli("--input", path, "--score")[1].startswith("2 words scored")
 

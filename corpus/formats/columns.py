@@ -64,7 +64,7 @@ def find_column_layout(
     rows = _rows(head)
     if not rows:
         if not problems.concern(name):  # otherwise the file is unreadable, not empty
-            found = "the file has no row of a word and a tag"
+            found = "the file has no row with a word and a tag"
             problems.add(Problem(ProblemKind.NO_SENTENCE, Place(name), found, EXAMPLE))
         return None
     separator = "\t" if 2 * sum("\t" in line for line in rows) > len(rows) else " "
@@ -88,7 +88,7 @@ def find_column_layout(
     else:
         labels = _default_labels(body, names, wanted.task, width, text, indexed)
     if labels is None and names == CONLLU_COLUMNS:
-        found = f"CoNLL-U has no column of {wanted.task} tags"
+        found = f"CoNLL-U has no column for {wanted.task} tags"
         expected = f"--task_name pos, or --label_column_name with one of {', '.join(names)}"
         problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, Place(name), found, expected))
         return None
@@ -115,10 +115,10 @@ def _columns_exist(
         for flag, asked in (("text", wanted.text), ("label", wanted.labels))
         if asked is not None and asked_column(asked, names, width) is None
     ]
-    called = f" called {', '.join(names)}" if names else " without names"
-    expected = f"a number from 0 to {width - 1}, or negative from the end"
+    naming = f" named {', '.join(names)}" if names else " without names"
+    expected = f"a number from 0 to {width - 1}, or a negative number, counted from the end"
     for asked in missing:
-        found = f"{asked}: there are {counted(width, 'column')}{called}"
+        found = f"{asked}: the file has {counted(width, 'column')}{naming}"
         problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, Place(name), found, expected))
     return not missing
 
@@ -201,10 +201,10 @@ def read_columns(
         if line >= "!" or line.strip(BLANK):  # the comparison avoids nearly all the stripping
             block.append(line)
         elif block:
-            yield from reader.read(block, number - len(block))
+            yield from reader.sentences(block, number - len(block))
             block = []
     if block:
-        yield from reader.read(block, number + 1 - len(block))
+        yield from reader.sentences(block, number + 1 - len(block))
 
 
 class _BlockReader:
@@ -215,18 +215,17 @@ class _BlockReader:
         self.document: str | None = None
         self._document_count = 0
 
-    def read(self, block: list[str], first: int) -> Iterator[Sentence]:
-        """Yield the sentences of a block, usually one; `first` is the number of its first line."""
+    def sentences(self, block: list[str], first: int) -> Iterable[Sentence]:
+        """Return the sentences of a block, usually one; `first` is its first line's number."""
         layout = self.layout
         special = layout.indexed or block[0][0] == "#" or first == layout.header
         cells = None if special else _cells(block, layout)
         if cells is None or DOCUMENT_START in cells[:: layout.width]:
-            yield from self._read_rows(block, first)
-            return
+            return self._read_rows(block, first)
         words = cells[layout.text :: layout.width]
         tags = None if layout.labels is None else cells[layout.labels :: layout.width]
         lines = range(first, first + len(block))
-        yield Sentence(words, tags, self.document, lines, self.name, None)
+        return (Sentence(words, tags, self.document, lines, self.name, None),)
 
     def _begin_document(self, title: str | None = None) -> None:
         self._document_count += 1
@@ -251,13 +250,14 @@ class _BlockReader:
                 elif sentence_id := SENTENCE_ID.match(line):
                     record_id = sentence_id[1]
             elif len(row) != layout.width:
-                found = f"{counted(len(row), 'column')} in {quote(line)}, elsewhere {layout.width}"
+                width = counted(len(row), "column")
+                found = f"{width} in {quote(line)}; other rows have {layout.width}"
                 self._add_problem(ProblemKind.ROW_WIDTH, number, found, quote(layout.example))
             elif layout.indexed and not row[0].isdecimal() and INDEX.fullmatch(row[0]):
                 continue  # a multi-word token or an empty node is not a word
             elif layout.indexed and row[0] != str(len(kept) + 1):
-                found = f"index {quote(row[0])} where {len(kept) + 1} was due, in {quote(line)}"
-                expected = "1, 2, 3, ... in each sentence, a blank line between sentences"
+                found = f"got {quote(row[0])}, expected {len(kept) + 1}, in {quote(line)}"
+                expected = "1, 2, 3, ... in each sentence, and a blank line between sentences"
                 self._add_problem(ProblemKind.WORD_INDEX, number, found, expected)
             else:
                 kept.append((number, row))

@@ -35,11 +35,11 @@ TABLES = (  # no text file begins like this
 NOT_TEXT = (
     (re.compile(rb"PK\x03\x04"), "a zip archive or an Office document"),
     (re.compile(rb"%PDF-\d"), "a PDF"),
-    (re.compile(rb"BZh\d1AY&SY"), "packed by bzip2"),
-    (re.compile(rb"\xfd7zXZ\0"), "packed by xz"),
-    (re.compile(rb"\x28\xb5\x2f\xfd"), "packed by zstd"),
+    (re.compile(rb"BZh\d1AY&SY"), "a file compressed with bzip2"),
+    (re.compile(rb"\xfd7zXZ\0"), "a file compressed with xz"),
+    (re.compile(rb"\x28\xb5\x2f\xfd"), "a file compressed with zstd"),
 )
-READABLE = "columns of text, JSON, CSV, parquet or Arrow, plain or packed by gzip"
+READABLE = "CoNLL columns, JSON, CSV, parquet or Arrow, plain or compressed with gzip"
 JSON_EXTENSIONS = {".json", ".jsonl", ".ndjson"}
 JSON_ARRAY = re.compile(r'\s*\[\s*(?:\{\s*["}]|\[\s*"|\]?\s*\Z)')
 JSON_OBJECT = re.compile(r'\{\s*"[^"\t]*"\s*:')
@@ -85,12 +85,12 @@ def _binary_form(start: bytes) -> str | None:
     """Describe a file that is not text, by its first bytes; None for text."""
     for mark, form in NOT_TEXT:
         if mark.match(start):
-            return f"it is {form}"
+            return form
     if encoding_of(start).startswith("utf-8"):
         if start.count(0) * 10 > len(start):
-            return "a binary file, or UTF-16 without its mark"
+            return "a binary file, or UTF-16 without a byte-order mark"
         if b"\r" in start and b"\n" not in start and start.count(b"\r") > 1:
-            return "its lines end in CR alone, which ends no line here"
+            return "lines that end in CR instead of LF or CRLF"
     return None
 
 

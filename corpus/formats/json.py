@@ -69,7 +69,9 @@ def _label_studio_records(
     if len(annotations) > 1:
         found = f"{len(annotations)} annotations of {quote(text)}"
         place = Place(name, line)
-        problems.add(Problem(ProblemKind.SEVERAL_ANNOTATIONS, place, found, "one a text"))
+        problems.add(
+            Problem(ProblemKind.SEVERAL_ANNOTATIONS, place, found, "one annotation of each text")
+        )
         return
     results = annotations[0].get("result") if annotations else []
     spans = [
@@ -131,7 +133,7 @@ def read_json_array(file: io.TextIOBase, problems: Problems, name: str) -> Itera
     yield from _array_elements(text, problems, name)
     rest = text.next_character()
     if rest and not problems.concern(name):
-        found = f"{quote(text.rest(60))} after the array's end"
+        found = f"{quote(text.rest(60))} after the end of the array"
         _add_not_json(problems, Place(name, text.line), found, ARRAY_EXAMPLE)
 
 
@@ -140,9 +142,9 @@ def _array_elements(text: _JsonText, problems: Problems, name: str) -> Iterator[
     while True:
         character = text.next_character()
         if character != separator and not (separator == "," and character == "]"):
-            found = f"{quote(text.rest(60))} where {separator!r} was due"
+            found = f"got {quote(text.rest(60))}, expected {separator!r}"
             if not character:
-                found = "no ']' at its end"
+                found = "the array has no ']' at its end"
             _add_not_json(problems, Place(name, text.line), found, ARRAY_EXAMPLE)
             return
         text.skip(text.position + 1)
@@ -177,7 +179,7 @@ def read_json_object(file: io.TextIOBase, problems: Problems, name: str) -> Iter
         _add_not_json(problems, Place(name, text.line), _reason(error), LISTS_EXAMPLE)
         return
     if rest:
-        found = f"{quote(text.rest(60))} after the object's end"
+        found = f"{quote(text.rest(60))} after the end of the object"
         expected = "one object on each line, or an array of objects"
         _add_not_json(problems, Place(name, text.line), found, expected)
     yield from _records_of_value(value, 1, problems, name)

@@ -23,7 +23,7 @@ def read_lists(
 ) -> Iterator[Sentence]:
     """Yield a sentence for each record; add records that cannot be read to `problems`."""
     for record in records:
-        line, fields = record.line, record.fields
+        line, fields, _ = record
         if fields is None:
             continue
         words: Any = fields.get(layout.text)
@@ -36,8 +36,8 @@ def read_lists(
         if fault:
             problems.add(Problem(fault.kind, Place(name, line), fault.found, LISTS_EXAMPLE))
         elif words:
-            origin = (document_of(fields, layout), (line,) * len(words), name)
-            yield Sentence(words, tags, *origin, record_id_of(record, layout))
+            document, record_id = document_of(fields, layout), record_id_of(record, layout)
+            yield Sentence(words, tags, document, (line,) * len(words), name, record_id)
         else:
             place = Place(name, line)
             problems.warnings.add(Problem(ProblemKind.EMPTY_SENTENCE, place, quote(fields)))
@@ -47,9 +47,10 @@ def fault_of_words(words: Any, key: str) -> Fault | None:
     """Return a fault unless `words`, the value of the field `key`, is a list of strings."""
     if not isinstance(words, list):
         return Fault(ProblemKind.WORDS_NOT_LIST, f"{key!r} is {quote(words)}")
-    for position, word in enumerate(words):
-        if not isinstance(word, str):
-            return Fault(ProblemKind.WORD_NOT_STRING, f"{key!r}[{position}] is {quote(word)}")
+    if not set(map(type, words)) <= {str}:
+        position = next(i for i, word in enumerate(words) if type(word) is not str)
+        found = f"{key!r}[{position}] is {quote(words[position])}"
+        return Fault(ProblemKind.WORD_NOT_STRING, found)
     return half_character("".join(words))
 
 
@@ -67,6 +68,6 @@ def fault_of_tags(tags: Any, words: list[str], key: str | None) -> Fault | None:
         return Fault(ProblemKind.LABEL_COUNT, f"{numbers}: {quote(words)}, {quote(tags)}")
     types = set(map(type, tags))
     if not (types <= {str} or types <= {int}):
-        found = f"not all names nor all integers: {quote(tags)}"
+        found = f"neither all strings nor all integers: {quote(tags)}"
         return Fault(ProblemKind.LABEL_TYPE, found)
     return half_character("".join(tags)) if types == {str} else None

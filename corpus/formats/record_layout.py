@@ -30,7 +30,7 @@ READERS = {
 }
 DESCRIPTIONS = {
     LayoutKind.LISTS: "words from",
-    LayoutKind.ROWS: "one word a row from",
+    LayoutKind.ROWS: "one word per row from",
     LayoutKind.TEXT: "text from",
 }
 
@@ -71,7 +71,7 @@ def find_record_layout(
     if not rows:
         if not problems.concern(name):  # otherwise the file is unreadable, not empty
             problem = Problem(
-                ProblemKind.NO_SENTENCE, Place(name), "the file has none", LISTS_EXAMPLE
+                ProblemKind.NO_SENTENCE, Place(name), "the file has no records", LISTS_EXAMPLE
             )
             problems.add(problem)
         return None
@@ -94,7 +94,7 @@ def find_record_layout(
         missing = ["no column of words"]
     place = Place(name, head[0].line)
     for lacking in missing:
-        found = f"{lacking} among {', '.join(map(repr, columns.types))}"
+        found = f"{lacking}; the columns are {', '.join(map(repr, columns.types))}"
         problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, found, LISTS_EXAMPLE))
     if text is None or missing:
         return None
@@ -111,8 +111,8 @@ def find_record_layout(
         return RecordLayout(LayoutKind.ROWS, text, tag, sentence, document, record_id)
     if tag is None:
         return RecordLayout(LayoutKind.TEXT, text, None, None, document, record_id)
-    found = f"{text!r} and {tag!r} hold one text each, and no column numbers the sentences"
-    expected = f"{LISTS_EXAMPLE} a row, or {ROWS_EXAMPLE}"
+    found = f"{text!r} and {tag!r} hold one string each, and no column identifies the sentences"
+    expected = f"{LISTS_EXAMPLE} in each row, or {ROWS_EXAMPLE}"
     problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, found, expected))
     return None
 

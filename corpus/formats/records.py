@@ -40,14 +40,12 @@ class Fault(NamedTuple):
 
 def missing_field(fields: Fields, layout: RecordLayout, wanted: Wanted) -> Fault | None:
     """Return a fault if a record lacks a field, or has labels that earlier records lack."""
-    needed = (layout.text, layout.labels, layout.sentence)
-    absent = [key for key in needed if key is not None and fields.get(key) is None]
-    if layout.kind is LayoutKind.ROWS and layout.sentence in absent:
-        absent.remove(layout.sentence)  # it may stand on the first row of a sentence only
-    if absent:
+    text, labels = layout.text, layout.labels
+    if fields.get(text) is None or (labels is not None and fields.get(labels) is None):
+        absent = [key for key in (text, labels) if key is not None and fields.get(key) is None]
         found = f"no {' or '.join(map(repr, absent))} in {quote(fields)}"
         return Fault(ProblemKind.MISSING_COLUMN, found)
-    if layout.labels is None:
+    if labels is None:
         late = first_named(list(fields), (*label_columns(wanted.task), *SPAN_COLUMNS))
         if late is not None and list(fields.values())[late] is not None:
             return Fault(ProblemKind.LATE_LABELS, quote(fields))
@@ -56,6 +54,8 @@ def missing_field(fields: Fields, layout: RecordLayout, wanted: Wanted) -> Fault
 
 def half_character(text: str) -> Fault | None:
     """Return a fault if a text contains half of a surrogate pair, which UTF-8 cannot hold."""
+    if text.isascii():  # known without looking at the characters
+        return None
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -71,11 +71,15 @@ def document_of(fields: Fields, layout: RecordLayout) -> str | None:
 
 def record_id_of(record: Record, layout: RecordLayout) -> str | None:
     """Return the identifier of a record."""
-    if record.record_id is not None or layout.record_id is None or record.fields is None:
-        return identifier(record.record_id)
-    return identifier(record.fields.get(layout.record_id))
+    _, fields, record_id = record
+    if record_id is None and layout.record_id is not None and fields is not None:
+        record_id = fields.get(layout.record_id)
+    return identifier(record_id)
 
 
 def identifier(value: object) -> str | None:
-    """Return a value as a string that UTF-8 can hold; None if there is none."""
-    return None if value is None or half_character(str(value)) else str(value)
+    """Return a value as a string; None for no value, and for one that UTF-8 cannot hold."""
+    if value is None:
+        return None
+    text = str(value)
+    return text if text.isascii() or not half_character(text) else None

@@ -17,7 +17,7 @@ from corpus.formats.sentence import Sentence, Wanted
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import quote
 
-ROWS_EXAMPLE = "a first row such as: sentence_id,token,ner_tag"
+ROWS_EXAMPLE = "a header such as: sentence_id,token,ner_tag"
 
 
 def read_rows(
@@ -34,7 +34,7 @@ def read_rows(
     current: str | int | None = None
     document = record_id = None
     for record in records:
-        line, fields = record.line, record.fields
+        line, fields, _ = record
         sentence = None
         if fields is not None and layout.sentence is not None:
             sentence = fields.get(layout.sentence)

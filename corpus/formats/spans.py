@@ -30,31 +30,33 @@ def read_spans(
     added to `problems`.
     """
     for record in records:
-        fields, place = record.fields, Place(name, record.line)
+        line, fields, _ = record
         if fields is None:
             continue
         if fields.get("answer") in PRODIGY_UNUSED:
-            problems.warnings.add(Problem(ProblemKind.REJECTED_ANSWER, place, quote(fields)))
+            kind = ProblemKind.REJECTED_ANSWER
+            problems.warnings.add(Problem(kind, Place(name, line), quote(fields)))
             continue
         text: Any = fields.get(layout.text)
         fault = missing_field(fields, layout, wanted) or _fault_of_text(text, layout.text)
         if fault:
-            problems.add(Problem(fault.kind, place, fault.found, SPANS_EXAMPLE))
+            problems.add(Problem(fault.kind, Place(name, line), fault.found, SPANS_EXAMPLE))
             continue
         placed_words = split_words(text)
         tags = None
         if layout.labels is not None:
             tags, faults = tags_of_spans(text, placed_words, fields[layout.labels])
             for fault in faults:
-                problems.add(Problem(fault.kind, place, fault.found, SPANS_EXAMPLE))
+                problems.add(Problem(fault.kind, Place(name, line), fault.found, SPANS_EXAMPLE))
             if faults:
                 continue
         if placed_words:
             words = [word for word, _, _ in placed_words]
-            origin = (document_of(fields, layout), (record.line,) * len(words), name)
-            yield Sentence(words, tags, *origin, record_id_of(record, layout))
+            document, record_id = document_of(fields, layout), record_id_of(record, layout)
+            yield Sentence(words, tags, document, (line,) * len(words), name, record_id)
         else:
-            problems.warnings.add(Problem(ProblemKind.EMPTY_SENTENCE, place, quote(fields)))
+            kind = ProblemKind.EMPTY_SENTENCE
+            problems.warnings.add(Problem(kind, Place(name, line), quote(fields)))
 
 
 def _fault_of_text(text: Any, key: str) -> Fault | None:

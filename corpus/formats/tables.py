@@ -69,7 +69,7 @@ def read_csv(
                 yield Record(first, None)
             elif len(row) != len(header):
                 found = f"{counted(len(row), 'cell')} in {quote(delimiter.join(row))}"
-                expected = f"{len(header)}, as in its header {quote(delimiter.join(header))}"
+                expected = f"{len(header)} cells, as in the header {quote(delimiter.join(header))}"
                 place = Place(name, first)
                 problems.add(Problem(ProblemKind.ROW_WIDTH, place, found, expected))
             else:
@@ -81,7 +81,7 @@ def read_csv(
                     {key: _cell(cell) if is_list else cell for key, cell, is_list in cells},
                 )
     except csv.Error as error:
-        expected = "quotes closed, those inside a cell doubled"
+        expected = "closed quotes; quotes inside a cell are doubled"
         problems.add(Problem(ProblemKind.NOT_CSV, Place(name, line), str(error), expected))
 
 

@@ -7,6 +7,7 @@ import io
 import os
 import zlib
 from collections.abc import Iterator
+from typing import IO, cast
 
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import quote
@@ -23,11 +24,11 @@ ENCODINGS = (  # the marks of UTF-32 come first: those of UTF-16 are their begin
 FilePath = str | os.PathLike[str]
 
 
-def open_bytes(path: FilePath) -> io.BufferedIOBase:
+def open_bytes(path: FilePath) -> IO[bytes]:
     """Open a file of bytes, decompressed if its content is gzip's."""
     with open(path, "rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if compressed else open(path, "rb")
+    return cast(IO[bytes], gzip.open(path)) if compressed else open(path, "rb")
 
 
 def encoding_of(head: bytes) -> str:
@@ -75,11 +76,11 @@ def text_lines(path: FilePath, problems: Problems) -> Iterator[str]:
 def report_bad_bytes(path: FilePath, problems: Problems) -> None:
     """Add each line of a file that is not valid in the file's encoding to `problems`."""
     name = str(path)
-    expected = "UTF-8; convert with: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEWFILE"
+    expected = "UTF-8. To convert: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEWFILE"
     with open_bytes(path) as file:
         encoding = encoding_of(file.read(4))
     if not encoding.startswith("utf-8"):
-        found = f"not all of it is {encoding.upper()}"
+        found = f"some bytes are not {encoding.upper()}"
         problems.add(Problem(ProblemKind.WRONG_ENCODING, Place(name), found, expected))
         return
     with open_bytes(path) as file:
@@ -89,7 +90,7 @@ def report_bad_bytes(path: FilePath, problems: Problems) -> None:
             except UnicodeDecodeError as error:
                 found = bad_byte(line, error)
                 if b"\0" in line:
-                    problem = Problem(ProblemKind.NOT_TEXT, Place(name), found, "a file of text")
+                    problem = Problem(ProblemKind.NOT_TEXT, Place(name), found, "a text file")
                     problems.add(problem)
                     return
                 place = Place(name, number)
@@ -100,6 +101,6 @@ def bad_byte(line: bytes, error: UnicodeDecodeError) -> str:
     """Describe the byte that is not UTF-8, with the line read as Windows-1252."""
     byte = f"byte 0x{line[error.start]:02x}"
     if b"\0" in line:
-        return f"{byte} and zero bytes in a line, as no text has"
+        return f"{byte} and zero bytes in one line, which text does not contain"
     likely = line.rstrip(b"\r\n").decode("cp1252", "replace")
     return f"{byte}, perhaps {quote(likely)}"

@@ -124,7 +124,7 @@ def test_a_script_on_the_hub_is_read_from_its_parquet_copy(
     corpus_settings, hub, monkeypatch, snapshot
 ):
     moved = SimpleNamespace(id="eriktks/conll2003")
-    monkeypatch.setattr("corpus.load.HfApi.dataset_info", lambda api, name: moved)
+    monkeypatch.setattr("corpus.sources.HfApi.dataset_info", lambda api, name: moved)
     corpus = load_corpus(corpus_settings(dataset_name="conll2003"))
     assert [(name, revision) for name, _, revision, _ in hub] == [
         ("conll2003", None),

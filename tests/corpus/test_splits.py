@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from corpus.load import load_corpus
-from support.errors import UserError
+from corpus.problems import CorpusError, Place, ProblemKind
 from tests.helpers.corpora import GOOD, numbered, split_words
 from tests.helpers.messages import stable
 
@@ -15,8 +15,11 @@ from tests.helpers.messages import stable
 def test_a_problem_names_the_file_it_is_in(corpus_settings, tmp_path, snapshot):
     for name, content in (("a", GOOD), ("b", GOOD + "x b-ORG\n"), ("c", GOOD)):
         (tmp_path / f"{name}.conll").write_text(content)
-    with pytest.raises(UserError, match=r"\n  \S*/b\.conll:9: 'b-ORG'") as error:
+    with pytest.raises(CorpusError) as error:
         load_corpus(corpus_settings(train_file=(str(tmp_path / "*.conll"),)))
+    (group,) = error.value.problems.groups
+    assert (group.kind, group.count) == (ProblemKind.NOT_ENTITY_TAG, 1)
+    assert group.shown[0].place == Place(str(tmp_path / "b.conll"), 9)
     assert stable(error.value, tmp_path) == snapshot
 
 

@@ -1,8 +1,8 @@
-"""Text for people: what cannot be shown as it is."""
+"""Text for people: characters that cannot be shown, suggestions."""
 
 import pytest
 
-from support.text import printable
+from support.text import closest, did_you_mean, one_edit_apart, printable
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,48 @@ from support.text import printable
 )
 def test_printable(text, shown):
     assert printable(text) == shown
+
+
+# --- Suggestions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "expected"),
+    [
+        ("B-OGR", ["O", "B-PER", "B-ORG"], "B-ORG"),
+        ("b-org", ["B-ARG", "B-ORG"], "B-ORG"),  # by case alone
+        ("x", ["O", "B-PER"], None),
+        ("x", [], None),
+    ],
+)
+def test_closest(word, known, expected):
+    assert closest(word, known) == expected
+    assert (expected or "") in did_you_mean(word, known)
+    assert (did_you_mean(word, known) == "") == (expected is None)
+
+
+def test_a_cutoff_excludes_what_is_less_similar():
+    assert closest("PRE", ["PER"], cutoff=0.6) == "PER"
+    assert closest("PRE", ["PER"], cutoff=0.75) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "apart"),
+    [
+        ("PER", "PER", False),
+        ("PRE", "PER", True),
+        ("PR", "PER", True),
+        ("PERR", "PER", True),
+        ("PEX", "PER", True),
+        ("XER", "PER", True),
+        ("", "P", True),
+        ("REP", "PER", False),
+        ("P", "PER", False),
+        ("ERP", "PER", False),
+        ("LOCATOIN", "LOCATION", True),
+        ("LCOATOIN", "LOCATION", False),
+    ],
+)
+def test_one_edit_apart_by_hand(first, second, apart):
+    assert one_edit_apart(first, second) == apart
+    assert one_edit_apart(second, first) == apart

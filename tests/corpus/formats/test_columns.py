@@ -1,0 +1,221 @@
+"""CoNLL columns: which column is what, comments, documents, and rows that do not fit."""
+
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from corpus.formats import detect
+from corpus.formats.sentence import LayoutKind, Wanted
+from corpus.problems import Place, ProblemKind, Problems
+from tests.helpers.broken_corpora import GOOD, BrokenCorpus, check_broken_corpus
+from tests.helpers.corpus_files import (
+    CONLL2003,
+    CONLLU,
+    PLAIN,
+    columns_text,
+    read,
+    spaced,
+    written,
+)
+
+SPACED = {
+    "one_space.conll": spaced,
+    "aligned.conll": lambda s: columns_text(s, lambda i, w, t: f"{w:12}   {t} "),
+    "four_columns.txt": lambda s: columns_text(s, lambda i, w, t: f"{w} NN B-NP {t}"),
+    "three_columns.txt": lambda s: columns_text(s, lambda i, w, t: f"{w} NN {t}"),
+}
+
+
+@pytest.mark.parametrize("name", SPACED)
+def test_columns_separated_by_spaces(tmp_path, name):
+    assert read(written(tmp_path, name, SPACED[name](PLAIN))) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted", "expected"),
+    [
+        (CONLLU, {"task": "pos"}, ["VERB PRON ADV", "INTJ"]),
+        (CONLLU, {"task": "pos", "labels": "xpos"}, ["VB PRP RB", "UH"]),
+        (CONLLU, {"labels": "4"}, ["VB PRP RB", "UH"]),
+        (CONLLU, {"labels": "-6"}, ["VB PRP RB", "UH"]),
+        (CONLL2003, {}, ["B-ORG O", "B-PER", "B-PER"]),
+        (CONLL2003, {"task": "chunk"}, ["B-NP B-VP", "B-NP", "B-NP"]),
+        (CONLL2003, {"task": "pos"}, ["NNP VBZ", "NNP", "NNP"]),
+        (CONLL2003, {"labels": "1"}, ["NNP VBZ", "NNP", "NNP"]),
+        ("a DT B-NP\nb NN I-NP\n", {"task": "pos"}, ["DT NN"]),  # CoNLL-2000
+        ("a DT B-NP\nb NN I-NP\n", {"task": "chunk"}, ["B-NP I-NP"]),
+        ("a lemma DT\nb lemma NN\n", {"task": "pos"}, ["DT NN"]),  # as TreeTagger's
+        ("# global.columns = ID FORM NER\n1\ta\tO\n2\tb\tB-X\n", {}, ["O B-X"]),
+        ("# id 7 domain=en\na _ _ O\nb _ _ B-X\n", {}, ["O B-X"]),  # as many cells as a row
+        ("ner_tags\ttokens\nO\ta\nB-X\tb\n", {}, ["O B-X"]),
+        ("x\ty\nO\ta\nB-X\tb\n", {"text": "y", "labels": "x"}, ["O B-X"]),
+        ("O\ta\nB-X\tb\n", {"text": "-1", "labels": "0"}, ["O B-X"]),
+    ],
+)
+def test_columns_of_tags(tmp_path, content, wanted, expected):
+    found = read(written(tmp_path, "file", content), **wanted)
+    assert [" ".join(sentence_tags) for _, sentence_tags in found] == expected
+
+
+def test_conllu_has_words_documents_and_lines(tmp_path):
+    opened = detect.read(
+        written(tmp_path, "a.conllu", CONLLU), Wanted(task="pos"), problems := Problems()
+    )
+    sentences = list(opened.sentences)
+    assert not problems
+    assert [(s.words, s.document, s.lines) for s in sentences] == [
+        (["da", "melo", "Nueva York"], "first", [5, 6, 8]),
+        (["sí"], "second", [12]),
+    ]
+
+
+def test_docstart_begins_documents(tmp_path):
+    opened = detect.read(written(tmp_path, "a.conll", CONLL2003), Wanted(), Problems())
+    assert [(s.document, list(s.lines)) for s in opened.sentences] == [
+        ("a.conll#1", [3, 4]),
+        ("a.conll#2", [6]),
+        ("a.conll#2", [8]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("# a comment\nEU O\n", ["EU"]),
+        ("#\nEU O\n", ["EU"]),
+        ("# key = value\nEU O\n", ["EU"]),
+        ("#tag O\nEU O\n", ["#tag", "EU"]),
+        ("# O\nEU O\n", ["#", "EU"]),
+        ("# = O\nEU NN O\n", ["#", "EU"]),
+        ("EU O\n# O\n", ["EU", "#"]),
+        ("EU\tO\n#\tO\n", ["EU", "#"]),
+        ("# EU rejects\nEU\tO\n", ["EU"]),
+    ],
+)
+def test_comments_and_words_that_begin_with_a_hash(tmp_path, content, expected):
+    assert read(written(tmp_path, "a.conll", content)) == [(expected, ["O"] * len(expected))]
+
+
+def test_only_spaces_and_tabs_are_blank(tmp_path):
+    assert read(written(tmp_path, "a.txt", "EU\n\u00a0\n\u3000\n \t\nx\n")) == [
+        (["EU", "\u00a0", "\u3000"], None),
+        (["x"], None),
+    ]
+
+
+CASES = {
+    "a column too few": BrokenCorpus(
+        "a.conll", GOOD + "\nBonn\n", {}, [(ProblemKind.ROW_WIDTH, 1, ["a.conll:8"])]
+    ),
+    "a column too many": BrokenCorpus(
+        "a.tsv",
+        "EU\tB-ORG\nrejects\tO\nBonn\tB-LOC\tx\n",
+        {},
+        [(ProblemKind.ROW_WIDTH, 1, ["a.tsv:3"])],
+    ),
+    "two rows on one line": BrokenCorpus(
+        "a.conll", "EU B-ORG rejects O\n" + GOOD, {}, [(ProblemKind.ROW_WIDTH, 1, ["a.conll:1"])]
+    ),
+    "spaces in a tabbed file": BrokenCorpus(
+        "a.conll",
+        "EU\tB-ORG\nrejects O\nGerman\tB-MISC\n",
+        {},
+        [(ProblemKind.ROW_WIDTH, 1, ["a.conll:2"])],
+    ),
+    "tabs in a file of spaces": BrokenCorpus(
+        "a.conll",
+        "EU B-ORG\nnew\tYork B-LOC\nit O\n",
+        {},
+        [(ProblemKind.ROW_WIDTH, 1, ["a.conll:2"])],
+    ),
+    "a hashtag without a tag": BrokenCorpus(
+        "a.conll", "#tag\nEU B-ORG\nin O\n", {}, [(ProblemKind.ROW_WIDTH, 1, ["a.conll:1"])]
+    ),
+    "the word # with a space for the tab": BrokenCorpus(
+        "a.conll", "# O\nEU\tB-ORG\nin\tO\n", {}, [(ProblemKind.ROW_WIDTH, 1, ["a.conll:1"])]
+    ),
+    "a comment within a sentence": BrokenCorpus(
+        "a.conll", "EU B-ORG\n# a comment\nin O\n", {}, [(ProblemKind.ROW_WIDTH, 1, ["a.conll:2"])]
+    ),
+    "an empty tag": BrokenCorpus(
+        "a.tsv", "EU\tB-ORG\nrejects\t\n", {}, [(ProblemKind.EMPTY_LABEL, 1, ["a.tsv:2"])]
+    ),
+    "a tag of spaces": BrokenCorpus(
+        "a.tsv", "EU\tB-ORG\nin\t \n", {}, [(ProblemKind.EMPTY_LABEL, 1, ["a.tsv:2"])]
+    ),
+    "an empty file": BrokenCorpus("a.conll", "", {}, [(ProblemKind.NO_SENTENCE, 1, ["a.conll"])]),
+    "blank lines only": BrokenCorpus(
+        "a.conll", "\n \n\t\n", {}, [(ProblemKind.NO_SENTENCE, 1, ["a.conll"])]
+    ),
+    "comments only": BrokenCorpus(
+        "a.conll", "# one\n# two\n", {}, [(ProblemKind.NO_SENTENCE, 1, ["a.conll"])]
+    ),
+    "documents without a word": BrokenCorpus(
+        "a.conll", "-DOCSTART- -X- -X- O\n\n", {}, [(ProblemKind.NO_SENTENCE, 1, ["a.conll"])]
+    ),
+    "words without tags": BrokenCorpus(
+        "a.txt", "EU\nrejects\n", {}, [(ProblemKind.NO_LABELS, 1, ["a.txt"])]
+    ),
+    "raw text": BrokenCorpus(
+        "a.txt",
+        "EU rejects German call.\nPeter Blackburn said.\nNo.\n",
+        {},
+        [(ProblemKind.ROW_WIDTH, 2, ["a.txt:2", "a.txt:3"])],
+    ),
+    "a label column beyond the last": BrokenCorpus(
+        "a.conll", GOOD, {"label_column_name": "2"}, [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.conll"])]
+    ),
+    "a label column before the first": BrokenCorpus(
+        "a.conll", GOOD, {"label_column_name": "-3"}, [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.conll"])]
+    ),
+    "a named column of a file without names": BrokenCorpus(
+        "a.conll",
+        GOOD,
+        {"text_column_name": "words"},
+        [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.conll"])],
+    ),
+    "a name that the header lacks": BrokenCorpus(
+        "a.tsv",
+        "token\tner\nEU\tB-ORG\n",
+        {"label_column_name": "nre"},
+        [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.tsv"])],
+    ),
+    "entity tags of CoNLL-U": BrokenCorpus(
+        "a.conllu",
+        "1\tA\ta\tDET\tDT\t_\t_\t_\t_\t_\n2\tb\tb\tNOUN\tNN\t_\t_\t_\t_\t_\n",
+        {},
+        [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.conllu"])],
+    ),
+    "a missing blank line in CoNLL-U": BrokenCorpus(
+        "a.conllu",
+        "".join(f"{n}\tw\tw\tX\tX\t_\t_\t_\t_\t_\n" for n in (1, 2, 1, 2)),
+        {"task_name": "pos"},
+        [(ProblemKind.WORD_INDEX, 2, ["a.conllu:3", "a.conllu:4"])],
+    ),
+    "a word index out of order": BrokenCorpus(
+        "a.tsv",
+        "1\tEU\tB-ORG\tO\n2\tis\tO\tO\n3\tin\tO\tO\n4\tit\tO\tO\n5\ton\tO\tO\n6\tx\tO\tO\n7\ty\tO\tO\n"
+        "8\tz\tO\tO\n9\ta\tO\tO\n10\tb\tO\tO\n11\tc\tO\tO\n13\td\tO\tO\n",
+        {},
+        [(ProblemKind.WORD_INDEX, 1, ["a.tsv:12"])],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    check_broken_corpus(case, tmp_path, snapshot)
+
+
+def test_sentences_know_their_file_line_and_id(tmp_path):
+    path = written(tmp_path, "a.conllu", CONLLU)
+    opened = detect.read(path, Wanted(task="pos"), Problems())
+    assert opened.layout_kind is LayoutKind.COLUMNS
+    assert [s.place() for s in opened.sentences] == [
+        Place(str(path), 5, "1"),
+        Place(str(path), 12, "2"),
+    ]
+    path = written(tmp_path, "a.conll", "# sent_id = s 1\nEU O\nis O\n\nin O\n")
+    first, second = detect.read(path, Wanted(), Problems()).sentences
+    assert (first.place(1), second.place()) == (Place(str(path), 3, "s 1"), Place(str(path), 5))

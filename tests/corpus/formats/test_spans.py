@@ -1,0 +1,194 @@
+"""Raw text with character spans, as annotation tools export it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from corpus.problems import ProblemKind, Problems
+from tests.helpers.broken_corpora import TEXT, BrokenCorpus, check_broken_corpus, record
+from tests.helpers.corpus_files import LABEL_STUDIO, SPANS, read, written
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("plain.jsonl", {"spans": SPANS}),
+        ("spacy.jsonl", {"entities": [[0, 4, "PER"], [14, 22, "LOC"]]}),
+        ("doccano.jsonl", {"id": 3, "label": [[0, 4, "PER"], [14, 22, "LOC"]]}),
+        (
+            "doccano_relations.jsonl",
+            {
+                "entities": [
+                    {"id": 1, "label": "LOC", "start_offset": 14, "end_offset": 22},
+                    {"id": 2, "label": "PER", "start_offset": 0, "end_offset": 4},
+                ],
+                "relations": [],
+            },
+        ),
+        (
+            "prodigy.jsonl",
+            {
+                "tokens": [{"text": "Anna", "start": 0, "end": 4}],
+                "spans": SPANS,
+                "answer": "accept",
+            },
+        ),
+        (
+            "studio_min.jsonl",
+            {"label": [{**s, "labels": [s["label"]], "label": None} for s in SPANS]},
+        ),
+        (
+            "infer.jsonl",
+            {
+                "entities": [
+                    {"entity_group": s["label"], "score": 0.9, **s, "label": None} for s in SPANS
+                ]
+            },
+        ),
+        ("trailing_space.jsonl", {"spans": [[0, 5, "PER"], [13, 22, "LOC"]]}),
+    ],
+)
+def test_character_spans(tmp_path, name, found):
+    content = json.dumps({"text": "Anna lives in New York.", **found})
+    self_written = written(tmp_path, name, content)
+    expected = (
+        ["Anna", "lives", "in", "New", "York", "."],
+        ["B-PER", "O", "O", "B-LOC", "I-LOC", "O"],
+    )
+    assert read(self_written) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("studio.json", [LABEL_STUDIO]),
+        (
+            "spacy_training.json",
+            [["Anna lives in New York.", {"entities": [[14, 22, "LOC"], [0, 4, "PER"]]}]],
+        ),
+        (
+            "spacy_annotator.json",
+            {
+                "classes": ["PER", "LOC"],
+                "annotations": [
+                    ["Anna lives in New York.", {"entities": [[0, 4, "PER"], [14, 22, "LOC"]]}]
+                ],
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_exports_of_annotation_tools(tmp_path, name, found, indent):
+    assert read(written(tmp_path, name, json.dumps(found, indent=indent))) == [
+        (["Anna", "lives", "in", "New", "York", "."], ["B-PER", "O", "O", "B-LOC", "I-LOC", "O"])
+    ]
+
+
+def test_offsets_count_code_points(tmp_path):
+    content = json.dumps({"text": "👍👍 Zoë", "spans": [[3, 6, "PER"]]})
+    assert read(written(tmp_path, "a.jsonl", content))[0][1][-1] == "B-PER"
+
+
+def test_entities_of_touching_words_stay_two(tmp_path):
+    content = json.dumps({"text": "Anna Maria", "spans": [[0, 4, "PER"], [5, 10, "PER"]]})
+    assert read(written(tmp_path, "a.jsonl", content)) == [(["Anna", "Maria"], ["B-PER", "B-PER"])]
+
+
+def test_rejected_answers_are_skipped_with_a_warning(tmp_path):
+    lines = [
+        {"text": "Anna", "spans": [], "answer": answer} for answer in ("accept", "reject", "ignore")
+    ]
+    path = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, lines)))
+    assert read(path, problems := Problems()) == [(["Anna"], ["O"])]
+    assert [(group.kind, group.count) for group in problems.warnings.groups] == [
+        (ProblemKind.REJECTED_ANSWER, 2)
+    ]
+
+
+CASES = {
+    "a span that ends in a word": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="EU rejects", spans=[[0, 5, "ORG"]]),
+        {},
+        [(ProblemKind.SPAN_CUTS_WORD, 1, ["a.jsonl:2"])],
+    ),
+    "a span that begins in a word": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="EU rejects", spans=[[1, 2, "ORG"]]),
+        {},
+        [(ProblemKind.SPAN_CUTS_WORD, 1, ["a.jsonl:2"])],
+    ),
+    "two spans in one word": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="ran 10km", spans=[[4, 6, "NUM"], [6, 8, "UNIT"]]),
+        {},
+        [(ProblemKind.SPAN_CUTS_WORD, 2, ["a.jsonl:2", "a.jsonl:2"])],
+    ),
+    "a span beyond the text": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="EU", spans=[[0, 3, "ORG"]]),
+        {},
+        [(ProblemKind.SPAN_OUTSIDE_TEXT, 1, ["a.jsonl:2"])],
+    ),
+    "a span that ends before it begins": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="EU", spans=[[2, 0, "ORG"]]),
+        {},
+        [(ProblemKind.SPAN_OUTSIDE_TEXT, 1, ["a.jsonl:2"])],
+    ),
+    "spans that overlap": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="New York City", spans=[[0, 8, "LOC"], [4, 13, "LOC"]]),
+        {},
+        [(ProblemKind.SPANS_OVERLAP, 1, ["a.jsonl:2"])],
+    ),
+    "the same span twice": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="Rome", spans=[[0, 4, "LOC"], [0, 4, "LOC"]]),
+        {},
+        [(ProblemKind.SPANS_OVERLAP, 1, ["a.jsonl:2"])],
+    ),
+    "a span of a space": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="in Rome", spans=[[2, 3, "LOC"]]),
+        {},
+        [(ProblemKind.SPAN_WITHOUT_WORD, 1, ["a.jsonl:2"])],
+    ),
+    "a span without a label": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="Rome", spans=[{"start": 0, "end": 4}]),
+        {},
+        [(ProblemKind.SPAN_FORM, 1, ["a.jsonl:2"])],
+    ),
+    "a span with two labels": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="Rome", spans=[{"start": 0, "end": 4, "labels": ["A", "B"]}]),
+        {},
+        [(ProblemKind.SPAN_FORM, 1, ["a.jsonl:2"])],
+    ),
+    "offsets that are not numbers": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="Rome", spans=[["0", "4", "LOC"]]),
+        {},
+        [(ProblemKind.SPAN_FORM, 1, ["a.jsonl:2"])],
+    ),
+    "spans that are not a list": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="Rome", spans="LOC"),
+        {},
+        [(ProblemKind.SPANS_NOT_LIST, 1, ["a.jsonl:2"])],
+    ),
+    "two annotations of a text": BrokenCorpus(
+        "a.json",
+        json.dumps([{"data": {"text": "Rome"}, "annotations": [{"result": []}, {"result": []}]}]),
+        {},
+        [(ProblemKind.SEVERAL_ANNOTATIONS, 1, ["a.json:1"])],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    check_broken_corpus(case, tmp_path, snapshot)

@@ -1,0 +1,69 @@
+"""CSV, parquet and Arrow."""
+
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from corpus.formats import detect
+from corpus.formats.sentence import Wanted
+from corpus.problems import ProblemKind, Problems
+from tests.helpers.broken_corpora import BrokenCorpus, check_broken_corpus
+
+
+def test_names_of_integers_are_taken_from_a_table(tmp_path):
+    import datasets
+
+    features = datasets.Features(
+        {
+            "tokens": datasets.List(datasets.Value("string")),
+            "ner_tags": datasets.List(datasets.ClassLabel(names=["O", "B-X"])),
+        }
+    )
+    rows = {"tokens": [["a", "b"]], "ner_tags": [[1, 0]]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "a.parquet")
+    opened = detect.read(tmp_path / "a.parquet", Wanted(), Problems())
+    assert opened.label_names == ["O", "B-X"]
+    assert [list(sentence.tags) for sentence in opened.sentences] == [[1, 0]]
+
+
+CASES = {
+    "a CSV row too short": BrokenCorpus(
+        "a.csv",
+        "sentence_id,word,tag\n1,EU,B-ORG\n1,rejects\n",
+        {},
+        [(ProblemKind.ROW_WIDTH, 1, ["a.csv:3"])],
+    ),
+    "a CSV without a header": BrokenCorpus(
+        "a.csv", "EU,B-ORG\nrejects,O\n", {}, [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.csv:2"])]
+    ),
+    "two columns of one name": BrokenCorpus(
+        "a.csv",
+        "sentence_id,word,tag,tag\n1,EU,B-ORG,O\n1,in,O,O\n",
+        {},
+        [(ProblemKind.REPEATED_COLUMN_NAME, 1, ["a.csv:1"])],
+    ),
+    "a quote that is never closed": BrokenCorpus(
+        "a.csv",
+        'sentence_id,word,tag\n1,EU,B-ORG\n1,"rejects,O\n1,in,O\n',
+        {},
+        [(ProblemKind.NOT_CSV, 1, ["a.csv:3"])],
+    ),
+    "lists as numpy prints them": BrokenCorpus(
+        "a.csv",
+        "tokens,ner_tags\n\"['EU', 'is']\",\"['B-ORG', 'O']\"\n\"['EU' 'is']\",\"['B-ORG' 'O']\"\n",
+        {},
+        [(ProblemKind.WORDS_NOT_LIST, 1, ["a.csv:3"])],
+    ),
+    "parquet cut off": BrokenCorpus(
+        "a.parquet", b"PAR1\x15\x04\x15", {}, [(ProblemKind.UNREADABLE_FILE, 1, ["a.parquet"])]
+    ),
+    "Arrow cut off": BrokenCorpus(
+        "a.arrow", b"ARROW1\x00\x00\xff", {}, [(ProblemKind.UNREADABLE_FILE, 1, ["a.arrow"])]
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    check_broken_corpus(case, tmp_path, snapshot)

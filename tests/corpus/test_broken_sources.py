@@ -1,0 +1,52 @@
+"""Settings that name no file, and splits that cannot be used."""
+
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from corpus.problems import ProblemKind
+from tests.helpers.broken_corpora import GOOD, BrokenCorpus, check_broken_corpus
+
+CASES = {
+    "a file that is not there": BrokenCorpus("a.conll", GOOD, {"train_file": ["DIR/b.conll"]}, []),
+    "a glob that finds nothing": BrokenCorpus("a.conll", GOOD, {"train_file": ["DIR/*.iob"]}, []),
+    "a glob that is near to a name": BrokenCorpus(
+        "dup.conll", GOOD, {"train_file": ["DIR/du*p.conll", "DIR/nope*.conll"]}, []
+    ),
+    "a name that only ends as another does": BrokenCorpus(
+        "dup.conll", GOOD, {"train_file": ["DIR/nope.conll"]}, []
+    ),
+    "a name with two letters swapped": BrokenCorpus(
+        "train.conll", GOOD, {"train_file": ["DIR/tarin.conll"]}, []
+    ),
+    "a name with another ending": BrokenCorpus(
+        "train.conll", GOOD, {"train_file": ["DIR/train.txt"]}, []
+    ),
+    "a folder for a file": BrokenCorpus("a.conll", GOOD, {"train_file": ["DIR"]}, []),
+    "an unknown task": BrokenCorpus("a.conll", GOOD, {"task_name": "srl"}, []),
+    "a labels file that is not there": BrokenCorpus(
+        "a.conll", GOOD, {"label_names": ["DIR/labels.txt"]}, []
+    ),
+    "a label name given twice": BrokenCorpus(
+        "a.conll", GOOD, {"label_names": ["O", "B-ORG", "O"]}, []
+    ),
+    "one sentence, and none to validate on": BrokenCorpus("a.conll", "EU B-ORG\n", {}, []),
+    "a label that only validation has": BrokenCorpus(
+        "a.conll",
+        GOOD,
+        {"validation_file": "EU B-LOC\nin O\nBonn B-ROG\n"},
+        [(ProblemKind.UNTRAINED_LABEL, 2, ["validation.conll:1", "validation.conll:3"])],
+    ),
+    "validation without labels": BrokenCorpus(
+        "a.conll",
+        GOOD,
+        {"validation_file": "EU\nin\n"},
+        [(ProblemKind.NO_LABELS, 1, ["validation.conll"])],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    check_broken_corpus(case, tmp_path, snapshot)

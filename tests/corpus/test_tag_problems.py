@@ -1,0 +1,104 @@
+"""Tags that do not fit the scheme, the declared names or the training split."""
+
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from corpus.problems import ProblemKind
+from tests.helpers.broken_corpora import GOOD, BrokenCorpus, check_broken_corpus, record
+
+CASES = {
+    "a misspelt prefix": BrokenCorpus(
+        "a.conll", GOOD + "Bonn b-PER\n", {}, [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:7"])]
+    ),
+    "an underscore for the hyphen": BrokenCorpus(
+        "a.conll", GOOD + "Bonn B_ORG\n", {}, [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:7"])]
+    ),
+    "a small o": BrokenCorpus(
+        "a.conll", GOOD + "Bonn o\n", {}, [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:7"])]
+    ),
+    "a zero for O": BrokenCorpus(
+        "a.conll", GOOD + "Bonn 0\n", {}, [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:7"])]
+    ),
+    "a prefix without a type": BrokenCorpus(
+        "a.conll", GOOD + "Bonn B-\n", {}, [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:7"])]
+    ),
+    "a misspelt tag far down": BrokenCorpus(
+        "a.conll",
+        "EU B-ORG\n\n" + 2500 * "in O\n\n" + "Bonn b-ORG\n",
+        {},
+        [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:5003"])],
+    ),
+    "more misspelt tags than are shown": BrokenCorpus(
+        "a.conll",
+        GOOD + 25 * "Bonn PER\n",
+        {},
+        [(ProblemKind.NOT_ENTITY_TAG, 25, ["a.conll:7", "a.conll:8", "a.conll:9"])],
+    ),
+    "two schemes in one corpus": BrokenCorpus(
+        "a.conll",
+        "A B-X\nb L-X\nC S-X\nD U-X\n",
+        {},
+        [(ProblemKind.FOREIGN_PREFIX, 1, ["a.conll:3"])],
+    ),
+    "BIOES forced to be IOB2": BrokenCorpus(
+        "a.conll",
+        "A S-X\nb O\n",
+        {"tag_scheme": "iob2"},
+        [(ProblemKind.FOREIGN_PREFIX, 1, ["a.conll:1"])],
+    ),
+    "IOB2 forced to be IO": BrokenCorpus(
+        "a.conll",
+        GOOD,
+        {"tag_scheme": "io"},
+        [(ProblemKind.FOREIGN_PREFIX, 3, ["a.conll:1", "a.conll:3", "a.conll:5"])],
+    ),
+    "integers without names": BrokenCorpus(
+        "a.jsonl",
+        record(tokens=["EU", "rejects"], ner_tags=[3, 0]),
+        {},
+        [(ProblemKind.INTEGER_WITHOUT_NAME, 2, ["a.jsonl:1", "a.jsonl:1"])],
+    ),
+    "integers in columns": BrokenCorpus(
+        "a.conll",
+        "EU 3\nrejects 0\n",
+        {},
+        [(ProblemKind.INTEGER_WITHOUT_NAME, 2, ["a.conll:1", "a.conll:2"])],
+    ),
+    "an integer beyond the names": BrokenCorpus(
+        "a.jsonl",
+        record(tokens=["EU", "rejects"], ner_tags=[3, 0]),
+        {"label_names": ["O", "B-ORG"]},
+        [(ProblemKind.TOO_FEW_NAMES, 1, ["a.jsonl:1"])],
+    ),
+    "an integer of five thousand digits": BrokenCorpus(
+        "a.conll",
+        f"EU {'9' * 5000}\nin 0\n",
+        {"label_names": ["O", "B-ORG"]},
+        [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:1"])],
+    ),
+    "a negative integer": BrokenCorpus(
+        "a.jsonl",
+        record(tokens=["EU"], ner_tags=[-100]),
+        {"label_names": ["O", "B-ORG"]},
+        [(ProblemKind.TOO_FEW_NAMES, 1, ["a.jsonl:1"])],
+    ),
+    "a tag that --label_names lacks": BrokenCorpus(
+        "a.conll",
+        GOOD,
+        {"label_names": ["O", "B-ORG", "I-ORG", "B-PER", "I-PER"]},
+        [(ProblemKind.UNDECLARED_LABEL, 1, ["a.conll:3"])],
+    ),
+    "a part of speech that --label_names lacks": BrokenCorpus(
+        "a.conll",
+        "A DET\ndog NUON\n",
+        {"task_name": "pos", "label_names": ["DET", "NOUN"]},
+        [(ProblemKind.UNDECLARED_LABEL, 1, ["a.conll:2"])],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    check_broken_corpus(case, tmp_path, snapshot)
