@@ -12,7 +12,7 @@ from scoring.scores import count_tags, scores_of_counts
 from support.errors import UserError
 from support.processes import world_size
 from tagging.chunks import in_chunks
-from tagging.detect import is_prose
+from tagging.input_form import is_prose
 from tagging.entities import to_iob2
 from tagging.inputs import Item, item_of_words
 from tagging.processes import all_gather, own_chunks

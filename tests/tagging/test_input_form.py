@@ -1,8 +1,8 @@
-"""Tests of tagging/detect.py: plain text is not taken for columns, nor columns for text."""
+"""Tests of tagging/input_form.py: plain text is not taken for columns, nor columns for text."""
 
 import pytest
 
-from tagging.detect import are_columns, form_of
+from tagging.input_form import are_columns, form_of
 from tests.helpers.models import ROOT
 
 COLUMNS = [
