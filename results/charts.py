@@ -2,21 +2,22 @@
 
 import io
 import math
-import re
 import warnings
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import cycle
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
-from support.markup import Html, escape, printable, tag
+from support.text import printable
 
 # Pictures stay small however long a run is.
 STEP_POINTS = 300
 HISTOGRAM_BINS = 40
 
-# In a page each of these colours becomes the variable of its name, and follows the theme.
+# In a page each of these colours becomes the CSS variable of its name, and follows the theme.
 COLOURS = {
     "ink": "#1d2430",
     "muted": "#5a6472",
@@ -27,102 +28,148 @@ COLOURS = {
 }
 SERIES = [colour for name, colour in COLOURS.items() if name.startswith("series")]
 CURVES_SIZE = (5.0, 2.9)  # inches
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "http://www.w3.org/1999/xlink"
+
+Point = tuple[float, float]
+Axes = Any  # matplotlib.axes.Axes; matplotlib is imported only when a picture is drawn
 
 
 class Chart(NamedTuple):
-    """Named series of (x, y) points; as `histogram`, y is the height of the bin that x begins."""
+    """Named series of (x, y) points.
+
+    In a `histogram`, y is the height of the bin that begins at x. `limit` is drawn as a vertical
+    line.
+    """
 
     title: str
     x_label: str
-    series: dict[str, list[tuple[float, float]]]
+    series: dict[str, list[Point]]
     histogram: bool = False
     limit: float | None = None
 
 
-def training_charts(history: list[dict], steps: list[dict], entity_tags: bool) -> list[Chart]:
-    """The curves of a run, by epoch and by step, without the ones it has no numbers for."""
+# --- The data of the charts ---------------------------------------------------------------------
+
+
+def training_charts(
+    history: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]], entity_tags: bool
+) -> list[Chart]:
+    """Return the curves of a run, by epoch and by step; a curve without numbers is left out.
+
+    `history`: one mapping for each epoch; `steps`: one for each logged step.
+    """
     scores = {"F1": "eval_f1", "precision": "eval_precision", "recall": "eval_recall"}
     if not entity_tags or not points(history, "epoch", "eval_f1"):
         scores = {"accuracy": "eval_accuracy", "macro F1": "eval_macro_f1", "F1": "eval_f1"}
     losses = {"training": "train_loss", "validation": "eval_loss"}
-    history = [row | {"done": epochs_done(row)} for row in history]
-    by_epoch = {n: points(history, "done", key) for n, key in losses.items()}
-    scores_by_epoch = {n: points(history, "done", key) for n, key in scores.items()}
+    epochs = [{**row, "done": epochs_done(row)} for row in history]
+    step_loss = thinned(points(steps, "step", "loss"))
+    learning_rate = thinned(points(steps, "step", "learning_rate"))
     charts = [
-        Chart("Loss", "epochs done", by_epoch),
-        Chart("Scores on validation", "epochs done", scores_by_epoch),
-        Chart("Training loss by step", "step", {"loss": thinned(points(steps, "step", "loss"))}),
-        Chart(
-            "Learning rate",
-            "step",
-            {"learning rate": thinned(points(steps, "step", "learning_rate"))},
-        ),
-    ]
-    charts = [
-        chart._replace(series={name: ys for name, ys in chart.series.items() if ys})
-        for chart in charts
+        Chart("Loss", "epochs done", _series(epochs, losses)),
+        Chart("Scores on validation", "epochs done", _series(epochs, scores)),
+        Chart("Training loss by step", "step", {"loss": step_loss} if step_loss else {}),
+        Chart("Learning rate", "step", {"learning rate": learning_rate} if learning_rate else {}),
     ]
     return [chart for chart in charts if chart.series]
 
 
-def epochs_done(row: dict) -> float | None:
-    """Epochs behind a row of the history: epoch 0, the first, is measured at its end."""
+def _series(epochs: list[dict[str, Any]], columns: dict[str, str]) -> dict[str, list[Point]]:
+    lines = {name: points(epochs, "done", column) for name, column in columns.items()}
+    return {name: line for name, line in lines.items() if line}
+
+
+def epochs_done(row: Mapping[str, Any]) -> float | None:
+    """Return the number of epochs done at a row of the history: 1 for epoch 0, the first."""
     return None if row.get("epoch") is None else row["epoch"] + 1
 
 
-def points(rows: list[dict], x: str, y: str) -> list[tuple[float, float]]:
-    """The finite numbers of two columns."""
-    pairs = [(row.get(x), row.get(y)) for row in rows]
-    return [p for p in pairs if all(isinstance(v, Real) and math.isfinite(v) for v in p)]
+def points(rows: Iterable[Mapping[str, Any]], x: str, y: str) -> list[Point]:
+    """Return the pairs of two columns, without those that are missing or not finite."""
+    pairs: Iterable[tuple[Any, Any]] = ((row.get(x), row.get(y)) for row in rows)
+    return [pair for pair in pairs if all(isinstance(v, Real) and math.isfinite(v) for v in pair)]
 
 
-def thinned(line: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most `STEP_POINTS` points, each the mean of its neighbours: all of them weigh the same."""
+def thinned(line: list[Point]) -> list[Point]:
+    """Return at most `STEP_POINTS` points, each the mean of equally many neighbours."""
     size = math.ceil(len(line) / STEP_POINTS) or 1
-    groups = (line[first : first + size] for first in range(0, len(line), size))
+    groups = [line[first : first + size] for first in range(0, len(line), size)]
     return [
-        tuple(sum(values) / len(group) for values in zip(*group, strict=True)) for group in groups
+        (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
+        for group in groups
     ]
 
 
-def length_chart(lengths: dict[str, dict[int, int]], limit: int | None) -> Chart:
-    """How long the sentences are, as the share of each split's sentences in bins of one width.
+def length_chart(lengths: Mapping[str, Mapping[int, int]], limit: int | None) -> Chart:
+    """Return the histogram of sentence lengths, in percent of each split's sentences.
 
-    `lengths`: by split, the sentences by their number of sub-words; `limit`: the window's length.
+    `lengths`: for each split, the number of sentences of each length in sub-words. `limit`: the
+    length of a window.
     """
-    end = max(map(max, lengths.values())) + 1
-    width = math.ceil(end / HISTOGRAM_BINS)
-    bins = range(0, end, width)
-    series = {}
+    end = max(max(counts) for counts in lengths.values()) + 1
+    bin_width = math.ceil(end / HISTOGRAM_BINS)
+    bins = range(0, end, bin_width)
+    series: dict[str, list[Point]] = {}
     for split, counts in lengths.items():
-        filled, total = Counter(), sum(counts.values())
+        heights: Counter[int] = Counter()
         for length, count in counts.items():
-            filled[length // width * width] += count
-        series[split] = [(start, 100 * filled[start] / total) for start in bins]
-    title = "% of the sentences, by their number of sub-words"
+            heights[length // bin_width * bin_width] += count
+        total = sum(counts.values())
+        series[split] = [(start, 100 * heights[start] / total) for start in bins]
+    title = "Sentences by length (%)"
     return Chart(title, "sub-words", series, True, limit if limit and limit <= bins.stop else None)
 
 
+# --- Drawing ------------------------------------------------------------------------------------
+
+
 def curves_png(charts: list[Chart]) -> bytes:
-    """Charts side by side, two in a row."""
+    """Return a picture of charts, two in a row."""
     draws = [partial(_draw_chart, chart=chart) for chart in charts]
     return _picture(CURVES_SIZE, draws, "png")
 
 
 def confusion_png(names: list[str | None], counts: list[list[int]]) -> bytes:
-    """The confusion matrix of `mistakes.confusion_cells`."""
+    """Return a picture of the confusion matrix of `mistakes.confusion_cells`."""
     side = 1.6 + 0.42 * len(names)
     draw = partial(_draw_confusion, names=[_short(name or "none") for name in names], counts=counts)
     return _picture((side + 0.3, side), [draw], "png")
 
 
+def chart_svg(chart: Chart) -> str:
+    """Return a chart as an `svg` element in the colours of the page, safe to put into HTML."""
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", XLINK)
+    svg = ElementTree.fromstring(
+        _picture(CURVES_SIZE, [partial(_draw_chart, chart=chart)], "svg").decode()
+    )
+    # matplotlib's style sheet would apply to the whole page.
+    for parent in list(svg.iter()):
+        for child in list(parent):
+            if child.tag in (f"{{{SVG}}}style", f"{{{SVG}}}metadata"):
+                parent.remove(child)
+    for element in svg.iter():
+        if element.tag == f"{{{SVG}}}g":
+            element.attrib.pop("id", None)  # the same in every picture of the page
+        for key, value in element.attrib.items():
+            for name, colour in COLOURS.items():
+                value = value.replace(colour, f"var(--{name})")
+            element.set(key, value)
+    for size in ("width", "height"):
+        svg.attrib.pop(size, None)
+    svg.set("role", "img")
+    svg.set("aria-label", f"{chart.title}, by {chart.x_label}")
+    return ElementTree.tostring(svg, encoding="unicode")
+
+
 def _short(name: str) -> str:
-    """A name that fits into a picture."""
+    """Return a name of at most 24 characters, to fit into a picture."""
     name = printable(name)
     return name if len(name) <= 24 else name[:23] + "…"
 
 
-def _draw_chart(axes, chart: Chart) -> None:
+def _draw_chart(axes: Axes, chart: Chart) -> None:
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     for (name, line), colour in zip(chart.series.items(), cycle(SERIES), strict=False):
@@ -151,7 +198,7 @@ def _draw_chart(axes, chart: Chart) -> None:
         axes.legend(frameon=False, labelcolor=COLOURS["ink"], fontsize=9.5)
 
 
-def _draw_confusion(axes, names: list[str], counts: list[list[int]]) -> None:
+def _draw_confusion(axes: Axes, names: list[str], counts: list[list[int]]) -> None:
     shares = [[count / (sum(row) or 1) for count in row] for row in counts]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
@@ -160,27 +207,38 @@ def _draw_confusion(axes, names: list[str], counts: list[list[int]]) -> None:
     axes.set_ylabel("gold", color=COLOURS["muted"])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+    font_size = 8 if len(names) <= 20 else 5.5
     for y, row in enumerate(counts):
         for x, count in enumerate(row):
             if count:
                 colour = "white" if shares[y][x] > 0.55 else COLOURS["ink"]
-                size = 8 if len(names) <= 20 else 5.5
-                axes.text(x, y, f"{count}", ha="center", va="center", color=colour, fontsize=size)
+                axes.text(
+                    x, y, f"{count}", ha="center", va="center", color=colour, fontsize=font_size
+                )
 
 
-def _picture(size: tuple[float, float], draws: list, file_format: str) -> bytes:
-    """Draw each of `draws` (a function of axes), two in a row; `size` is one's, in inches."""
+def _picture(
+    size: tuple[float, float], draws: Sequence[Callable[[Axes], None]], file_format: str
+) -> bytes:
+    """Return a picture of `draws`, functions of axes, two in a row.
+
+    `size`: the size of one drawing in inches; `file_format`: "png" or "svg".
+    """
+    # Imported here so that a script without pictures does not load matplotlib.
     import matplotlib
     from matplotlib.figure import Figure
 
-    # Labels are no formulas ($ is a tag of the Penn Treebank); a page brings its own fonts.
-    settings = {"text.parse_math": False, "svg.fonttype": "none", "font.size": 10}
-    settings["svg.hashsalt"] = "report"  # the same run gives the same page
+    settings = {
+        "text.parse_math": False,  # labels are not formulas: "$" is a tag of the Penn Treebank
+        "svg.fonttype": "none",  # text, in the fonts of the page
+        "svg.hashsalt": "report",  # the same run gives the same page
+        "font.size": 10,
+    }
     columns = min(2, len(draws))
     rows = math.ceil(len(draws) / columns)
     target = io.BytesIO()
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # A label in a script that matplotlib's font lacks is drawn as boxes; no reason to fail.
+        # matplotlib draws boxes for a script that its font lacks; the picture is still useful.
         warnings.filterwarnings("ignore", message="Glyph|Matplotlib currently does not support")
         figure = Figure((size[0] * columns, size[1] * rows), layout="constrained")
         for place, draw in enumerate(draws, start=1):
@@ -190,19 +248,3 @@ def _picture(size: tuple[float, float], draws: list, file_format: str) -> bytes:
         else:
             figure.savefig(target, format="png", dpi=160, facecolor="white")
     return target.getvalue()
-
-
-def chart_html(chart: Chart) -> Html:
-    """A chart as inline SVG in the colours of the page."""
-    svg = _picture(CURVES_SIZE, [partial(_draw_chart, chart=chart)], "svg").decode()
-    svg = svg[svg.index("<svg") :]
-    # matplotlib's own style sheet and ids would reach beyond this picture.
-    svg = re.sub(r"<style.*?</style>|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    for attribute in ("width", "height"):
-        svg = re.sub(rf'(<svg[^>]*?) {attribute}="[^"]*"', r"\1", svg)
-    for name, colour in COLOURS.items():
-        svg = svg.replace(colour, f"var(--{name})")
-    label = escape(f"{chart.title}, by {chart.x_label}")
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-    return tag("figure", Html(svg))

@@ -1,22 +1,24 @@
-"""The report of a run: a page and pictures, for people who would rather look than read a log.
+"""The report of a run: a page and pictures.
 
     write_report("bert-finetuned-ner", run)           # report.html and its pictures as PNG
 
-`mistakes` counts, `charts` draws, `markup` makes the HTML; here is what the page says.
+`scoring.mistakes` counts and `charts` draws. Functions here prepare plain data for the page;
+its words and layout are in `templates/report.html.jinja`.
 """
 
 import math
 import os
-import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from common import are_entity_tags
 from results.charts import (
     Chart,
-    chart_html,
+    chart_svg,
     confusion_png,
     curves_png,
     epochs_done,
@@ -24,45 +26,45 @@ from results.charts import (
     training_charts,
 )
 from scoring.mistakes import Mistake, Survey, confusion_cells, survey_examples
-from support.markup import (
-    PAGE_END,
-    Html,
-    bar,
-    details,
-    duration,
-    number,
-    page_start,
-    percent,
-    pill,
-    score,
-    section,
-    table,
-    tag,
-    tag_pill,
-    together,
-)
+from support.files import written_whole
+from support.html import duration, page_environment
+from support.secrets import scrub
 
-# Pages stay small however large the corpus is.
+TEMPLATES = Path(__file__).parent / "templates"
+
+# The page stays small however large the corpus is.
 MISTAKES_SHOWN = 5
 CONFUSIONS_SHOWN = 25
 
-KINDS = {
-    "missed": "Gold {many} that no predicted one overlaps.",
-    "spurious": "Predicted {many} that no gold one overlaps.",
-    "wrong type": "The right words under the wrong type.",
-    "wrong boundary": "A gold and a predicted {one} that overlap, but do not begin and end "
-    "together; their types may differ as well.",
+KINDS = ("missed", "spurious", "wrong type", "wrong boundary")
+SCORES = {
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "macro_f1": "Macro F1",
+    "accuracy": "Accuracy",
 }
-NOUNS = {"chunk": ("chunk", "chunks")}  # by task: what its tags mark, one and many
+
+Run = Mapping[str, Any]
 
 
-def write_report(folder: str | os.PathLike, run: dict) -> None:
+class Nouns(NamedTuple):
+    """The word for what the tags of a run mark."""
+
+    singular: str
+    plural: str
+
+
+NOUNS = {"chunk": Nouns("chunk", "chunks")}  # by task
+
+
+def write_report(folder: str | os.PathLike[str], run: Run) -> None:
     """Write `report.html`, `training_curves.png` and `confusion_matrix.png` into `folder`.
 
     Keys of `run`, each of which may be absent: `title`, `base_model`, `corpus_name`,
-    `corpus_fingerprint`, `task`, `entity_tags`, `label_names`, `replaced` (sentences to say
-    first), `script`, `command`, `arguments`, `versions`, `duration_s`, `device`, `precision`,
-    `processes`; `step_losses` (`step`, `loss`, `learning_rate`); `history` (`epoch`,
+    `corpus_fingerprint`, `task`, `entity_tags`, `label_names`, `replaced` (sentences shown
+    first), `script`, `command`, `arguments`, `versions`, `suite_version`, `duration_s`, `device`,
+    `precision`, `processes`; `step_losses` (`step`, `loss`, `learning_rate`); `history` (`epoch`,
     `train_loss`, `eval_loss`, `eval_f1`, `eval_accuracy`, …); `scores` (by split: `overall`,
     `per_type`, `words`, `loss`); `label_counts` (by split and label); `lengths` (by split:
     sentences by number of sub-words), `max_seq_length`, `windowed` (sentences cut, by split);
@@ -74,423 +76,504 @@ def write_report(folder: str | os.PathLike, run: dict) -> None:
     entity_tags = is_entity_run(run)
     survey = survey_examples(run.get("examples") or (), entity_tags, run.get("label_names"))
     charts = training_charts(run.get("history") or [], run.get("step_losses") or [], entity_tags)
-    _write(folder / "training_curves.png", curves_png(charts) if charts else None)
+    _write_picture(folder / "training_curves.png", curves_png(charts) if charts else None)
     names, cells = confusion_cells(survey.confusion)
-    _write(folder / "confusion_matrix.png", confusion_png(names, cells) if names else None)
-    page = "".join([page_start(title_of(run)), *report_body(run, survey, charts), PAGE_END])
-    _write(folder / "report.html", page.encode())
+    _write_picture(folder / "confusion_matrix.png", confusion_png(names, cells) if names else None)
+    with written_whole(folder / "report.html") as file:
+        file.writelines(render_report(run, survey, charts))
 
 
-def _write(path: Path, content: bytes | None) -> None:
-    """Write a file so that a reader never sees half of it; None takes away an older run's."""
-    if content is None:
+def _write_picture(path: Path, picture: bytes | None) -> None:
+    """Write a picture whole; None removes the picture of an earlier run."""
+    if picture is None:
         path.unlink(missing_ok=True)
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(content)
-    os.replace(draft, path)
+    with written_whole(path, "wb") as file:
+        file.write(picture)
 
 
-def is_entity_run(run: dict) -> bool:
+def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str]:
+    """Yield the pieces of the page."""
+    template = page_environment(TEMPLATES).get_template("report.html.jinja")
+    return template.generate(
+        title=title_of(run),
+        notices=run.get("replaced") or (),
+        entity_tags=survey.entity_tags,
+        nouns=nouns_of(run),
+        split=examples_split(run),
+        tiles=score_tiles(run),
+        facts=run_facts(run),
+        command=command_line(run),
+        arguments=argument_rows(run.get("arguments") or {}),
+        versions=sorted_rows(run.get("versions") or {}),
+        scores=score_rows(run),
+        charts=[chart_svg(chart) for chart in charts],
+        epochs=epoch_table(run),
+        types=type_tables(run),
+        confusion=confusion_table(survey),
+        survey=survey if survey.sentences else None,
+        mistakes=mistakes_shown(survey),
+        labels=label_table(run.get("label_counts") or {}, run.get("label_names")),
+        lengths=length_rows(run),
+        length_svg=length_svg(run),
+        window=run.get("max_seq_length"),
+    )
+
+
+# --- The run ------------------------------------------------------------------------------------
+
+
+def is_entity_run(run: Run) -> bool:
+    """Return whether the tags of a run are entity tags."""
     return run.get("entity_tags", are_entity_tags(run.get("label_names") or []))
 
 
-def nouns(run: dict) -> tuple[str, str]:
-    """What the run's tags mark, one and many."""
-    return NOUNS.get(run.get("task"), ("entity", "entities"))
+def nouns_of(run: Run) -> Nouns:
+    """Return the word for what the tags of a run mark."""
+    return NOUNS.get(run.get("task") or "", Nouns("entity", "entities"))
 
 
-def title_of(run: dict) -> str:
-    return run.get("title") or f"{run.get('base_model', 'A model')} fine-tuned"
+def title_of(run: Run) -> str:
+    """Return the heading of the page."""
+    return run.get("title") or f"{run.get('base_model', 'Model')} fine-tuned"
 
 
-def report_body(run: dict, survey: Survey, charts: list[Chart]) -> Iterator[Html]:
-    parts = {
-        "Run": run_section(run),
-        "Scores": scores_section(run),
-        "Curves": curves_section(run, charts),
-        "Types" if survey.entity_tags else "Tags": types_section(run),
-        "Confusion": confusion_section(survey, nouns(run)),
-        "Mistakes": mistakes_section(survey, examples_split(run), nouns(run)),
-        "Corpus": corpus_section(run),
-    }
-    parts = {name: part for name, part in parts.items() if part}
-    links = (tag("a", name, href=f"#{name.lower()}") for name in parts)
-    notices = (tag("p", line, class_="notice") for line in run.get("replaced") or ())
-    yield tag("header", tag("h1", title_of(run)), *notices, tiles(run), tag("nav", *links))
-    yield tag("main", *parts.values())
-
-
-def examples_split(run: dict) -> str | None:
+def examples_split(run: Run) -> str | None:
+    """Return the split of the scored sentences: the one named, else the last one with scores."""
     return run.get("examples_split") or next(reversed(run.get("scores") or {}), None)
 
 
-def tiles(run: dict) -> Html | None:
-    """The numbers that a visitor came for."""
-    split = examples_split(run)
-    scores = (run.get("scores") or {}).get(split)
-    if not scores:
-        return None
-    overall = scores.get("overall") or {}
-    wanted = {"f1": "F1", "precision": "precision", "recall": "recall", "accuracy": "accuracy"}
-    if not is_entity_run(run):
-        wanted = {"accuracy": "accuracy", "macro_f1": "macro F1"}
-    shown = {label: score(overall[key]) for key, label in wanted.items() if key in overall}
-    if scores.get("words") is not None:
-        shown["words scored"] = number(scores["words"])
-    boxes = (
-        tag("div", tag("dt", label), tag("dd", value), class_="tile")
-        for label, value in shown.items()
-    )
-    return tag("dl", *boxes, class_="tiles", aria_label=f"Scores on {split}")
+class Fact(NamedTuple):
+    """A row about the run: a name, its value, and labels shown after it."""
+
+    name: str
+    value: object
+    labels: Sequence[str] = ()
 
 
-def run_section(run: dict) -> Html:
-    labels = run.get("label_names") or []
-    if is_entity_run(run):
-        types = dict.fromkeys(label[2:] for label in labels if label != "O")
-        shown = [f"{len(labels)} IOB2 tags of {len(types)} {nouns(run)[0]} types: "]
-    else:
-        types, shown = labels, [f"{len(labels)} tags: "]
-    for name in types:
-        shown += [pill(name), " "]
-    rows = {
-        "Base model": run.get("base_model"),
-        "Corpus": run.get("corpus_name"),
-        "Corpus fingerprint": run.get("corpus_fingerprint"),
-        "Task": run.get("task"),
-        "Labels": together(*shown) if labels else None,
-        "Device": run.get("device"),
-        "Precision": run.get("precision"),
-        "Processes": run.get("processes"),
-        "Took": duration(run["duration_s"]) if run.get("duration_s") is not None else None,
-        "Script": run.get("script"),
-    }
-    rows = [[name, value] for name, value in rows.items() if value is not None]
-    command = run.get("command")
-    command = shlex.join(command) if isinstance(command, list | tuple) else command
-    # Names that end in "token" hold an access token; "label_all_tokens" does not.
-    arguments = {
-        name: value
-        for name, value in (run.get("arguments") or {}).items()
-        if not name.endswith("token")
-    }
-    return section(
-        "run",
-        "What was trained on what",
-        table([], rows, "The run", "facts") if rows else None,
-        tag("pre", secretless(command), class_="command") if command else None,
-        _facts("Arguments", arguments),
-        _facts("Versions", run.get("versions")),
-    )
-
-
-def secretless(text: object) -> str:
-    """`text` without access tokens: a report is made to be shown around."""
-    text = re.sub(r"(--\w*token[= ])\s*\S+", r"\1***", str(text))
-    return re.sub(r"\bhf_\w{8,}", "hf_***", text)
-
-
-def _facts(heading: str, facts: dict | None) -> Html | None:
-    if not facts:
-        return None
-    rows = [[name, secretless(value)] for name, value in sorted(facts.items())]
-    return details(f"{heading} ({len(rows)})", table([], rows, heading, "facts"))
-
-
-def scores_section(run: dict) -> Html | None:
-    scores = run.get("scores")
-    if not scores:
-        return None
-    known = {
-        "precision": "Precision",
-        "recall": "Recall",
-        "f1": "F1",
-        "macro_f1": "Macro F1",
-        "accuracy": "Accuracy",
-    }
-    keys = [key for key in known if any(key in (s.get("overall") or {}) for s in scores.values())]
-    rows = [
-        [
-            split,
-            *(score((one.get("overall") or {}).get(key)) for key in keys),
-            number(one.get("loss")),
-            number(one.get("words")),
-        ]
-        for split, one in scores.items()
+def run_facts(run: Run) -> list[Fact]:
+    """Return the known facts about the run, one row each."""
+    seconds = run.get("duration_s")
+    facts = [
+        Fact("Base model", run.get("base_model")),
+        Fact("Corpus", run.get("corpus_name")),
+        Fact("Corpus fingerprint", run.get("corpus_fingerprint")),
+        Fact("Task", run.get("task")),
+        label_fact(run),
+        Fact("Device", run.get("device")),
+        Fact("Precision", run.get("precision")),
+        Fact("Processes", run.get("processes")),
+        Fact("Duration", None if seconds is None else duration(seconds)),
+        Fact("Script", run.get("script")),
+        Fact("Suite version", run.get("suite_version")),
     ]
-    head = ["Split", *(known[key] for key in keys), "Loss", "Words scored"]
-    how = (
-        f"{nouns(run)[1].capitalize()} count as found when their type and both their ends are "
-        "right, as in conlleval."
-        if is_entity_run(run)
-        else "Accuracy is the share of words with the right tag; macro F1 weighs all tags alike."
-    )
-    return section("scores", "Scores", tag("p", how), table(head, rows, "Scores"))
+    return [fact for fact in facts if fact.value is not None]
 
 
-def curves_section(run: dict, charts: list[Chart]) -> Html | None:
-    if not charts:
+def label_fact(run: Run) -> Fact:
+    """Return the row about the labels of the run: how many, and their types."""
+    labels = run.get("label_names") or []
+    if not labels:
+        return Fact("Labels", None)
+    if not is_entity_run(run):
+        return Fact("Labels", f"{len(labels)} tags:", labels)
+    types = list(dict.fromkeys(label[2:] for label in labels if label != "O"))
+    noun = nouns_of(run).singular
+    return Fact("Labels", f"{len(labels)} IOB2 tags, {len(types)} {noun} types:", types)
+
+
+def command_line(run: Run) -> str | None:
+    """Return the command that started the run, without access tokens."""
+    command = run.get("command")
+    if not command:
         return None
-    history = run.get("history") or []
+    return scrub(shlex.join(command) if isinstance(command, list | tuple) else str(command))
+
+
+def argument_rows(arguments: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return the arguments by name, without access tokens.
+
+    A name that ends in "token" holds one; "label_all_tokens" does not.
+    """
+    return sorted_rows({k: v for k, v in arguments.items() if not k.endswith("token")})
+
+
+def sorted_rows(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return names and values by name, without anything that looks like an access token."""
+    return [(name, scrub(str(value))) for name, value in sorted(values.items())]
+
+
+# --- Scores -------------------------------------------------------------------------------------
+
+
+class Tile(NamedTuple):
+    """A number in large print; `value` is a score or, for `words scored`, a count."""
+
+    label: str
+    value: float
+
+
+def score_tiles(run: Run) -> list[Tile]:
+    """Return the numbers that a reader looks for first."""
+    scores = (run.get("scores") or {}).get(examples_split(run)) or {}
+    overall = scores.get("overall") or {}
+    keys = ["f1", "precision", "recall", "accuracy"]
+    if not is_entity_run(run):
+        keys = ["accuracy", "macro_f1"]
+    tiles = [Tile(key, overall[key]) for key in keys if key in overall]
+    if scores.get("words") is not None:
+        tiles.append(Tile("words", scores["words"]))
+    return tiles
+
+
+class ScoreRow(NamedTuple):
+    """The scores of a split, one for each column of the table."""
+
+    split: str
+    scores: list[float | None]
+    loss: float | None
+    words: int | None
+
+
+class ScoreTable(NamedTuple):
+    """The scores of every split."""
+
+    head: list[str]
+    rows: list[ScoreRow]
+
+
+def score_rows(run: Run) -> ScoreTable | None:
+    """Return the overall scores of every split, in the columns that any split has."""
+    splits: Mapping[str, Mapping[str, Any]] = run.get("scores") or {}
+    if not splits:
+        return None
+    overall = {split: scores.get("overall") or {} for split, scores in splits.items()}
+    keys = [key for key in SCORES if any(key in values for values in overall.values())]
+    rows = [
+        ScoreRow(
+            split,
+            [overall[split].get(key) for key in keys],
+            scores.get("loss"),
+            scores.get("words"),
+        )
+        for split, scores in splits.items()
+    ]
+    return ScoreTable([SCORES[key] for key in keys], rows)
+
+
+class EpochTable(NamedTuple):
+    """The history of a run as numbers: epochs done, and one value for each name in `head`."""
+
+    head: list[str]
+    rows: list[tuple[float | None, list[object]]]
+
+
+def epoch_table(run: Run) -> EpochTable:
+    """Return the history of a run, in the columns that any epoch has."""
+    history: Sequence[Mapping[str, Any]] = run.get("history") or []
     keys = [key for key in dict.fromkeys(key for row in history for key in row) if key != "epoch"]
-    rows = [[number(epochs_done(row)), *(number(row.get(key)) for key in keys)] for row in history]
-    head = ["Epochs done", *(key.replace("_", " ") for key in keys)]
-    return section(
-        "curves",
-        "Learning curves",
-        tag("div", *map(chart_html, charts), class_="charts"),
-        details("As numbers", table(head, rows, "Epochs")) if rows else None,
-    )
+    rows = [(epochs_done(row), [row.get(key) for key in keys]) for row in history]
+    return EpochTable([key.replace("_", " ") for key in keys], rows)
 
 
-def types_section(run: dict) -> Html | None:
-    """Each split's table by type, the scored examples' split first and open."""
-    entity_tags = is_entity_run(run)
-    what = "type" if entity_tags else "tag"
+class TypeRow(NamedTuple):
+    """The scores of a type or plain tag; `support` counts those in the gold standard."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int | None
+
+
+def type_tables(run: Run) -> dict[str, list[TypeRow]]:
+    """Return the scores by type for each split, the split of the scored sentences first."""
     tables = {}
-    for split, one in (run.get("scores") or {}).items():
-        per_type = one.get("per_type") or {}
+    for split, scores in (run.get("scores") or {}).items():
         rows = [
-            [
-                pill(name),
-                score(row.get("precision")),
-                score(row.get("recall")),
-                bar(row.get("f1") or 0.0, score(row.get("f1"))),
-                number(row.get("number")),
-            ]
-            for name, row in sorted(
-                per_type.items(), key=lambda item: -(item[1].get("number") or 0)
+            TypeRow(
+                name,
+                values.get("precision"),
+                values.get("recall"),
+                values.get("f1"),
+                values.get("number"),
             )
+            for name, values in (scores.get("per_type") or {}).items()
         ]
         if rows:
-            head = [what.title(), "Precision", "Recall", "F1", "Support"]
-            tables[split] = table(head, rows, f"Scores by {what}, {split}")
-    if not tables:
-        return None
+            tables[split] = sorted(rows, key=lambda row: -(row.support or 0))
     first = examples_split(run)
-    if first not in tables:
-        first = next(iter(tables))
-    others = (details(split, one) for split, one in tables.items() if split != first)
-    of_type = f"{nouns(run)[1]} of the type in the gold standard"
-    support = of_type if entity_tags else "words with the tag"
-    return section(
-        "types" if entity_tags else "tags",
-        f"By {what}",
-        tag("p", f"On {first}. Support: {support}."),
-        tables[first],
-        *others,
-    )
+    return dict(sorted(tables.items(), key=lambda item: item[0] != first))
 
 
-def confusion_section(survey: Survey, names: tuple[str, str]) -> Html | None:
-    keys, cells = confusion_cells(survey.confusion)
-    if not keys:
+# --- Confusion and mistakes ---------------------------------------------------------------------
+
+
+class Cell(NamedTuple):
+    """A count of the confusion matrix; `shade` (0 to 1) grows with its share of the row."""
+
+    number: int
+    total: int  # of the row
+    correct: bool
+
+    @property
+    def shade(self) -> str:
+        """The strength of the colour."""
+        return f"{math.sqrt(self.number / self.total):.3f}"
+
+
+class ConfusionTable(NamedTuple):
+    """The confusion matrix: a row for each gold type, None for a word without a type."""
+
+    names: list[str | None]
+    rows: list[tuple[str | None, list[Cell]]]
+
+
+def confusion_table(survey: Survey) -> ConfusionTable | None:
+    """Return the confusion matrix without the rows of types that no gold word has."""
+    names, counts = confusion_cells(survey.confusion)
+    if not names:
         return None
-    rows = []
-    for y, (key, counts) in enumerate(zip(keys, cells, strict=True)):
-        total = sum(counts)
-        if not total:
-            continue
-        row = [
-            tag(
-                "span",
-                number(count),
-                class_="cell hit" if x == y else "cell",
-                style=f"--s:{math.sqrt(count / total):.3f}",
-                title=f"{percent(count, total)} of gold {key or 'none'}",
-            )
-            if count
-            else tag("span", "·", class_="cell zero")
-            for x, count in enumerate(counts)
-        ]
-        rows.append([pill(key), *row])
-    head = [together("gold ↓", tag("br"), "predicted →"), *map(pill, keys)]
-    what = f"type of the {names[0]} it is in" if survey.entity_tags else "tag"
-    return section(
-        "confusion",
-        "Confusion matrix",
-        tag(
-            "p",
-            f"All {number(survey.words)} words by {what}. The shade grows with the row's share.",
-        ),
-        table(head, rows, "Confusion matrix", "numbers matrix"),
+    rows = [
+        (name, [Cell(count, sum(row), x == y) for x, count in enumerate(row)])
+        for y, (name, row) in enumerate(zip(names, counts, strict=True))
+        if any(row)
+    ]
+    return ConfusionTable(names, rows)
+
+
+@dataclass(frozen=True)
+class KindsRow:
+    """The entities of a type (None: of all types): how many, how many exact, and of each kind."""
+
+    type: str | None
+    total: int
+    exact: int
+    kinds: list[int]
+
+
+def kinds_rows(kinds: Mapping[tuple[str, str | None], int], alone: str) -> list[KindsRow]:
+    """Return the entities of one side by type and kind, the most frequent types first.
+
+    `kinds` counts by (kind, type). A row adds up: exact, wrong type, wrong boundary, and `alone`,
+    the kind of those that overlap nothing.
+    """
+    by_type: dict[str | None, Counter[str]] = {}
+    for (kind, name), count in kinds.items():
+        by_type.setdefault(name, Counter())[kind] = count
+
+    def row(name: str | None, counts: Counter[str]) -> KindsRow:
+        shown = [counts[kind] for kind in ("wrong type", "wrong boundary", alone)]
+        return KindsRow(name, counts.total(), counts["exact"], shown)
+
+    ranked = sorted(by_type.items(), key=lambda item: (-item[1].total(), item[0] or ""))
+    rows = [row(name, counts) for name, counts in ranked]
+    return [*rows, row(None, sum(by_type.values(), Counter()))]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a mistake's sentence with its two tags.
+
+    `bare`: shown without its tags, which agree and say little. `wrong`: a word of the mistake.
+    """
+
+    text: str
+    gold: str
+    predicted: str
+    bare: bool
+    wrong: bool
+
+
+@dataclass(frozen=True)
+class Side:
+    """The gold or the predicted side of a mistake: its type, and its words if the sides differ."""
+
+    type: str | None
+    words: str
+
+
+@dataclass(frozen=True)
+class ShownMistake:
+    """A mistake as the page shows it: one line about it, then its sentence word by word."""
+
+    mention: str
+    gold: Side
+    predicted: Side
+    sentence: int
+    confidence: str | None
+    words: list[Word]
+    cut_before: bool
+    cut_after: bool
+
+
+def shown_mistake(mistake: Mistake, entity_tags: bool) -> ShownMistake:
+    """Return a mistake as the page shows it."""
+
+    def side(entity: tuple[str | None, int, int] | None) -> Side:
+        if entity is None:
+            return Side(None, "")
+        differ = mistake.pair.kind == "wrong boundary"
+        return Side(entity[0], " ".join(mistake.words_of(entity)) if differ else "")
+
+    words = []
+    tagged = zip(mistake.tokens, mistake.gold, mistake.predicted, strict=True)
+    for position, (text, gold, predicted) in enumerate(tagged):
+        wrong = mistake.start <= position < mistake.end
+        bare = gold == predicted and not wrong and (gold == "O" or not entity_tags)
+        words.append(Word(text, gold, predicted, bare, wrong))
+    return ShownMistake(
+        mention=" ".join(mistake.tokens[mistake.start : mistake.end]),
+        gold=side(mistake.pair.gold),
+        predicted=side(mistake.pair.predicted),
+        sentence=mistake.sentence,
+        confidence=None if mistake.confidence is None else f"{mistake.confidence:.3f}",
+        words=words,
+        cut_before=mistake.cut_before,
+        cut_after=mistake.cut_after,
     )
 
 
-def mistakes_section(survey: Survey, split: str | None, names: tuple[str, str]) -> Html | None:
-    if not survey.sentences:
-        return None
-    where = tag(
-        "p",
-        f"In {number(survey.sentences)} sentences of {split or 'the scored split'}. Each word "
-        "has its gold tag above and its predicted tag below; ",
-        tag("span", "marked words", class_="wrong-key"),
-        " are those of the mistake. Confidence is the mean probability of the predicted tags.",
-    )
-    lists = _entity_mistakes(survey, names) if survey.entity_tags else _tag_confusions(survey)
-    return section("mistakes", "Where it errs", where, *lists)
+@dataclass(frozen=True)
+class KindGroup:
+    """The mistakes of a kind: how many pairs there are, and the most confident ones."""
+
+    kind: str
+    total: int
+    first: list[ShownMistake]
+    more: list[ShownMistake]
 
 
-def _entity_mistakes(survey: Survey, names: tuple[str, str]) -> Iterator[Html]:
-    one, many = names
-    yield kinds_table(survey.gold_kinds, f"Gold {many}", "Found exactly", "missed")
-    yield kinds_table(survey.predicted_kinds, f"Predicted {many}", "Exactly right", "spurious")
-    yield tag("p", f"Each {one} is counted once, under its own type.", class_="quiet")
-    mistakes = survey.mistakes
-    for kind, meaning in KINDS.items():
+@dataclass(frozen=True)
+class EntityMistakes:
+    """The mistakes of entity tags."""
+
+    gold: list[KindsRow]
+    predicted: list[KindsRow]
+    groups: list[KindGroup]
+    # Entities in pairs with a wrong boundary, if some are in several pairs.
+    boundary_gold: int
+    boundary_predicted: int
+    boundary_shared: bool
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A gold tag that was predicted as another one, with the most confident examples."""
+
+    gold: str | None
+    predicted: str | None
+    count: int
+    open: bool
+    examples: list[ShownMistake]
+
+
+@dataclass(frozen=True)
+class TagMistakes:
+    """The mistakes of plain tags: the most frequent confusions, and the words in rarer ones."""
+
+    total: int
+    confusions: list[Confusion]
+    rarer: int
+
+
+def mistakes_shown(survey: Survey) -> EntityMistakes | TagMistakes:
+    """Return the mistakes that the page shows."""
+    return entity_mistakes(survey) if survey.entity_tags else tag_mistakes(survey)
+
+
+def entity_mistakes(survey: Survey) -> EntityMistakes:
+    """Return the counts of entities by kind, and the most confident mistakes of each kind."""
+    groups, mistakes = [], survey.mistakes
+    for kind in KINDS:
+        shown = [shown_mistake(mistake, True) for mistake in mistakes.get(kind, [])]
         total = survey.pair_kinds[kind]
-        meaning = meaning.format(one=one, many=many)
-        if kind == "wrong boundary":
-            meaning += _boundaries(survey, names)
-        yield tag("h3", kind.capitalize(), " ", tag("span", number(total), class_="count"))
-        yield tag("p", meaning, class_="quiet")
-        yield mistake_list(mistakes.get(kind, []), total)
-
-
-def _boundaries(survey: Survey, names: tuple[str, str]) -> str:
-    """How many entities the pairs of wrong boundary are, where some are in several pairs."""
+        groups.append(KindGroup(kind, total, shown[:MISTAKES_SHOWN], shown[MISTAKES_SHOWN:]))
     gold, predicted = (
         sum(count for (kind, _), count in kinds.items() if kind == "wrong boundary")
         for kinds in (survey.gold_kinds, survey.predicted_kinds)
     )
-    text = ""
-    if min(gold, predicted) < survey.pair_kinds["wrong boundary"]:
-        counts = f"{number(gold)} gold and {number(predicted)} predicted {names[1]}"
-        text += f" These are {counts}: one that overlaps several may stand in several pairs."
-    if survey.both_wrong:
-        text += f" The types differ in {number(survey.both_wrong)} of the pairs."
-    return text
+    return EntityMistakes(
+        gold=kinds_rows(survey.gold_kinds, "missed"),
+        predicted=kinds_rows(survey.predicted_kinds, "spurious"),
+        groups=groups,
+        boundary_gold=gold,
+        boundary_predicted=predicted,
+        boundary_shared=min(gold, predicted) < survey.pair_kinds["wrong boundary"],
+    )
 
 
-def kinds_table(kinds: Counter, title: str, found: str, rest: str) -> Html:
-    """The entities of one side by type and kind, the most frequent types first.
-
-    A row adds up: what is exact, of wrong type, of wrong boundary, and `rest`, the kind of those
-    that overlap nothing.
-    """
-    by_type: dict[str, Counter] = {}
-    for (kind, name), count in kinds.items():
-        by_type.setdefault(name, Counter())[kind] = count
-    shown = ("wrong type", "wrong boundary", rest)
-
-    def row(label: object, counts: Counter) -> list[object]:
-        exact, total = counts["exact"], counts.total()
-        share = bar(exact / (total or 1), f"{number(exact)} ({percent(exact, total)})")
-        return [label, number(total), share, *(number(counts[kind]) for kind in shown)]
-
-    ranked = sorted(by_type.items(), key=lambda item: (-item[1].total(), item[0]))
-    rows = [row(pill(name), counts) for name, counts in ranked]
-    rows.append(row("all", sum(by_type.values(), Counter())))
-    head = ["Type", title, found, *(kind.capitalize() for kind in shown)]
-    return table(head, rows, f"{title} by type")
-
-
-def _tag_confusions(survey: Survey) -> Iterator[Html]:
-    errors = Counter({pair: n for pair, n in survey.confusion.items() if pair[0] != pair[1]})
-    total = sum(errors.values())
-    yield tag("p", f"{number(total)} of {number(survey.words)} words have a wrong tag.")
-    mistakes = survey.mistakes
-    # Of equal counts the alphabet decides, so that the page does not depend on the order read.
+def tag_mistakes(survey: Survey) -> TagMistakes:
+    """Return the most frequent confusions of plain tags, with examples."""
+    errors = {pair: n for pair, n in survey.confusion.items() if pair[0] != pair[1]}
+    # Equal counts are sorted by name, so that the page does not depend on the order read.
     ranked = sorted(errors.items(), key=lambda item: (-item[1], str(item[0])))
-    for place, ((gold, predicted), count) in enumerate(ranked[:CONFUSIONS_SHOWN]):
-        heading = together(
-            pill(gold), " taken for ", pill(predicted), " ",
-            tag("span", f"{number(count)} ({percent(count, total)})", class_="count")
-        )  # fmt: skip
-        sentences = (mistake_html(one, False) for one in mistakes[gold, predicted])
-        opened = "" if place < MISTAKES_SHOWN else None
-        yield details(heading, *sentences, class_="confusion", open=opened)
-    if len(ranked) > CONFUSIONS_SHOWN:
-        rest = sum(count for _, count in ranked[CONFUSIONS_SHOWN:])
-        yield tag("p", f"{number(rest)} words are in rarer confusions.", class_="quiet")
+    mistakes = survey.mistakes
+    confusions = [
+        Confusion(
+            gold,
+            predicted,
+            count,
+            place < MISTAKES_SHOWN,
+            [shown_mistake(mistake, False) for mistake in mistakes[gold, predicted]],
+        )
+        for place, ((gold, predicted), count) in enumerate(ranked[:CONFUSIONS_SHOWN])
+    ]
+    rarer = sum(count for _, count in ranked[CONFUSIONS_SHOWN:])
+    return TagMistakes(sum(errors.values()), confusions, rarer)
 
 
-def mistake_list(mistakes: list[Mistake], total: int) -> Html:
-    if not mistakes:
-        return tag("p", "None.", class_="quiet")
-    shown = [mistake_html(mistake, True) for mistake in mistakes]
-    more = shown[MISTAKES_SHOWN:]
-    of_all = f" (of {number(total)} in all)" if total > len(shown) else ""
-    return together(
-        *shown[:MISTAKES_SHOWN],
-        details(f"The next {len(more)} by confidence{of_all}", *more) if more else None,
+# --- The corpus ---------------------------------------------------------------------------------
+
+
+class LabelCell(NamedTuple):
+    """The words of a split with a label, and the length of the bar (0 to 1) that shows them."""
+
+    number: int
+    total: int  # words of the split
+    share: float
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The words of each split by label; `totals` counts the words of each split."""
+
+    entity_tags: bool
+    totals: dict[str, int]
+    rows: list[tuple[str, list[LabelCell]]]
+
+
+def label_table(
+    counts: Mapping[str, Mapping[str, int]], label_names: Sequence[str] | None
+) -> LabelTable | None:
+    """Return the words by split and label, the labels of the model first."""
+    if not counts:
+        return None
+    labels = dict.fromkeys(label_names or ())
+    labels |= dict.fromkeys(label for words in counts.values() for label in words)
+    totals = {split: sum(words.values()) for split, words in counts.items()}
+    # Beside the bar of O no other bar would be visible, so O has none.
+    tallest = {
+        split: max((count for label, count in words.items() if label != "O"), default=0) or 1
+        for split, words in counts.items()
+    }
+
+    def cell(split: str, label: str) -> LabelCell:
+        count = counts[split].get(label, 0)
+        return LabelCell(count, totals[split], 0 if label == "O" else count / tallest[split])
+
+    return LabelTable(
+        entity_tags=are_entity_tags(labels),
+        totals=totals,
+        rows=[(label, [cell(split, label) for split in counts]) for label in labels],
     )
 
 
-def mistake_html(mistake: Mistake, entity_tags: bool) -> Html:
-    """A mistake in a line, and its sentence word by word, gold over predicted."""
-    kind, gold, predicted, _ = mistake.pair
-    words = " ".join(mistake.tokens[mistake.start : mistake.end])
+def sentence_lengths(run: Run) -> dict[str, dict[int, int]]:
+    """Return the number of sentences by length for each split that has any.
 
-    def which(entity: tuple) -> tuple:
-        """The words of one side, where the sides differ in them."""
-        own = " ".join(mistake.words_of(entity)) if kind == "wrong boundary" else ""
-        return (" ", tag("bdi", own)) if own else ()
-
-    line = [
-        together("gold ", pill(gold and gold[0]), *which(gold)),
-        together("predicted ", pill(predicted and predicted[0]), *which(predicted)),
-        f"sentence {mistake.sentence}",
-    ]
-    if mistake.confidence is not None:
-        line.append(f"confidence {mistake.confidence:.3f}")
-    stacks = [
-        _stack(word, one, other, mistake.start <= place < mistake.end, entity_tags)
-        for place, (word, one, other) in enumerate(
-            zip(mistake.tokens, mistake.gold, mistake.predicted, strict=True)
-        )
-    ]
-    return tag(
-        "article",
-        tag("p", tag("bdi", words, class_="mention"), *(tag("span", part) for part in line)),
-        tag(
-            "div",
-            "… " if mistake.cut_before else None,
-            *stacks,
-            "…" if mistake.cut_after else None,
-            class_="sentence",
-            dir="auto",
-        ),
-        class_="mistake",
-    )
-
-
-def _stack(word: str, gold: str, predicted: str, marked: bool, entity_tags: bool) -> Html:
-    """A word between its two tags. Tags that agree outside the mistake are left out if O."""
-    if gold == predicted and not marked and (gold == "O" or not entity_tags):
-        return together(tag("span", word), " ")
-    word_html = tag("bdi", word, class_="wrong" if marked else None)
-    above, below = (tag_pill(one, entity_tags) for one in (gold, predicted))
-    title = f"gold {gold}, predicted {predicted}"
-    return together(tag("span", above, word_html, below, class_="stack", title=title), " ")
-
-
-def corpus_section(run: dict) -> Html | None:
-    counts, lengths = run.get("label_counts") or {}, sentence_lengths(run)
-    window = run.get("max_seq_length")
-    parts = []
-    if counts:
-        note = tag(
-            "p", "Bars compare the labels other than O, each split for itself.", class_="quiet"
-        )
-        labels = label_table(counts, run.get("label_names"))
-        parts += [tag("h3", "Words by label"), note, labels]
-    if lengths:
-        chart = length_chart(lengths, window)
-        parts += [
-            tag("h3", "Lengths of sentences, in sub-words"),
-            tag("div", chart_html(chart), class_="charts"),
-            length_table(lengths, run.get("windowed") or {}),
-        ]
-        if window:
-            note = f"A sentence beyond {number(window)} sub-words is read in overlapping windows."
-            parts.append(tag("p", note, class_="quiet"))
-    return section("corpus", "The corpus", *parts) if parts else None
-
-
-def sentence_lengths(run: dict) -> dict[str, dict[int, int]]:
-    """The histograms with whole numbers for keys (JSON makes strings of them)."""
+    Lengths become whole numbers; JSON makes them strings.
+    """
     lengths = {
         split: {int(length): count for length, count in counts.items() if count}
         for split, counts in (run.get("lengths") or {}).items()
@@ -498,43 +581,44 @@ def sentence_lengths(run: dict) -> dict[str, dict[int, int]]:
     return {split: counts for split, counts in lengths.items() if counts}
 
 
-def label_table(counts: dict[str, dict[str, int]], label_names: list[str] | None) -> Html:
-    labels = dict.fromkeys(label_names or ())
-    labels |= dict.fromkeys(label for split in counts.values() for label in split)
-    totals = {split: sum(one.values()) for split, one in counts.items()}
-    # O outnumbers the rest by so much that no other bar would be seen beside it.
-    tallest = {
-        split: max((count for label, count in one.items() if label != "O"), default=0)
-        for split, one in counts.items()
-    }
-    entity_tags = are_entity_tags(labels)
-
-    def cell(split: str, label: str) -> Html:
-        count = counts[split].get(label, 0)
-        share = 0 if label == "O" else count / (tallest[split] or 1)
-        return bar(share, f"{number(count)} ({percent(count, totals[split])})")
-
-    rows = [[tag_pill(label, entity_tags), *(cell(s, label) for s in counts)] for label in labels]
-    rows.append(["all words", *(number(totals[split]) for split in counts)])
-    return table(["Label", *counts], rows, "Words by label")
+def length_svg(run: Run) -> str | None:
+    """Return the histogram of sentence lengths."""
+    lengths = sentence_lengths(run)
+    return chart_svg(length_chart(lengths, run.get("max_seq_length"))) if lengths else None
 
 
-def length_table(lengths: dict[str, dict[int, int]], windowed: dict[str, int]) -> Html:
-    rows = []
-    for split, counts in lengths.items():
-        total, cut = sum(counts.values()), windowed.get(split)
-        share = "–" if cut is None else f"{number(cut)} ({percent(cut, total)})"
-        middle, high = (number(quantile(counts, part)) for part in (0.5, 0.95))
-        rows.append([split, number(total), middle, high, number(max(counts)), share])
-    head = ["Split", "Sentences", "Median", "95 % up to", "Longest", "Needed windows"]
-    return table(head, rows, "Lengths of sentences")
+class LengthRow(NamedTuple):
+    """The lengths of a split's sentences in sub-words; `cut` counts those longer than a window."""
+
+    split: str
+    sentences: int
+    median: int
+    high: int  # 95 % of the sentences are not longer
+    longest: int
+    cut: int | None
 
 
-def quantile(counts: dict[int, int], part: float) -> int:
-    """The smallest length that at least `part` of the sentences do not exceed."""
+def length_rows(run: Run) -> list[LengthRow]:
+    """Return the lengths of sentences, a row for each split."""
+    windowed = run.get("windowed") or {}
+    return [
+        LengthRow(
+            split,
+            sum(counts.values()),
+            quantile(counts, 0.5),
+            quantile(counts, 0.95),
+            max(counts),
+            windowed.get(split),
+        )
+        for split, counts in sentence_lengths(run).items()
+    ]
+
+
+def quantile(counts: Mapping[int, int], part: float) -> int:
+    """Return the smallest length that at least `part` of the sentences do not exceed."""
     seen, wanted = 0, part * sum(counts.values())
     for length in sorted(counts):
         seen += counts[length]
         if seen >= wanted:
-            break
-    return length
+            return length
+    return max(counts)

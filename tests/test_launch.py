@@ -1,6 +1,4 @@
-"""The commands people type, as processes of their own; what launchers make of configurations,
-statuses and signals.
-"""
+"""Real command lines: launchers with their configurations, exit statuses and signals."""
 
 import json
 import os
@@ -16,8 +14,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.helpers.script_runs import BOTH, LOOP, ROOT, TRAINER, write_corpus
-from training import checkpoints
+from support.files import checkpoint_folders
+from tests.helpers.script_runs import (
+    BOTH,
+    LOOP,
+    ROOT,
+    TRAINER,
+    facts,
+    results,
+    shows_all_words_scored,
+    write_corpus,
+)
+from training.checkpoints import damage
 
 BIN = Path(sys.executable).parent
 SMALL = ["--max_train_samples", 40, "--max_eval_samples", 20, "--max_predict_samples", 20]
@@ -32,9 +40,9 @@ def flags(tiny_encoder, tmp_path_factory) -> list[str]:
 
 
 def start(words: list, folder: Path, **environment: str | None) -> subprocess.Popen:
-    """Start a command in a process group of its own, as a terminal does; it prints to a log.
+    """Start a command in its own process group, as a terminal does; its output goes to log.txt.
 
-    `environment` is added; what is None there is taken out.
+    `environment` is added; a variable that is None is removed.
     """
 
     def as_in_a_terminal():
@@ -57,26 +65,30 @@ def start(words: list, folder: Path, **environment: str | None) -> subprocess.Po
 
 
 def run(words: list, folder: Path, status: int = 0, **environment: str | None) -> str:
+    """Run a command to its end, assert its exit status, return its output."""
     process = start(words, folder, **environment)
     try:
-        found = process.wait(timeout=300)
+        actual = process.wait(timeout=300)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     output = (folder / "log.txt").read_text()
-    assert found == status, output
+    assert actual == status, output
     return output
 
 
 # --- Commands -------------------------------------------------------------------------------
 
 
-def test_trainer_and_infer_with_nothing_named(tmp_path):
-    """Offline: the embedded corpus and encoder stand in, which is said first and last."""
+def test_trainer_and_infer_without_flags(snapshot, tmp_path):
+    """Offline, the embedded corpus and encoder stand in; the output says so first and last."""
     output = run(["python", ROOT / TRAINER, *SMALL], tmp_path)
-    replaced = [line for line in output.splitlines() if "The Hub cannot be reached" in line]
-    assert len(replaced) == 4 and len(set(replaced)) == 2
-    assert (tmp_path / "all-MiniLM-L6-v2-finetuned-ner" / "report.html").exists()
+    folder = tmp_path / "all-MiniLM-L6-v2-finetuned-ner"
+    replaced = facts(folder)["replaced"]
+    assert len(replaced) == 2
+    assert [output.count(sentence) for sentence in replaced] == [2, 2]
+    assert replaced == snapshot
+    assert (folder / "report.html").exists()
     text = "My name is Sylvain and I work at Hugging Face in Brooklyn."
     process = subprocess.run(
         [BIN / "python", ROOT / "infer.py", text],
@@ -91,22 +103,28 @@ def test_trainer_and_infer_with_nothing_named(tmp_path):
         assert text[entity["start"] : entity["end"]] == entity["word"]
 
 
-def test_loop_by_the_configuration_of_the_suite(flags, tmp_path):
+def test_loop_with_the_configuration_of_the_suite(flags, tmp_path):
     launch = ["accelerate", "launch", "--config_file", ROOT / "accelerate_config.yaml"]
-    output = run([*launch, ROOT / LOOP, *flags, "--max_steps", 2], tmp_path)
-    assert "processes sentences" not in output
+    run([*launch, ROOT / LOOP, *flags, "--max_steps", 2], tmp_path)
+    assert facts(tmp_path / "out")["processes"] == 1
     assert (tmp_path / "out" / "all_results.json").exists()
 
 
 @pytest.mark.skipif((psutil.cpu_count(logical=False) or 1) < 2, reason="there is one core")
-@pytest.mark.parametrize("flags,one", [([], False), (["--num_cpu_threads_per_process", "1"], True)])
-def test_a_lone_process_has_all_cores(flags, one, tmp_path):
-    """`accelerate launch` gives it one thread, unless it is told a number."""
-    text = "import arguments\ndef main():\n    import torch\n    print(torch.get_num_threads())\n"
-    (tmp_path / "script.py").write_text(text + "arguments.run(main)\n")
+@pytest.mark.parametrize(
+    "flags,one_thread", [([], False), (["--num_cpu_threads_per_process", "1"], True)]
+)
+def test_a_single_process_has_all_cores(flags, one_thread, tmp_path):
+    """`accelerate launch` limits it to one thread, even if nobody asked for that."""
+    (tmp_path / "script.py").write_text(
+        "from encoder.cpu.process import prepare_process\n"
+        "prepare_process()\n"
+        "import torch\n"
+        "print(torch.get_num_threads())\n"
+    )
     environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": None}
     output = run(["accelerate", "launch", *flags, "script.py"], tmp_path, **environment)
-    assert (int(output.splitlines()[-1]) == 1) == one, output
+    assert (int(output.splitlines()[-1]) == 1) == one_thread, output
 
 
 @pytest.mark.exhaustive
@@ -128,10 +146,11 @@ def test_a_lone_process_has_all_cores(flags, one, tmp_path):
 def test_commands(command, environment, tmp_path):
     words = [str(ROOT / word) if word in BOTH else word for word in command]
     output = run([*words, *SMALL], tmp_path, **environment)
-    assert output.count("words scored of") == 2
-    assert ("2 processes" in output) == ("2" in command)
     (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert folder.name.startswith("all-MiniLM-L6-v2-finetuned-ner")
+    for name in ("eval_words", "predict_words"):
+        assert shows_all_words_scored(output, results(folder)[name])
+    assert facts(folder)["processes"] == (2 if "2" in command else 1)
 
 
 @pytest.mark.exhaustive
@@ -153,24 +172,24 @@ def test_lone_processes_are_refused_under_launchers(launcher, script, flags, tmp
 
 
 def parse_accelerate(words: list[str]):
-    """The arguments of `accelerate launch`, checked as it does before it starts anything."""
+    """Return the arguments of `accelerate launch`, after its own checks."""
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
     return _validate_launch_command(launch_command_parser().parse_args(words))[0]
 
 
 def parse_script(words: list[str]):
-    """The arguments of a training script, the script's name first."""
-    import train_accelerate
-    import train_trainer
-    from settings.flags import parse_arguments
+    """Return the arguments of a training script; the first of `words` is its name."""
+    from settings.flags import LoopFlags
+    from settings.parse import parse_flags
+    from settings.trainer_flags import TrainerFlags
 
-    known = {LOOP: train_accelerate.LoopArguments, TRAINER: train_trainer.TrainerArguments}
-    return parse_arguments(known[Path(words[0]).name], "", words[1:])
+    classes = {LOOP: LoopFlags, TRAINER: TrainerFlags}
+    return parse_flags(classes[Path(words[0]).name], "", words[1:])
 
 
 def readme_commands() -> list[str]:
-    """Every launcher's command in README, in a block or a table."""
+    """Return each command of a launcher in README, from blocks and tables."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     lines = [
         line for block in re.findall(r"```\w*\n(.*?)```", text, re.S) for line in block.split("\n")
@@ -182,7 +201,7 @@ def readme_commands() -> list[str]:
 
 
 @pytest.mark.parametrize("command", readme_commands())
-def test_readme_commands_are_understood(command, monkeypatch):
+def test_readme_commands_parse(command, monkeypatch):
     from torch.distributed.run import get_args_parser
 
     monkeypatch.chdir(ROOT)
@@ -206,8 +225,8 @@ def test_readme_shows_each_kind_of_launch():
     assert "ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2" in commands
 
 
-def test_fsdp_and_deepspeed_are_what_accelerate_makes_of_the_flags(monkeypatch):
-    """Their plugins, as the launched script would make them; `test_sharded.py` trains with them."""
+def test_flags_of_fsdp_and_deepspeed_reach_accelerate(monkeypatch):
+    """The plugins as the launched script makes them; `test_sharded.py` trains with them."""
     from accelerate.utils import FullyShardedDataParallelPlugin
     from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
@@ -221,18 +240,18 @@ def test_fsdp_and_deepspeed_are_what_accelerate_makes_of_the_flags(monkeypatch):
     assert os.environ["ACCELERATE_USE_FSDP"] == "true"
     assert FullyShardedDataParallelPlugin().fsdp_version == 2
     parsed = parse_accelerate(by_kind["deepspeed"])
-    parsed.deepspeed_fields_from_accelerate_config = ""  # as the launcher sets it without a file
+    parsed.deepspeed_fields_from_accelerate_config = ""  # the launcher's value without a file
     environment = prepare_deepspeed_cmd_env(parsed)[1]
     assert environment["ACCELERATE_USE_DEEPSPEED"] == "true"
     assert environment["ACCELERATE_DEEPSPEED_ZERO_STAGE"] == "2"
 
 
-def test_configuration_is_one_process_and_one_line_from_several(monkeypatch, tmp_path):
+def test_configuration_is_one_process_and_its_comments_make_it_several(monkeypatch, tmp_path):
     text = (ROOT / "accelerate_config.yaml").read_text()
     monkeypatch.chdir(tmp_path)
     parsed = parse_accelerate(["--config_file", str(ROOT / "accelerate_config.yaml"), LOOP])
     assert not parsed.multi_gpu and not parsed.cpu and parsed.num_processes == 1
-    # The lines that its comments name, put in place of those that hold.
+    # Put the lines that its comments show in the place of the active ones.
     for name in ("distributed_type", "num_processes"):
         shown = re.search(rf"^#\s+({name}: \w+)", text, re.M)[1]
         text, count = re.subn(rf"^{name}: .*$", shown, text, flags=re.M)
@@ -253,15 +272,15 @@ ACCELERATE_TWO = ["accelerate", "launch", "--multi_gpu", "--num_processes", "2"]
 @pytest.mark.parametrize(
     "launcher,to_group,number,status",
     [
-        # Ctrl-C in a terminal reaches a whole group, `kill` the launcher alone.
+        # Ctrl-C in a terminal reaches the whole group, `kill` only the launcher.
         (["python"], True, signal.SIGINT, 130),
         (["python"], False, signal.SIGTERM, 143),
-        # torchrun passes either on, waits for the checkpoint, and ends with a traceback.
+        # torchrun forwards both, waits for the checkpoint, and ends with a traceback.
         (TWO, True, signal.SIGINT, 1),
         (TWO, False, signal.SIGTERM, 1),
         (ACCELERATE_TWO, False, signal.SIGTERM, 1),
         (ACCELERATE_TWO, True, signal.SIGINT, 1),
-        # accelerate launch of one process ends at once, and the script goes on by itself: Ctrl-C
+        # accelerate launch of one process ends immediately, and the script keeps running: Ctrl-C
         # has reached it too, SIGTERM has not.
         (["accelerate", "launch"], True, signal.SIGINT, None),
         (["accelerate", "launch"], False, signal.SIGTERM, -signal.SIGTERM),
@@ -279,18 +298,16 @@ def test_signal_to_a_launcher(launcher, to_group, number, status, script, flags,
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         (os.killpg if to_group else os.kill)(process.pid, number)
-        found = process.wait(timeout=60)
-        print(" ".join(map(str, launcher)), number, "group" if to_group else "launcher", found)
+        actual = process.wait(timeout=60)
         if status is not None:
-            assert found == status, log.read_text()
+            assert actual == status, log.read_text()
         orphaned = launcher == ["accelerate", "launch"] and number == signal.SIGTERM
         deadline = time.monotonic() + (5 if orphaned else 60)
-        while "Stopped." not in log.read_text() and time.monotonic() < deadline:
+        while not checkpoint_folders(tmp_path / "out") and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert ("Stopped." in log.read_text()) != orphaned, log.read_text()
-        whole = checkpoints.sort_checkpoints(tmp_path / "out")
-        assert whole or orphaned
-        assert [checkpoints.damage(path) for path in whole] == [None] * len(whole)
+        saved = checkpoint_folders(tmp_path / "out")
+        assert bool(saved) != orphaned, log.read_text()
+        assert [damage(path) for path in saved] == [None] * len(saved)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -24,7 +24,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Each kind of page, with what breaks layouts: endless words, many types, all scripts."""
+    """Pages of each kind with content that breaks layouts: long words, many types, all scripts."""
     folder = tmp_path_factory.mktemp("pages")
     endless = "W" * 400
     many = [f"TYPE{n}" for n in range(25)]
@@ -69,7 +69,7 @@ def test_page_in_chromium(browser, pages, name, width, height, theme):
     root = "document.documentElement"
     assert browser.value(f"{root}.scrollWidth") <= browser.value("innerWidth") == width
     assert browser.value("document.body.scrollWidth") <= browser.value(f"{root}.clientWidth")
-    # What is wider than the page must be inside a box that scrolls, and out of nobody's sight.
+    # Content wider than the page must be inside a box that scrolls.
     escaped = browser.value(
         "[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, svg') &&"
         " (e.getBoundingClientRect().right > innerWidth + 1 ||"

@@ -1,21 +1,26 @@
-"""The same numbers on any number of processes, which are processes on a CPU here (gloo)."""
+"""The same numbers on any number of processes (here on a CPU, through gloo)."""
 
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.helpers.messages import stable
 from tests.helpers.script_runs import (
     BOTH,
     LOOP,
+    ROOT,
     TRAINER,
+    error_message,
     losses,
     record_batches,
     run,
+    shows_all_words_scored,
     without_dropout,
     write_corpus,
 )
@@ -35,69 +40,74 @@ def corpus(tmp_path_factory) -> list:
     return write_corpus(tmp_path_factory.mktemp("corpus"))
 
 
+def words_of(corpus: list, split: str) -> int:
+    """Return the number of words of a split, counted in its file."""
+    path = corpus[corpus.index(f"--{split}_file") + 1]
+    return sum(1 for line in path.read_text().splitlines() if line)
+
+
 # --- Evaluation -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def tagger(encoder, corpus, tmp_path_factory) -> Path:
-    """A model that has learned something, so that scores are neither 0 nor 1."""
+    """A model after one epoch, so that scores are neither 0 nor 1."""
     folder = tmp_path_factory.mktemp("tagger")
     flags = ["--model_name_or_path", encoder, *corpus, *SETTINGS, "--num_train_epochs", 1]
     run(LOOP, [*flags, "--do_train", "--output_dir", "out"], folder)
     return folder / "out"
 
 
-def evaluate(script, tagger, corpus, folder: Path, processes: int, *settings) -> dict[str, bytes]:
-    """What a run that only evaluates writes."""
+def evaluate(script, tagger, corpus, folder: Path, processes: int, *settings) -> dict:
+    """Run only the evaluation; return each file that it writes by name, result files parsed."""
     flags = ["--model_name_or_path", tagger, *corpus, "--do_eval", "--do_predict", *settings]
     flags += ["--return_entity_level_metrics", "--output_dir", "out"]
     output = run(script, flags, folder, processes)
-    assert "words scored of" in output
-    for line in output.splitlines():
-        if " words scored of " in line:
-            scored, in_corpus = line.split(": ")[1].split(" words scored of ")
-            assert in_corpus.startswith(f"{scored} in the corpus")
     files = {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
     for name in RESULTS:
         files[name] = json.loads(files[name])
+    for split, prefix in (("validation", "eval"), ("test", "predict")):
+        words = files[f"{prefix}_results.json"][f"{prefix}_words"]
+        assert words == words_of(corpus, split)
+        assert shows_all_words_scored(output, words)
     return files
 
 
 @pytest.fixture(scope="module")
-def alone(tagger, corpus, tmp_path_factory) -> dict:
-    """Settings -> what the loop writes in one process, found out once."""
-    found = {}
+def single(tagger, corpus, tmp_path_factory) -> Callable[..., dict]:
+    """Function of settings: the files of the loop in one process, evaluated once per settings."""
+    files_by_settings = {}
 
-    def one_process(*settings):
-        if settings not in found:
-            folder = tmp_path_factory.mktemp("alone")
-            precision = ("--mixed_precision", "no")
-            found[settings] = evaluate(LOOP, tagger, corpus, folder, 1, *settings, *precision)
-        return found[settings]
+    def evaluate_once(*settings):
+        if settings not in files_by_settings:
+            folder = tmp_path_factory.mktemp("single")
+            flags = (*settings, "--mixed_precision", "no")
+            files_by_settings[settings] = evaluate(LOOP, tagger, corpus, folder, 1, *flags)
+        return files_by_settings[settings]
 
-    return one_process
+    return evaluate_once
 
 
 @pytest.mark.parametrize("script,processes", [(TRAINER, 1), (LOOP, 2), (TRAINER, 2)])
-def test_evaluation_is_the_same(script, processes, tagger, corpus, alone, tmp_path):
+def test_evaluation_is_the_same(script, processes, tagger, corpus, single, tmp_path):
     settings = ("--max_seq_length", 24, "--per_device_eval_batch_size", 5)
-    left = evaluate(script, tagger, corpus, tmp_path, processes, *settings)
-    expected = alone(*settings)
+    files = evaluate(script, tagger, corpus, tmp_path, processes, *settings)
+    expected = single(*settings)
     for name in RESULTS:
-        assert left[name] == expected[name]  # to the last digit, the mean loss too
-    assert left == expected  # byte for byte
-    assert {*RESULTS, "predictions.txt"} < left.keys()
-    scores = left["predict_results.json"]
+        assert files[name] == expected[name]  # to the last digit, the mean loss too
+    assert files == expected  # byte for byte
+    assert {*RESULTS, "predictions.txt"} < files.keys()
+    scores = files["predict_results.json"]
     assert 0 < scores["predict_f1"] < 1
-    assert scores["predict_words"] == left["predictions.txt"].count(b"\n") - 29
+    assert scores["predict_words"] == files["predictions.txt"].count(b"\n") - 29
 
 
 @pytest.mark.parametrize("script", BOTH)
-def test_scores_are_fp32_whatever_training_is(script, tagger, corpus, alone, tmp_path):
+def test_scores_are_fp32_in_any_precision_of_training(script, tagger, corpus, single, tmp_path):
     settings = ("--max_seq_length", 24, "--per_device_eval_batch_size", 5)
     precision = ("--mixed_precision", "bf16")
-    left = evaluate(script, tagger, corpus, tmp_path, 1, *settings, *precision)
-    assert left == alone(*settings)
+    files = evaluate(script, tagger, corpus, tmp_path, 1, *settings, *precision)
+    assert files == single(*settings)
 
 
 @pytest.mark.exhaustive
@@ -105,33 +115,33 @@ def test_scores_are_fp32_whatever_training_is(script, tagger, corpus, alone, tmp
 @pytest.mark.parametrize("batch", [1, 4, 7])
 @pytest.mark.parametrize("processes", [1, 2, 3, 4])
 @pytest.mark.parametrize("script", BOTH)
-def test_evaluation_matrix(script, processes, batch, length, tagger, corpus, alone, tmp_path):
+def test_evaluation_matrix(script, processes, batch, length, tagger, corpus, single, tmp_path):
     settings = ("--max_seq_length", length, "--per_device_eval_batch_size", batch)
-    left = evaluate(script, tagger, corpus, tmp_path, processes, *settings)
-    assert left == alone(*settings)
+    files = evaluate(script, tagger, corpus, tmp_path, processes, *settings)
+    assert files == single(*settings)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("processes", [1, 2, 4])
 @pytest.mark.parametrize("script", BOTH)
-def test_fewer_sentences_than_processes(script, processes, tagger, alone, tmp_path):
+def test_fewer_sentences_than_processes(script, processes, tagger, tmp_path):
     """One and two windows on up to four processes."""
     corpus = write_corpus(tmp_path / "corpus", train=3, validation=1, test=2)
-    left = evaluate(script, tagger, corpus, tmp_path / "run", processes)
-    assert left == evaluate(LOOP, tagger, corpus, tmp_path / "alone", 1)
+    files = evaluate(script, tagger, corpus, tmp_path / "run", processes)
+    assert files == evaluate(LOOP, tagger, corpus, tmp_path / "single", 1)
 
 
 # --- Training -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def train(encoder, corpus, tmp_path_factory):
-    """Losses and rates of a run of 2 epochs by script and grid, found out once."""
-    found = {}
+def train(encoder, corpus, tmp_path_factory) -> Callable[..., np.ndarray]:
+    """Function of script and grid: losses and rates of 2 epochs, trained once per arguments."""
+    losses_by_run = {}
 
     def losses_of(script: str, processes: int, batch: int, accumulated: int) -> np.ndarray:
         key = (script, processes, batch, accumulated)
-        if key not in found:
+        if key not in losses_by_run:
             folder = tmp_path_factory.mktemp("training")
             flags = ["--model_name_or_path", encoder, *corpus, *SETTINGS, "--output_dir", "out"]
             flags += ["--do_train", "--num_train_epochs", 2, "--learning_rate", 1e-3]
@@ -139,19 +149,18 @@ def train(encoder, corpus, tmp_path_factory):
             flags += ["--gradient_accumulation_steps", accumulated]
             flags += ["--warmup_steps", 4, "--checkpointing_steps", "no"]
             run(script, flags, folder, processes)
-            found[key] = losses(folder / "out")
-        return found[key]
+            losses_by_run[key] = losses(folder / "out")
+        return losses_by_run[key]
 
     return losses_of
 
 
-def assert_same_training(one: np.ndarray, other: np.ndarray) -> None:
-    assert len(one) == len(other) > 10
-    np.testing.assert_allclose(one[:, 0], other[:, 0], rtol=1e-4)
-    np.testing.assert_array_equal(one[:, 1], other[:, 1])
-    # A loss that were wrong by the number of processes, or a rate that fell once for each of
-    # them, would show at once.
-    assert one[0, 1] == pytest.approx(0) and one[4, 1] == 1e-3
+def assert_same_training(expected: np.ndarray, actual: np.ndarray) -> None:
+    """Compare losses and learning rates; either would show a factor of the number of processes."""
+    assert len(actual) == len(expected) > 10
+    np.testing.assert_allclose(actual[:, 0], expected[:, 0], rtol=1e-4)
+    np.testing.assert_array_equal(actual[:, 1], expected[:, 1])
+    assert expected[0, 1] == pytest.approx(0) and expected[4, 1] == 1e-3  # the warm-up
 
 
 @pytest.mark.parametrize("grid", [(2, 4, 1), (2, 2, 2)])
@@ -173,9 +182,9 @@ SENTENCES = 31
 
 
 def every_sentence_once(script, encoder, folder: Path, processes, *settings) -> list[list[int]]:
-    """Train 3 epochs and hold what each counted against the corpus; returns their orders.
+    """Train 3 epochs, assert that each covers the corpus once; return the order of each.
 
-    Sentence n has n words of one sub-word, so that its number of labels is its name.
+    Sentence n has n words of one sub-word, so that its number of labels identifies it.
     """
     folder.mkdir(exist_ok=True)
     rows = "".join("the O\n" * n + "\n" for n in range(1, SENTENCES + 1)) + "Paris B-LOC\n" * 40
@@ -189,13 +198,13 @@ def every_sentence_once(script, encoder, folder: Path, processes, *settings) -> 
         for path in sorted(folder.glob("batches_*.txt"))
     ]
     assert len(batches) == processes
-    assert len({len(of_process) for of_process in batches}) == 1
-    an_epoch = len(batches[0]) // 3
+    assert len({len(process_batches) for process_batches in batches}) == 1
+    epoch_length = len(batches[0]) // 3
     expected = Counter([*range(1, SENTENCES + 1), 40])
     orders = []
     for epoch in range(3):
-        part = slice(epoch * an_epoch, (epoch + 1) * an_epoch)
-        seen = [n for of_process in batches for batch in of_process[part] for n in batch]
+        part = slice(epoch * epoch_length, (epoch + 1) * epoch_length)
+        seen = [n for process_batches in batches for batch in process_batches[part] for n in batch]
         fillers = seen.count(0)
         assert Counter(n for n in seen if n) == expected
         assert len(seen) == len(expected) + fillers
@@ -207,7 +216,7 @@ def every_sentence_once(script, encoder, folder: Path, processes, *settings) -> 
 def test_every_sentence_counts_once_an_epoch(script, encoder, tmp_path):
     grid = ["--per_device_train_batch_size", 3, "--gradient_accumulation_steps", 2]
     orders = every_sentence_once(script, encoder, tmp_path, 2, *grid)
-    assert orders[0] != orders[1] != orders[2]  # shuffled anew
+    assert orders[0] != orders[1] != orders[2]  # shuffled in each epoch
 
 
 @pytest.mark.exhaustive
@@ -222,18 +231,19 @@ def test_every_sentence_matrix(script, processes, batch, accumulated, grouping, 
     every_sentence_once(script, encoder, tmp_path, processes, *grid)
 
 
-# --- Processes that know nothing of each other ----------------------------------------------
+# --- Processes without a process group ------------------------------------------------------
 
 
 @pytest.mark.parametrize("script", BOTH)
-def test_lone_processes_are_refused(script, encoder, corpus, tmp_path):
-    """Plain torchrun on a machine without a GPU: two jobs that both think they are rank 0."""
+def test_lone_processes_are_refused(script, encoder, corpus, snapshot, tmp_path):
+    """Plain torchrun without a GPU starts two jobs that both think they are rank 0."""
     import torch
 
     if torch.cuda.is_available():
-        pytest.skip("here the processes would share the GPUs")
+        pytest.skip("with GPUs the processes form a group")
     flags = ["--model_name_or_path", encoder, *corpus, "--output_dir", "out"]
     output = run(script, flags, tmp_path, processes=2, status=2, ACCELERATE_USE_CPU="false")
-    assert re.search(rf"ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 .*{script}", output)
-    assert output.count("error: ") == 1 and "Traceback" not in output
+    message = error_message(output)
+    assert re.search(rf"ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 .*{script}", message)
+    assert stable(message, tmp_path, ROOT) == snapshot
     assert not (tmp_path / "out").exists()

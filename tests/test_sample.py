@@ -1,4 +1,4 @@
-"""The embedded corpus: well-formed, reproducible, and its splits kept apart."""
+"""The embedded corpus is well-formed and reproducible, and its splits share nothing."""
 
 import json
 import re
@@ -22,7 +22,7 @@ NOT_IN_DATA = ("syl" + "vain", "hug" + "ging")
 
 
 def read(split):
-    """Documents of a split: lists of sentences, each a list of (word, pos, chunk, entity)."""
+    """Return the documents of a split: sentences, each a list of (word, pos, chunk, entity)."""
     documents, sentence = [], []
     text = (DATA / "sample" / f"{split}.conll").read_text(encoding="utf-8")
     assert text.startswith("-DOCSTART-") and text.endswith("\n\n")
@@ -45,17 +45,18 @@ def sentences(split):
 
 
 def entities(sentence):
-    """(type, text) of each entity, from IOB2 tags."""
-    found = []
+    """Return (type, text) of each entity of IOB2 tags."""
+    open_entities = []
     for word, _, _, tag in sentence:
         if tag.startswith("B-"):
-            found.append([tag[2:], [word]])
+            open_entities.append((tag[2:], [word]))
         elif tag.startswith("I-"):
-            found[-1][1].append(word)
-    return [(kind, " ".join(words)) for kind, words in found]
+            open_entities[-1][1].append(word)
+    return [(kind, " ".join(words)) for kind, words in open_entities]
 
 
 def invalid_iob2(tags, types):
+    """Return the first unknown tag or illegal transition, else None."""
     previous = "O"
     for tag in tags:
         prefix, _, kind = tag.partition("-")
@@ -68,7 +69,7 @@ def invalid_iob2(tags, types):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_tags_are_conll_2003s(split):
+def test_tags_are_those_of_conll_2003(split):
     for sentence in sentences(split):
         _, tags, chunks, entity_tags = zip(*sentence, strict=True)
         assert set(tags) <= make_sample.POS_TAGS, sentence
@@ -101,7 +102,7 @@ def test_no_long_sentence_twice():
 
 
 def frames(split):
-    """The words of each frame, slots and names blanked."""
+    """Return the words of each frame, with slots and names blanked."""
     blanked = set()
     for _, lines in make_sample.read_frames(split):
         for line in lines:
@@ -133,13 +134,13 @@ def test_no_name_occurs_in_training(split):
 @pytest.mark.parametrize(
     "path", sorted(p for p in DATA.rglob("*") if p.suffix in (".txt", ".py", ".md", ".conll"))
 )
-def test_the_probe_sentences_names_are_absent(path):
+def test_names_of_the_probe_sentence_are_absent(path):
     text = path.read_text(encoding="utf-8").lower()
     assert not [name for name in NOT_IN_DATA if name in text]
 
 
-def test_everyday_sentences_are_well_formed_and_no_corpus_of_ours():
-    """Thirty texts with gold spans, by which `benchmarks/sample.py everyday` judges a model."""
+def test_everyday_sentences_are_well_formed_and_not_in_the_corpus():
+    """`benchmarks/sample.py everyday` scores a model on these thirty texts with gold spans."""
     rows = (Path(__file__).parent / "everyday.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 30
     known = {" ".join(word for word, *_ in s) for split in SPLITS for s in sentences(split)}

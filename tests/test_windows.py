@@ -1,4 +1,8 @@
-"""What Windows lacks or does otherwise, taken away here: none of it may end a script."""
+"""The scripts without what Windows lacks; nothing of it may end a script.
+
+Simulated on Linux: no C library by default, folders that cannot be opened, no `select` on pipes,
+streams in code page 1252.
+"""
 
 import json
 import os
@@ -10,6 +14,7 @@ from tests.helpers.script_runs import BOTH, run, write_corpus
 
 
 def as_on_windows(standard_input: bytes = b"") -> None:
+    """Make this process fail where Windows does; `standard_input` is what it reads."""
     import ctypes
     import select
     import sys
@@ -21,7 +26,7 @@ def as_on_windows(standard_input: bytes = b"") -> None:
             raise TypeError("LoadLibrary() argument 1 must be str, not None")
         return library(name, *args, **kwargs)
 
-    def open_no_folder(path, *args, **kwargs):
+    def open_file_only(path, *args, **kwargs):
         if os.path.isdir(path):
             raise PermissionError(13, "Permission denied", str(path))
         return open_file(path, *args, **kwargs)
@@ -29,13 +34,13 @@ def as_on_windows(standard_input: bytes = b"") -> None:
     def sockets_only(*args):
         raise OSError(10038, "an operation was attempted on something that is not a socket")
 
-    ctypes.CDLL, os.open, select.select = named_library, open_no_folder, sockets_only
+    ctypes.CDLL, os.open, select.select = named_library, open_file_only, sockets_only
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="cp1252", errors="strict")
-    ours, theirs = os.pipe()
-    os.write(theirs, standard_input)
-    os.close(theirs)
-    os.dup2(ours, 0)
+    read_end, write_end = os.pipe()
+    os.write(write_end, standard_input)
+    os.close(write_end)
+    os.dup2(read_end, 0)
     sys.stdin = os.fdopen(0, "rb")
 
 
@@ -43,7 +48,7 @@ def as_on_windows(standard_input: bytes = b"") -> None:
 def test_training_and_tagging(script, tiny_encoder, tmp_path):
     corpus = write_corpus(tmp_path / "corpus")
     for path in (tmp_path / "corpus").iterdir():
-        # A label that a western console cannot show.
+        # A label that code page 1252 cannot encode.
         text = path.read_text(encoding="utf-8").replace("-LOC", "-МЕСТО")
         path.write_text(text, encoding="utf-8")
     flags = ["--model_name_or_path", tiny_encoder, *corpus, "--mixed_precision", "no"]

@@ -21,7 +21,7 @@ FLAGS = [
 
 
 class Browser:
-    """Headless Chromium, spoken to over its debugging pipe (file descriptors 3 and 4)."""
+    """Headless Chromium, controlled through its debugging pipe (file descriptors 3 and 4)."""
 
     def __init__(self, profile):
         commands, self._commands = os.pipe()
@@ -92,6 +92,6 @@ class Browser:
         path.write_bytes(base64.b64decode(picture["data"]))
 
     def close(self) -> None:
-        os.close(self._commands)  # Chromium ends when nobody can command it any more
+        os.close(self._commands)  # Chromium ends when its command pipe closes
         self._process.wait(timeout=20)
         os.close(self._answers)

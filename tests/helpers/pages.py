@@ -1,4 +1,4 @@
-"""Pages as tests read them, and runs to make a report of."""
+"""Parsed pages, and runs for a report."""
 
 from collections.abc import Collection
 from html.parser import HTMLParser
@@ -33,7 +33,7 @@ class Element:
         ]
 
     def content(self, without: Collection[str] = ()) -> str:
-        """Return the text as it stands, less the elements of which a name or class is given."""
+        """Return the text with its white space, without elements of the given names or classes."""
         return "".join(
             child
             if isinstance(child, str)
@@ -45,12 +45,12 @@ class Element:
 
     @property
     def text(self) -> str:
-        """The text with its white space made single blanks."""
+        """The text with each run of white space as one blank."""
         return " ".join(self.content().split())
 
 
 class Page(HTMLParser):
-    """A page as a tree; fails where an element is not closed in its turn."""
+    """A page as a tree; an element that is not closed in order is an error."""
 
     def __init__(self, source: str):
         super().__init__(convert_charrefs=True)
@@ -95,7 +95,7 @@ class Page(HTMLParser):
 
     @property
     def mistakes(self) -> list[list[str]]:
-        """What stands above each mistake's sentence, part by part."""
+        """The parts of the line above each mistake's sentence."""
         return [
             [part.text for part in article.all("p")[0].children if isinstance(part, Element)]
             for article in self.root.all("article", "mistake")
@@ -111,7 +111,7 @@ class Page(HTMLParser):
 
     @property
     def wording(self) -> str:
-        """What a reader reads, a line for each block and row, without the pictures."""
+        """The visible text, one line per block and row, without the pictures."""
         lines = [""]
 
         def read(element: Element) -> None:
@@ -134,7 +134,7 @@ BLOCKS = {"h1", "h2", "h3", "p", "tr", "summary", "a", "div", "article", "pre", 
 
 
 def assert_inert(page: Page) -> None:
-    """Nothing that runs, nothing that is fetched."""
+    """Assert that the page neither runs nor fetches anything."""
     names = {name for name, _ in page.elements}
     assert not names & {"script", "img", "iframe", "link", "object", "embed", "base", "form", "a:x"}
     for name, attributes in page.elements:
@@ -147,7 +147,7 @@ def assert_inert(page: Page) -> None:
 
 
 def entity_run(**more) -> dict:
-    """What a training script hands over, with numbers that are told apart."""
+    """Return the facts of a run as a training script passes them; its numbers differ."""
     scores = {
         "overall": {"precision": 0.3333, "recall": 0.2525, "f1": 0.2857, "accuracy": 0.6},
         "per_type": {

@@ -1,4 +1,4 @@
-"""Scored sentences, written by hand: gold and predicted tags, with what they should count."""
+"""Scored sentences, written by hand: gold and predicted tags of words."""
 
 
 def example(gold: str, predicted: str, probability=None, tokens: str | None = None) -> dict:

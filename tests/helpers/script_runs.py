@@ -1,9 +1,9 @@
-"""Running the training scripts as processes of their own, without importing torch for each.
+"""Run the scripts as separate processes without importing torch for each of them.
 
-A fork server imports the libraries once; every run is forked from it. What a run then is, is an
-interpreter of its own in which the script is `__main__`: it has its own arguments, environment,
-signals and exit status, and can be killed. Several processes of one run find each other as those
-of torchrun do, by RANK, WORLD_SIZE and MASTER_PORT.
+A fork server imports the libraries once; every run is forked from it. A run is a separate
+interpreter in which the script is `__main__`: it has its own arguments, environment, signals and
+exit status, and can be killed. The processes of one run find each other as under torchrun, by
+RANK, WORLD_SIZE and MASTER_PORT.
 """
 
 import importlib
@@ -13,11 +13,14 @@ import multiprocessing
 import multiprocessing.forkserver
 import os
 import random
+import re
 import runpy
 import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Iterable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +28,15 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 LOOP, TRAINER = "train_accelerate.py", "train_trainer.py"
 BOTH = (LOOP, TRAINER)
-# Everything that the scripts import on their way.
+# Functions that runs replace or interrupt. When one moves, only this list changes.
+SEED_STEP = "training.order.seed_step"  # called at the start of each optimizer step
+CHECKSUM = "training.checkpoints._crc32"  # called for each file of a checkpoint
+TOKEN_LOSS = "common.token_loss"
+PREDICT_BATCH = "common.predict_batch"
+WRITE_JSON = "support.files.write_json"
+WRITE_REPORT = "results.report.write_report"
+
+# Everything that the scripts import while they run.
 LIBRARIES = (
     "torch", "torch._dynamo", "accelerate", "datasets", "evaluate", "matplotlib.figure",
     "seqeval.metrics", "tokenizers", "transformers", "transformers.models.bert.modeling_bert",
@@ -36,15 +47,21 @@ _server = multiprocessing.get_context("forkserver")
 
 
 class Run:
-    """One start of a script: its processes, and what they print."""
+    """One start of a script: its processes and their output."""
 
     def __init__(
-        self, script: str, flags, folder: Path, processes: int = 1, before=None, **environment: str
+        self,
+        script: str,
+        flags: Iterable,
+        folder: Path,
+        processes: int = 1,
+        before: Callable[[], None] | None = None,
+        **environment: str,
     ):
-        """`folder`: where it runs, as the current directory; `environment` is added.
+        """Start the script in `folder`, its current directory, with `environment` added.
 
-        `before`: a function of a module, called in each process before the script. Pictures of
-        the report, which take most of a small run's time, are drawn only with `before=pictures`.
+        `before`: a function of a module, called in each process before the script. The report,
+        which takes most of a small run's time, is written only with `before=with_report`.
         """
         flags = [str(flag) for flag in flags]
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,9 +71,9 @@ class Run:
         if processes > 1:
             shared |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
             shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-        self.processes = []
+        self.processes: list[ForkServerProcess] = []
         start_server()
-        # Not the test runner: what a forked process imports of its parent's main is for nothing.
+        # A forked process would import its parent's main module: hide the test runner.
         main, sys.modules["__main__"] = sys.modules["__main__"], type(sys)("__main__")
         try:
             for rank, log in enumerate(self.logs):
@@ -73,45 +90,45 @@ class Run:
             sys.modules["__main__"] = main
 
     def send(self, number: int, rank: int | None = None) -> None:
-        """Send a signal, to one process or to all, as a terminal does."""
+        """Send a signal to one process, or to all of them, as a terminal does."""
         for process in self.processes if rank is None else [self.processes[rank]]:
             if process.exitcode is None:
                 os.kill(process.pid, number)
 
     def wait(self, timeout: float = 120) -> list[int]:
-        """Exit statuses; negative: the signal that ended it."""
+        """Return the exit statuses; a negative one is the signal that ended the process."""
         deadline = time.monotonic() + timeout
         for process in self.processes:
             process.join(max(deadline - time.monotonic(), 0))
         if any(process.exitcode is None for process in self.processes):
             self.send(signal.SIGKILL)
-            raise TimeoutError(f"not done after {timeout} s:\n{self.output}")
+            raise TimeoutError(f"not finished after {timeout} s:\n{self.output}")
         return [process.exitcode for process in self.processes]
 
-    def wait_for(self, condition, timeout: float = 60) -> None:
-        """Wait until `condition()` holds; fail where the run ends before."""
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 60) -> None:
+        """Wait until `condition()` holds; fail if the run ends first."""
         deadline = time.monotonic() + timeout
         while True:
-            over = [process.exitcode for process in self.processes if not process.is_alive()]
+            ended = [process.exitcode for process in self.processes if not process.is_alive()]
             if condition():
                 return
-            if over or time.monotonic() > deadline:
+            if ended or time.monotonic() > deadline:
                 self.send(signal.SIGKILL)
-                raise AssertionError(f"it never came to that: {over}\n{self.output}")
+                raise AssertionError(f"the condition never held: {ended}\n{self.output}")
             time.sleep(0.005)
 
     @property
     def output(self) -> str:
-        """What all processes printed, on both streams."""
+        """The output of all processes, both streams."""
         return "\n".join(log.read_text(errors="replace") for log in self.logs if log.exists())
 
 
 def start_server() -> None:
-    """Start the fork server, once."""
+    """Start the fork server unless it runs."""
     changes = {
-        # One thread for each process, however many share the machine; read when torch is imported.
+        # One thread for each process; torch reads it when it is imported.
         "OMP_NUM_THREADS": "1",
-        # Processes that are killed leave their semaphores, which its tracker would complain of.
+        # The tracker would warn about the semaphores of processes that were killed.
         "PYTHONWARNINGS": "ignore::UserWarning",
     }
     before = {name: os.environ.get(name) for name in changes}
@@ -125,72 +142,91 @@ def start_server() -> None:
             os.environ[name] = value
 
 
-def interrupt(where: str, call: int, action) -> None:
+def replace(place: str, make: Callable[[Callable], Callable]) -> None:
+    """Put `make(function)` in the place of a function, here and wherever it is imported already.
+
+    `place`: "module.function".
+    """
+    module_name, name = place.rsplit(".", 1)
+    function = getattr(importlib.import_module(module_name), name)
+    replacement = make(function)
+    for module in list(sys.modules.values()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(ROOT)):
+            for attribute, value in list(vars(module).items()):
+                if value is function:
+                    setattr(module, attribute, replacement)
+
+
+def interrupt(place: str, call: int, action: int | Exception | Callable[[], None]) -> None:
     """Make call number `call` (from 0) of a function do something first: see `Run`'s `before`.
 
-    `where`: "module.function". `action`: a signal, sent to this process, an exception, or a
+    `place`: "module.function". `action`: a signal, sent to this process, an exception, or a
     function to call.
     """
-    module_name, name = where.rsplit(".", 1)
-    module = importlib.import_module(module_name)
-    function, calls = getattr(module, name), itertools.count()
+    calls = itertools.count()
 
-    def interrupted(*args, **kwargs):
-        if next(calls) == call:
-            if isinstance(action, Exception):
-                raise action
-            if callable(action):
-                action()
-            else:
-                os.kill(os.getpid(), action)
-        return function(*args, **kwargs)
+    def make(function: Callable) -> Callable:
+        def interrupted(*args, **kwargs):
+            if next(calls) == call:
+                if isinstance(action, Exception):
+                    raise action
+                if callable(action):
+                    action()
+                else:
+                    os.kill(os.getpid(), action)
+            return function(*args, **kwargs)
 
-    setattr(module, name, interrupted)
+        return interrupted
+
+    replace(place, make)
 
 
 def record_batches(folder: Path) -> None:
-    """Write down how many labels each window of each training batch has; a line a batch."""
+    """Record the number of labels of each window of each training batch; one line per batch."""
     import common
 
-    token_loss = common.token_loss
+    def make(token_loss: Callable) -> Callable:
+        def recording(logits, labels, *args, **kwargs):
+            counts = labels.ne(common.IGNORED).sum(1).tolist()
+            with open(folder / f"batches_{os.environ.get('RANK', 0)}.txt", "a") as file:
+                print(*counts, file=file)
+            return token_loss(logits, labels, *args, **kwargs)
 
-    def recording(logits, labels, *args, **kwargs):
-        counts = labels.ne(common.IGNORED).sum(1).tolist()
-        with open(folder / f"batches_{os.environ.get('RANK', 0)}.txt", "a") as file:
-            print(*counts, file=file)
-        return token_loss(logits, labels, *args, **kwargs)
+        return recording
 
-    common.token_loss = recording
+    replace(TOKEN_LOSS, make)
 
 
-def record_updates(file: Path) -> None:
-    """Keep the number of updates made so far in a file, whatever becomes of the process."""
-    from training import checkpoints
-
-    seed_update = checkpoints.seed_update
+def record_steps(file: Path) -> None:
+    """Keep the number of finished steps in a file, which survives a kill of the process."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT)
 
-    def recording(seed, update, process):
-        os.pwrite(descriptor, b"%9d" % update, 0)
-        return seed_update(seed, update, process)
+    def make(seed_step: Callable) -> Callable:
+        def recording(seed, step, process):
+            os.pwrite(descriptor, b"%9d" % step, 0)
+            return seed_step(seed, step, process)
 
-    checkpoints.seed_update = recording
+        return recording
+
+    replace(SEED_STEP, make)
 
 
 def pause() -> None:
+    """Take a minute, in which signals are handled."""
     print("a long step", flush=True)
     for _ in range(600):
-        time.sleep(0.1)  # in pieces: a signal's handler runs between them
+        time.sleep(0.1)  # short sleeps: a signal's handler runs between them
 
 
 def wait_for_file(path: Path) -> None:
+    """Print that the process waits, and wait until another process makes the file."""
     print(f"waiting for {path.name}", flush=True)
     while not path.exists():
         time.sleep(0.01)
 
 
-def pictures() -> None:
-    """Leave the report as it is."""
+def with_report() -> None:
+    """Let a run write its report: see `Run`."""
 
 
 def _play(script, flags, folder, log, environment, before):
@@ -200,29 +236,29 @@ def _play(script, flags, folder, log, environment, before):
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    # The fork server ignores Ctrl-C; an interpreter of its own does not.
+    # The fork server ignores Ctrl-C; a fresh interpreter does not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [script, *flags]
     sys.path.insert(0, str(ROOT))
-    if before is not pictures:
-        from results import report
-
-        report.write_report = lambda folder, run: None
+    if before is not with_report:
+        replace(WRITE_REPORT, lambda write_report: lambda *args, **kwargs: None)
     if before:
         before()
     runpy.run_path(str(ROOT / script), run_name="__main__")
 
 
-def run(script: str, flags, folder: Path, processes: int = 1, status: int = 0, **options) -> str:
-    """Run a script to its end and hold its exit status against `status`; returns its output."""
+def run(
+    script: str, flags: Iterable, folder: Path, processes: int = 1, status: int = 0, **options
+) -> str:
+    """Run a script to its end, assert its exit status, return its output."""
     started = Run(script, flags, folder, processes, **options)
     statuses = started.wait()
     assert statuses == [status] * processes, f"{statuses}\n{started.output}"
     return started.output
 
 
-# For a process to print the most memory that it has had, in kB. What `resource` says counts its
-# parent's, from whom it was forked.
+# Code that prints the peak memory of its process in kB. The figure of `resource` would include
+# that of the process it was forked from.
 PRINT_PEAK = """
 with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM:")))
@@ -230,6 +266,7 @@ with open("/proc/self/status") as status:
 
 
 def free_port() -> int:
+    """Return the number of a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -249,8 +286,8 @@ OTHERS = [
 ODD = ["lamb", "boycotting", "Xzqvy", "12.5", "...", "-", "é", "中", "washington"]
 
 
-def sentence(random: random.Random, length: int) -> list[tuple[str, str]]:
-    """About `length` pairs of word and IOB2 tag."""
+def random_sentence(random: random.Random, length: int) -> list[tuple[str, str]]:
+    """Return `length` pairs of word and IOB2 tag, or one or two more."""
     rows = []
     while len(rows) < length:
         kind = random.choice(["PER", "ORG", "LOC", None, None, None, None])
@@ -263,9 +300,9 @@ def sentence(random: random.Random, length: int) -> list[tuple[str, str]]:
 
 
 def write_corpus(folder: Path, train: int = 45, validation: int = 23, test: int = 29) -> list:
-    """Three CoNLL files of random sentences of 1 to 60 words; returns the flags that name them.
+    """Write three CoNLL files of random sentences of 1 to 60 words; return the flags for them.
 
-    The numbers of sentences divide by nothing; three splits, each with every label.
+    No batch size divides the numbers of sentences. Each split has every label.
     """
     folder.mkdir(parents=True, exist_ok=True)
     flags = []
@@ -276,7 +313,7 @@ def write_corpus(folder: Path, train: int = 45, validation: int = 23, test: int 
         text = ""
         for _ in range(sentences):
             length = source.choice([1, 2, 3, 5, 8, 13, 21, 34, 60])
-            rows = sentence(source, length)
+            rows = random_sentence(source, length)
             text += "".join(f"{word} {tag}\n" for word, tag in rows) + "\n"
         (folder / f"{split}.conll").write_text(text, encoding="utf-8")
         flags += [f"--{split}_file", folder / f"{split}.conll"]
@@ -284,7 +321,7 @@ def write_corpus(folder: Path, train: int = 45, validation: int = 23, test: int 
 
 
 def without_dropout(encoder: Path, folder: Path) -> Path:
-    """A copy of an encoder whose configuration has no dropout."""
+    """Copy an encoder into `folder`, with a configuration without dropout."""
     folder.mkdir(parents=True)
     for file in encoder.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
@@ -294,24 +331,40 @@ def without_dropout(encoder: Path, folder: Path) -> Path:
     return folder
 
 
-# --- What a run left ------------------------------------------------------------------------
+# --- The output of a run --------------------------------------------------------------------
+
+
+def error_message(output: str) -> str:
+    """Return the one message of a run that a user's mistake ended."""
+    assert output.count("error: ") == 1 and "Traceback" not in output, output
+    return output[output.index("error: ") :]
+
+
+def shows_all_words_scored(output: str, words: int) -> bool:
+    """Return whether a line shows `words` twice: those scored, and those in the corpus."""
+    return bool(re.search(rf"\b{words}\b\D+\b{words}\b", output.replace(",", "")))
+
+
+# --- The files of a run ---------------------------------------------------------------------
 
 
 def facts(folder: Path) -> dict:
+    """Return run.json."""
     return json.loads((folder / "run.json").read_text(encoding="utf-8"))
 
 
 def results(folder: Path) -> dict:
+    """Return all_results.json."""
     return json.loads((folder / "all_results.json").read_text(encoding="utf-8"))
 
 
 def losses(folder: Path) -> np.ndarray:
-    """(updates, 2): loss and learning rate of each update that was logged."""
+    """Return (steps, 2): loss and learning rate of each step that was logged."""
     return np.array([[row["loss"], row["learning_rate"]] for row in facts(folder)["step_losses"]])
 
 
 def weights(folder: Path) -> dict:
-    """The saved parameters' bytes by name; equal to the bit where the dictionaries are equal."""
+    """Return the bytes of the saved parameters by name, to compare two models to the bit."""
     from safetensors.numpy import load_file
 
     return {n: v.tobytes() for n, v in load_file(folder / "model.safetensors").items()}

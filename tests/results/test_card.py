@@ -24,7 +24,7 @@ def metadata(path: Path) -> dict:
     return ModelCard.load(path).data.to_dict()
 
 
-def test_the_card_says_what_the_hub_and_a_reader_want_to_know(folder, snapshot):
+def test_the_card_holds_metadata_for_the_hub_and_text_for_a_reader(folder, snapshot):
     path = write_card(folder, FACTS)
     text = path.read_text()
     assert path == folder / "README.md"
@@ -55,18 +55,18 @@ def test_the_card_says_what_the_hub_and_a_reader_want_to_know(folder, snapshot):
     assert text == snapshot
 
 
-def test_the_card_names_the_precision_whoever_chose_it(folder):
+def test_the_card_names_the_precision_used(folder):
     arguments = {"bf16": False, "fp16": False, "mixed_precision": None}
     text = write_card(folder, {**FACTS, "arguments": arguments, "precision": "bf16"}).read_text()
     assert "mixed_precision: bf16" in text and "fp16" not in text and "bf16: " not in text
 
 
-def test_the_card_shows_the_picture_that_is_there(folder):
+def test_the_card_shows_an_existing_picture(folder):
     (folder / "training_curves.png").write_bytes(b"")
     assert re.search(r"!\[.+\]\(training_curves.png\)", write_card(folder, FACTS).read_text())
 
 
-def test_what_stood_in_for_the_defaults_is_said_first(folder):
+def test_replaced_defaults_are_reported_first(folder):
     replaced = ["The Hub cannot be reached: the embedded corpus stands in."]
     body = ModelCard.load(write_card(folder, {**FACTS, "replaced": replaced})).text
     assert body.index(replaced[0]) < body.index("[google-bert/bert-base-cased]")
@@ -100,8 +100,10 @@ def test_a_card_of_a_local_corpus_and_a_local_model_is_valid(folder, tmp_path, s
     ("title", "expected"),
     [("encoder", None), ("sentence-transformers/all-MiniLM-L6-v2",) * 2],
 )
-def test_a_folder_is_no_base_model_of_the_hub(folder, tmp_path, monkeypatch, title, expected):
-    """A folder may have the name of somebody's model; the embedded encoder is named by its own."""
+def test_a_local_folder_is_not_a_base_model_of_the_hub(
+    folder, tmp_path, monkeypatch, title, expected
+):
+    """A folder may be named like somebody's model; the embedded encoder keeps its own name."""
     (tmp_path / "my" / "encoder").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     facts = {**FACTS, "base_model": title, "arguments": {"model_name_or_path": "my/encoder"}}
@@ -119,7 +121,7 @@ def test_a_card_before_any_score_is_valid(folder):
     assert "model-index" not in metadata(path)
 
 
-def test_what_a_person_wrote_survives_the_next_run(folder):
+def test_edits_of_a_person_survive_the_next_run(folder):
     path = write_card(folder, FACTS)
     text = path.read_text()
     text = text.replace("license: apache-2.0", "license: mit\ninference: false")
@@ -146,7 +148,7 @@ def test_writing_the_same_card_again_changes_nothing(folder):
     assert write_card(folder, FACTS).read_bytes() == first
 
 
-def test_a_card_that_a_person_wrote_alone_is_kept_whole(folder):
+def test_a_card_without_a_generated_part_is_kept_whole(folder):
     mine = "---\nlicense: cc-by-4.0\nthumbnail: me.png\n---\n# My model\n\nBy hand.\n"
     (folder / "README.md").write_text(mine)
     path = write_card(folder, FACTS)
@@ -156,10 +158,28 @@ def test_a_card_that_a_person_wrote_alone_is_kept_whole(folder):
     assert path.read_text().endswith("# My model\n\nBy hand.\n")
 
 
-def test_a_card_with_broken_metadata_is_left_alone(folder, capsys, snapshot):
+def test_a_card_with_broken_metadata_is_not_changed(folder, capsys, snapshot):
     broken = "---\nlicense: [mit\n---\n# Mine\n"
     (folder / "README.md").write_text(broken)
     path = write_card(folder, FACTS)
     assert (folder / "README.md").read_text() == broken
     assert path.name == "README.generated.md"
     assert stable(capsys.readouterr().out, folder) == snapshot
+
+
+def test_the_card_names_the_version_of_the_suite(folder):
+    assert "\nsuite: 1.2.3\n" in write_card(folder, {**FACTS, "suite_version": "1.2.3"}).read_text()
+    assert "suite:" not in write_card(folder, FACTS).read_text()
+
+
+def test_a_mark_inside_a_fact_does_not_end_the_generated_part(folder):
+    text = write_card(folder, {**FACTS, "corpus_name": f"mine {card.CARD_END}"}).read_text()
+    body = ModelCard(text).text
+    assert body.count(card.CARD_BEGIN) == body.count(card.CARD_END) == 1
+    assert body.rstrip().endswith(card.CARD_END)
+
+
+def test_a_cell_of_a_table_stays_one_cell(folder):
+    scores = {"overall": {"f1": 0.5}, "per_type": {"a|b": {"f1": 1.0, "number": 3}}, "words": 7}
+    text = write_card(folder, {**FACTS, "scores": {"test": scores}}).read_text()
+    assert "| a\\|b | 1.0000 |  | 3 |" in text

@@ -3,7 +3,7 @@
 from results import charts, report
 
 
-def test_thinned_keeps_the_mean_and_the_size_down():
+def test_thinned_lines_keep_their_mean():
     line = [(n, 2.0 * n) for n in range(1200)]
     thin = charts.thinned(line)
     assert len(thin) == charts.STEP_POINTS == 300
@@ -11,7 +11,7 @@ def test_thinned_keeps_the_mean_and_the_size_down():
     assert charts.thinned(line[:10]) == line[:10]
 
 
-def test_points_leave_out_what_is_no_number():
+def test_points_without_a_finite_number_are_left_out():
     rows = [{"x": 1, "y": 2}, {"x": 2}, {"x": 3, "y": float("nan")}, {"x": 4, "y": None}]
     assert charts.points(rows, "x", "y") == [(1, 2)]
 

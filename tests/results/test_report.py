@@ -8,6 +8,7 @@ import pytest
 
 from results import charts, report
 from results.report import write_report
+from support.secrets import scrub
 from tests.helpers.pages import PAYLOAD, SPLIT_IN_TWO, Page, assert_inert, entity_run, plain_run
 from tests.helpers.scored_sentences import ENTITY_EXAMPLES, example
 
@@ -28,7 +29,7 @@ def test_quantiles(part, length):
     "secret", ["--hub_token hf_verysecret", "--hub_token=abc", "--token s3cret", "x hf_abcdefgh1"]
 )
 def test_no_access_token_is_shown(secret):
-    shown = report.secretless(f"train.py {secret} --seed 7 --label_all_tokens")
+    shown = scrub(f"train.py {secret} --seed 7 --label_all_tokens")
     assert not re.search(r"verysecret|abc|s3cret", shown)
     assert shown.startswith("train.py ") and shown.endswith(" --seed 7 --label_all_tokens")
 
@@ -44,7 +45,7 @@ def test_import_brings_neither_matplotlib_nor_torch():
     assert answer.stdout.split() == []
 
 
-def test_report_of_entity_tags_says_what_the_run_was_and_how_it_went(tmp_path, snapshot):
+def test_report_of_entity_tags_shows_the_run_and_its_results(tmp_path, snapshot):
     page = report_page(tmp_path, entity_run())
     assert_inert(page)
     for expected in (
@@ -72,7 +73,9 @@ def test_report_of_entity_tags_says_what_the_run_was_and_how_it_went(tmp_path, s
         assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
 
-def test_an_entity_predicted_in_two_parts_is_wrong_twice_and_spurious_never(tmp_path, snapshot):
+def test_an_entity_predicted_in_two_parts_has_two_wrong_boundaries_and_is_never_spurious(
+    tmp_path, snapshot
+):
     page = report_page(tmp_path, entity_run(examples=[SPLIT_IN_TWO]))
     assert {"Missed 0", "Spurious 0", "Wrong boundary 2"} <= set(page.headings)
     pairs = [
@@ -89,13 +92,13 @@ def test_an_entity_predicted_in_two_parts_is_wrong_twice_and_spurious_never(tmp_
 @pytest.mark.parametrize(
     ("task", "own", "other"), [("chunk", "chunk", "entit"), ("ner", "entit", "chunk")]
 )
-def test_the_report_speaks_of_what_the_task_marks(tmp_path, task, own, other):
+def test_the_report_names_entities_or_chunks_by_task(tmp_path, task, own, other):
     text = report_page(tmp_path, entity_run(task=task)).all_text.lower()
     assert other not in text
     assert text.count(own) >= 8
 
 
-def test_the_first_epoch_is_done_at_1(tmp_path):
+def test_epoch_0_is_shown_as_1_epoch_done(tmp_path):
     run = entity_run()
     loss, scores, *_ = charts.training_charts(run["history"], [], True)
     assert loss.series == {"training": [(1, 1.0), (2, 0.6)], "validation": [(1, 0.8), (2, 0.7)]}
@@ -119,7 +122,7 @@ def test_report_of_plain_tags(tmp_path, snapshot):
     assert page.wording == snapshot
 
 
-def test_mistakes_stand_in_order_of_confidence(tmp_path):
+def test_mistakes_are_sorted_by_confidence(tmp_path):
     examples = [
         example("B-PER", "O", [confidence], f"name{confidence}") for confidence in (0.3, 0.9, 0.6)
     ]
@@ -148,7 +151,7 @@ def test_same_run_same_page(tmp_path):
 
 
 @pytest.mark.parametrize("missing", sorted(entity_run()))
-def test_report_does_without_any_key(tmp_path, missing, monkeypatch):
+def test_report_without_any_one_key(tmp_path, missing, monkeypatch):
     monkeypatch.setattr(charts, "_picture", lambda *_: b"<svg></svg>")
     run = entity_run()
     del run[missing]
@@ -156,12 +159,12 @@ def test_report_does_without_any_key(tmp_path, missing, monkeypatch):
 
 
 @pytest.mark.parametrize("run", [{}, {"scores": {"test": {}}}, {"history": [{"epoch": 0}]}])
-def test_report_of_next_to_nothing(tmp_path, run):
+def test_report_of_an_almost_empty_run(tmp_path, run):
     assert_inert(report_page(tmp_path, run))
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_pictures_of_an_older_run_do_not_stay(tmp_path):
+def test_pictures_of_an_earlier_run_are_removed(tmp_path):
     write_report(tmp_path, entity_run())
     write_report(tmp_path, {"title": "scored only"})
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
@@ -205,10 +208,15 @@ def test_nothing_in_a_run_becomes_markup(tmp_path, make_run):
     assert PAYLOAD in page.all_text
 
 
-def test_labels_that_are_no_latin_letters_are_drawn_without_a_warning(tmp_path, recwarn):
+def test_labels_without_latin_letters_are_drawn_without_a_warning(tmp_path, recwarn):
     names = ["PRP$", "WP$", "_", "$x$", "名詞", "اسم", "\x00\x1f", "\ud800", "%", "$\\frac$", "{"]
     examples = [{"tokens": names, "gold": names, "predicted": names[::-1]}]
     run = plain_run(label_names=names, examples=examples)
     write_report(tmp_path, run)
     assert (tmp_path / "confusion_matrix.png").stat().st_size > 5000
     assert [str(w.message) for w in recwarn] == []
+
+
+def test_the_report_names_the_version_of_the_suite(tmp_path):
+    page = report_page(tmp_path, entity_run(suite_version="1.2.3"))
+    assert "1.2.3" in [row[-1] for row in page.rows]

@@ -3,9 +3,12 @@
 import itertools
 import re
 
+import numpy as np
 import pytest
+from jinja2 import UndefinedError
+from markupsafe import Markup
 
-from support import markup
+from support.html import TEMPLATES, duration, hue, number, page_environment, width
 
 
 @pytest.mark.parametrize(
@@ -15,7 +18,10 @@ from support import markup
         (0, "0"),
         (7.0, "7"),
         (1234567, "1\u202f234\u202f567"),
+        (np.int64(1000), "1\u202f000"),
+        (2**60 + 1, "1\u202f152\u202f921\u202f504\u202f606\u202f846\u202f977"),
         (0.25, "0.2500"),
+        (np.float32(0.25), "0.2500"),
         (2e-5, "2.00e-05"),
         (float("nan"), "nan"),
         (float("inf"), "inf"),
@@ -23,7 +29,7 @@ from support import markup
     ],
 )
 def test_numbers(given_number, shown):
-    assert markup.number(given_number) == shown
+    assert number(given_number) == shown
 
 
 @pytest.mark.parametrize(
@@ -31,7 +37,35 @@ def test_numbers(given_number, shown):
     [(None, "–"), (0.26, "0.3 s"), (59.9, "59.9 s"), (60, "1 min 00 s"), (3661, "1 h 01 min")],
 )
 def test_durations(seconds, shown):
-    assert markup.duration(seconds) == shown
+    assert duration(seconds) == shown
+
+
+def rendered(source: str, **values) -> str:
+    return page_environment(TEMPLATES).from_string(source).render(**values)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""),
+        ("<b> & 'c'", "&lt;b&gt; &amp; &#39;c&#39;"),
+        ("\x00\x1b\ud800", "\u2400\u241b\ufffd"),
+        (7, "7"),
+        (Markup("<b>"), "<b>"),
+    ],
+)
+def test_a_value_of_a_template_is_data(value, shown):
+    assert rendered("{{ value }}", value=value) == shown
+
+
+def test_a_name_that_a_template_misses_is_an_error():
+    with pytest.raises(UndefinedError):
+        rendered("{{ value }}")
+
+
+@pytest.mark.parametrize(("share", "shown"), [(-1, "0.0%"), (0.126, "12.6%"), (2, "100.0%")])
+def test_a_bar_stays_inside_its_cell(share, shown):
+    assert width(share) == shown
 
 
 def luminance(red: float, green: float, blue: float) -> float:
@@ -48,26 +82,26 @@ def contrast(one: tuple, other: tuple) -> float:
 
 
 def theme_variables(dark: bool) -> dict[str, str]:
-    blocks = re.findall(r":root\{(.*?)\}", markup.STYLE, re.DOTALL)
+    blocks = re.findall(r":root \{(.*?)\}", (TEMPLATES / "page.css").read_text(), re.DOTALL)
     assert len(blocks) == 2
-    return dict(re.findall(r"--([\w-]+):([^;]+)", blocks[dark]))
+    return dict(re.findall(r"--([\w-]+): ([^;]+)", blocks[dark]))
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_labels_can_be_read_in_both_themes_whatever_their_hue(dark):
+def test_labels_of_every_hue_are_readable_in_both_themes(dark):
     import colorsys
 
     theme = theme_variables(dark)
     share = {name: float(theme[name].rstrip("%")) / 100 for name in ("ts", "tl", "bs", "bl")}
-    for hue in range(360):
-        text = colorsys.hls_to_rgb(hue / 360, share["tl"], share["ts"])
-        ground = colorsys.hls_to_rgb(hue / 360, share["bl"], share["bs"])
+    for degrees in range(360):
+        text = colorsys.hls_to_rgb(degrees / 360, share["tl"], share["ts"])
+        ground = colorsys.hls_to_rgb(degrees / 360, share["bl"], share["bs"])
         assert contrast(text, ground) >= 4.5, hue
 
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("name", ["ink", "muted", "accent", "wrong"])
-def test_text_can_be_read_in_both_themes(dark, name):
+def test_text_is_readable_in_both_themes(dark, name):
     theme = theme_variables(dark)
 
     def rgb(value):
@@ -79,11 +113,11 @@ def test_text_can_be_read_in_both_themes(dark, name):
         assert contrast(rgb(theme[name]), rgb(theme[ground])) >= 4.5
 
 
-def test_well_known_types_are_told_apart():
+def test_well_known_types_have_distinct_hues():
     for types in (
         ["PER", "ORG", "LOC", "MISC"],
         ["person", "location", "corporation", "group", "product", "creative-work"],
     ):
-        hues = [markup.hue(name) for name in types]
+        hues = [hue(name) for name in types]
         apart = [min((a - b) % 360, (b - a) % 360) for a, b in itertools.combinations(hues, 2)]
         assert min(apart) >= 45

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support import markup
+from support.html import hue
+from support.text import printable
 from tagging.page import render_texts
-from tests.helpers.pages import PAYLOAD, Page, assert_inert, found
+from tests.helpers.pages import PAYLOAD, Element, Page, assert_inert, found
 
 
 def texts_page(results) -> Page:
@@ -20,13 +21,14 @@ def test_tagged_text_shows_label_and_score_beside_the_words(snapshot):
     marked = [found(text, "Ada", "PER", 0.98765), found(text, "Rome", "LOC")]
     page = texts_page([{"text": text, "entities": marked}, {"text": "", "entities": []}])
     assert_inert(page)
-    assert "AdaPER 0.988 met Bob in RomeLOC 0.500." in page.all_text
+    marks = [(m.children[0], m.all("span", "label")[0].text) for m in page.root.all("mark")]
+    assert marks == [("Ada", "PER 0.988"), ("Rome", "LOC 0.500")]
     (summary,) = page.root.all("p", "summary")
     assert summary.text.endswith("LOC 1 PER 1")
     assert page.wording == snapshot
     assert page.texts == [text, ""]
     hues = [a["style"] for name, a in page.elements if name == "mark"]
-    assert hues == [f"--h:{markup.hue('PER')}", f"--h:{markup.hue('LOC')}"]
+    assert hues == [f"--h:{hue('PER')}", f"--h:{hue('LOC')}"]
 
 
 def test_words_with_their_tags():
@@ -48,21 +50,21 @@ def test_chunks_word_by_word_take_the_colour_of_their_type_and_no_label_for_O():
     ]
     page = texts_page([{"text": "a b c", "entities": [], "words": words}])
     pills = [a["style"] for _, a in page.elements if a.get("class") == "pill t"]
-    assert pills == [f"--h:{markup.hue('NP')}"] * 2
+    assert pills == [f"--h:{hue('NP')}"] * 2
     assert "aB-NP bI-NP c" in page.all_text
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(), max_size=40), st.data())
-def test_every_text_comes_out_as_it_went_in(text, data):
-    """All of Unicode; control characters and halves of surrogate pairs as what stands for them."""
+def test_every_text_is_shown_unchanged(text, data):
+    """All of Unicode; control characters and halves of surrogate pairs have their replacements."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6).map(set)))
     spans = list(zip(cuts[::2], cuts[1::2], strict=False))
     marked = [{"entity_group": "X", "score": 1.0, "start": a, "end": b} for a, b in spans]
     page = texts_page([{"text": text, "entities": marked}])
     assert_inert(page)
-    assert page.texts == [markup.printable(text)]
-    assert len(markup.printable(text)) == len(text)
+    assert page.texts == [printable(text)]
+    assert len(printable(text)) == len(text)
     "".join(render_texts([{"text": text, "entities": marked}])).encode("utf-8")
 
 
@@ -96,8 +98,27 @@ def test_overlapping_entities_are_refused(snapshot):
     assert str(error.value) == snapshot
 
 
+def test_each_file_is_a_heading_above_its_texts():
+    results = [
+        {"text": text, "entities": [], "file": file}
+        for text, file in (("a", "<x>.txt"), ("b", "<x>.txt"), ("c", "y.txt"))
+    ]
+    page = texts_page(results)
+    (main,) = page.root.all("main", "texts")
+    names = [child.name for child in main.children if isinstance(child, Element)]
+    assert names == ["h2", "article", "article", "h2", "article", "p"]
+    assert page.headings[1:] == ["<x>.txt", "y.txt"]
+    assert texts_page([{"text": "a", "entities": []}]).headings == ["Tagged texts"]
+
+
+def test_a_label_stays_on_the_line_of_its_score():
+    page = texts_page([{"text": "Ada", "entities": [found("Ada", "Ada", "PER")]}])
+    (label,) = page.root.all("span", "label")
+    assert "white-space:nowrap" in label.attributes["style"]
+
+
 def test_texts_stream():
-    """The page begins before the first result is read, and each answer follows its question."""
+    """The page begins before the first result is read; each text follows its result."""
     asked = []
 
     def results():
@@ -106,7 +127,10 @@ def test_texts_stream():
             yield {"text": f"text {n}", "entities": []}
 
     chunks = render_texts(results())
-    assert next(chunks).startswith("<!DOCTYPE html>")
+    head = next(chunks)
+    assert head.startswith("<!DOCTYPE html>")
+    while '<main class="texts">' not in head:
+        head += next(chunks)
     assert asked == []
     for n in range(3):
         assert f"text {n}" in next(chunks)
