@@ -1,17 +1,17 @@
-"""Kill training again and again, resume it each time, and hold the end against a straight run.
+"""Kill training repeatedly, resume it each time, and compare the end with an uninterrupted run.
 
     python benchmarks/crash.py                        # both scripts, 24 kills each
     python benchmarks/crash.py --kills 100 --seed 1
     python benchmarks/crash.py --processes 2          # all processes of a run are killed
 
-Every kill is a SIGKILL, at a moment drawn from a seed: half of them at any time from the start of
-the process on, half while a checkpoint is being written. After each, every folder with a
-checkpoint's name must be whole, none may be lost, and the run goes on with
---resume_from_checkpoint. A run that gets to its end must have the weights of a run that was never
-killed, to the bit, and its predictions; then the next one begins, with another seed. Dropout,
-length grouping, windows, accumulation, evaluation and --save_total_limit are on.
+Every kill is a SIGKILL at a random moment: half of them at any time after the start of the process,
+half while a checkpoint is being written. After each, every folder named like a checkpoint must be
+complete, none may be lost, and the run resumes with --resume_from_checkpoint. A run that reaches
+its end must have the weights, to the bit, and the predictions of a run that was never killed; then
+the next run begins, with another seed. Dropout, length grouping, windows, accumulation, evaluation
+and --save_total_limit are on.
 
-Steps lost: updates made by the time of a kill, less those of the newest whole checkpoint.
+Steps lost: steps made by the time of a kill, less those of the newest complete checkpoint.
 """
 
 import argparse
@@ -30,15 +30,16 @@ from statistics import mean
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-EVERY, EPOCHS, LIMIT = 4, 2, 2  # updates between checkpoints; epochs; checkpoints kept
+EVERY, EPOCHS, LIMIT = 4, 2, 2  # steps between checkpoints; epochs; checkpoints kept
 SPLITS = {"train": 150, "validation": 40, "test": 40}  # sentences
 
 
 def main():
+    """Read the command line, then kill runs of both scripts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=24, help="Of each script.")
-    parser.add_argument("--processes", type=int, default=1, help="Of each run.")
-    parser.add_argument("--seed", type=int, default=0, help="Of the moments.")
+    parser.add_argument("--kills", type=int, default=24, help="kills of each script")
+    parser.add_argument("--processes", type=int, default=1, help="processes of each run")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
     args = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
     with tempfile.TemporaryDirectory() as work:
@@ -47,11 +48,14 @@ def main():
 
         flags = make_inputs(Path(work))
         for script in BOTH:
-            torment(script, flags, args, Path(work) / script)
+            kill_runs(script, flags, args, Path(work) / script)
 
 
 def make_inputs(work: Path) -> list:
-    """Flags that name a corpus and an encoder of 3.3 million parameters: a checkpoint of 40 MB."""
+    """Return flags for a corpus and an encoder of 3.3 million parameters.
+
+    A checkpoint has 40 MB.
+    """
     import torch
     from transformers import BertConfig, BertModel
 
@@ -76,8 +80,8 @@ def make_inputs(work: Path) -> list:
     return [*flags, "--mixed_precision", "no"]
 
 
-def torment(script: str, flags: list, args, folder: Path) -> None:
-    """Kill runs of one script until there are enough kills, and print what came of it."""
+def kill_runs(script: str, flags: list, args, folder: Path) -> None:
+    """Kill runs of one script until there are enough kills, and print the outcome."""
     from tests.helpers.script_runs import run
 
     moments = random.Random(f"{args.seed} {script}")
@@ -92,43 +96,41 @@ def torment(script: str, flags: list, args, folder: Path) -> None:
         for _ in range(left):
             kind, steps = kill_once(script, seeded, args.processes, killed, moments, usual)
             if kind is None:
-                break  # it got to its end before its moment came
+                break  # the run ended before the moment of its kill
             kinds[kind] += 1
             lost.append(steps)
             print(f"  {script}: killed {kind}, {steps} steps lost", flush=True)
         run(script, seeded + resume(killed), killed, args.processes)
-        expected, found = digest(folder / f"straight{finished}"), digest(killed)
-        if found != expected:
-            sys.exit(f"{script}, seed {finished}: {found} after kills, {expected} straight")
-        print(
-            f"  {script}: run {finished} at its end, weights {found[:16]} as straight", flush=True
-        )
+        expected, actual = digest(folder / f"straight{finished}"), digest(killed)
+        if actual != expected:
+            sys.exit(f"{script}, seed {finished}: {actual} after kills, expected {expected}")
+        print(f"  {script}: run {finished} complete, results {actual[:16]} as expected", flush=True)
         finished += 1
     doing = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
     print(
         f"{script}, {args.processes} process(es): {sum(kinds.values())} kills survived in "
-        f"{finished} runs ({doing}); steps lost {mean(lost):.1f} on average, {max(lost)} at most, "
-        f"a checkpoint every {EVERY}; weights and predictions of every run those of a straight "
-        f"one; {time.monotonic() - started:.0f} s",
+        f"{finished} runs ({doing}); steps lost: {mean(lost):.1f} on average, {max(lost)} at most, "
+        f"with a checkpoint every {EVERY} steps; weights and predictions of every run equal those "
+        f"of an uninterrupted one; {time.monotonic() - started:.0f} s",
         flush=True,
     )
 
 
 def resume(folder: Path) -> list:
-    """A run that was killed before its first checkpoint begins anew."""
+    """Return the flag to resume; none if the run was killed before its first checkpoint."""
     from support.files import checkpoint_folders
 
     return ["--resume_from_checkpoint"] if checkpoint_folders(folder / "out") else []
 
 
 def kill_once(script, flags, processes, folder: Path, moments, usual: float):
-    """Start or resume a run and kill it; returns what it was doing, and the steps lost.
+    """Start or resume a run and kill it; return its activity at that moment and the steps lost.
 
-    (None, 0) where it got to its end first. `usual`: seconds that a whole run takes.
+    Returns (None, 0) if the run ended before. `usual`: the seconds that a whole run needs.
     """
     from tests.helpers.script_runs import Run, record_steps
 
-    out, counter = folder / "out", folder / "updates"
+    out, counter = folder / "out", folder / "steps"
     before = newest_step(out)
     folder.mkdir(parents=True, exist_ok=True)
     counter.write_bytes(b"%9d" % before)
@@ -154,7 +156,7 @@ def kill_once(script, flags, processes, folder: Path, moments, usual: float):
     statuses = started.wait()
     if not alive or statuses != [-signal.SIGKILL] * processes:
         if any(status not in (0, -signal.SIGKILL) for status in statuses):
-            sys.exit(f"{script} failed by itself: {statuses}\n{started.output}")
+            sys.exit(f"{script} failed without a kill: {statuses}\n{started.output}")
         if statuses == [0] * processes:
             return None, 0
     made, kept = int(counter.read_bytes()), newest_step(out)
@@ -166,7 +168,7 @@ def kill_once(script, flags, processes, folder: Path, moments, usual: float):
 
 
 def wait_until(started, condition) -> bool:
-    """Whether the condition came before the run's end."""
+    """Wait for the condition or the run's end; return whether the condition came first."""
     while all(process.is_alive() for process in started.processes):
         if condition():
             return True
@@ -175,19 +177,19 @@ def wait_until(started, condition) -> bool:
 
 
 def newest_step(out: Path) -> int:
-    """Updates of the newest checkpoint, 0 without any; fails where one is not whole."""
+    """Return the step of the newest checkpoint, 0 without any; end if one is damaged."""
     from support.files import checkpoint_folders
-    from training import checkpoints
+    from training.checkpoints import damage, read_progress
 
-    found = checkpoint_folders(out)
-    for path in found:
-        if problem := checkpoints.damage(path):
-            sys.exit(f"{path} is not whole: {problem}")
-    return checkpoints.read_progress(found[-1]).step if found else 0
+    folders = checkpoint_folders(out)
+    for path in folders:
+        if problem := damage(path):
+            sys.exit(f"{path} is damaged: {problem}")
+    return read_progress(folders[-1]).step if folders else 0
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 of the weights and the predictions."""
+    """Return the SHA-256 of the weights and the predictions."""
     files = [folder / "out" / name for name in ("model.safetensors", "predictions.txt")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 

@@ -1,14 +1,14 @@
-"""The time that training loses by pushing to a Hub that takes 30 s a push.
+"""The time that training loses by pushing to a Hub that needs 30 s for a push.
 
     python benchmarks/push.py                       # about 7 minutes
     python benchmarks/push.py --epochs 2 --steps 50 --delay 5
 
-Epochs of the same steps are trained in turn without and with a push at their end, in one process;
-the encoder has the shape of all-MiniLM-L6-v2 (90 MB of weights), and the Hub, that of the tests, is
-a process of its own. What is lost is the time inside `push` (copies of the files) and whatever the
-steps become slower while the pushing thread is at work; both kinds of epochs save. On a machine
-that does other work besides, believe the processor time of the pushing thread rather than the
-steps: on a machine without a core to spare, it is what training loses at most.
+Epochs of the same steps are trained in turn without and with a push, in one process; both kinds
+save. The encoder has the shape of all-MiniLM-L6-v2 (90 MB of weights). The Hub is that of the
+tests, in a process of its own. Training loses the time inside `push` (copies of the files), and its
+steps may be slower while the pushing thread works. On a machine with other load, the processor time
+of the pushing thread is more reliable than the steps: without a spare core, training loses that
+time at most.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from statistics import mean, median
 ROOT = Path(__file__).resolve().parents[1]
 SERVER = """
 import math, sys
-from tests.hub_server import HubServer
+from tests.helpers.hub_server import HubServer
 with HubServer() as server:
     server.fail("POST .*/commit/", delay=float(sys.argv[1]), times=math.inf)
     print(server.url, flush=True)
@@ -32,10 +32,13 @@ with HubServer() as server:
 
 
 def main():
+    """Start the Hub, then measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=4, help="Of each kind.")
-    parser.add_argument("--steps", type=int, default=300, help="Updates an epoch.")
-    parser.add_argument("--delay", type=float, default=30.0, help="Seconds the Hub takes a push.")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs of each kind")
+    parser.add_argument("--steps", type=int, default=300, help="steps of an epoch")
+    parser.add_argument(
+        "--delay", type=float, default=30.0, help="seconds that the Hub needs for a push"
+    )
     args = parser.parse_args()
     server = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(args.delay)],
@@ -53,6 +56,7 @@ def main():
 
 
 def measure(args, url: str, work: Path) -> None:
+    """Train epochs with and without a push in turn, and print what a push costs."""
     sys.path.insert(0, str(ROOT))
     from tests.helpers.hub_server import TOKEN
 
@@ -60,51 +64,53 @@ def measure(args, url: str, work: Path) -> None:
     import torch
     import transformers
 
-    from hub import client as hub
+    from hub.pusher import start_pushing
+    from settings.run_settings import HubSettings
 
     transformers.logging.disable_progress_bar()
 
-    torch.set_num_threads(1)  # a core is left for the pushing thread, as on any training machine
+    torch.set_num_threads(1)  # leaves a core to the pushing thread, as most machines do
     output_dir = work / "model"
     output_dir.mkdir()
-    names = argparse.Namespace(
-        output_dir=str(output_dir), hub_model_id=None, hub_token=None, hub_private_repo=False
-    )
-    pusher = hub.Pusher(hub.check_access(names), output_dir)
+    pusher = start_pushing(HubSettings(push_to_hub=True), output_dir)
     model, optimizer, batch = make_encoder(torch)
     train(model, optimizer, batch, 20)  # warm-up
     steps = {False: [], True: []}
-    seconds_in_push, epochs, beside = [], {False: [], True: []}, {False: [], True: []}
+    seconds_in_push, epochs = [], {False: [], True: []}
+    pushing_thread = {False: [], True: []}  # processor time of all threads but this one
     for epoch in range(2 * args.epochs):
         pushing = bool(epoch % 2)
-        began, others = time.perf_counter(), time.process_time() - time.thread_time()
+        began, before = time.perf_counter(), time.process_time() - time.thread_time()
         if pushing:
-            # At the start, so that the push is under way during the steps that are timed.
+            # At the start of the epoch, so that the push runs during the steps that are timed.
             pusher.push(output_dir, f"Training in progress epoch {epoch}")
             seconds_in_push.append(time.perf_counter() - began)
         steps[pushing] += train(model, optimizer, batch, args.steps)
         epochs[pushing].append(time.perf_counter() - began)
         model.save_pretrained(output_dir)
-        while pusher._under_way or pusher._waiting:  # the next epoch is to have the machine alone
+        while not pusher.idle:  # the next epoch must have the machine to itself
             time.sleep(0.1)
-        beside[pushing].append(time.process_time() - time.thread_time() - others)
+        pushing_thread[pushing].append(time.process_time() - time.thread_time() - before)
     pusher.finish(output_dir)
     without, with_push = mean(epochs[False]), mean(epochs[True])
     print(f"epochs without a push: {', '.join(f'{s:.2f}' for s in epochs[False])} s")
     print(f"epochs with a push:    {', '.join(f'{s:.2f}' for s in epochs[True])} s")
-    print(f"a step: median {1000 * median(steps[False]):.2f} ms without a push under way, "
+    print(f"a step: median {1000 * median(steps[False]):.2f} ms without a push, "
           f"{1000 * median(steps[True]):.2f} ms with one")  # fmt: skip
     print(f"inside push(): {', '.join(f'{1000 * s:.1f}' for s in seconds_in_push)} ms")
     print(f"lost to push() itself: {100 * mean(seconds_in_push) / without:.3f} % of an epoch")
-    processor = mean(beside[True]) - mean(beside[False])
-    print(f"processor time of the pushing thread: {processor:.3f} s a push, "
+    processor = mean(pushing_thread[True]) - mean(pushing_thread[False])
+    print(f"processor time of the pushing thread: {processor:.3f} s per push, "
           f"{100 * processor / without:.2f} % of an epoch")  # fmt: skip
-    print(f"lost in all: {100 * (with_push / without - 1):.2f} % of an epoch, by its mean duration")
+    print(
+        f"lost in total: {100 * (with_push / without - 1):.2f} % of an epoch, by its mean duration"
+    )
     slower = median(steps[True]) / median(steps[False]) - 1
-    print(f"             {100 * slower:.2f} %, by the median step")
+    print(f"               {100 * slower:.2f} %, by the median step")
 
 
 def make_encoder(torch):
+    """Return a model with random weights, its optimizer and a batch."""
     from transformers import BertConfig, BertForTokenClassification
 
     torch.manual_seed(0)
@@ -117,7 +123,7 @@ def make_encoder(torch):
 
 
 def train(model, optimizer, batch, steps: int) -> list[float]:
-    """Seconds of each step."""
+    """Return the seconds of each step."""
     seconds = []
     for _ in range(steps):
         began = time.perf_counter()

@@ -1,11 +1,11 @@
-"""Reading and encoding a million words: CoNLL columns here, parquet through `datasets` there.
+"""Time to read and encode a million words: CoNLL columns here, parquet through `datasets` there.
 
     python benchmarks/read.py                 # 1 million words, 3 rounds
     python benchmarks/read.py --words 10000000 --rounds 1
 
-The rival is what the course does with the same words in a parquet file: `load_dataset`, then
+The rival does what the course does, with the same words in a parquet file: `load_dataset`, then
 `map` with the tokenizer and `align_labels_with_tokens`. Each measurement is a process of its own
-with empty caches; the two take turns. Time does not count imports; memory is the process's peak.
+with empty caches; the two take turns. Times exclude imports; memory is the peak of the process.
 """
 
 import argparse
@@ -28,26 +28,30 @@ LABELS = ["O", *(f"{prefix}-{kind}" for kind in ("LOC", "MISC", "ORG", "PER") fo
 
 
 def main():
+    """Read the command line and compare."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--words", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--measure", nargs=2, metavar=("WHAT", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--measure", nargs=2, metavar=("SIDE", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        what, folder = options.measure
-        print(json.dumps(MEASURED[what](Path(folder))))
+        side, folder = options.measure
+        print(json.dumps(SIDES[side](Path(folder))))
         return
     with tempfile.TemporaryDirectory() as folder:
         write_corpus(Path(folder), options.words)
-        results = {what: [] for what in MEASURED}
+        results = {side: [] for side in SIDES}
         for _ in range(options.rounds):
-            for what, found in results.items():
-                found.append(measured(what, folder))
+            for side, runs in results.items():
+                runs.append(measure(side, folder))
     report(options.words, results)
 
 
 def write_corpus(folder: Path, words: int) -> None:
-    """Sentences of the embedded corpus, drawn at random, one word in twenty made a new one."""
+    """Write random sentences of the embedded corpus, with one word in twenty replaced by a new one.
+
+    The same sentences go into `train.conll` and `train.parquet`.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -80,11 +84,11 @@ def write_corpus(folder: Path, words: int) -> None:
     (folder / "validation.conll").write_text("Rome\tB-LOC\nis\tO\n")
 
 
-def measured(what: str, folder: str) -> dict:
-    """One measurement in a process of its own, with empty caches."""
+def measure(side: str, folder: str) -> dict:
+    """Return one measurement, made in a process of its own with empty caches."""
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "HF_HOME": cache, "HF_HUB_OFFLINE": "1"}
-        command = [sys.executable, __file__, "--measure", what, folder]
+        command = [sys.executable, __file__, "--measure", side, folder]
         done = subprocess.run(
             command, capture_output=True, text=True, check=True, env=environment, cwd=cache
         )
@@ -92,23 +96,27 @@ def measured(what: str, folder: str) -> dict:
 
 
 def load_tokenizer():
+    """Return the tokenizer of the embedded encoder."""
     from transformers import AutoTokenizer
 
-    from settings.flags import embedded_encoder
+    from settings.defaults import embedded_encoder
 
     return AutoTokenizer.from_pretrained(str(embedded_encoder()))
 
 
 def measure_suite(folder: Path) -> dict:
+    """Read and encode the columns as the suite does."""
     import common
     from corpus.load import load_corpus
     from encoder.batches import encode_split
-    from settings.flags import Arguments
+    from settings.run_settings import CorpusSettings
 
     tokenizer = load_tokenizer()
-    files = {f"{split}_file": [str(folder / f"{split}.conll")] for split in ("train", "validation")}
+    files = {
+        f"{split}_file": (str(folder / f"{split}.conll"),) for split in ("train", "validation")
+    }
     start = now()
-    corpus = load_corpus(Arguments(**files))
+    corpus = load_corpus(CorpusSettings(**files))
     read = now()
     inside = common.inside_labels(corpus.label_names)
     windows = encode_split(
@@ -118,6 +126,7 @@ def measure_suite(folder: Path) -> dict:
 
 
 def measure_course(folder: Path) -> dict:
+    """Read and encode the parquet file as the course does."""
     import datasets
 
     tokenizer = load_tokenizer()
@@ -154,18 +163,18 @@ def measure_course(folder: Path) -> dict:
     return figures(read - start, now() - read, encoded, LABELS)
 
 
-MEASURED = {"suite": measure_suite, "course": measure_course}
+SIDES = {"suite": measure_suite, "course": measure_course}
 
 
 def now():
-    """Seconds of the clock, and of the processor, which other jobs disturb less."""
+    """Return the seconds of the clock, and of the processor, which other load disturbs less."""
     import numpy as np
 
     return np.array([time.perf_counter(), time.process_time()])
 
 
 def figures(read, encode, rows, label_names: list[str]) -> dict:
-    """What was measured, and counts that must agree: that of sub-words and those of labels."""
+    """Return the times, the peak memory, and the counts of sub-words and labels to compare."""
     import numpy as np
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -180,20 +189,21 @@ def figures(read, encode, rows, label_names: list[str]) -> dict:
 
 
 def report(words: int, results: dict[str, list[dict]]) -> None:
+    """Print the medians of both sides and their ratio."""
     works = [run["work"] for runs in results.values() for run in runs]
     assert all(work == works[0] for work in works), "the two did not do the same work"
     print(f"{words:,} words, {works[0]['sub-words']:,} sub-words, {platform.machine()}, ", end="")
     print(f"{os.cpu_count()} cores, median of {len(works) // 2}")
     for position, clock in enumerate(("clock", "processor")):
         sums = {}
-        for what, runs in results.items():
-            read, encode, sums[what] = (
+        for side, runs in results.items():
+            read, encode, sums[side] = (
                 statistics.median(run[part][position] for run in runs)
                 for part in ("read", "encode", "sum")
             )
             peak = statistics.median(run["peak MiB"] for run in runs)
             print(
-                f"{what}: read {read:.2f} s, encode {encode:.2f} s, sum {sums[what]:.2f} s by the "
+                f"{side}: read {read:.2f} s, encode {encode:.2f} s, sum {sums[side]:.2f} s by the "
                 f"{clock}; peak {peak:.0f} MiB"
             )
         print(f"suite / course: {sums['suite'] / sums['course']:.2f} of the time by the {clock}")

@@ -1,4 +1,4 @@
-"""How far the embedded corpus carries: a tagger trained on it, scored on real text.
+"""Quality of the embedded corpus: a tagger trained on it, scored on real text.
 
     export NER_CORPORA=FOLDER          # holds uner-ewt/, wnut17/ and ewt/
     python train_trainer.py --sample && python benchmarks/sample.py uner MODEL
@@ -6,12 +6,12 @@
     python benchmarks/sample.py everyday MODEL
     python train_trainer.py --sample --task_name pos && python benchmarks/sample.py pos MODEL
 
-Several models, of several seeds, are scored one by one, and their F1 averaged.
+Several models, for example of several seeds, are scored one by one, and their F1 is averaged.
 
 uner: PER, LOC and ORG on the development split of Universal NER's English Web Treebank (web text).
 wnut: the same types on WNUT-17's development split (comments from social media), where corporations
 and groups are organisations. pos: parts of speech on the English Web Treebank's development split.
-The training corpora know MISC and the real ones do not, so MISC is left out of what is predicted.
+The training corpora have MISC and the real ones do not, so predicted MISC entities are dropped.
 everyday: entities of all four types in the thirty texts of tests/everyday.jsonl, as running text.
 """
 
@@ -31,7 +31,7 @@ from tagging.tagger import Tagger
 EVERYDAY = Path(__file__).parent.parent / "tests" / "everyday.jsonl"
 TYPES = {"PER", "LOC", "ORG"}
 WNUT_TYPES = {"person": "PER", "location": "LOC", "corporation": "ORG", "group": "ORG"}
-# The Treebank's tags that CoNLL-2003 writes otherwise
+# The Treebank's tags that differ in CoNLL-2003.
 CONLL_POS = {
     "-LRB-": "(",
     "-RRB-": ")",
@@ -47,9 +47,9 @@ CONLL_POS = {
 
 
 def read_columns(path: Path, word: int, tag: int) -> tuple[list[list[str]], list[list[str]]]:
-    """Words and tags of each sentence of a tab-separated file.
+    """Return the words and the tags of each sentence of a tab-separated file.
 
-    Comments, empty nodes ("1.1") and multi-word tokens ("1-2") of CoNLL-U are no words.
+    Comments, empty nodes ("1.1") and multi-word tokens ("1-2") of CoNLL-U are skipped.
     """
     words, tags = [[]], [[]]
     for line in path.read_text(encoding="utf-8-sig").splitlines():
@@ -64,32 +64,35 @@ def read_columns(path: Path, word: int, tag: int) -> tuple[list[list[str]], list
 
 
 def keep_types(tags: list[str], names: dict[str, str]) -> list[str]:
-    """Tags with their types renamed; types without a new name become O."""
+    """Return tags with their types renamed; tags of types without a new name become O."""
     return [f"{tag[0]}-{names[tag[2:]]}" if tag[2:] in names else "O" for tag in tags]
 
 
 def conll_pos(word: str, tag: str) -> str:
-    """CoNLL-2003's tag for one of the Treebank's; there every "to" is TO."""
+    """Return CoNLL-2003's tag for a tag of the Treebank; every "to" is TO there."""
     return "TO" if word.lower() == "to" else CONLL_POS.get(tag, tag)
 
 
 def uner(corpora: Path) -> tuple[list[list[str]], list[list[str]]]:
+    """Return words and tags of Universal NER's English Web Treebank, development split."""
     words, tags = read_columns(corpora / "uner-ewt" / "en_ewt-ud-dev.iob2", 1, 2)
     return words, [keep_types(sentence, {t: t for t in TYPES}) for sentence in tags]
 
 
 def wnut(corpora: Path) -> tuple[list[list[str]], list[list[str]]]:
+    """Return words and tags of WNUT-17, development split."""
     words, tags = read_columns(corpora / "wnut17" / "emerging.dev.conll", 0, 1)
     return words, [keep_types(sentence, WNUT_TYPES) for sentence in tags]
 
 
 def pos(corpora: Path) -> tuple[list[list[str]], list[list[str]]]:
+    """Return words and parts of speech of the English Web Treebank, development split."""
     words, tags = read_columns(corpora / "ewt" / "en_ewt-ud-dev.conllu", 1, 4)
     return words, [list(map(conll_pos, *columns)) for columns in zip(words, tags, strict=True)]
 
 
 def score_columns(tagger: Tagger, words, gold, entity_tags: bool) -> dict:
-    """Scores over sentences of words, of the types that are in the gold tags alone."""
+    """Return the scores over sentences of words, for the types of the gold tags only."""
     predicted = [tags for tags, _ in tagger.tag_words(words)]
     if entity_tags:
         predicted = [keep_types(tags, {t: t for t in TYPES}) for tags in predicted]
@@ -97,9 +100,9 @@ def score_columns(tagger: Tagger, words, gold, entity_tags: bool) -> dict:
 
 
 def score_everyday(tagger: Tagger) -> dict:
-    """Scores over running text: a span counts where its type, beginning and end are right.
+    """Return the scores over running text: a span is right if its type, start and end are.
 
-    A character stands for a word, so that spans become tags without anybody's idea of a word.
+    Each character gets a tag, so that spans become tags independently of any word splitting.
     """
     rows = EVERYDAY.read_text(encoding="utf-8").splitlines()
     rows = [json.loads(row) for row in rows]
@@ -112,6 +115,7 @@ def score_everyday(tagger: Tagger) -> dict:
 
 
 def span_tags(length: int, spans: list[dict], name: str) -> list[str]:
+    """Return IOB2 tags by character; `name` is the key of a span's type."""
     tags = ["O"] * length
     for span in spans:
         tags[span["start"] : span["end"]] = [
@@ -121,17 +125,18 @@ def span_tags(length: int, spans: list[dict], name: str) -> list[str]:
 
 
 def main():
+    """Read the command line, then score each model."""
     on_corpora = {"uner": uner, "wnut": wnut, "pos": pos}
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("measurement", choices=[*on_corpora, "everyday"])
-    parser.add_argument("models", nargs="+", help="folders that a training script left")
+    parser.add_argument("models", nargs="+", help="folders that a training script wrote")
     args = parser.parse_args()
     if args.measurement != "everyday":
         corpora = os.environ.get("NER_CORPORA")
         if not corpora:
-            parser.error("NER_CORPORA must name the folder that holds the real corpora")
+            parser.error("NER_CORPORA is not set: expected the folder of the real corpora")
         words, gold = on_corpora[args.measurement](Path(corpora))
         print(f"{len(words)} sentences, {sum(map(len, words))} words")
 

@@ -1,12 +1,12 @@
-"""How memory and time grow with the corpus: reading, encoding, training, evaluation, tagging.
+"""Growth of memory and time with the corpus: reading, encoding, training, evaluation, tagging.
 
     python benchmarks/scale.py                     # 10,000 and 100,000 sentences
     python benchmarks/scale.py 10000 100000 1000000
 
-The sentences are the embedded corpus's, repeated with every tenth word replaced by a number, so
-that none is a copy. The model is a random BERT of two thin layers: memory that grows here is the
-suite's own. What counts is anonymous memory at its peak; pages of memory-mapped files, which the
-system takes back when it needs them, do not.
+The sentences of the embedded corpus are repeated, with every tenth word replaced by a number, so
+that none is a copy. The model is a random BERT of two narrow layers: memory that grows here is the
+suite's own. Memory is the peak of anonymous memory; pages of memory-mapped files, which the system
+can take back, do not count.
 """
 
 import json
@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def main():
+    """Measure each step for each size of the corpus, and print a table."""
     sizes = [int(size) for size in sys.argv[1:]] or [10_000, 100_000]
     print("| sentences | words | step | seconds | peak memory, MB |")
     print("| --- | --- | --- | --- | --- |")
@@ -40,7 +41,7 @@ def main():
             evaluation += [ROOT / "data/sample/train.conll"]
             tagging = ["--model", output, "--input", lines, "--output", folder / "tagged.jsonl"]
             for step, command in {
-                "read, encode, 20 updates": [ROOT / "train_accelerate.py", *training],
+                "read, encode, 20 steps": [ROOT / "train_accelerate.py", *training],
                 "evaluate": [ROOT / "train_accelerate.py", *evaluation],
                 "tag with infer.py": [ROOT / "infer.py", *tagging],
             }.items():
@@ -53,11 +54,11 @@ def main():
 
 
 def write_corpus(columns: Path, lines: Path, size: int) -> int:
-    """The same sentences as CoNLL columns and as text; returns the number of words."""
+    """Write the same sentences as CoNLL columns and as text; return the number of words."""
     from corpus.load import load_corpus
-    from settings.flags import Arguments
+    from settings.run_settings import CorpusSettings
 
-    sample = load_corpus(Arguments(sample=True))
+    sample = load_corpus(CorpusSettings(sample=True))
     sentences = [
         [
             (word, sample.label_names[i])
@@ -82,9 +83,10 @@ def write_corpus(columns: Path, lines: Path, size: int) -> int:
 
 
 def thin_encoder(folder: Path) -> Path:
+    """Save a random BERT of two narrow layers with the embedded encoder's tokenizer."""
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    from settings.flags import embedded_encoder
+    from settings.defaults import embedded_encoder
 
     tokenizer = AutoTokenizer.from_pretrained(embedded_encoder())
     config = BertConfig(
@@ -100,7 +102,7 @@ def thin_encoder(folder: Path) -> Path:
 
 
 def measured(command: list[str]) -> tuple[float, float]:
-    """(seconds, peak of anonymous memory in MB) of a command."""
+    """Run a command; return its seconds and its peak of anonymous memory in MB."""
     begun, peak = time.time(), 0.0
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)

@@ -1,11 +1,12 @@
-"""Time to the first answer from a cold start, of `--help`, and to the start of training.
+"""Start-up time: first answer from a cold start, `--help`, start of training.
 
-    python benchmarks/start.py --model bert-finetuned-ner      # a folder that training left
+    python benchmarks/start.py --model bert-finetuned-ner      # a folder that training wrote
+    python benchmarks/start.py --model FOLDER --against ../another/checkout
 
-The rival is a one-liner with transformers' `pipeline` on the same folder. Sides take turns;
-medians of whole processes are printed, with the importing of torch and transformers, which
-nobody escapes who uses them, beside them. "Training" is the time until training begins, on a
-corpus that was read before.
+The rival is a one-liner with transformers' `pipeline` on the same folder; with --against, also the
+scripts of another checkout of this suite. Sides take turns; medians of whole processes are printed,
+and beside them the import of torch and transformers alone. "Training" is the time until training
+begins, on a corpus that was read before.
 """
 
 import argparse
@@ -26,34 +27,54 @@ PIPELINE = (
     "(sys.argv[2]))"
 )
 IMPORTS = "import torch, transformers; from transformers import AutoModelForTokenClassification"
-BEGINS = "output "  # the line a training script prints when all is ready
+BEGINS = "output "  # begins the line that a training script prints when all is ready
+OTHER = ", other checkout"
 
 
 def main():
+    """Read the command line and compare."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--model", required=True, help="folder of a trained model")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--against", type=Path, help="compare with another checkout of this suite")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        compare(options.rounds, str(Path(options.model).resolve()), folder)
+        compare(options.rounds, str(Path(options.model).resolve()), folder, options.against)
 
 
-def compare(rounds: int, model: str, folder: str) -> None:
-    def train(script):
+def starts(checkout: Path, model: str, folder: str) -> dict[str, tuple[list[str], str | None]]:
+    """Return the commands to time, by name, each with the line to wait for or None."""
+
+    def train(script: str) -> list[str]:
         flags = ["--sample", "--output_dir", f"{folder}/{script}", "--overwrite_output_dir"]
-        return [f"{ROOT}/{script}.py", *flags]
+        return [f"{checkout}/{script}", *flags]
 
+    return {
+        "infer.py TEXT": ([f"{checkout}/infer.py", "--model", model, TEXT], None),
+        "infer.py --help": ([f"{checkout}/infer.py", "--help"], None),
+        "train_accelerate.py --help": ([f"{checkout}/train_accelerate.py", "--help"], None),
+        "train_trainer.py --help": ([f"{checkout}/train_trainer.py", "--help"], None),
+        "training, train_accelerate.py": (train("train_accelerate.py"), BEGINS),
+        "training, train_trainer.py": (train("train_trainer.py"), BEGINS),
+    }
+
+
+def compare(rounds: int, model: str, folder: str, against: Path | None) -> None:
+    """Time all sides in turn and print the medians."""
+    own = starts(ROOT, model, f"{folder}/own")
+    old = starts(against.resolve(), model, f"{folder}/other") if against else {}
     sides = {
-        "infer.py TEXT": ([f"{ROOT}/infer.py", "--model", model, TEXT], None),
         "pipeline one-liner": (["-c", PIPELINE, model, TEXT], None),
-        "infer.py --help": ([f"{ROOT}/infer.py", "--help"], None),
-        "train_accelerate.py --help": ([f"{ROOT}/train_accelerate.py", "--help"], None),
-        "train_trainer.py --help": ([f"{ROOT}/train_trainer.py", "--help"], None),
         "import torch, transformers": (["-c", IMPORTS], None),
-        "training, train_accelerate.py": (train("train_accelerate"), BEGINS),
-        "training, train_trainer.py": (train("train_trainer"), BEGINS),
+        # Each command next to its rival: a slow minute of the machine then concerns both.
+        **{
+            f"{name}{side}": commands[name]
+            for name in own
+            for side, commands in (("", own), (OTHER, old))
+            if commands
+        },
     }
     times = {name: [] for name in sides}
     for number in range(rounds + 1):
@@ -64,7 +85,10 @@ def compare(rounds: int, model: str, folder: str) -> None:
     medians = {name: statistics.median(values) for name, values in times.items()}
     print(f"{platform.platform()}, {os.cpu_count()} cores; {time.strftime('%Y-%m-%d')}")
     for name, values in times.items():
-        print(f"{name:32}{medians[name]:6.2f} s   ({min(values):.2f}-{max(values):.2f})")
+        print(f"{name:47}{medians[name]:6.2f} s   ({min(values):.2f}-{max(values):.2f})")
+    for name in old:
+        ratio = medians[name] / medians[f"{name}{OTHER}"]
+        print(f"{name}: {ratio:.2f} of the other checkout's time")
     ratio = medians["infer.py TEXT"] / medians["pipeline one-liner"]
     print(f"first answer: {ratio:.2f} of the pipeline's time (goal: at most 0.65)")
     limits = {"infer.py --help": 1, "train_accelerate.py --help": 1, "train_trainer.py --help": 3}
@@ -76,7 +100,7 @@ def compare(rounds: int, model: str, folder: str) -> None:
 
 
 def timed(command: list[str], until: str | None) -> float:
-    """Seconds of a Python process, to its end or to the line that begins with `until`."""
+    """Return the seconds of a Python process until its end, or until a line begins with `until`."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *command],

@@ -1,37 +1,42 @@
 """Training speed: both scripts of the suite against plain use of Trainer, in one run.
 
     NER_CORPORA=... python benchmarks/train.py                  # WNUT-17, MiniLM, CPU or GPU
-    NER_CORPORA=... python benchmarks/train.py --f1             # all of it, F1 over 3 seeds
+    NER_CORPORA=... python benchmarks/train.py --f1             # all sentences, F1 over 3 seeds
     NER_CORPORA=... python benchmarks/train.py --f1 --corpus sec --batch_size 32
     NER_CORPORA=... python benchmarks/train.py --model bert-base-size --batch_size 8   # a GPU
+    python benchmarks/train.py --corpus sample --against ../another/checkout
 
 The rival is what a reader of the course writes today: default `TrainingArguments`, random order,
-dynamic padding, fp32. All sides train the same sentences for the same epochs and updates, at the
-same learning rate, and are scored on the same test split by the suite. Runs are interleaved;
-medians are printed. `bert-base-size` is BERT-base with random weights, for speed alone.
+dynamic padding, fp32. With --against, the rivals are the scripts of another checkout of this suite.
+All sides train the same sentences for the same epochs and steps, at the same learning rate, and the
+suite scores them on the same test split. Runs are interleaved; medians are printed.
+`bert-base-size` is BERT-base with random weights, for speed only.
 """
 
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from machine import describe, matrix_rate
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-SIDES = ("plain Trainer", "train_trainer.py", "train_accelerate.py")
+PLAIN = "plain Trainer"
+SCRIPTS = ("train_trainer.py", "train_accelerate.py")
 CORPORA = {  # training split, test split
     "wnut17": ("wnut17train.conll", "emerging.test.annotated"),
     "sec": ("FIN5.txt", "FIN3.txt"),
+    "sample": ("train.conll", "test.conll"),  # the embedded corpus
 }
 
 
 def main():
+    """Read the command line and compare."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -43,38 +48,55 @@ def main():
     parser.add_argument("--sentences", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--f1", action="store_true", help="all sentences, 3 epochs, seeds 0 to 2")
+    parser.add_argument("--against", type=Path, help="compare with another checkout of this suite")
     parser.add_argument("--rival", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.rival:
-        rival(json.loads(options.rival))
+        train_plainly(json.loads(options.rival))
         return
     if options.f1:
         options.sentences, options.epochs = 10**6, 3
-    corpora = os.environ.get("NER_CORPORA")
-    if not corpora:
-        sys.exit("NER_CORPORA names the folder of the real corpora; see README.md")
     with tempfile.TemporaryDirectory() as folder:
-        train, test = (Path(corpora) / options.corpus / name for name in CORPORA[options.corpus])
-        compare(options, train, test, Path(folder))
+        compare(options, *corpus_files(options.corpus), Path(folder))
+
+
+def corpus_files(name: str) -> list[Path]:
+    """Return the files of the training and the test split."""
+    if name == "sample":
+        folder = ROOT / "data" / "sample"
+    elif corpora := os.environ.get("NER_CORPORA"):
+        folder = Path(corpora) / name
+    else:
+        sys.exit("NER_CORPORA is not set: expected the folder of the corpora; see README.md")
+    return [folder / file for file in CORPORA[name]]
 
 
 def compare(options, train: Path, test: Path, folder: Path) -> None:
-    from settings.flags import embedded_encoder
+    """Train by all sides in turn, score the models, and print the table."""
+    from settings.defaults import embedded_encoder
 
     model = options.model
     if model == "embedded":
         model = str(embedded_encoder())
     elif model == "bert-base-size":
         model = random_bert_base(embedded_encoder(), folder / "bert-base-size")
-    speeds = {side: [] for side in SIDES}
-    f1s = {side: [] for side in SIDES}
+    sides = {PLAIN: None, **{script: ROOT / script for script in SCRIPTS}}
+    rivals = dict.fromkeys(sides, PLAIN)
+    if options.against:
+        sides, rivals = {}, {}
+        for script in SCRIPTS:
+            other = f"{script}, other checkout"
+            sides |= {script: ROOT / script, other: options.against / script}
+            rivals |= {script: other, other: other}
+    speeds = {side: [] for side in sides}
+    f1s = {side: [] for side in sides}
     work = {}
     for seed in range(options.rounds):
-        for side in SIDES:
+        for side, script in sides.items():
             output = folder / f"{side.replace(' ', '_')}-{seed}"
             run = {
                 "train_file": str(train),
-                "validation_file": str(test),  # or a tenth of the training file would be held out
+                "validation_file": str(test),  # else a tenth of the training file is held out
                 "model_name_or_path": model,
                 "output_dir": str(output),
                 "num_train_epochs": options.epochs,
@@ -83,39 +105,41 @@ def compare(options, train: Path, test: Path, folder: Path) -> None:
                 "seed": seed,
                 "max_train_samples": options.sentences,
             }
-            if side == "plain Trainer":
+            if script is None:
                 command = [__file__, "--rival", json.dumps(run)]
             else:
                 flags = [word for name, value in run.items() for word in (f"--{name}", str(value))]
-                command = [ROOT / side, *flags, "--do_train", "--checkpointing_steps", "no"]
+                command = [script, *flags, "--do_train", "--checkpointing_steps", "no"]
             call(command)
             result = json.loads((output / "train_results.json").read_text())
             speeds[side].append(result["train_samples_per_second"])
             work.setdefault(side, (result["train_steps"], options.sentences))
-            f1s[side].append(score(output, train, test))
+            f1s[side].append(score(script.parent if script else ROOT, output, train, test))
             print(
                 f"  seed {seed}, {side}: {speeds[side][-1]:.1f} sentences/s, F1 {f1s[side][-1]:.4f}"
             )
     assert len(set(work.values())) == 1, f"not the same work: {work}"
-    report(options, model, train, speeds, f1s, work[SIDES[0]][0])
+    num_steps = next(iter(work.values()))[0]
+    report(options, model, train, speeds, f1s, rivals, num_steps)
 
 
 def call(command) -> None:
+    """Run a Python command; end with its output if it fails."""
     done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
 
 
-def score(folder: Path, train: Path, test: Path) -> float:
-    """F1 on the test split, by the suite for every side."""
+def score(checkout: Path, folder: Path, train: Path, test: Path) -> float:
+    """Return the F1 of the model in `folder` on the test split, as the suite computes it."""
     files = ["--train_file", train, "--test_file", test]
     scoring = ["--do_predict", "--model_name_or_path", folder, "--output_dir", folder]
-    call([ROOT / "train_accelerate.py", *files, *scoring])
+    call([checkout / "train_accelerate.py", *files, *scoring])
     return json.loads((folder / "predict_results.json").read_text())["predict_f1"]
 
 
-def rival(run: dict) -> None:
-    """The course's use of Trainer, on today's libraries."""
+def train_plainly(run: dict) -> None:
+    """Train with Trainer as the course does, on today's libraries."""
     from datasets import Dataset
     from transformers import (
         AutoModelForTokenClassification,
@@ -172,16 +196,17 @@ def rival(run: dict) -> None:
 
 
 def load_splits(train: str, test: str, sentences: int | None = None):
+    """Return the corpus of two files, without holding out a part."""
     from corpus.load import load_corpus
-    from settings.flags import Arguments
+    from settings.run_settings import CorpusSettings
 
     return load_corpus(
-        Arguments(train_file=[train], validation_file=[test], max_train_samples=sentences)
+        CorpusSettings(train_file=(train,), validation_file=(test,), max_train_samples=sentences)
     )
 
 
 def random_bert_base(encoder: Path, folder: Path) -> str:
-    """BERT-base's sizes, random weights, the embedded encoder's tokenizer."""
+    """Save a BERT of BERT-base's sizes with random weights and the tokenizer of `encoder`."""
     from transformers import AutoTokenizer, BertConfig, BertForTokenClassification
 
     tokenizer = AutoTokenizer.from_pretrained(encoder)
@@ -190,28 +215,33 @@ def random_bert_base(encoder: Path, folder: Path) -> str:
     return str(folder)
 
 
-def report(options, model: str, train: Path, speeds: dict, f1s: dict, updates: int) -> None:
+def report(options, model: str, train: Path, speeds, f1s, rivals, num_steps: int) -> None:
+    """Print the machine, its limits and the table."""
     import torch
 
-    rates, work = matrix_rates(), operations_a_sentence(model, train)
-    print(f"\n{machine()}; torch {torch.__version__}; {options.model}; {options.corpus}; ", end="")
-    print(f"{updates} updates of ", end="")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    precisions = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    rates = {name: matrix_rate(dtype, device) for name, dtype in precisions.items()}
+    work = operations_per_sentence(model, train)
+    print(f"\n{describe(device)}; {options.model}; {options.corpus}; {num_steps} steps of ", end="")
     print(f"{options.batch_size} sentences; medians of {options.rounds} interleaved rounds.")
     for name, rate in rates.items():
         print(f"A matrix product in {name}: {rate / 1e9:.0f} GFLOP/s; ", end="")
-        print(f"by arithmetic alone {rate / work:.0f} sentences/s.")
-    base, fastest = statistics.median(speeds[SIDES[0]]), max(rates.values())
+        print(f"this rate alone would allow {rate / work:.0f} sentences/s.")
+    fastest = max(rates.values())
     print(f"\n| | sentences/s | ratio | of the limit | F1, mean of {options.rounds} seeds |")
     print("| --- | --- | --- | --- | --- |")
-    for side in SIDES:
+    for side, rival in rivals.items():
         median, f1 = statistics.median(speeds[side]), statistics.mean(f1s[side])
-        share = median * work / fastest
-        print(f"| {side} | {median:.1f} | {median / base:.2f} | {share:.0%} | {f1:.4f} |")
+        ratio, share = median / statistics.median(speeds[rival]), median * work / fastest
+        print(f"| {side} | {median:.1f} | {ratio:.2f} | {share:.0%} | {f1:.4f} |")
 
 
-def operations_a_sentence(model: str, train: Path) -> float:
-    """Floating-point operations of a training step for a mean sentence, forward and back:
-    6 for each weight of the layers and token, and the attention's two products.
+def operations_per_sentence(model: str, train: Path) -> float:
+    """Return the floating-point operations of a training step for a mean sentence.
+
+    Forward and backward: 6 for each weight of the layers and each token, and the two products of
+    attention.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -223,35 +253,6 @@ def operations_a_sentence(model: str, train: Path) -> float:
     weights = layers * (4 * width**2 + 2 * width * config.intermediate_size)
     total = sum(6 * weights * n + 12 * layers * width * n**2 for n in lengths)
     return total / len(lengths)
-
-
-def machine() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    names = [
-        line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    name = names[0].split(":")[1].strip() if names else platform.processor()
-    return f"{os.cpu_count()} cores of {name}"
-
-
-def matrix_rates(size: int = 2048) -> dict[str, float]:
-    """FLOP/s of one matrix product, by precision: what arithmetic alone would allow."""
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    rates = {}
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        a = torch.randn(size, size, device=device).to(dtype)
-        times = []
-        for _ in range(7):
-            begun = time.perf_counter()
-            (a @ a)[0, 0].item()  # waits for a GPU
-            times.append(time.perf_counter() - begun)
-        rates[name] = 2 * size**3 / min(times)
-    return rates
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The report of `--check`: a corpus's figures, its problems, and warnings."""
+"""Check a corpus for `--check`: report its figures, its problems, and warnings."""
 
 from collections import Counter
 from itertools import combinations
@@ -27,17 +27,17 @@ from support.errors import UserError
 from support.terminal import table_text
 from support.text import counted, quote
 
-NO_LIMIT = 10**6  # sub-words; tokenizers without a limit state 10**30
-LONG = 1000  # words: longer sentences are mostly files without blank lines
+NO_LIMIT = 10**6  # sub-words; tokenizers without a limit give 10**30
+LONG = 1000  # words; a longer sentence mostly means that blank lines are missing
 
 
 def check_corpus(
     settings: CorpusSettings, tokenizer: Any = None, max_seq_length: int | None = None
 ) -> tuple[str, bool]:
-    """Read the whole corpus; return the report, and whether training could start.
+    """Read the whole corpus; return the report, and whether the corpus has no problems.
 
-    `tokenizer`: a fast one; without it the report says nothing of sub-words. `max_seq_length`: the
-    sub-words of a window, special tokens included.
+    `tokenizer`: a fast tokenizer; without it the report leaves out sub-words. `max_seq_length`:
+    sub-words per window, including special tokens.
     """
     problems = Problems()
     try:
@@ -48,15 +48,15 @@ def check_corpus(
         return f"{error}\n\nTraining would not start.", False
     text = [f"Corpus: {sources.name}", *sources.notes, *lines]
     if problems.warnings:
-        text += ["", "Worth a look", "------------", str(problems.warnings)]
+        text += ["", "Warnings", "--------", str(problems.warnings)]
     if problems:
-        text += ["", "To be mended", "------------", str(problems)]
+        text += ["", "Problems", "--------", str(problems)]
     if problems:
         end = "Training would not start."
     elif "train" in sources.by_split:
-        end = "The corpus can be trained on."
+        end = "No problems: a model can be trained on this corpus."
     else:
-        end = "The corpus has no training split; nothing is wrong with it."
+        end = "No problems. The corpus has no training split."
     return "\n".join([*text, "", end]), not problems
 
 
@@ -68,7 +68,7 @@ def _check(
     tokenizer: Any,
     max_seq_length: int | None,
 ) -> list[str]:
-    """Return the lines of notes and tables; add to `problems`."""
+    """Return the notes and tables as lines; add to `problems`."""
     declared, tags = declared_names(settings.label_names), CorpusTags()
     raw = {
         split: read_split(folder / split, of_split, tags, declared, problems)
@@ -118,16 +118,16 @@ def window_size(tokenizer: Any, max_seq_length: int | None) -> int:
 
 
 class SubWords:
-    """The words of a split as a tokenizer sees them.
+    """Words of a split that a tokenizer has no pieces for, or that exceed one window.
 
-    `limit`: sub-words of a window, without special tokens.
+    `limit`: sub-words per window, excluding special tokens.
     """
 
     def __init__(self, tokenizer: Any, limit: int, split: RawSplit) -> None:
         self.tokenizer, self.limit, self.split = tokenizer, limit, split
-        self.beyond = 0  # words that are not whole in their sentence's first window
-        self.unknown: Counter[str] = Counter()  # how often each word without pieces occurs
-        self.first: dict[str, tuple[int, int]] = {}  # numbers of its first sentence, word in it
+        self.beyond = 0  # words not entirely within the first window of their sentence
+        self.unknown: Counter[str] = Counter()  # words without pieces, and their counts
+        self.first: dict[str, tuple[int, int]] = {}  # where each occurs first: sentence, word
         number = 0
         for batch in split.batches():
             positions = np.flatnonzero(self._without_pieces(batch))
@@ -141,7 +141,7 @@ class SubWords:
             number += len(batch)
 
     def _without_pieces(self, batch: RawBatch) -> np.ndarray:
-        """Return the words without a sub-word other than the unknown one; bool, one per word."""
+        """Return a mask (bool, one per word) of the words whose sub-words, if any, are unknown."""
         known = np.zeros(len(batch.tag_ids), bool)
         encoded = self.tokenizer(
             batch.tokens.to_pylist(),
@@ -159,7 +159,7 @@ class SubWords:
 
 
 def report_unknown_words(sub_words: dict[str, SubWords], warnings: GroupedProblems) -> None:
-    """Report each word without pieces once, the most frequent first, at its first place."""
+    """Report each word without pieces once, at its first place; the most frequent come first."""
     total: Counter[str] = Counter()
     for of_split in sub_words.values():
         total.update(of_split.unknown)
@@ -190,20 +190,24 @@ def report_empty_words(raw: dict[str, RawSplit], warnings: GroupedProblems) -> N
             lambda batch: pc.equal(batch.tokens.flatten(), "").to_numpy(zero_copy_only=False)
         )
         first = [
-            Problem(ProblemKind.EMPTY_WORD, word.place, f"an empty word, tag {quote(word.tag)}")
+            Problem(
+                ProblemKind.EMPTY_WORD,
+                word.place,
+                "no characters" if word.tag is None else f"no characters, tag {quote(word.tag)}",
+            )
             for word in words
         ]
         warnings.add_counted(first, count)
 
 
 def report_no_entity(train: RawSplit, labels: Labels, warnings: GroupedProblems) -> None:
-    """Report a training split without an entity: perhaps the wrong column of labels was read."""
+    """Report a training split without entities: its labels may come from the wrong column."""
     if labels.scheme is None:
         return
     outside = labels.names.index("O")
     if all((labels.ids(batch) == outside).all() for batch in train.batches()):
         place = Place(", ".join(source.name for source in train.sources))
-        expected = "names of entities; --label_column_name says where they are"
+        expected = "entity tags; name their column with --label_column_name"
         warnings.add(Problem(ProblemKind.NO_ENTITY, place, "every tag is O", expected))
 
 
@@ -215,7 +219,7 @@ def report_long_sentences(raw: dict[str, RawSplit], warnings: GroupedProblems) -
             Problem(
                 ProblemKind.LONG_SENTENCE,
                 word.place,
-                f"{counted(len(word.sentence), 'word')} from here",
+                f"a sentence of {counted(len(word.sentence), 'word')} starts here",
                 "a blank line between sentences",
                 (f"{LONG:,}",),
             )
@@ -232,7 +236,7 @@ def _first_words(batch: RawBatch, longer_than: int) -> np.ndarray:
 
 
 def report_shared_sentences(raw: dict[str, RawSplit], warnings: GroupedProblems) -> None:
-    """Report sentences of one split that are in another too: training may give away the test."""
+    """Report sentences that two splits share: a model may be scored on what it has learned."""
     hashes = {name: sentence_hashes(split) for name, split in raw.items()}
     for earlier, later in combinations(raw, 2):
         shared = np.flatnonzero(np.isin(hashes[later], hashes[earlier]))
@@ -254,22 +258,21 @@ def report_shared_sentences(raw: dict[str, RawSplit], warnings: GroupedProblems)
 def split_table(raw: dict[str, RawSplit], sub_words: dict[str, SubWords]) -> list[str]:
     """Return the figures of each split as a table, and the place of the longest sentence."""
     head = ["split", "sentences", "words", "documents", "longest"]
-    limited = any(of_split.limit < NO_LIMIT for of_split in sub_words.values())
-    if limited:
-        head.append("words beyond one window")
+    limit = max((of_split.limit for of_split in sub_words.values()), default=NO_LIMIT)
+    if limit < NO_LIMIT:
+        head.append(f"words beyond one window of {limit} sub-words")
     rows = []
     for name, split in raw.items():
         sizes = (split.sentences, split.words, len(split.documents), split.longest)
         row = [name, *(f"{size:,}" for size in sizes)]
-        if limited:
-            share = 100 * sub_words[name].beyond / max(1, split.words)
-            row.append(f"{share:.2f} % of {sub_words[name].limit} sub-words")
+        if limit < NO_LIMIT:
+            row.append(f"{100 * sub_words[name].beyond / max(1, split.words):.2f} %")
         rows.append(row)
     longest = max(raw.values(), key=lambda split: split.longest)
     _, first = longest.find(lambda batch: _first_words(batch, longest.longest - 1), limit=1)
     return [
         table_text(head, rows),
-        *(f"longest sentence: {counted(longest.longest, 'word')}, {word.place}" for word in first),
+        *(f"Longest sentence: {counted(longest.longest, 'word')}, {word.place}" for word in first),
     ]
 
 

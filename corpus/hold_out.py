@@ -1,4 +1,4 @@
-"""Sentences of the training split that are held out where there is no validation split."""
+"""Hold out part of the training split for validation where there is no validation split."""
 
 import random
 
@@ -14,17 +14,17 @@ HELD_OUT_SHARE = 0.1
 
 
 def hold_out(train: RawSplit, seed: int) -> tuple[np.ndarray, str]:
-    """Return which sentences to validate on (bool, one per sentence), and a note on the choice.
+    """Return the sentences to validate on (bool, one per sentence), and a note on the choice.
 
-    Whole documents are taken in an order that the seed decides, as long as they fit into a tenth;
-    the smallest one where none does. Where there are fewer than two documents, a tenth of the
-    distinct sentences is taken, each with all its repetitions, as far as these fit into a tenth
-    of all; where none does, a tenth of all sentences.
+    Whole documents are drawn in an order that the seed decides and taken if they still fit into a
+    tenth of the sentences. If none fits, the smallest document is taken. With fewer than two
+    documents, distinct sentences are drawn instead, each with all its repetitions, up to a tenth
+    of the distinct ones and of all. If none fits, a tenth of all sentences is taken.
     """
     if train.sentences < 2:
         raise UserError(
-            f"{train.sources[0].name}: 1 sentence, too few to hold some out for validation; "
-            "expected more, or a --validation_file"
+            f"{train.sources[0].name}: too few sentences to hold some out for validation: got 1, "
+            "expected 2 or more. Add sentences, or name a --validation_file."
         )
     size = max(1, round(HELD_OUT_SHARE * train.sentences))
     shuffled = random.Random(seed)
@@ -49,17 +49,17 @@ def hold_out(train: RawSplit, seed: int) -> tuple[np.ndarray, str]:
         )
         choice = f"{len(chosen)} of {counted(len(documents), 'document')}"
     return held_out, (
-        f"No validation split: {held_out.sum():,} of {train.sentences:,} training sentences are "
-        f"held out for it ({choice}, seed {seed})."
+        f"There is no validation split: {held_out.sum():,} of {train.sentences:,} training "
+        f"sentences are held out for validation ({choice}, seed {seed})."
     )
 
 
 def _sentences_to_hold_out(
     train: RawSplit, size: int, shuffled: random.Random
 ) -> tuple[np.ndarray, str]:
-    """Return at most `size` sentences, equal ones together where possible, and the choice."""
+    """Return at most `size` sentences, equal ones together if possible, and the choice in words."""
     _, first, group = np.unique(sentence_hashes(train), return_index=True, return_inverse=True)
-    # Numbered by first occurrence: hashes of texts differ from process to process.
+    # Number the groups by first occurrence: hashes of strings differ between processes.
     order = np.empty(len(first), int)
     order[np.argsort(first)] = np.arange(len(first))
     group = order[group]
@@ -72,7 +72,7 @@ def _sentences_to_hold_out(
             chosen.append(number)
             remaining -= sizes[number]
     if chosen:
-        together = ", equal ones together" if len(sizes) < train.sentences else ""
+        together = ", equal sentences kept together" if len(sizes) < train.sentences else ""
         return np.isin(group, chosen), f"chosen by sentence{together}"
     held_out = np.zeros(train.sentences, bool)
     held_out[shuffled.sample(range(train.sentences), size)] = True

@@ -1,7 +1,7 @@
-"""Labels of a corpus: declared names, entity tags or plain tags, the list that a model learns.
+"""Labels of a corpus: declared names, entity tags or plain tags, the names that a model learns.
 
-All splits are looked at together. Tags are numbers into `CorpusTags`; labels are numbers into the
-list that a model learns.
+The tags of all splits are read together. A tag id is a position in `CorpusTags.names`, a label id
+a position in `Labels.names`.
 """
 
 import json
@@ -38,7 +38,7 @@ from support.text import quote
 
 
 class Labels(NamedTuple):
-    """The labels of a corpus, and the table that makes them of its tags."""
+    """The labels of a corpus, and the table that turns its tags into them."""
 
     names: list[str]  # IOB2 for entity tags
     scheme: str | None  # of the entity tags as read; None for plain tags
@@ -72,8 +72,8 @@ def declared_names(label_names: Sequence[str]) -> list[str] | None:
         raise UserError(f"--label_names {first}: no such file")
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated or not names:
-        got = f"{', '.join(map(quote, repeated))} more than once" if repeated else "no name"
-        raise UserError(f"--label_names {first}: {got}; expected each name once")
+        got = f"{', '.join(map(quote, repeated))} more than once" if repeated else "no names"
+        raise UserError(f"--label_names {first}: wrong names: got {got}, expected each name once")
     return names
 
 
@@ -88,7 +88,10 @@ def _names_in_json(path: str, text: str) -> list[str]:
             return names
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
-    raise UserError(f'--label_names {path}: expected one name a line, or JSON: ["O", "B-PER"]')
+    raise UserError(
+        f"--label_names {path}: not a list of names: expected one name per line, or JSON such as "
+        '["O", "B-PER"]'
+    )
 
 
 def settle_labels(
@@ -99,10 +102,10 @@ def settle_labels(
     declared: list[str] | None,
     problems: Problems,
 ) -> Labels | None:
-    """Return the labels of the splits `raw`; None, with problems, if their tags are wrong.
+    """Return the labels of the splits `raw`; None if their tags have problems.
 
-    `tag_scheme`: a scheme, or "auto" to take the one that fits. `tags`: the names of the numbers
-    in the splits. `declared`: names that the user gave.
+    `tag_scheme`: a scheme, or "auto" to detect it. `tags`: the name of each tag id. `declared`:
+    names that the user gave.
     """
     own_names = [opened.label_names for split in raw.values() for opened in split.opened]
     known = list(dict.fromkeys(chain(declared or (), *(names or () for names in own_names))))
@@ -111,7 +114,7 @@ def settle_labels(
         return None
     names = list(map(str, tags))
     bare = not any(map(ENTITY_TAG.fullmatch, (*names, *known)))
-    if bare and tag_scheme == "io":  # PER PER O, as some write IO
+    if bare and tag_scheme == "io":  # some files write IO without prefixes: PER PER O
         names, known = _with_prefix(names), _with_prefix(known)
     plain = bare and tag_scheme != "io" and any(name != "O" for name in (*names, *known))
     if plain or (task_name == "pos" and not all(map(is_entity_tag, names))):
@@ -176,15 +179,15 @@ def scheme_note(labels: Labels) -> str:
     """Return a line for the user on the tags that were found."""
     if labels.scheme is None:
         hint = (
-            " --tag_scheme io reads each run of one tag as an entity."
+            " To read each run of equal tags as an entity, use --tag_scheme io."
             if "O" in labels.names
             else ""
         )
-        return f"Plain tags, one label a word.{hint}"
+        return f"Plain tags, one label per word.{hint}"
     if labels.scheme == "io":
         return (
-            "Entity tags in IO (or IOB1 without a B-), converted to IOB2: entities of one type "
-            "that touch cannot be told apart."
+            "Entity tags in IO (or in IOB1 without B-), converted to IOB2. Adjacent entities of "
+            "one type cannot be told apart."
         )
     converted = "" if labels.scheme == "iob2" else ", converted to IOB2"
     return f"Entity tags in {labels.scheme.upper()}{converted}."

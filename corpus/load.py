@@ -1,7 +1,7 @@
-"""From the settings of a corpus to checked splits of words and label ids.
+"""Load a corpus: from its settings to checked splits of words and label ids.
 
-`load_corpus` reads each corpus once. The result is kept in a cache by content: an edited file is
-read again, and the splits are memory-mapped, so that memory does not grow with the corpus.
+Each corpus is read once and then cached by its content, so that an edited file is read again. The
+splits are memory-mapped: memory does not grow with the size of the corpus.
 """
 
 import contextlib
@@ -29,15 +29,14 @@ from settings.run_settings import CorpusSettings
 from support.errors import UserError
 from support.processes import local_rank
 
-# Part of every cache key. Raise it when the same files are read into other splits, labels or
-# notes than before, or when `Corpus` gets other fields: corpora that were read before are then
-# read again.
+# Part of every cache key: a higher number makes all corpora be read again. Raise it whenever a
+# change gives the same files other splits, labels or notes, or gives `Corpus` other fields.
 READER_VERSION = 1
 
 
 @dataclass
 class Corpus:
-    """Checked splits, and what is known about them.
+    """Checked splits, with their labels and notes on them.
 
     `splits`: "train", "validation", "test", those that exist. Columns: tokens (list of words),
     labels (list of positions in `label_names`, one per word; absent where a test split has none),
@@ -54,10 +53,10 @@ class Corpus:
 
 
 def load_corpus(settings: CorpusSettings) -> Corpus:
-    """Return the corpus that the settings name, as splits of checked words and labels.
+    """Return the corpus that the settings name.
 
-    Raises `UserError` with all of its problems. On several processes the main one calls this
-    first; the others then open what it has read.
+    Raises `UserError`, for a corpus with problems a `CorpusError` with all of them. In a run of
+    several processes, call it on the main process first; the others then find the cached corpus.
     """
     sources = find_sources(settings)
     folder = cache_folder(settings) / content_key(settings, sources.by_split)
@@ -98,7 +97,7 @@ def read_corpus(
     notes = notes_on(raw, labels)
     for group in problems.warnings.groups:
         title = f"{group.title[:1].upper()}{group.title[1:]}"
-        notes.append(f"{title}: {group.count:,}, such as {group.shown[0]}")
+        notes.append(f"{title}: {group.count:,}, for example {group.shown[0]}")
     parts: dict[str, tuple[RawSplit, np.ndarray | None]] = {
         split: (of_split, None) for split, of_split in raw.items()
     }
@@ -130,11 +129,11 @@ def needs_hold_out(settings: CorpusSettings, raw: dict[str, RawSplit]) -> bool:
 
 
 def check_splits(raw: dict[str, RawSplit], problems: Problems) -> None:
-    """Report splits that are empty, or that lack labels where they must have them."""
+    """Report splits without sentences, and sources without the labels that they need."""
     for name, split in raw.items():
         if not split.sentences and not problems:
             files = ", ".join(source.name for source in split.sources)
-            found = f"the {name} split has none"
+            found = f"the {name} split is empty"
             problems.add(Problem(ProblemKind.NO_SENTENCE, Place(files), found))
         unlabelled = [
             (source, opened)
@@ -142,22 +141,22 @@ def check_splits(raw: dict[str, RawSplit], problems: Problems) -> None:
             if opened.layout_kind is not None and not opened.labelled
         ]
         if name == "test" and len(unlabelled) == len(split.sources):
-            continue  # it is only tagged
+            continue  # it will be tagged, not scored
         for source, opened in unlabelled:
-            expected = f"labels in the {name} split; --label_column_name says where they are"
+            expected = f"labels in the {name} split; name their column with --label_column_name"
             place = Place(source.name)
             problems.add(Problem(ProblemKind.NO_LABELS, place, opened.layout, expected))
 
 
 def notes_on(raw: dict[str, RawSplit], labels: Labels) -> list[str]:
-    """Return what the user should know of how the corpus was read."""
+    """Return lines for the user on the layout, the word splitter and the tag scheme."""
     first_of: dict[str, str] = {}  # layout -> the first file that has it
     for split in raw.values():
         for source, opened in zip(split.sources, split.opened, strict=True):
             first_of.setdefault(opened.layout, source.name)
     notes = [f"{name}: {layout}." for layout, name in first_of.items()]
     if any(split.raw_text for split in raw.values()):
-        notes.append(f"Raw text is split into words by the suite's splitter {WORD_SPLITTER}.")
+        notes.append(f"Raw text is split into words by the suite's word splitter, {WORD_SPLITTER}.")
     tagged = any(split.tag_counts for split in raw.values())
     return [*notes, scheme_note(labels)] if tagged else notes
 
@@ -166,12 +165,12 @@ def notes_on(raw: dict[str, RawSplit], labels: Labels) -> list[str]:
 
 
 def cache_folder(settings: CorpusSettings) -> Path:
-    """Return the folder of all corpora that were read."""
+    """Return the folder of all cached corpora."""
     return Path(settings.cache_dir or datasets.config.HF_DATASETS_CACHE) / "token-classification"
 
 
 def content_key(settings: CorpusSettings, sources: dict[str, list[Source]]) -> str:
-    """Return a hash of the files' content and of the settings that decide how they are read."""
+    """Return a hash of the content of the files and of the settings that affect how it is read."""
     decisive = (
         READER_VERSION,
         WORD_SPLITTER,
@@ -189,7 +188,7 @@ def content_key(settings: CorpusSettings, sources: dict[str, list[Source]]) -> s
             with open(path, "rb") as file:
                 digest.update(hashlib.file_digest(file, "blake2b").digest())
         except OSError as error:
-            raise UserError(f"{path}: {error.strerror}") from None
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     return digest.hexdigest()
 
 
@@ -200,7 +199,10 @@ def new_folder(parent: Path) -> Iterator[Path]:
         parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=parent, prefix="reading-"))
     except OSError as error:
-        raise UserError(f"{parent}: {error.strerror}; --cache_dir names another place") from None
+        raise UserError(
+            f"{parent}: cannot be written to: {error.strerror}. "
+            "Name another folder with --cache_dir."
+        ) from None
     try:
         yield folder
     finally:
@@ -212,7 +214,7 @@ def _move_into_cache(work: Path, folder: Path, replace: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     try:
         work.rename(folder)
-    except OSError:  # another run has just put the same content there
+    except OSError:  # another run has cached the same content in the meantime
         if not (folder / "corpus.json").is_file():
             raise
 

@@ -1,9 +1,9 @@
-"""Schemes of entity tags (IOB1, IO, IOB2, BIOES, BILOU, BMES): found out, checked, made IOB2.
+"""Schemes of entity tags (IOB1, IO, IOB2, BIOES, BILOU, BMES): detected, checked, made IOB2.
 
-One rule reads them all, the one of conlleval: a tag begins an entity if its prefix always does
-(B, S, U), if the tag before it is O, of another type or the end of an entity (E, S, L, U), or
-if it is the sentence's first. A scheme therefore decides what is legal, never what is read.
-Tags are handled as numbers into a list of names, a whole split at a time.
+One rule reads all of them, conlleval's. A tag begins an entity if its prefix always does (B, S,
+U); if the tag before it is O, has another type or ends an entity (E, S, L, U); or if it is the
+first of its sentence. A scheme therefore decides which tags are legal, never how they are read.
+Tags are ids into a list of names, and a whole batch of sentences is handled in one call.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 ENTITY_TAG = re.compile(r"[BIESLUM]-(.+)", re.DOTALL)
-SCHEMES = {  # scheme -> the prefixes it knows
+SCHEMES = {  # scheme -> its prefixes
     "iob1": "BI",
     "io": "I",
     "iob2": "BI",
@@ -25,29 +25,30 @@ BEGINS_ALWAYS, ENDS_ALWAYS, LEADS_ON, CONTINUES = "BSU", "ESLU", "BIM", "IMEL"
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """Prefix and type: `B-SUB-X` is `("B", "SUB-X")`, `O` is `("O", "")`."""
+    """Return the prefix and the type: `("B", "SUB-X")` for `B-SUB-X`, `("O", "")` for `O`."""
     return (tag[0], tag[2:]) if ENTITY_TAG.fullmatch(tag) else ("O", "")
 
 
 def is_entity_tag(tag: str) -> bool:
+    """Return whether a tag is `O`, or a prefix, a hyphen and a type."""
     return tag == "O" or ENTITY_TAG.fullmatch(tag) is not None
 
 
 def iob2_names(types: Iterable[str]) -> list[str]:
-    """`O` first, then both tags of each type, sorted by type, B- before I-."""
+    """Return `O`, then both tags of each type, sorted by type, B- before I-."""
     return ["O", *(f"{prefix}-{type_}" for type_ in sorted(types) for prefix in "BI")]
 
 
 class Transitions(NamedTuple):
-    """What stands where in a sequence of tags; each an array of bool, one value a word."""
+    """Neighbourhoods of the tags in a sequence; arrays of bool, one value per word."""
 
-    begins: np.ndarray  # an entity begins here, by conlleval's rule
+    begins: np.ndarray  # an entity begins here by conlleval's rule
     after_own_type: np.ndarray  # the tag before belongs to an entity of the same type
     continued: np.ndarray  # the tag after can continue an entity of the same type
 
 
 class TagTable:
-    """The tag names of a corpus as arrays, so that whole splits are converted at once."""
+    """Tag names as arrays of prefixes and types, for conversion of many tags in one call."""
 
     def __init__(self, names: list[str]):
         parts = [split_tag(name) for name in names]
@@ -58,11 +59,15 @@ class TagTable:
         self.type_numbers = np.array([numbers.get(type_, -1) for _, type_ in parts] or [-1])
 
     def having(self, prefixes: str) -> np.ndarray:
-        """Which tags have one of these prefixes; bool, one value a name."""
+        """Return which names have one of these prefixes; bool, one value per name."""
         return np.isin(self.prefixes, list(prefixes))
 
     def transitions(self, tags: np.ndarray, starts: np.ndarray) -> Transitions:
-        """`tags`: ids of all words in a row; `starts`: bool, true where a sentence begins."""
+        """Return the neighbourhood of each tag.
+
+        `tags`: ids into this table's names, one per word, sentence after sentence. `starts`: bool,
+        true for the first word of a sentence.
+        """
         types = self.type_numbers[tags]
         same_as_before = np.zeros(len(tags), bool)
         same_as_before[1:] = (types[1:] == types[:-1]) & ~starts[1:]
@@ -75,7 +80,10 @@ class TagTable:
         return Transitions(begins & (types >= 0), same_as_before, continued)
 
     def to_iob2(self, tags: np.ndarray, starts: np.ndarray, label_names: list[str]) -> np.ndarray:
-        """Ids into `label_names` (IOB2) for ids into this table's names; the entities stay."""
+        """Return ids into `label_names` (IOB2) for ids into this table's names.
+
+        The entities stay the same. `tags` and `starts` as in `transitions`.
+        """
         labels = {name: number for number, name in enumerate(label_names)}
         first = np.array([labels[f"B-{type_}"] for type_ in self.types] + [labels["O"]])
         inside = np.array([labels[f"I-{type_}"] for type_ in self.types] + [labels["O"]])
@@ -83,7 +91,7 @@ class TagTable:
         return np.where(self.transitions(tags, starts).begins, first[types], inside[types])
 
     def illegal(self, tags: np.ndarray, starts: np.ndarray, scheme: str) -> np.ndarray:
-        """Where `scheme` forbids the tag in its place; bool, one value a word."""
+        """Return where `scheme` forbids the tag at its position; bool, one value per word."""
         around = self.transitions(tags, starts)
         if scheme == "io":
             return self.having("B")[tags]
@@ -97,11 +105,11 @@ class TagTable:
 
 
 def guess_scheme(used_prefixes: set[str], iob1_forbids_a_b: bool) -> str:
-    """The scheme that a corpus's tags are in, from all its splits together.
+    """Return the scheme of a corpus's tags, given the prefixes used in all its splits.
 
-    IOB1 only if no B- stands where IOB1 forbids it; so a file that is mostly IOB2 with stray
-    I- tags is IOB2. Tags with I- only are called IO: IOB1 without touching entities looks the
-    same, and reads the same.
+    IOB1 requires that no B- is where IOB1 forbids it; a file that is mostly IOB2 with stray I-
+    tags is therefore IOB2. Tags with I- only are IO: IOB1 without adjacent entities looks the
+    same and is read the same.
     """
     if used_prefixes & set("LU"):
         return "bilou"

@@ -54,10 +54,12 @@ class CorpusSources:
 def find_sources(settings: CorpusSettings) -> CorpusSources:
     """Return the sources that the settings name, without reading them.
 
-    Raises `UserError` where a name leads to no corpus.
+    Raises `UserError` for names that do not exist.
     """
     if settings.task_name not in TASKS:
-        raise UserError(f"--task_name {settings.task_name}: expected one of {', '.join(TASKS)}")
+        raise UserError(
+            f"--task_name {settings.task_name}: unknown task; expected one of {', '.join(TASKS)}"
+        )
     wanted = Wanted(settings.task_name, settings.text_column_name, settings.label_column_name)
     notes: list[str] = []
     sources: dict[str, list[Source]] = {}
@@ -77,7 +79,9 @@ def find_sources(settings: CorpusSettings) -> CorpusSources:
     if problems:
         raise UserError("\n".join(problems))
     if not sources:
-        raise UserError("No corpus: name one with --dataset_name, --train_file or --sample.")
+        raise UserError(
+            "No corpus was named. Name one with --dataset_name, --train_file or --sample."
+        )
     if len(names) > 6:
         names[5:] = [f"... ({len(names)} files)"]
     by_split = {split: sources[split] for split in SPLITS if split in sources}
@@ -93,13 +97,16 @@ def _files_of(settings: CorpusSettings, split: str, problems: list[str]) -> list
     for pattern in getattr(settings, f"{split}_file") or ():
         flag = f"--{split}_file {pattern}"
         if os.path.isdir(pattern):
-            problems.append(f"{flag}: a folder; --dataset_name takes a folder of split files")
+            problems.append(
+                f"{flag}: is a folder. To read a folder of split files, use --dataset_name."
+            )
             continue
         exists = os.path.exists(pattern)
         matches = [pattern] if exists else sorted(glob.glob(pattern, recursive=True))
         if not matches:
             similar = None if glob.has_magic(pattern) else _similar_file_name(pattern)
-            problems.append(f"{flag}: no such file" + (f"; there is {similar}" if similar else ""))
+            suggestion = f"; did you mean {similar}?" if similar else ""
+            problems.append(f"{flag}: no such file{suggestion}")
         paths += [path for path in matches if not os.path.isdir(path)]
     return list(dict.fromkeys(paths))
 
@@ -133,7 +140,7 @@ def _named_sources(
     """Return the sources of a folder of split files, or of a data set on disk or on the Hub."""
     folder = Path(dataset_name)
     if folder.is_file():
-        raise UserError(f"--dataset_name {folder}: a file; --train_file takes files")
+        raise UserError(f"--dataset_name {folder}: is a file. To read a file, use --train_file.")
     if folder.is_dir() and not any(
         (folder / name).is_file() for name in ("dataset_dict.json", "state.json")
     ):
@@ -146,7 +153,7 @@ def _named_sources(
         else:
             loaded = _load_from_hub(settings, dataset_name, notes)
     except Exception as error:
-        # Whatever the libraries raise here is about a name, an access right or the network.
+        # All errors that the libraries raise here concern a name, an access right or the network.
         raise UserError(f"--dataset_name {dataset_name}: {error}") from error
     sources: dict[str, list[Source]] = {}
     for split, dataset in loaded.items():
@@ -155,8 +162,8 @@ def _named_sources(
             sources.setdefault(SPLIT_NAMES[split.lower()], []).append(source)
     if not sources:
         raise UserError(
-            f"--dataset_name {dataset_name}: its splits are {', '.join(loaded)}; expected "
-            "train and, if there are more, validation and test"
+            f"--dataset_name {dataset_name}: no known split: got {', '.join(loaded)}, expected "
+            "train, and optionally validation and test"
         )
     return sources
 
@@ -174,16 +181,16 @@ def _folder_sources(folder: Path, wanted: Wanted) -> dict[str, list[Source]]:
             sources.setdefault(split, []).append(_file_source(path, wanted))
     if not sources:
         raise UserError(
-            f"--dataset_name {folder}: no file there is named after a split, such as "
-            "train.conll, validation.jsonl or test-00000.parquet"
+            f"--dataset_name {folder}: no file is named after a split. Name the files like "
+            "train.conll, validation.jsonl or test-00000.parquet."
         )
     for of_split in sources.values():
         names = [source.name.lower() for source in of_split]
         if len({"".join(re.findall(r"\.[a-z]+", name)[-2:]) for name in names}) > 1:
             listed = ", ".join(Path(source.name).name for source in of_split)
             raise UserError(
-                f"--dataset_name {folder}: several formats of one split: {listed}; "
-                "--train_file, --validation_file and --test_file name one of them"
+                f"--dataset_name {folder}: several formats of one split: got {listed}, expected "
+                "one format. Name the files with --train_file, --validation_file and --test_file."
             )
     return sources
 
@@ -210,8 +217,8 @@ def _load_from_hub(
         full_name = HfApi(token=settings.hub_token).dataset_info(dataset_name).id
         loaded = load(full_name, PARQUET_COPY)
         notes.append(
-            f"{dataset_name} is a script, which `datasets` no longer runs: read from its "
-            f"parquet copy at revision {PARQUET_COPY}."
+            f"{dataset_name} is a loading script, which `datasets` no longer runs. Its parquet "
+            f"copy at revision {PARQUET_COPY} was read."
         )
         return loaded
 

@@ -1,7 +1,7 @@
-"""Splits as they are read, with the place of every word, and as they are written.
+"""Splits of a corpus: read from their sources, searched, written.
 
-Reading a split puts its sentences into an Arrow file: words, numbers of tags, documents, places.
-All later steps read that file batch by batch, so that memory does not grow with the corpus.
+`read_split` writes the sentences of a split to an Arrow file: words, tag ids, documents, origins.
+Later steps read that file in batches, so that memory does not grow with the corpus.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ RAW_SCHEMA = pa.schema(
         "tokens": pa.list_(pa.string()),
         "tag_ids": pa.list_(pa.int32()),
         "doc_id": pa.string(),
-        # The origin of a sentence: its source, the line of each word, the id of its record.
+        # The origin of a sentence: the number of its source, the line of each word, a record id.
         "source": pa.int32(),
         "lines": pa.list_(pa.int32()),
         "record_id": pa.string(),
@@ -34,10 +34,10 @@ RAW_SCHEMA = pa.schema(
 
 
 class CorpusTags:
-    """All tags of a corpus, numbered in the order in which they occur.
+    """Tags of a corpus by tag id, in the order in which they first occur.
 
-    `names`: the tag of each number; an integer where it has no name. `written`: the same as the
-    files have it, such as "1" for "B-PER". A name written in two ways has two numbers.
+    `names`: the tag of each id; an integer if it has no name. `written`: the tag as the files
+    write it, such as "1" for "B-PER". A tag that is written in two ways has two ids.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class CorpusTags:
         self._ids: dict[tuple[str | int, str | int], int] = {}
 
     def id_of(self, name: str | int, written: str | int) -> int:
-        """Return the number of a tag, a new one where it occurs for the first time."""
+        """Return the id of a tag; a tag that occurs for the first time gets a new one."""
         key = (name, written)
         if key not in self._ids:
             self._ids[key] = len(self.names)
@@ -56,7 +56,7 @@ class CorpusTags:
 
 
 class _SourceTagIds(dict[str | int, int]):
-    """Numbers of the tags of one source, whose integers are positions in `label_names`."""
+    """Tag ids of one source by written tag; its integers are positions in `label_names`."""
 
     def __init__(self, tags: CorpusTags, label_names: list[str] | None) -> None:
         super().__init__()
@@ -76,8 +76,8 @@ class RawBatch:
     """Some sentences of a `RawSplit`.
 
     `tag_ids` (int; -1 without labels) and `starts` (bool; true for the first word of a sentence)
-    have one value per word. `offsets` has the position of each sentence's first word, and the
-    number of words.
+    have one value per word. `offsets` holds the position of each sentence's first word, then the
+    number of all words.
     """
 
     def __init__(self, batch: pa.RecordBatch) -> None:
@@ -96,7 +96,7 @@ class RawBatch:
         return int(np.searchsorted(self.offsets, position, side="right")) - 1
 
     def origin(self, sentence: int, word: int) -> tuple[int, int, str | None]:
-        """Return the source (a number), the line and the record id of a word of a sentence."""
+        """Return the number of the source, the line and the record id of a word."""
         origin = self._origins.slice(sentence, 1).to_pylist()[0]
         return origin["source"], origin["lines"][word], origin["record_id"]
 
@@ -111,14 +111,14 @@ class LocatedWord(NamedTuple):
 
 
 class RawSplit:
-    """A split as read: an Arrow file of `RAW_SCHEMA`, and figures."""
+    """A split as read: an Arrow file of `RAW_SCHEMA`, with figures."""
 
     def __init__(self, path: Path, sources: list[Source], tags: CorpusTags) -> None:
         self.path, self.sources, self.tags = path, sources, tags
         self.opened: list[OpenedSource] = []
         self.sentences = self.words = self.longest = 0
         self.documents: Counter[str] = Counter()  # sentences by document
-        self.tag_counts: Counter[int] = Counter()  # words by number of their tag
+        self.tag_counts: Counter[int] = Counter()  # words by tag id
 
     @property
     def labelled(self) -> bool:
@@ -141,12 +141,12 @@ class RawSplit:
         self.tag_counts.update({number: count for number, count in counts if count})
 
     def record_batches(self) -> Iterator[pa.RecordBatch]:
-        """Return the sentences in order, `BATCH_SIZE` or fewer at a time."""
+        """Yield the sentences in order, at most `BATCH_SIZE` at a time."""
         with pa.OSFile(str(self.path)) as file:  # not mapped: its pages would count as memory
             yield from pa.ipc.open_stream(file)
 
     def batches(self) -> Iterator[RawBatch]:
-        """Return the same as `RawBatch`."""
+        """Return an iterator over the sentences, as `RawBatch`."""
         return map(RawBatch, self.record_batches())
 
     def find(
@@ -154,7 +154,7 @@ class RawSplit:
     ) -> tuple[int, list[LocatedWord]]:
         """Return the number of words for which `mask_of` is true, and the first `limit` of them.
 
-        `mask_of` gives one bool per word of a batch.
+        `mask_of` returns one bool per word of a batch.
         """
         count = 0
         first: list[LocatedWord] = []
@@ -168,7 +168,7 @@ class RawSplit:
         return count, first
 
     def locate(self, positions: list[tuple[int, int]]) -> list[LocatedWord]:
-        """Return words given by the numbers of their sentence and word, in ascending order."""
+        """Return the words at `positions`: pairs of sentence and word number, ascending."""
         located: list[LocatedWord] = []
         remaining = positions[::-1]
         first = 0  # number of the batch's first sentence
@@ -200,7 +200,7 @@ class PartOfSplit(RawSplit):
             self.count(batch)
 
     def record_batches(self) -> Iterator[pa.RecordBatch]:
-        """Return the sentences of the part in order."""
+        """Yield the sentences of the part in order."""
         first = 0
         for batch in super().record_batches():
             mask = self.mask[first : first + batch.num_rows]
@@ -218,9 +218,9 @@ def read_split(
     declared: list[str] | None,
     problems: Problems,
 ) -> RawSplit:
-    """Read all sources of a split into the file `path`, and their problems into `problems`.
+    """Read all sources of a split into the file `path`; add their problems to `problems`.
 
-    `declared`: the names of integer tags that the user gave.
+    `declared`: names of integer tags that the user gave.
     """
     split = RawSplit(path, sources, tags)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, RAW_SCHEMA) as writer:
@@ -236,7 +236,7 @@ def read_split(
 
 
 def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Return the items in lists of `size`, the last one shorter where they do not divide."""
+    """Yield the items in lists of `size`; the last list may be shorter."""
     items = iter(items)
     while batch := list(islice(items, size)):
         yield batch
@@ -252,7 +252,7 @@ def _record_batch(sentences: list[Sentence], tag_ids: _SourceTagIds, source: int
             sentence.tags or () for sentence in sentences
         )
         ids = np.fromiter(map(tag_ids.__getitem__, tags), np.int32, len(words))
-    # Successive lines are made for all sentences together, which is faster than word by word.
+    # Successive line numbers are computed for the whole batch: faster than word by word.
     if all(isinstance(s.lines, range) and s.lines.step == 1 for s in sentences):
         first = np.array([sentence.lines[0] for sentence in sentences])
         lines = np.repeat(first - (ends - sizes), sizes) + np.arange(len(words))
@@ -272,7 +272,7 @@ def _record_batch(sentences: list[Sentence], tag_ids: _SourceTagIds, source: int
 
 
 def sentence_hashes(split: RawSplit) -> np.ndarray:
-    """Return a number per sentence, equal for equal words; it differs from process to process."""
+    """Return a hash per sentence, equal for equal words; hashes differ between processes."""
     hashes = (hash(tuple(words)) for batch in split.batches() for words in batch.tokens.to_pylist())
     return np.fromiter(hashes, np.int64, split.sentences)
 
@@ -288,8 +288,8 @@ def write_split(
 ) -> str:
     """Write the sentences of `mask` with their label ids; return a hash of words and labels.
 
-    `mask`: bool, one per sentence; None for all of them. `label_ids` gives the label id of each
-    word of a batch.
+    `mask`: bool, one per sentence; None for all of them. `label_ids` returns the label id of
+    each word of a batch.
     """
     fields = {"tokens": pa.list_(pa.string())}
     if split.labelled:
@@ -297,7 +297,7 @@ def write_split(
     if split.documents:
         fields["doc_id"] = pa.string()
     schema = pa.schema(fields)
-    # One hash per stream of values, so that the ends of batches make no difference.
+    # One hash per stream of values, so that the borders of batches make no difference.
     hashes = [hashlib.blake2b(digest_size=16) for _ in range(4)]
     first = 0  # number of the batch's first sentence
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
@@ -318,7 +318,7 @@ def write_split(
 
 
 def _content(batch: pa.RecordBatch) -> Iterator[bytes]:
-    """Return words per sentence, bytes per word, the words' bytes, and the labels."""
+    """Yield words per sentence, bytes per word, the bytes of all words, and the labels."""
     words = batch["tokens"].flatten()
     yield pc.list_value_length(batch["tokens"]).to_numpy().astype("<i4").tobytes()
     yield pc.binary_length(words).to_numpy(zero_copy_only=False).astype("<i4").tobytes()

@@ -1,6 +1,6 @@
-"""Problems of a corpus's tags: no entity tags, no names, unknown to training, misspelt, strays.
+"""Problems of tags: not entity tags, unnamed, undeclared, missing from training, misspelt, stray.
 
-Each function looks at all splits and reports every word that has such a tag.
+Each function searches all splits and reports every word that has such a tag.
 """
 
 import re
@@ -21,18 +21,18 @@ FREQUENT = 50  # the type that was meant has at least this many times as many wo
 def report_tags_without_name(
     tags: Sequence[str | int], raw: dict[str, RawSplit], known_names: int, problems: Problems
 ) -> None:
-    """Report integers that have no name, and empty tags.
+    """Report integers without a name, and empty tags.
 
     `known_names`: the number of names that the files and the user gave.
     """
     only_digits = all(str(tag).isdecimal() for tag in tags)
     integers = {number for number, tag in enumerate(tags) if isinstance(tag, int) or only_digits}
-    expected = "--label_names O B-PER I-PER ..., or a file of the names in their order"
+    expected = "the names in order: --label_names O B-PER I-PER ..., or a file of them"
     kind = ProblemKind.TOO_FEW_NAMES if known_names else ProblemKind.INTEGER_WITHOUT_NAME
     title_values = (str(known_names),) if known_names else ()
     _report(problems, kind, raw, integers, expected, title_values=title_values)
     empty = {number for number, tag in enumerate(tags) if tag == ""}
-    expected = "a label; O where there is no entity"
+    expected = "a label; O for words outside entities"
     _report(problems, ProblemKind.EMPTY_LABEL, raw, empty, expected)
 
 
@@ -42,7 +42,7 @@ def report_not_entity_tags(
     """Report tags that are neither O nor a prefix, a hyphen and a type."""
     entity_tags = [name for name in names if is_entity_tag(name)]
     bad = _numbers_outside(entity_tags, names)
-    expected = "O, or a prefix, a hyphen and a type, as in B-PER; --task_name pos has plain tags"
+    expected = "O, or a prefix, a hyphen and a type, as in B-PER; for plain tags, --task_name pos"
     _report(problems, ProblemKind.NOT_ENTITY_TAG, raw, bad, expected, entity_tags)
 
 
@@ -56,7 +56,7 @@ def report_foreign_prefixes(
         for number, name in enumerate(names)
         if is_entity_tag(name) and split_tag(name)[0] not in (*prefixes, "O")
     }
-    expected = f"O and the prefixes {', '.join(prefixes)}; --tag_scheme names another scheme"
+    expected = f"O and the prefixes {', '.join(prefixes)}; for another scheme, use --tag_scheme"
     title_values = (scheme.upper(),)
     _report(problems, ProblemKind.FOREIGN_PREFIX, raw, bad, expected, title_values=title_values)
 
@@ -64,7 +64,7 @@ def report_foreign_prefixes(
 def report_undeclared(
     values: Sequence[str], allowed: set[str], raw: dict[str, RawSplit], problems: Problems
 ) -> None:
-    """Report tags whose value (a label, or the type of an entity) is not among the declared."""
+    """Report tags whose value (a label, or an entity type) is not among the declared ones."""
     expected = f"one of --label_names: {', '.join(sorted(filter(None, allowed)))}"
     bad = _numbers_outside(allowed, values)
     _report(problems, ProblemKind.UNDECLARED_LABEL, raw, bad, expected)
@@ -77,18 +77,18 @@ def report_untrained(
     raw: dict[str, RawSplit],
     problems: Problems,
 ) -> None:
-    """Report labels (for entity tags their types) that a model could never learn.
+    """Report labels, for entity tags types, that the training split lacks.
 
-    In the validation split they are problems, for most are misspelt, unless the data set or
-    `--label_names` declares them (`known`). A test split may hold labels that training lacks: it
-    is scored as it is.
+    A model cannot learn them. In the validation split they are problems, because most are
+    misspelt, unless the data set or `--label_names` declares them (`known`). In the test split
+    they are warnings: it is scored as it is.
     """
     if "train" not in raw:
         return
     trained = raw["train"].tag_counts.keys()
     new = _numbers_outside({values[number] for number in trained}, values)
     trained_names = [names[number] for number in trained]
-    expected = "a label of the training split; --label_names declares others"
+    expected = "a label of the training split, or one declared with --label_names"
     for name, split in raw.items():
         if name == "train":
             continue
@@ -110,7 +110,7 @@ def report_rare_types(
 ) -> None:
     """Report entity types of training that look like a misspelling of a far more frequent one.
 
-    Plain tags are not looked at: parts of speech (NN, NNS) are often one letter apart.
+    Plain tags are not checked: parts of speech (NN, NNS) often differ by one letter.
     """
     counts: Counter[str] = Counter()
     for number, count in raw["train"].tag_counts.items() if "train" in raw else ():
@@ -124,15 +124,16 @@ def report_rare_types(
         if frequent and counts[rare] <= RARE:
             bad = {number for number, name in enumerate(types) if name == rare}
             meant = [frequent[0], *(f"{prefix}-{frequent[0]}" for prefix in "BIESLUM")]
-            expected = "a type as it is spelt elsewhere; --label_names declares others"
+            expected = "the usual spelling, or a type declared with --label_names"
             # The similarity of PRE and PER is 0.67.
             _report(warnings, ProblemKind.RARE_TYPE, raw, bad, expected, meant, cutoff=0.6)
 
 
 def looks_misspelt(name: str, right: str) -> bool:
-    """Return whether a type differs from the type `right` in case only, or by one edit.
+    """Return whether a type differs from the type `right` only in case, or by one edit.
 
-    Types that differ in their digits are numbered; types of one or two letters are all alike.
+    Types with different digits are numbered types, not misspelt ones. Types of one or two letters
+    are too similar to judge.
     """
     if name == right:
         return False
@@ -145,9 +146,9 @@ def looks_misspelt(name: str, right: str) -> bool:
 def report_stray_tags(
     table: TagTable, scheme: str | None, raw: dict[str, RawSplit], warnings: GroupedProblems
 ) -> None:
-    """Report tags that their scheme forbids in their place; they are read as conlleval does.
+    """Report tags that their scheme forbids at their position; conlleval's rule reads them.
 
-    `scheme`: None for plain tags, which no place is forbidden to.
+    `scheme`: None for plain tags, which have no forbidden positions.
     """
     if scheme is None:
         return

@@ -2,28 +2,36 @@
 
     python data/make_sample.py
 
-The corpus is made of hand-written sentence frames (data/source/frames/*.txt) whose slots are
-filled with names (data/source/*.txt). The same sources always give the same bytes. Frames and names
-belong to one split each, so that validation and test show what a model does with sentences and
-names it has not seen.
+The corpus consists of hand-written sentence frames (data/source/frames/*.txt). The script fills
+their slots with names (data/source/*.txt). The same sources always give the same bytes. Each frame
+and each name belongs to one split, so that validation and test show how a model handles sentences
+and names it has not seen.
 
-A frame file holds documents, one sentence a line, after a header `== genre`; `== genre lines` says
-that its lines are sentences on their own. In a line:
+A frame file holds documents, with one sentence per line, after a header `== genre`. After a header
+`== genre lines`, each line is a document of its own. In a line:
 
-    {city}  {per1} {per1.last}     a name, a number or a date; a digit makes it the document's own,
-                                   so that it can come back, also in another form
-    [LOC Lake Geneva]              a name that is always this one
+    {city}  {per1} {per1.last}     a name, a number or a date; with a digit it stays the same in
+                                   the document, where it can recur, also in another form
+    [LOC Lake Geneva]              a fixed name
     <said|told reporters>          one of several wordings
-    plans/VBZ                      a word whose part of speech is not the lexicon's first
+    plans/VBZ                      a word with another part of speech than the lexicon's
 
-Parts of speech come from data/source/lexicon.txt, chunks from the parts of speech by rule.
+Parts of speech come from data/source/lexicon.txt. Chunks are derived from them by rule.
 """
 
 import random
 import re
 import sys
 import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+Row = tuple[str, str, str]  # word, part of speech, entity tag
+TaggedRow = tuple[str, str, str, str]  # word, part of speech, chunk, entity tag
+Name = dict[str, tuple[str, str]]  # form of a name ("" for the full one): text, entity type
+Document = list[list[TaggedRow]]  # sentences
+Item = TypeVar("Item")
 
 SOURCE = Path(__file__).parent / "source"
 SAMPLE = Path(__file__).parent / "sample"
@@ -45,9 +53,13 @@ CASUAL = {"forum", "tweet", "mail", "review", "chat"}
 # --- names -------------------------------------------------------------------------------------
 
 
-def read_sections(path):
-    """Map each [section] of a name file to its items: separated by ";" in patterns, else by ","."""
-    sections, section = {}, None
+def read_sections(path: Path) -> dict[str, list[str]]:
+    """Return the items of each [section] of a name file.
+
+    Items of patterns are separated by ";", all others by ",".
+    """
+    sections: dict[str, list[str]] = {}
+    section = ""
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
             section = line.strip("[]")
@@ -58,9 +70,9 @@ def read_sections(path):
     return sections
 
 
-def read_countries(path):
-    """One dict for each name of a country: split, name, adj, people, cities, regions."""
-    countries = []
+def read_countries(path: Path) -> list[dict[str, Any]]:
+    """Return one dict per name of a country: split, name, adj, people, cities, regions."""
+    countries: list[dict[str, Any]] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line or line.startswith("#"):
             continue
@@ -80,8 +92,12 @@ def read_countries(path):
     return countries
 
 
-def split_of(name, place_split):
-    """The one split a name may occur in: that of a place it holds, else the checksum's."""
+def split_of(name: str, place_split: dict[str, str]) -> str:
+    """Return the split that a name belongs to.
+
+    A name that contains a place belongs to the split of that place. The checksum decides for all
+    other names.
+    """
     words = name.lower().split()
     for length in range(len(words), 0, -1):
         for start in range(len(words) - length + 1):
@@ -91,20 +107,22 @@ def split_of(name, place_split):
     return {0: "test", 1: "validation"}.get(zlib.crc32(name.lower().encode()) % 8, "train")
 
 
-class Deck:
-    """Items in an endless shuffled order: all come once before one comes again."""
+class Deck(Generic[Item]):
+    """Items in an endless shuffled order: every item is drawn once before any is drawn again."""
 
-    def __init__(self, items, rng):
-        self.items, self.rng, self.left = list(items), rng, []
+    def __init__(self, items: Iterable[Item], rng: random.Random):
+        self.items, self.rng = list(items), rng
+        self.left: list[Item] = []
 
-    def draw(self):
+    def draw(self) -> Item:
+        """Return the next item."""
         if not self.left:
             self.left = self.items[:]
             self.rng.shuffle(self.left)
         return self.left.pop()
 
 
-EMPLOYERS = {  # how often each kind comes where any employer may stand
+EMPLOYERS = {  # relative frequency of each kind in a slot for any employer
     "company": 9,
     "bank": 2,
     "government": 5,
@@ -116,20 +134,24 @@ EMPLOYERS = {  # how often each kind comes where any employer may stand
 ORGANISATIONS = {*EMPLOYERS, "party", "band", "team", "club", "nickname", "shop", "airline"}
 ORGANISATIONS |= {"platform", "newsagency", "hospital", "school", "museum", "union", "police"}
 ORGANISATIONS |= {"court"}
-COMMON_WORDS = {"place prefix", "place suffix"}  # of places' names, in every split
+COMMON_WORDS = {"place prefix", "place suffix"}  # parts of place names, shared by all splits
 MISCELLANEOUS = {"event", "war", "holiday", "work", "law", "product", "award", "language"}
 MISCELLANEOUS |= {"belief", "believer", "believers", "software", "gadget", "car"}
 SHORT_KINDS = {"gov": "government", "univ": "university", "biz": "place of business"}
 
 
 class Names:
-    """The names of one split; `make(kind)` gives a new one as a dict from form to (text, type)."""
+    """The names of one split. `make` returns a new one."""
 
-    def __init__(self, split, rng, claimed):
-        """`claimed`: lower-cased names that frames of other splits hold literally."""
+    def __init__(self, split: str, rng: random.Random, claimed: set[str]):
+        """Read the names of `split`.
+
+        `claimed`: lower-cased names that are written out in frames of other splits; they are left
+        out here.
+        """
         self.rng = rng
         countries = read_countries(SOURCE / "places.txt")
-        place_split = {}
+        place_split: dict[str, str] = {}
         for country in countries:
             for name in [country["name"], country["adj"], *country["cities"], *country["regions"]]:
                 place_split.setdefault(name.lower(), country["split"])
@@ -137,7 +159,8 @@ class Names:
         once = {c["adj"]: c for c in self.countries.items}.values()
         self.cities = Deck([(city, c) for c in once for city in c["cities"]], rng)
         self.regions = Deck([(region, c) for c in once for region in c["regions"]], rng)
-        self.lists, self.patterns = {}, {}
+        self.lists: dict[str, Deck[str]] = {}
+        self.patterns: dict[str, Deck[str]] = {}
         for path in (SOURCE / "people.txt", SOURCE / "organisations.txt", SOURCE / "misc.txt"):
             for section, items in read_sections(path).items():
                 kind = section.removesuffix(" patterns")
@@ -145,7 +168,7 @@ class Names:
                     self.patterns[kind] = Deck(items, rng)
                     continue
                 short = {item.split(" = ")[1] for item in items if " = " in item}
-                mine = [
+                own_items = [
                     item
                     for item in dict.fromkeys(items)
                     if split_of(item.split(" = ")[0], place_split) == split
@@ -153,16 +176,18 @@ class Names:
                     and not claimed & {part.lower() for part in item.split(" = ")}
                 ]
                 if section in COMMON_WORDS:
-                    mine = items
-                self.lists[section] = Deck(mine, rng)
+                    own_items = items
+                self.lists[section] = Deck(own_items, rng)
         self.languages = sorted(
             {s.split()[0] for s in self.lists if s.endswith(" given")} - {"english"}
         )
 
-    def pick(self, items):
+    def pick(self, items: Sequence[str]) -> str:
+        """Return one of the items at random."""
         return items[int(self.rng.random() * len(items))]
 
-    def weighted(self, weights):
+    def weighted(self, weights: Mapping[str, float]) -> str:
+        """Return one of the keys at random, with the given relative frequencies."""
         at = self.rng.random() * sum(weights.values())
         for item, weight in weights.items():
             at -= weight
@@ -170,15 +195,17 @@ class Names:
                 return item
         return item
 
-    def person_names(self):
+    def person_names(self) -> tuple[str, str]:
+        """Return a given name and a surname, usually of the same language."""
         language = "english" if self.rng.random() < 0.42 else self.pick(self.languages)
-        other = self.pick(self.languages) if self.rng.random() < 0.08 else language
-        given, surname = self.lists[f"{language} given"], self.lists[f"{other} surname"]
+        of_surname = self.pick(self.languages) if self.rng.random() < 0.08 else language
+        given, surname = self.lists[f"{language} given"], self.lists[f"{of_surname} surname"]
         if not given.items or not surname.items:
             return self.person_names()
         return given.draw(), surname.draw()
 
-    def person(self):
+    def person(self) -> Name:
+        """Return a person: full name, first name, last name, with an initial, short."""
         given, surname = self.person_names()
         initial = self.pick("ABCDEFGHJKLMNPRSTW")
         chance = self.rng.random()
@@ -195,7 +222,8 @@ class Names:
         forms["short"] = given if self.rng.random() < 0.5 else surname
         return {form: (text, "PER") for form, text in forms.items()}
 
-    def of_country(self, country, text):
+    def of_country(self, country: dict[str, Any], text: str) -> Name:
+        """Return a place named `text` with the names that belong to its country."""
         return {
             "": (text, "LOC"),
             "country": (country["name"], "LOC"),
@@ -206,19 +234,23 @@ class Names:
             "region": (self.pick(country["regions"]), "LOC"),
         }
 
-    def country(self):
+    def country(self) -> Name:
+        """Return a country."""
         country = self.countries.draw()
         return self.of_country(country, country["name"])
 
-    def city(self):
+    def city(self) -> Name:
+        """Return a city."""
         city, country = self.cities.draw()
         return self.of_country(country, city)
 
-    def region(self):
+    def region(self) -> Name:
+        """Return a region."""
         region, country = self.regions.draw()
         return self.of_country(country, region)
 
-    def place(self):
+    def place(self) -> Name:
+        """Return a place made of a person's name or a root."""
         core = self.person_names()[1] if self.rng.random() < 0.6 else self.lists["root"].draw()
         core = core.split()[-1].capitalize()
         if self.rng.random() < 0.3:
@@ -227,26 +259,28 @@ class Names:
             text = f"{core} {self.lists['place suffix'].draw()}"
         return {"": (text, "LOC"), "short": (core, "LOC")}
 
-    def loc(self):
+    def loc(self) -> Name:
+        """Return a location of any kind."""
         kind = self.weighted({"city": 4, "country": 3, "region": 2, "place": 1.5})
         return getattr(self, kind)()
 
-    def listed(self, kind, entity_type):
-        """A name of a list, or one made by a pattern, with its short form."""
+    def listed(self, kind: str, entity_type: str) -> Name:
+        """Return a name from a list, or one made with a pattern, with its short form."""
         patterns, plain = self.patterns.get(kind), self.lists.get(kind)
         share = 0.0 if patterns is None else 0.45
         if plain is None or not plain.items or self.rng.random() < share:
+            assert patterns is not None, f"{kind}: neither names nor patterns"
             item = self.fill(patterns.draw())
         else:
             item = plain.draw()
         text, _, short = item.partition(" = ")
         return {"": (text, entity_type), "short": (short or text, entity_type)}
 
-    def fill(self, pattern):
-        """A pattern with its slots filled, the short form as the full one."""
+    def fill(self, pattern: str) -> str:
+        """Return a pattern with its slots filled, with equal values in its short and full form."""
         full, _, short = pattern.partition(" = ")
 
-        def part(match):
+        def value_of(match: re.Match[str]) -> str:
             kind = match.group(1)
             if kind == "city":
                 return self.cities.draw()[0]
@@ -258,18 +292,19 @@ class Names:
                 return self.person_names()[kind == "surname"]
             return self.lists[kind].draw()
 
-        filled = {}
+        shared: dict[str, str] = {}
 
-        def once(match):
+        def shared_value_of(match: re.Match[str]) -> str:
             if match.group(0) in short:
-                filled.setdefault(match.group(0), part(match))
-                return filled[match.group(0)]
-            return part(match)
+                shared.setdefault(match.group(0), value_of(match))
+                return shared[match.group(0)]
+            return value_of(match)
 
-        full = SLOT.sub(once, full)
-        return f"{full} = {SLOT.sub(once, short)}" if short else full
+        full = SLOT.sub(shared_value_of, full)
+        return f"{full} = {SLOT.sub(shared_value_of, short)}" if short else full
 
-    def make(self, kind):
+    def make(self, kind: str) -> Name:
+        """Return a new name for a slot. Raises ValueError for an unknown kind of slot."""
         if kind == "per":
             return self.person()
         if kind in ("first", "last"):
@@ -285,7 +320,7 @@ class Names:
             return self.listed(kind, "ORG")
         if kind in MISCELLANEOUS:
             return self.listed(kind, "MISC")
-        raise ValueError(f"no such slot: {kind}")
+        raise ValueError(f"{{{kind}}}: unknown slot in a frame")
 
 
 # --- numbers and dates -------------------------------------------------------------------------
@@ -300,37 +335,41 @@ HANDLES = (
 TAGS = "fail win monday blessed nowplaying tbt coffee football news love random ff winning travel"
 
 
-def quantity(kind, rng):
-    """Words of a number, an amount, a date or an address, each with its part of speech."""
+def quantity(kind: str, rng: random.Random) -> list[tuple[str, str]] | None:
+    """Return the words of a number, amount, date or address, each with its part of speech.
 
-    def between(low, high):
+    None for a slot of another kind.
+    """
+
+    def between(low: int, high: int) -> int:
         return low + int(rng.random() * (high - low + 1))
 
-    def one(words):
-        words = words.split()
-        return words[between(0, len(words) - 1)]
+    def choice(words: str) -> str:
+        options = words.split()
+        return options[between(0, len(options) - 1)]
 
-    def tagged(text):
-        return [tuple(word.rsplit("/", 1)) for word in text.split()]
+    def tagged(text: str) -> list[tuple[str, str]]:
+        pairs = (word.rsplit("/", 1) for word in text.split())
+        return [(word, tag) for word, tag in pairs]
 
     if kind == "num":
         return tagged(f"{between(2, 900) * (1 if rng.random() < 0.6 else 25):,}/CD")
     if kind == "n":
         return tagged(f"{between(2, 30)}/CD")
     if kind == "ws":
-        return tagged(f"{one(NUMBER_WORDS)}/CD")
+        return tagged(f"{choice(NUMBER_WORDS)}/CD")
     if kind == "dec":
         return tagged(f"{between(0, 90)}.{between(1, 9)}/CD")
     if kind == "year":
         return tagged(f"{between(1880, 2022)}/CD")
     if kind == "month":
-        return tagged(f"{one(MONTHS)}/NNP")
+        return tagged(f"{choice(MONTHS)}/NNP")
     if kind == "weekday":
-        return tagged(f"{one(WEEKDAYS)}/NNP")
+        return tagged(f"{choice(WEEKDAYS)}/NNP")
     if kind == "day":
         return tagged(f"{between(1, 28)}/CD")
     if kind == "date":
-        month, day, year = one(MONTHS), between(1, 28), between(1990, 2022)
+        month, day, year = choice(MONTHS), between(1, 28), between(1990, 2022)
         forms = [
             f"{month}/NNP {day}/CD ,/, {year}/CD",
             f"{day}/CD {month}/NNP {year}/CD",
@@ -342,13 +381,13 @@ def quantity(kind, rng):
     if kind == "time":
         forms = [
             f"{between(1, 12)}:{between(0, 5)}0/CD",
-            f"{between(1, 12)}/CD {one('a.m. p.m.')}/NN",
+            f"{between(1, 12)}/CD {choice('a.m. p.m.')}/NN",
         ]
         return tagged(forms[between(0, 1)])
     if kind == "money":
-        sign, amount = one("$ $ $ £ €"), f"{between(1, 95)}.{between(1, 9)}"
+        sign, amount = choice("$ $ $ £ €"), f"{between(1, 95)}.{between(1, 9)}"
         tag = "$" if sign == "$" else "#"
-        forms = [f"{sign}/{tag} {amount}/CD {one('million billion')}/CD"]
+        forms = [f"{sign}/{tag} {amount}/CD {choice('million billion')}/CD"]
         forms += [f"{sign}/{tag} {between(2, 999) * 5:,}/CD", f"{sign}/{tag} {amount}9/CD"]
         return tagged(forms[between(0, 2)])
     if kind == "pct":
@@ -359,34 +398,38 @@ def quantity(kind, rng):
     if kind == "big":
         return tagged(f"{between(60, 130)}-{between(60, 130)}/CD")
     if kind == "ord":
-        return tagged(f"{one(ORDINALS)}/JJ")
+        return tagged(f"{choice(ORDINALS)}/JJ")
     if kind == "phone":
         return tagged(f"{between(201, 989)}-{between(200, 999)}-{between(1000, 9999)}/CD")
     if kind == "url":
         return tagged(f"http://t.co/{between(10**6, 10**8):x}/NN")
     if kind == "email":
-        return tagged(f"{one(HANDLES)}@{one('mail web post net')}.example/NN")
+        return tagged(f"{choice(HANDLES)}@{choice('mail web post net')}.example/NN")
     if kind == "at":
-        return tagged(f"@{one(HANDLES)}/NN")
+        return tagged(f"@{choice(HANDLES)}/NN")
     if kind == "tag":
-        return tagged(f"#{one(TAGS)}/NN")
+        return tagged(f"#{choice(TAGS)}/NN")
     return None
 
 
 # --- frames ------------------------------------------------------------------------------------
 
 
-def read_frames(split):
-    """(genre, lines) of each document of a split; a line on its own is a document of one."""
-    documents = []
+def read_frames(split: str) -> list[tuple[str, list[str]]]:
+    """Return the genre and the lines of each document of a split.
+
+    A line that stands alone is a document of one line.
+    """
+    documents: list[tuple[str, list[str]]] = []
     for path in sorted((SOURCE / "frames").glob(f"{split}*.txt")):
-        genre, apart, lines = "", False, []
+        genre, standalone = "", False
+        lines: list[str] = []
         for line in [*path.read_text(encoding="utf-8").splitlines(), ""]:
             if line.startswith("== "):
-                genre, apart = line.split()[1], line.endswith(" lines")
+                genre, standalone = line.split()[1], line.endswith(" lines")
             elif line and not line.startswith("#"):
                 lines.append(line)
-                if apart:
+                if standalone:
                     documents.append((genre, lines))
                     lines = []
             elif lines:
@@ -395,9 +438,12 @@ def read_frames(split):
     return documents
 
 
-def literal_names(split):
-    """Lower-cased names written out in a split's frames, and the words of people's names."""
-    names = set()
+def literal_names(split: str) -> set[str]:
+    """Return the names written out in a split's frames, and each word of the people's names.
+
+    All are in lower case.
+    """
+    names: set[str] = set()
     for _, lines in read_frames(split):
         for kind, text in re.findall(r"\[(PER|ORG|LOC|MISC) ([^\]]+)\]", "\n".join(lines)):
             words = [word.rsplit("/", 1)[0] for word in text.lower().split()]
@@ -407,8 +453,9 @@ def literal_names(split):
     return names
 
 
-def read_lexicon():
-    lexicon = {}
+def read_lexicon() -> dict[str, str]:
+    """Return the part of speech of each word of the lexicon."""
+    lexicon: dict[str, str] = {}
     for line in (SOURCE / "lexicon.txt").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             tag, words = line.split(maxsplit=1)
@@ -422,8 +469,11 @@ PUNCTUATION |= dict.fromkeys(("=", "+", ">", "<", "*", "&lt;"), "SYM")
 PUNCTUATION |= {"!": ".", "?": ".", "[": "(", "]": ")", "%": "NN", "£": "#", "€": "#", "&": "CC"}
 
 
-def pos_of(word, lexicon):
-    """The part of speech of a word of a frame. Raises KeyError for a word the lexicon lacks."""
+def pos_of(word: str, lexicon: dict[str, str]) -> str:
+    """Return the part of speech of a word in a frame.
+
+    Raises KeyError for a word that the lexicon does not contain.
+    """
     if word in PUNCTUATION:
         return PUNCTUATION[word]
     if word in lexicon:
@@ -437,9 +487,9 @@ def pos_of(word, lexicon):
     raise KeyError(word)
 
 
-def name_rows(text, entity_type, form=""):
-    """(word, part of speech, entity tag) of each word of a name."""
-    rows = []
+def name_rows(text: str, entity_type: str, form: str = "") -> list[Row]:
+    """Return the rows of a name, one per word."""
+    rows: list[Row] = []
     for word in re.sub(r"(?<=\w)('s)(?= |$)", r" \1", text.replace(",", " ,")).split():
         word, _, tag = (
             word.partition("/") if word.rpartition("/")[2] in POS_TAGS else (word, "", "")
@@ -453,8 +503,8 @@ def name_rows(text, entity_type, form=""):
         rows.append((word, tag, ("I-" if rows else "B-") + entity_type))
     # "the Rhine": the article is not part of the name
     if rows[0][0] == "the" and len(rows) > 1:
-        first, second, *rest = rows
-        rows = [(*first[:2], "O"), (*second[:2], "B-" + entity_type), *rest]
+        (article, article_tag, _), (word, tag, _), *rest = rows
+        rows = [(article, article_tag, "O"), (word, tag, "B-" + entity_type), *rest]
     return rows
 
 
@@ -470,13 +520,16 @@ ARTICLE_WORDS = """
 ARTICLE = re.compile(rf"\b({'|'.join(ARTICLE_WORDS.split())})\b")
 
 
-def takes_article(text, entity_type):
-    """Whether running English says "the" before this organisation."""
-    return entity_type == "ORG" and text[:4] != "The " and ARTICLE.search(text)
+def takes_article(text: str, entity_type: str) -> bool:
+    """Return whether running English puts "the" before this name; only organisations do."""
+    return entity_type == "ORG" and text[:4] != "The " and bool(ARTICLE.search(text))
 
 
-def wants_article(rows):
-    """Whether an article may follow `rows`: at the start, after a preposition, a verb, an "and"."""
+def allows_article(rows: list[Row]) -> bool:
+    """Return whether an article can follow `rows`.
+
+    It can at the start of a sentence and after a preposition, a verb or a conjunction.
+    """
     if not rows:
         return True
     _, tag, entity = rows[-1]
@@ -486,28 +539,35 @@ def wants_article(rows):
 PIECE = re.compile(r"\[(PER|ORG|LOC|MISC) ([^\]]+)\]|(\{[^}]+\})|(\S+)")
 
 
-def fill_line(line, names, known, lexicon, rng):
-    """Rows (word, part of speech, entity tag) of one frame; `known`: the document's names."""
+def fill_line(
+    line: str, names: Names, known: dict[str, Any], lexicon: dict[str, str], rng: random.Random
+) -> list[Row]:
+    """Return the rows of one line of a frame.
+
+    `known`: the names and quantities of this document so far; new ones are added.
+    """
     line = re.sub(r"<([^<>]*\|[^<>]*)>", lambda m: names.pick(m.group(1).split("|")), line)
-    rows = []
+    rows: list[Row] = []
     for entity_type, text, slot, word in PIECE.findall(line):
         if entity_type:
             rows += name_rows(text, entity_type)
         elif slot:
-            kind, number, form = SLOT.fullmatch(slot).groups()
+            parsed = SLOT.fullmatch(slot)
+            assert parsed is not None, f"{slot}: not a slot"
+            kind, number, form = parsed.groups()
             words = quantity(kind, rng)
             if words and number:
                 words = known.setdefault(slot, words)
             if words:
-                rows += [(*word, "O") for word in words]
+                rows += [(word, tag, "O") for word, tag in words]
                 continue
             name = known.get(kind + number) or names.make(kind)
             if number:
                 known[kind + number] = name
             text, entity_type = name.get(form or "") or name[""]
             if rows and rows[-1][0] == "a" and re.match(r"[AEIO](?!u)", text):
-                rows[-1] = ("an", *rows[-1][1:])
-            if takes_article(text, entity_type) and wants_article(rows):
+                rows[-1] = ("an", rows[-1][1], rows[-1][2])
+            if takes_article(text, entity_type) and allows_article(rows):
                 rows.append(("the" if rows else "The", "DT", "O"))
             if kind == "believer":
                 form = "adj"
@@ -532,8 +592,8 @@ SUBORDINATORS = {"that", "if", "because", "while", "although", "whether", "unles
 SUBORDINATORS |= {"so", "whereas"}
 
 
-def noun_phrase_end(tags, start):
-    """End of the noun phrase that begins at `start`, or `start` where none does."""
+def noun_phrase_end(tags: list[str], start: int) -> int:
+    """Return the end of the noun phrase that begins at `start`; `start` if none begins there."""
     end, last_noun = start, start
     while end < len(tags):
         tag = tags[end]
@@ -548,7 +608,7 @@ def noun_phrase_end(tags, start):
             inside = end > start and (ahead in NOUN or ahead[:2] in ("JJ", "VB"))
             if not inside or (tag[0] == "R" and ahead[:2] not in ("JJ", "VB")):
                 break
-        elif tag not in BEFORE_NOUN and not (tag == "CC" and joins(tags, end, start)):
+        elif tag not in BEFORE_NOUN and not (tag == "CC" and joins_adjectives(tags, end, start)):
             break
         end += 1
     if last_noun == start and tags[start] in ("DT", "PDT"):
@@ -556,19 +616,24 @@ def noun_phrase_end(tags, start):
     return last_noun
 
 
-def joins(tags, at, start):
-    """Whether an "and" at `at` joins two adjectives before a noun."""
+def joins_adjectives(tags: list[str], at: int, start: int) -> bool:
+    """Return whether a conjunction at `at` joins two adjectives before a noun."""
     if at == start or at + 2 >= len(tags):
         return False
     return tags[at - 1] == "JJ" and tags[at + 1] == "JJ" and tags[at + 2] in NOUN
 
 
-def chunk_tags(words, tags):
-    """Chunks as CoNLL-2000's, by rule from the parts of speech: B-NP, I-NP, B-VP, ..."""
-    chunks, at = [], 0
+def chunk_tags(words: list[str], tags: list[str]) -> list[str]:
+    """Return chunk tags (B-NP, I-NP, B-VP, ...) derived by rule from the parts of speech.
+
+    The chunks follow CoNLL-2000.
+    """
+    chunks: list[str] = []
+    at = 0
     while at < len(tags):
         tag, word = tags[at], words[at].lower()
-        end, kind = at + 1, None
+        end = at + 1
+        kind: str | None = None
         if tag in ("PRP", "WP", "EX", "WDT"):
             kind = "NP"
         elif tag in NOUN or tag in BEFORE_NOUN:
@@ -604,8 +669,11 @@ def chunk_tags(words, tags):
     return chunks
 
 
-def verb_phrase_end(tags, start):
-    """End of the verb group at `start`: auxiliaries, adverbs in between, "to" and infinitive."""
+def verb_phrase_end(tags: list[str], start: int) -> int:
+    """Return the end of the verb group that begins at `start`.
+
+    It includes auxiliaries, adverbs between verbs, and "to" with an infinitive.
+    """
     end = start + 1
     while end < len(tags):
         if tags[end] in ("VB", "VBN", "VBG", "VBD", "VBP", "VBZ", "MD"):
@@ -627,17 +695,21 @@ def verb_phrase_end(tags, start):
 # --- writing -----------------------------------------------------------------------------------
 
 
-def casing(rows, genre, rng):
-    """Capitals for headlines; in casual writing sometimes lower case or two letters swapped."""
+def casing(rows: list[Row], genre: str, rng: random.Random) -> list[Row]:
+    """Return the rows with the casing and the typing errors of their genre.
+
+    Headlines are sometimes in capitals. Casual writing is sometimes in lower case or in capitals,
+    and sometimes has two letters swapped.
+    """
     chance = rng.random()
     if genre == "headline":
-        return [(word.upper(), *rest) for word, *rest in rows] if chance < 0.5 else rows
+        return [(word.upper(), tag, entity) for word, tag, entity in rows] if chance < 0.5 else rows
     if genre not in CASUAL:
         return rows
     if chance < 0.3:
-        rows = [(word.lower(), *rest) for word, *rest in rows]
+        rows = [(word.lower(), tag, entity) for word, tag, entity in rows]
     elif chance < 0.34:
-        rows = [(word.upper(), *rest) for word, *rest in rows]
+        rows = [(word.upper(), tag, entity) for word, tag, entity in rows]
     typed = []
     for word, tag, entity in rows:
         if entity == "O" and len(word) > 4 and word.isalpha() and rng.random() < 0.015:
@@ -647,16 +719,19 @@ def casing(rows, genre, rng):
     return typed
 
 
-def make_split(split, lexicon):
-    """Documents of a split: lists of sentences of rows (word, part of speech, chunk, entity).
+def make_split(split: str, lexicon: dict[str, str]) -> list[Document]:
+    """Return the documents of a split.
 
-    Every frame is used once; those with slots again, in rounds, until the split is full.
+    Every frame is used once. Frames with slots are used again, in rounds, until the split is full.
     """
     rng = random.Random(f"data/sample/{split}")
-    claimed = set().union(*(literal_names(other) for other in SPLITS if other != split))
+    claimed = set().union(*(literal_names(name) for name in SPLITS if name != split))
     names = Names(split, rng, claimed)
     frames = read_frames(split)
-    documents, collections, seen, count = [], {}, set(), 0
+    documents: list[Document] = []
+    collections: dict[str, Document] = {}  # documents of standalone lines, by genre
+    seen: set[str] = set()
+    count = 0
     again = frames
     while count < SENTENCES[split]:
         order = again[:]
@@ -668,7 +743,8 @@ def make_split(split, lexicon):
                 documents.append(document)
             if len(lines) == 1:
                 collections[genre] = document
-            known, count = {}, count - len(document)
+            known: dict[str, Any] = {}
+            count -= len(document)
             for line in lines:
                 rows = casing(fill_line(line, names, known, lexicon, rng), genre, rng)
                 words = " ".join(row[0] for row in rows).lower()
@@ -682,21 +758,28 @@ def make_split(split, lexicon):
     return [document for document in documents if document]
 
 
-def with_chunks(rows):
+def with_chunks(rows: list[Row]) -> list[TaggedRow]:
+    """Return the rows with their chunk tags."""
     chunks = chunk_tags([row[0] for row in rows], [row[1] for row in rows])
-    return [(*row[:2], chunk, row[2]) for row, chunk in zip(rows, chunks, strict=True)]
+    return [
+        (word, tag, chunk, entity) for (word, tag, entity), chunk in zip(rows, chunks, strict=True)
+    ]
 
 
-def add_sentence(document, rows, genre, rng):
-    """Append a sentence; people who write casually often go on in the same line."""
-    goes_on = genre in CASUAL and document and document[-1][-1][1] == "." and rng.random() < 0.5
-    if goes_on and len(document[-1]) < 30:
+def add_sentence(document: Document, rows: list[TaggedRow], genre: str, rng: random.Random) -> None:
+    """Append a sentence to a document.
+
+    In casual writing, half of the sentences continue the line of the previous one.
+    """
+    continues = genre in CASUAL and document and document[-1][-1][1] == "." and rng.random() < 0.5
+    if continues and len(document[-1]) < 30:
         document[-1].extend(rows)
     else:
         document.append(rows)
 
 
-def write_split(path, documents):
+def write_split(path: Path, documents: list[Document]) -> None:
+    """Write a split as CoNLL columns."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for sentences in documents:
             file.write("-DOCSTART- -X- -X- O\n\n")
@@ -705,7 +788,8 @@ def write_split(path, documents):
                 file.write("\n")
 
 
-def main(folder=SAMPLE):
+def main(folder: str | Path = SAMPLE) -> None:
+    """Write the three files of the corpus into `folder`."""
     lexicon = read_lexicon()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -26,9 +26,8 @@ def check_access(hub: HubSettings, output_dir: str | Path) -> str:
     token = hub.hub_token or get_token()
     if not token:
         raise UserError(
-            "--push_to_hub needs a token with the right to write, and there is none: neither "
-            "--hub_token, nor the environment variable HF_TOKEN, nor a login. "
-            "Run `hf auth login`, or set HF_TOKEN."
+            "--push_to_hub: no Hub token: expected --hub_token, the environment variable HF_TOKEN "
+            "or a login. Run `hf auth login`, or set HF_TOKEN to a token with write access."
         )
     set_timeouts(CHECK_TIMEOUT)
     api = HfApi(token=token)
@@ -52,9 +51,9 @@ def check_access(hub: HubSettings, output_dir: str | Path) -> str:
 def _refuse_read_only_token(user: dict[str, Any], repo_id: str) -> None:
     if user.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise UserError(
-            f"The Hub token of {user['name']} may only read, so this run could not push to "
-            f"{repo_id}. Make one with the right to write under Settings, Access Tokens, and run "
-            "`hf auth login` or set HF_TOKEN."
+            f"--push_to_hub: the Hub token of {user['name']} is read-only: expected write access "
+            f"to {repo_id}. Create a token with write access under Settings, Access Tokens. Then "
+            "run `hf auth login`, or set HF_TOKEN."
         )
 
 
@@ -62,25 +61,32 @@ def _explain_refusal(error: Exception, name: str) -> str:
     """Return the message for an error that `check_access` met; `name` is the repository's."""
     if isinstance(error, HFValidationError):
         return (
-            f"{name!r} is no name for a repository on the Hub ({error}). Name one with "
-            "--hub_model_id: letters, digits, '-', '_' and '.', 96 at most, optionally with a "
-            "namespace in front, as in 'me/my-model'."
+            f"--push_to_hub: not a repository name: got {name!r}, expected 'name' or "
+            "'namespace/name' of at most 96 letters, digits, '-', '_' and '.', without '--' or "
+            "'..', and with neither '-' nor '.' at either end. Choose one with --hub_model_id."
         )
     if isinstance(error, OfflineModeIsEnabled):
-        return "--push_to_hub needs the Hub, but HF_HUB_OFFLINE is set. Unset one of the two."
+        return (
+            "--push_to_hub: the Hub cannot be used, because HF_HUB_OFFLINE is set. Unset "
+            "HF_HUB_OFFLINE, or train without --push_to_hub."
+        )
     status = status_code(error)
     if status == 401:
         return (
-            "The Hub does not accept the token (401): it is mistyped, expired or revoked. "
-            "Run `hf auth login`, or set HF_TOKEN. HF_TOKEN wins over a login."
+            "--push_to_hub: the Hub rejected the token (401): it is mistyped, expired or revoked. "
+            "Run `hf auth login`, or set HF_TOKEN, which takes precedence over a login."
         )
     if status in (403, 404):
         return (
-            f"The token may not write to {name!r} on the Hub ({status}). Choose another repository "
-            "with --hub_model_id, or use a token that may write there."
+            f"--push_to_hub: the token has no write access to {name!r} on the Hub ({status}). "
+            "Choose another repository with --hub_model_id, or use a token with write access to it."
         )
     if status is not None:
-        return f"The Hub refused {name!r} ({status}): {one_line(error)}"
+        return (
+            f"--push_to_hub: the Hub refused {name!r} with status {status} ({one_line(error)}). "
+            "Try again later, or train without --push_to_hub and push the folder afterwards with "
+            "`hf upload`."
+        )
     return (
         f"--push_to_hub: the Hub cannot be reached ({one_line(error)}). Check the network, or "
         "train without --push_to_hub and push the folder afterwards with `hf upload`."

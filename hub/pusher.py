@@ -135,7 +135,7 @@ class Pusher:
         try:
             self._queue(self._copy(folder, message, checkpoint))
         except OSError as error:
-            self._say(f"Not pushed: {message!r}: no copy could be made ({one_line(error)}).")
+            self._say(f"{message!r} was not pushed: copying failed ({one_line(error)}).")
 
     def finish(
         self,
@@ -161,15 +161,13 @@ class Pusher:
             self._wait_with_progress()
         except KeyboardInterrupt:
             self.abandon()
-            self._say(f"To push it:\n  {upload_command(self.repo_id, folder, message)}")
+            self._say(f"To push it, run:\n  {upload_command(self.repo_id, folder, message)}")
             raise
         self._clean_up()
         if not last.pushed:
             raise self._failure(folder, message, last.problem or "the pushing thread ended")
         for push in self._failed:
-            self._say(
-                f"Not pushed on its own: {push.message!r}. Later commits hold its successors."
-            )
+            self._say(f"{push.message!r} was not pushed. Later commits hold newer files.")
         return self._commit_url
 
     def abandon(self, quiet: bool = False) -> None:
@@ -188,7 +186,7 @@ class Pusher:
         self._clean_up()
         if lost and not quiet:
             messages = ", ".join(repr(push.message) for push in lost)
-            self._say(f"Interrupted: not pushed to {self.url}: {messages}.")
+            self._say(f"Interrupted. Not pushed to {self.url}: {messages}.")
 
     # --- In the training thread ---------------------------------------------------------------
 
@@ -196,7 +194,7 @@ class Pusher:
         folder = Path(folder)
         sources = {path: path.name for path in files_to_push(folder)}
         if not sources:
-            raise FileNotFoundError(f"{folder} holds nothing to push")
+            raise FileNotFoundError(f"no file to push in {folder}")
         if self.strategy == "checkpoint" and checkpoint is not None:
             checkpoint = Path(checkpoint)
             for path in checkpoint_files(checkpoint):
@@ -206,7 +204,7 @@ class Pusher:
         try:
             for path, path_in_repo in sources.items():
                 if holds_token(path, self._token):
-                    self._say(f"{path} holds the Hub token and was therefore not pushed.")
+                    self._say(f"{path} was not pushed: it contains the Hub token.")
                 else:
                     copy_file(path, copies / path_in_repo)
         except OSError:
@@ -224,8 +222,8 @@ class Pusher:
         for old_push in dropped:
             shutil.rmtree(old_push.copies, ignore_errors=True)
             self._say(
-                f"Not pushed: {old_push.message!r}: the Hub is slower than the training, and more "
-                f"than {MAX_WAITING} pushes were waiting."
+                f"{old_push.message!r} was not pushed: more than {MAX_WAITING} pushes were "
+                "waiting. The Hub is slower than the training."
             )
         if self._thread is None:
             disable_progress_bars()  # they would be drawn across those of the training
@@ -246,8 +244,8 @@ class Pusher:
                 problem = push.problem
                 self._changed.wait(timeout=1)
             line = f"Pushing to {self.url}: {push.message!r}"
-            line += f", {num_behind} more" if num_behind else ""
-            line += f", again after {problem}" if problem else ""
+            line += f", {num_behind} more waiting" if num_behind else ""
+            line += f", retrying after {problem}" if problem else ""
             seconds = int(time.monotonic() - began)
             if sys.stderr.isatty():
                 width = shutil.get_terminal_size().columns - 1
@@ -261,8 +259,8 @@ class Pusher:
     def _failure(self, folder: str | Path, message: str, problem: str) -> PushFailed:
         return PushFailed(
             scrub(
-                f"The model is whole in {folder}, but it could not be pushed to {self.url}: "
-                f"{problem}. To push it:\n  {upload_command(self.repo_id, folder, message)}",
+                f"{self.url}: push failed ({problem}). The model in {folder} is complete. To push "
+                f"it, run:\n  {upload_command(self.repo_id, folder, message)}",
                 self._token,
             )
         )
@@ -308,11 +306,11 @@ class Pusher:
                 refused = status_code(error) in REFUSALS
             else:
                 if num_failures:
-                    self._say(f"Pushed after all: {push.message!r}.")
+                    self._say(f"{push.message!r} was pushed by a retry.")
                 return True
             if num_failures == 0:
-                aside = "" if finishing else "Training goes on. "
-                self._say(f"Pushing {push.message!r} failed ({problem}). {aside}It is tried again.")
+                aside = "" if finishing else " Training continues."
+                self._say(f"Pushing {push.message!r} failed ({problem}). Retrying.{aside}")
             with self._changed:
                 push.problem = problem
             num_failures += 1

@@ -23,7 +23,8 @@ def flag(default: Any, help: str, *aliases: str, group: str = "options", **optio
     """Return a dataclass field that `settings.parse` makes a flag of.
 
     `aliases`: other spellings that are accepted. `group`: its heading in `--help`. `options`:
-    `nargs`, `const`, `metavar` as argparse takes them; `positional=True` for words without a flag.
+    `nargs`, `const`, `metavar` as argparse takes them; `positional=True` for words without a flag;
+    `switch=True` for a flag that takes no value.
     """
     metadata = {"help": help, "aliases": list(aliases), "group": group, **options}
     if isinstance(default, list):

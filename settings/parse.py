@@ -126,6 +126,8 @@ def _add_flag(group: Any, field: "dataclasses.Field[Any]", hint: Any, shown: boo
     help_text = _help_text(field.name, metadata.get("help", ""), default, options)
     options["help"] = help_text.replace("%", "%%") if shown else argparse.SUPPRESS
     options["default"] = default
+    if metadata.get("switch"):  # takes no value, so that a positional argument may follow it
+        options = {"action": "store_true", "help": options["help"]}
     if metadata.get("positional"):
         group.add_argument(field.name, **options)
         return

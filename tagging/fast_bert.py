@@ -1,19 +1,25 @@
-"""BERT's forward pass and tokenizer on torch and `tokenizers` alone, for `infer.py`.
+"""A BERT that starts fast: network and tokenizer on torch, `safetensors` and `tokenizers` alone.
 
-Importing transformers takes most of the time from a cold start to the first answer. For what is
-a BERT that this suite has trained, its weights and its vocabulary are all that is needed; the
-order of the operations is that of `BertForTokenClassification`, and so are the results. Every
-other model goes through transformers: `load` gives None.
+Importing transformers takes most of the time from a cold start to the first answer. A BERT
+trained by this suite needs only its weights and its vocabulary. The operations are those of
+`BertForTokenClassification`, in the same order, with the same results. `load` returns None for
+every other model; transformers loads it (see `tagging.loading`).
 """
 
 import json
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common import IGNORED
 
-PLAIN = {  # what BERT's configuration may say beside sizes and labels
+if TYPE_CHECKING:  # torch is imported by the functions that need it: it takes a second
+    import torch
+
+# The only values this module computes; sizes and labels may be any.
+SUPPORTED_CONFIG: dict[str, tuple[object, ...]] = {
     "model_type": ("bert",),
     "architectures": (["BertForTokenClassification"],),
     "hidden_act": ("gelu",),
@@ -23,38 +29,48 @@ PLAIN = {  # what BERT's configuration may say beside sizes and labels
     "quantization_config": (None,),
 }
 FILES = ("model.safetensors", "tokenizer.json", "tokenizer_config.json")
+Window = dict[str, list[int]]  # columns by name, each (sub-words,)
 
 
-def load(folder: Path, dtype, device):
-    """(configuration, tokenizer, network) of a BERT that a training script of this suite left;
-    None where the folder holds anything else.
-    """
-    config = read_json(folder / "config.json")
+class FastBert(NamedTuple):
+    """A loaded model, its parts used like those of transformers."""
+
+    config: SimpleNamespace
+    tokenizer: "WordTokenizer"
+    network: "Bert"
+
+
+def load(folder: Path, dtype: "torch.dtype", device: "torch.device | str") -> FastBert | None:
+    """Return a BERT that a training script of this suite saved; None for any other model."""
+    config = _read_json(folder / "config.json")
     if "word_splitter" not in config or not all((folder / name).is_file() for name in FILES):
         return None
-    settings = read_json(folder / "tokenizer_config.json")
+    settings = _read_json(folder / "tokenizer_config.json")
     if settings.get("tokenizer_class") not in ("BertTokenizer", "BertTokenizerFast"):
         return None
-    if any(config.get(name) not in allowed for name, allowed in PLAIN.items()):
+    if any(config.get(name) not in allowed for name, allowed in SUPPORTED_CONFIG.items()):
         return None
     from safetensors.torch import load_file
 
     weights = load_file(folder / "model.safetensors")
     if set(weights) != set(weight_names(config["num_hidden_layers"])):
         return None
-    config["id2label"] = {int(number): label for number, label in config["id2label"].items()}
-    network = Bert(config, {n: w.to(device=device, dtype=dtype) for n, w in weights.items()})
-    return SimpleNamespace(**config), WordTokenizer(folder, settings), network
+    config["id2label"] = {int(label_id): label for label_id, label in config["id2label"].items()}
+    weights = {name: value.to(device=device, dtype=dtype) for name, value in weights.items()}
+    return FastBert(
+        SimpleNamespace(**config), WordTokenizer(folder, settings), Bert(config, weights)
+    )
 
 
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _read_json(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
 
 
 # --- Network ----------------------------------------------------------------------------------
 
 EMBEDDINGS = "bert.embeddings."
-TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+EMBEDDING_TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
 LAYER_PARTS = (
     "attention.self.query",
     "attention.self.key",
@@ -68,74 +84,79 @@ LAYER_PARTS = (
 
 
 def weight_names(num_layers: int) -> list[str]:
+    """Return the names of all weights of a BERT with `num_layers` layers."""
     affine = [f"{EMBEDDINGS}LayerNorm", "classifier"]
     affine += [f"bert.encoder.layer.{n}.{part}" for n in range(num_layers) for part in LAYER_PARTS]
     names = [f"{name}.{kind}" for name in affine for kind in ("weight", "bias")]
-    return names + [f"{EMBEDDINGS}{table}.weight" for table in TABLES]
+    return names + [f"{EMBEDDINGS}{table}.weight" for table in EMBEDDING_TABLES]
 
 
-FILLER = {"input_ids": [0], "token_type_ids": [0], "word_index": [IGNORED]}
+FILLER: Window = {"input_ids": [0], "token_type_ids": [0], "word_index": [IGNORED]}
 
 
-def rounded(rows: int) -> int:
-    """Up to a number with few others near it, a sixteenth more at the most. Kernels are made anew
-    for each number of rows on a CPU, which takes longer than a product does in bf16.
+def round_up(rows: int) -> int:
+    """Return `rows` or the next of few sizes above it, at most a sixteenth larger.
+
+    A CPU compiles a kernel for each size, which takes longer than a product in bf16 does.
     """
     step = 1 << max(0, rows.bit_length() - 5)
     return -(-rows // step) * step
 
 
 class Bert:
-    """`BertForTokenClassification` for inference, with next to no padding.
+    """`BertForTokenClassification` for inference, with hardly any padding.
 
-    The sub-words of a batch lie one after another; only attention looks at single windows, and
-    at those of one length together.
+    The sub-words of a batch lie one after another. Only attention sees single windows, and
+    computes those of one length together.
     """
 
-    def __init__(self, config: dict, weights: dict):
+    def __init__(self, config: dict[str, Any], weights: dict[str, "torch.Tensor"]):
         import torch
 
         self.heads, self.epsilon = config["num_attention_heads"], config["layer_norm_eps"]
         self.dtype = weights["classifier.weight"].dtype
-        # Sums and norms stay in fp32 whatever the precision of the products is.
-        self.tables = [weights[f"{EMBEDDINGS}{table}.weight"].float() for table in TABLES]
+        # Sums and norms are computed in fp32 whatever the precision of the products is.
+        self.tables = [weights[f"{EMBEDDINGS}{name}.weight"].float() for name in EMBEDDING_TABLES]
 
-        def affine(name):
-            return weights[f"{name}.weight"], weights[f"{name}.bias"]
+        def affine(name: str) -> list[torch.Tensor]:
+            return [weights[f"{name}.weight"], weights[f"{name}.bias"]]
 
-        def norm(name):
+        def norm(name: str) -> list[torch.Tensor]:
             return [part.float() for part in affine(name)]
 
         self.norm, self.head = norm(f"{EMBEDDINGS}LayerNorm"), affine("classifier")
-        self.layers = []
+        self.layers = []  # of each: weights and biases of the six operations of a layer
         for number in range(config["num_hidden_layers"]):
-            parts = {p: f"bert.encoder.layer.{number}.{p}" for p in LAYER_PARTS}
-            three = zip(*(affine(parts[name]) for name in LAYER_PARTS[:3]), strict=True)
+            parts = {part: f"bert.encoder.layer.{number}.{part}" for part in LAYER_PARTS}
+            projections = zip(*(affine(parts[name]) for name in LAYER_PARTS[:3]), strict=True)
             # One product for queries, keys and values.
-            layer = [[torch.cat(joined) for joined in three]]
-            layer += [(norm if "Norm" in p else affine)(parts[p]) for p in LAYER_PARTS[3:]]
+            layer = [[torch.cat(joined) for joined in projections]]
+            for part in LAYER_PARTS[3:]:
+                layer.append(norm(parts[part]) if "Norm" in part else affine(parts[part]))
             self.layers.append(layer)
 
-    def __call__(self, windows: list[dict[str, list[int]]]) -> tuple:
-        """(logits, words) of windows in which equal lengths lie together: (words, labels) in
-        fp32, and (words,) the `word_index` of each. Each window has `input_ids`,
-        `token_type_ids` and `word_index`.
+    def __call__(self, windows: Sequence[Window]) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Return (logits, word indices) of the labelled sub-words of windows.
+
+        `windows`: `input_ids`, `token_type_ids` and `word_index` of each, windows of one length
+        next to each other. Logits: (words, labels) in fp32. Word indices: (words,), the
+        `word_index` of each.
         """
         import torch
         from torch.nn.functional import embedding, gelu, layer_norm, linear
 
-        def flat(name):
+        def flat(name: str) -> torch.Tensor:
             return torch.tensor([value for window in windows for value in window[name]])
 
-        def normed(x, norm):
-            return layer_norm(x, x.shape[-1:], *norm, self.epsilon)
+        def normed(x: torch.Tensor, norm: list[torch.Tensor]) -> torch.Tensor:
+            return layer_norm(x, x.shape[-1:], norm[0], norm[1], self.epsilon)
 
         total = sum(len(window["input_ids"]) for window in windows)
-        windows = windows + [FILLER] * (rounded(total) - total)
+        windows = [*windows, *[FILLER] * (round_up(total) - total)]
         lengths = [len(window["input_ids"]) for window in windows]
-        words = flat("word_index")
-        first = words.ne(IGNORED).nonzero()[:, 0]
-        kept = torch.cat([first, first.new_zeros(rounded(len(first)) - len(first))])
+        word_index = flat("word_index")
+        first = word_index.ne(IGNORED).nonzero()[:, 0]
+        kept = torch.cat([first, first.new_zeros(round_up(len(first)) - len(first))])
         positions = torch.cat([torch.arange(length) for length in lengths])
         indices = [flat("input_ids"), positions, flat("token_type_ids")]
         device = self.tables[0].device
@@ -148,16 +169,20 @@ class Bert:
         for number, layer in enumerate(self.layers, 1):
             joined, projection, norm, widening, narrowing, last_norm = layer
             mixed = self._attention(linear(x.to(self.dtype), *joined), runs)
-            if number == len(self.layers):  # from here on only what gets a tag is needed
+            if number == len(self.layers):  # the rest is needed only for sub-words with a tag
                 mixed, x = mixed[kept.to(device)], x[kept.to(device)]
             x = normed(linear(mixed, *projection) + x, norm)
             wide = gelu(linear(x.to(self.dtype), *widening))
             x = normed(linear(wide, *narrowing) + x, last_norm)
         logits = linear(x.to(self.dtype), *self.head).float()
-        return logits[: len(first)], words[first]
+        return logits[: len(first)], word_index[first]
 
-    def _attention(self, joined, runs: list[tuple[int, int]]):
-        """`joined`: (sub-words, 3 x size), queries, keys, values. `runs`: (length, windows)."""
+    def _attention(self, joined: "torch.Tensor", runs: list[tuple[int, int]]) -> "torch.Tensor":
+        """Return the mixed values (sub-words, size) of windows.
+
+        `joined`: (sub-words, 3 x size), queries, keys, values. `runs`: (length, number of windows
+        of this length in a row).
+        """
         import torch
         from torch.nn.functional import scaled_dot_product_attention
 
@@ -168,8 +193,8 @@ class Bert:
             queries, keys, values = part.view(count, length, 3, self.heads, -1).permute(
                 2, 0, 3, 1, 4
             )
-            found = scaled_dot_product_attention(queries, keys, values)
-            mixed.append(found.transpose(1, 2).reshape(count * length, -1))
+            attended = scaled_dot_product_attention(queries, keys, values)
+            mixed.append(attended.transpose(1, 2).reshape(count * length, -1))
             start += length * count
         return torch.cat(mixed)
 
@@ -178,11 +203,11 @@ class Bert:
 
 
 class WordTokenizer:
-    """As much of a fast tokenizer of transformers as `common.encode` and `PadBatch` ask for."""
+    """The part of a fast tokenizer of transformers that `common.encode` and `PadBatch` use."""
 
     padding_side = "right"
 
-    def __init__(self, folder: Path, settings: dict):
+    def __init__(self, folder: Path, settings: dict[str, Any]):
         from tokenizers import Tokenizer
 
         self.backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -191,22 +216,26 @@ class WordTokenizer:
         self.pad_token_id = self.backend.token_to_id(settings.get("pad_token", "[PAD]"))
         self.pad_token_type_id = settings.get("pad_token_type_id", 0)
 
-    def __call__(self, sentences: list[list[str]], **_) -> "Encoded":
-        return Encoded(self.backend.encode_batch(sentences, is_pretokenized=True))
+    def __call__(self, sentences: list[list[str]], **_: object) -> "EncodedSentences":
+        """Tokenize sentences of words; options of transformers' tokenizers have no effect."""
+        return EncodedSentences(self.backend.encode_batch(sentences, is_pretokenized=True))
 
 
-class Encoded:
-    """What a call of the tokenizer gives: columns by name, the word of each sub-word."""
+class EncodedSentences:
+    """Tokenized sentences: columns by name, and the word of each sub-word."""
 
-    def __init__(self, encodings: list):
+    def __init__(self, encodings: list[Any]):
         self.encodings = encodings
-        self.columns = {
+        self.columns: dict[str, list[list[int]]] = {
             "input_ids": [encoding.ids for encoding in encodings],
             "token_type_ids": [encoding.type_ids for encoding in encodings],
         }
 
     def word_ids(self, sentence: int) -> list[int | None]:
-        return self.encodings[sentence].word_ids
+        """Return the word of each sub-word of a sentence; None for special tokens."""
+        word_ids: list[int | None] = self.encodings[sentence].word_ids
+        return word_ids
 
-    def items(self):
+    def items(self) -> Any:
+        """Return (name, column) pairs, as transformers' encodings do."""
         return self.columns.items()

@@ -45,3 +45,13 @@ def tiny_pos_tagger(tmp_path_factory) -> Path:
     """Folder of a random BERT with a head for four parts of speech."""
     labels = ["DET", "NOUN", "PUNCT", "VERB"]
     return save_tiny_tagger(tmp_path_factory.mktemp("tiny-pos-tagger"), labels, "pos", seed=1)
+
+
+@pytest.fixture
+def look_up(tiny_tagger, monkeypatch):
+    """A tagger whose tags are known; every other `Tagger` of such a folder becomes one too."""
+    from tagging.tagger import Tagger
+    from tests.helpers.tagging import use_look_up
+
+    use_look_up(monkeypatch)
+    return Tagger(tiny_tagger)

@@ -23,7 +23,7 @@ def test_the_check_counts(corpus_settings, tiny_encoder, tmp_path, snapshot):
     lines = squeezed(report, tmp_path)
     assert without_fault
     for expected in (
-        "train 3 6 1 3 16.67 % of 3 sub-words",  # Bl ##a ##c ... : one word is not whole
+        "train 3 6 1 3 16.67 %",  # a window of 3 sub-words, Bl ##a ##c: one word is not whole
         "MISC 1 0 1",
         "ORG 2 1 2",
         "PER 1 1 0",

@@ -24,7 +24,7 @@ def test_integers_with_names(corpus_settings, tmp_path, label_names, content):
     assert tag_lists(corpus, "train") == [["B-PER", "I-PER"]]
 
 
-def test_names_that_are_declared_belong_to_the_labels(corpus_settings):
+def test_declared_names_are_among_the_labels(corpus_settings):
     names = ["O", "B-PER", "I-PER", "B-ORG", "B-MISC", "B-LOC"]
     corpus = load_corpus(corpus_settings(train_file=GOOD, label_names=names))
     assert {"B-LOC", "I-LOC"} <= set(corpus.label_names)

@@ -189,7 +189,7 @@ def test_samples_are_limited_last(corpus_settings):
 # --- The cache ----------------------------------------------------------------------------------
 
 
-def test_an_edited_file_is_read_anew(corpus_settings, tmp_path):
+def test_an_edited_file_is_read_again(corpus_settings, tmp_path):
     corpus = load_corpus(corpus_settings(train_file=GOOD, validation_file=GOOD))
     path = tmp_path / "train.conll"
     before = path.stat()
@@ -213,6 +213,15 @@ def test_the_same_content_is_read_once(corpus_settings, monkeypatch):
         load_corpus(corpus_settings(train_file=GOOD, overwrite_cache=True))
 
 
+def test_another_version_of_the_reader_reads_again(corpus_settings, monkeypatch):
+    load_corpus(corpus_settings(train_file=GOOD))
+    monkeypatch.setattr(corpus.load, "read_corpus", None)
+    load_corpus(corpus_settings(train_file=GOOD))
+    monkeypatch.setattr(corpus.load, "READER_VERSION", corpus.load.READER_VERSION + 1)
+    with pytest.raises(TypeError):
+        load_corpus(corpus_settings(train_file=GOOD))
+
+
 def test_two_runs_at_the_same_time_keep_one(corpus_settings, monkeypatch):
     read, inner, inode = corpus.load.read_corpus, [], []
 
@@ -227,7 +236,7 @@ def test_two_runs_at_the_same_time_keep_one(corpus_settings, monkeypatch):
     monkeypatch.setattr(corpus.load, "read_corpus", read_while_another_run_does)
     outer = load_corpus(corpus_settings(train_file=GOOD))
     kept = [run.splits["train"].cache_files[0]["filename"] for run in (inner[0], outer)]
-    assert os.stat(kept[0]).st_ino == inode[0]  # the first to be there stays
+    assert os.stat(kept[0]).st_ino == inode[0]  # the first one stays
     assert kept[0] == kept[1]
     assert split_words(outer, "train") == split_words(inner[0], "train")
     folders = list(Path(kept[0]).parent.parent.iterdir())

@@ -1,4 +1,4 @@
-"""Tag schemes: read by conlleval's rule, converted to IOB2, the entities staying what they are."""
+"""Tag schemes: read by conlleval's rule, converted to IOB2 without changing an entity."""
 
 import itertools
 
@@ -13,14 +13,14 @@ from corpus.schemes import SCHEMES, TagTable, guess_scheme, iob2_names, is_entit
 TYPES = ["LOC", "PER", "SUB-X", "B-I-O"]  # hyphens belong to the type
 
 
-# --- The other way: tags written by the schemes' definitions --------------------------------------
+# --- The inverse: tags written by the definitions of the schemes ----------------------------------
 
 
 def write_entities(sentence, scheme: str) -> list[str]:
-    """Tags of a sentence given as [(type or None, length), ...] in a scheme.
+    """Return the tags in a scheme of a sentence given as [(type or None, length), ...].
 
-    By the schemes' definitions: Ramshaw & Marcus 1995 (IOB1), Ratnaparkhi 1998 (IOB2), and
-    for the others letters for the first, inner, last and only word.
+    Definitions: Ramshaw & Marcus 1995 (IOB1), Ratnaparkhi 1998 (IOB2). The other schemes have
+    letters for the first, inner, last and only word.
     """
     letters = {"bioes": "BIES", "bilou": "BILU", "bmes": "BMES"}
     tags = []
@@ -38,7 +38,7 @@ def write_entities(sentence, scheme: str) -> list[str]:
 
 
 def to_iob2(sentences: list[list[str]]) -> list[list[str]]:
-    """Convert whole sentences through the arrays that a corpus is converted with."""
+    """Convert sentences with the arrays that convert a corpus."""
     names = sorted(set(itertools.chain(*sentences)))
     table = TagTable(names)
     labels = iob2_names(table.types)
@@ -67,7 +67,7 @@ def test_every_scheme_becomes_the_same_iob2(sentences, scheme):
 
 
 @given(sentence_lists)
-def test_io_loses_only_the_border_of_touching_entities(sentences):
+def test_io_loses_only_the_border_of_adjacent_entities(sentences):
     written = [write_entities(sentence, "io") for sentence in sentences]
     merged = [
         [
@@ -109,11 +109,11 @@ def illegal(sentences, scheme: str) -> np.ndarray:
         ("I-X I-Y I-X", "B-X B-Y B-X"),
         ("I-X B-X", "B-X B-X"),
         ("B-X B-X I-X", "B-X B-X I-X"),
-        ("S-X I-X", "B-X B-X"),  # what follows a closed entity begins another
+        ("S-X I-X", "B-X B-X"),  # a tag after the end of an entity begins another
         ("B-X E-X E-X", "B-X I-X B-X"),
         ("B-X E-X I-X", "B-X I-X B-X"),
         ("U-X L-X", "B-X B-X"),
-        ("B-X S-X", "B-X B-X"),  # a whole entity never goes on with another
+        ("B-X S-X", "B-X B-X"),  # an entity of one word is never continued
         ("B-X U-X", "B-X B-X"),
         ("B-X L-Y", "B-X B-Y"),
         ("O E-X", "O B-X"),
@@ -170,7 +170,7 @@ def test_tags_out_of_place(scheme, tags, where):
         ("O O", "iob2"),
     ],
 )
-def test_the_scheme_is_found_out(sentences, scheme):
+def test_the_scheme_is_detected(sentences, scheme):
     tags = sentences.split()
     used = {split_tag(tag)[0] for tag in tags} - {"O"}
     assert guess_scheme(used, bool(illegal([tags], "iob1").any())) == scheme
@@ -191,5 +191,5 @@ def test_a_tag_is_its_prefix_and_type(tag, parts):
 
 
 @given(st.text(alphabet="BIESLUMO-xé\n", max_size=5))
-def test_the_suite_has_one_opinion_of_what_an_entity_tag_is(tag):
+def test_entity_tags_are_the_same_everywhere_in_the_suite(tag):
     assert is_entity_tag(tag) == are_entity_tags([tag])

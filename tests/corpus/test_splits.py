@@ -4,12 +4,103 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+import corpus.sources
+from corpus.check import check_corpus
 from corpus.load import load_corpus
-from corpus.problems import CorpusError, Place, ProblemKind
+from corpus.problems import CorpusError, Place, ProblemKind, Problems
+from corpus.sources import find_sources
+from corpus.splits import CorpusTags, PartOfSplit, read_split
 from tests.helpers.corpora import GOOD, numbered, split_words
 from tests.helpers.messages import stable
+
+# --- Places -------------------------------------------------------------------------------------
+
+CONLLU = """# sent_id = first
+1\tEU\t_\tPROPN\t_\t_\t_\t_\t_\t_
+2-3\tdoesn't\t_\t_\t_\t_\t_\t_\t_\t_
+2\tdoes\t_\tAUX\t_\t_\t_\t_\t_\t_
+3\tn't\t_\tPART\t_\t_\t_\t_\t_\t_
+
+# sent_id = second
+1\tBonn\t_\tPROPN\t_\t_\t_\t_\t_\t_
+"""
+COLUMNS = "EU PROPN\ndoes AUX\n\nRome PROPN\n"
+
+
+@pytest.fixture
+def two_sources(corpus_settings, tmp_path):
+    """A split of a file whose lines have gaps, and of one whose lines follow each other."""
+    paths = (tmp_path / "a.conllu", tmp_path / "b.conll")
+    for path, content in zip(paths, (CONLLU, COLUMNS), strict=True):
+        path.write_text(content)
+    settings = corpus_settings(task_name="pos", train_file=tuple(map(str, paths)))
+    sources = find_sources(settings).by_split["train"]
+    return read_split(tmp_path / "raw", sources, CorpusTags(), None, Problems())
+
+
+def proper_nouns(batch) -> np.ndarray:
+    return batch.tag_ids == 0
+
+
+def test_words_are_found_with_their_places(two_sources, tmp_path):
+    count, words = two_sources.find(proper_nouns, limit=3)
+    assert count == 4
+    assert [(word.place, word.word, word.tag, word.sentence) for word in words] == [
+        (Place(str(tmp_path / "a.conllu"), 2, "first"), "EU", "PROPN", ["EU", "does", "n't"]),
+        (Place(str(tmp_path / "a.conllu"), 8, "second"), "Bonn", "PROPN", ["Bonn"]),
+        (Place(str(tmp_path / "b.conll"), 1, None), "EU", "PROPN", ["EU", "does"]),
+    ]
+
+
+def test_words_are_located_by_sentence_and_position(two_sources):
+    located = two_sources.locate([(0, 2), (1, 0), (2, 1), (3, 0)])
+    assert [(word.word, word.place.line) for word in located] == [
+        ("n't", 5),
+        ("Bonn", 8),
+        ("does", 2),
+        ("Rome", 4),
+    ]
+    assert two_sources.locate([]) == []
+
+
+def test_a_part_of_a_split_has_figures_and_places_of_its_own(two_sources):
+    part = PartOfSplit(two_sources, np.array([False, True, False, True]))
+    assert (part.sentences, part.words, part.longest) == (2, 2, 1)
+    assert part.tag_counts == {0: 2}
+    assert [(word.word, word.place.line) for word in part.locate([(0, 0), (1, 0)])] == [
+        ("Bonn", 8),
+        ("Rome", 4),
+    ]
+    assert [word.word for word in part.find(proper_nouns)[1]] == ["Bonn", "Rome"]
+
+
+def test_a_tag_is_shown_as_its_file_has_it(corpus_settings, tmp_path):
+    """An integer with a name, and a name within spaces."""
+    settings = corpus_settings(train_file="EU\t0\nin\t1 \n")
+    sources = find_sources(settings).by_split["train"]
+    tags = CorpusTags()
+    split = read_split(tmp_path / "raw", sources, tags, ["B-ORG", "O"], Problems())
+    assert tags.names == ["B-ORG", "O"]
+    assert [word.tag for word in split.locate([(0, 0), (0, 1)])] == ["0", "1 "]
+
+
+@pytest.mark.parametrize("read", [load_corpus, check_corpus])
+def test_each_source_is_opened_once(corpus_settings, monkeypatch, read):
+    """Although strays, rare types and shared sentences are reported with their places."""
+    opened = []
+    open_file = corpus.sources.read
+
+    def counting(name, *rest):
+        opened.append(name)
+        return open_file(name, *rest)
+
+    monkeypatch.setattr(corpus.sources, "read", counting)
+    settings = corpus_settings(train_file=GOOD, validation_file="EU B-ORG\nin O\nBonn I-PER\n")
+    read(settings)
+    assert opened == [*settings.train_file, *settings.validation_file]
 
 
 def test_a_problem_names_the_file_it_is_in(corpus_settings, tmp_path, snapshot):
@@ -21,6 +112,9 @@ def test_a_problem_names_the_file_it_is_in(corpus_settings, tmp_path, snapshot):
     assert (group.kind, group.count) == (ProblemKind.NOT_ENTITY_TAG, 1)
     assert group.shown[0].place == Place(str(tmp_path / "b.conll"), 9)
     assert stable(error.value, tmp_path) == snapshot
+
+
+# --- Held out for validation ----------------------------------------------------------------------
 
 
 def test_a_tenth_of_the_sentences_is_held_out(corpus_settings, tmp_path, snapshot):

@@ -1,7 +1,7 @@
-"""A Hugging Face Hub for tests, on the standard library: the unmodified `huggingface_hub` and
-`datasets` talk to it through HF_ENDPOINT.
+"""A Hugging Face Hub for tests, built on the standard library.
 
-It keeps every commit with all its files, checks the digests of uploads, and can be given faults:
+The unmodified `huggingface_hub` and `datasets` reach it through HF_ENDPOINT. It keeps every commit
+with all its files, checks the digests of uploads, and can be given faults:
 
     with HubServer() as hub:
         hub.fail("PUT /lfs", status=500, times=2)
@@ -45,7 +45,7 @@ class Repo:
     branches: dict[str, str] = dataclasses.field(default_factory=dict)  # name -> oid
 
     def commit(self, message, changes: dict[str, bytes | None], branch="main") -> Commit:
-        """Adds a commit to `branch`; None deletes a path, or all of a folder if it ends in "/"."""
+        """Add a commit to `branch`; None deletes a path, or a whole folder if it ends in "/"."""
         files = dict(self.at(branch).files) if branch in self.branches else {}
         for path, content in changes.items():
             if content is not None:
@@ -67,7 +67,7 @@ class Repo:
 
 @dataclasses.dataclass
 class Fault:
-    """What happens to requests whose "METHOD /path" matches `pattern`, `times` times."""
+    """A fault of the first `times` requests whose "METHOD /path" matches `pattern`."""
 
     pattern: str
     status: int | None = None
@@ -77,28 +77,28 @@ class Fault:
     hold: threading.Event | None = None  # the request is answered as usual once this is set
     hang: bool = False  # no answer until the server is closed or the client goes away
     cut: bool = False  # the connection is closed in the middle of the request's body
-    lose_answer: bool = False  # the request takes effect, its answer is never sent
-    wrong_digest: bool = False  # the upload counts as damaged on its way
+    lose_answer: bool = False  # the request takes effect, but its answer is never sent
+    wrong_digest: bool = False  # the upload is refused as damaged
     times: float = 1
-    after_commits: int = 0  # only once the repositories hold so many pushed commits
+    after_commits: int = 0  # not before the repositories hold this many pushed commits
     seen: int = 0
 
 
 class HubServer:
-    """The server, on a port of its own, as a context manager. `url` goes into HF_ENDPOINT."""
+    """The server, as a context manager, on a port of its own; HF_ENDPOINT is its `url`."""
 
     def __init__(self, port: int = 0):
         self.users = {TOKEN: (USER, "write"), READ_TOKEN: (USER, "read")}
-        self.organizations = {"friends": "write", "strangers": "read"}  # of the user
+        self.organizations = {"friends": "write", "strangers": "read"}  # the user's role in each
         self.repos: dict[tuple[str, str], Repo] = {}
-        # Old names, which the Hub redirects: "conll2003" -> "eriktks/conll2003".
+        # Old names that the Hub redirects: "conll2003" -> "eriktks/conll2003".
         self.redirects: dict[str, str] = {}
         self.large_files: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []  # "METHOD /path" in order of arrival
-        self.authorized_uploads: list[str] = []  # PUTs that carried the token: none should
+        self.authorized_uploads: list[str] = []  # PUTs with the token; there should be none
         self.uploads_under_way = self.most_uploads_under_way = 0
-        self.validate_card = lambda text: []  # -> problems, as `POST /api/validate-yaml` finds
+        self.validate_card = lambda text: []  # returns problems, as `POST /api/validate-yaml` does
         self.connections: set[socket.socket] = set()
         self.lock = threading.RLock()
         self.closed = threading.Event()
@@ -114,7 +114,7 @@ class HubServer:
 
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._http.daemon_threads = True
-        self._http.handle_error = lambda *_: None  # a client that goes away is part of the tests
+        self._http.handle_error = lambda *_: None  # tests end clients early
         self.port = self._http.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(
@@ -128,7 +128,7 @@ class HubServer:
         self.close()
 
     def close(self) -> None:
-        """Stops listening and drops the open connections: from now on they are refused."""
+        """Stop listening and drop open connections; new ones are refused."""
         self.closed.set()
         self._http.shutdown()
         self._http.server_close()
@@ -139,16 +139,16 @@ class HubServer:
             self.connections.clear()
 
     def reopen(self) -> None:
-        """Listens again on the same port, with all it had."""
+        """Listen again on the same port, with the same repositories."""
         self._listen()
 
     def fail(self, pattern: str, **fault) -> Fault:
-        """Adds a fault for requests whose "METHOD /path" matches the regular expression."""
+        """Add a fault for requests whose "METHOD /path" matches the regular expression."""
         self.faults.append(Fault(pattern, **fault))
         return self.faults[-1]
 
     def environment(self, home) -> dict[str, str]:
-        """The variables with which a subprocess takes this server for the Hub."""
+        """Return the environment variables that make a subprocess use this server as the Hub."""
         return {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),
@@ -160,7 +160,7 @@ class HubServer:
         }
 
     def commits(self, repo_id: str, kind: str = "model") -> list[Commit]:
-        """The commits pushed to a repository, oldest first, without the one that created it."""
+        """Return the commits pushed to a repository, oldest first, without its initial one."""
         return self.repos[kind, repo_id].commits[1:]
 
     def create(self, repo_id: str, kind: str = "model", private: bool = False) -> Repo:
@@ -169,7 +169,7 @@ class HubServer:
         return repo
 
     def add(self, repo_id: str, files: dict[str, bytes], kind="model", branch="main") -> Repo:
-        """Puts a repository with these files into the Hub, as if somebody had pushed it."""
+        """Add files to a repository, which is created if needed, as a push by a user would."""
         repo = self.repos.get((kind, repo_id)) or self.create(repo_id, kind)
         repo.commit("Upload", files, branch)
         return repo
@@ -192,7 +192,7 @@ def is_large(path: str) -> bool:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # One packet an answer, at once: two would wait 40 ms for each other.
+    # One packet for each answer, sent immediately: a second would wait 40 ms for the first.
     wbufsize = -1
     disable_nagle_algorithm = True
     hub: HubServer
@@ -215,7 +215,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     do_HEAD = do_POST = do_PUT = do_GET
 
-    # ------------------------------------------------------------ faults and dispatch
+    # --- Faults and dispatch ------------------------------------------------------------------
 
     def _serve(self) -> None:
         self.path, _, query = self.path.partition("?")
@@ -239,7 +239,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     @contextlib.contextmanager
     def _counted(self):
-        """Keeps the highest number of uploading requests that were under way at once."""
+        """Record the highest number of simultaneous uploading requests."""
         uploading = self.command in ("POST", "PUT")
         with self.hub.lock:
             self.hub.uploads_under_way += uploading
@@ -271,7 +271,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._not_found("EntryNotFound")
 
     def _redirected(self) -> bool:
-        """Sends on whoever asks for a repository by a name that it has had before."""
+        """Redirect a request for a repository by an old name; return whether it was one."""
         match = re.match(r"(/api/(?:models|datasets)/|/datasets/|/)([^/]+)(?=/|$)", self.path)
         new_name = self.hub.redirects.get(match[2]) if match else None
         if new_name is None:
@@ -330,7 +330,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _refuse(self, status: int, message: str) -> None:
         self._json({"error": message}, status, {"X-Error-Message": message})
 
-    # ------------------------------------------------------------ who may do what
+    # --- Permissions --------------------------------------------------------------------------
 
     def _user(self) -> tuple[str | None, str | None]:
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -343,7 +343,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return role == "write" and owns
 
     def _writable(self, kind: str, repo_id: str) -> Repo | None:
-        """The repository, or None after a refusal was sent."""
+        """Return the repository, or None after sending a refusal."""
         repo = self._visible(kind, repo_id)
         if repo is not None and not self._may_write(repo_id):
             self._refuse(403, "You don't have the rights to write here")
@@ -367,7 +367,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return None
         return repo, commit
 
-    # ------------------------------------------------------------ the endpoints
+    # --- Endpoints ----------------------------------------------------------------------------
 
     def root(self):
         self._send(200)
@@ -487,10 +487,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._json({"success": True, "commitOid": made.oid, "commitUrl": url, "hookOutput": ""})
 
     def info(self, kind, repo_id, revision):
-        found = self._commit_at(kind, repo_id, revision or "main")
-        if found is None:
+        repo_and_commit = self._commit_at(kind, repo_id, revision or "main")
+        if repo_and_commit is None:
             return
-        repo, commit = found
+        repo, commit = repo_and_commit
         self._json(
             {
                 "_id": "0" * 24,
@@ -541,32 +541,32 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         ]
 
     def tree(self, kind, repo_id, revision, folder):
-        found = self._commit_at(kind, repo_id, revision)
-        if found is None:
+        repo_and_commit = self._commit_at(kind, repo_id, revision)
+        if repo_and_commit is None:
             return
         recursive = self.query.get("recursive", ["false"])[0].lower() in ("true", "1")
-        entries = self._listing(found[1], (folder or "").strip("/"), recursive)
+        entries = self._listing(repo_and_commit[1], (folder or "").strip("/"), recursive)
         if not entries and folder:
             self._not_found("EntryNotFound")
             return
         self._json(entries)
 
     def paths_info(self, kind, repo_id, revision):
-        found = self._commit_at(kind, repo_id, revision)
-        if found is None:
+        repo_and_commit = self._commit_at(kind, repo_id, revision)
+        if repo_and_commit is None:
             return
         if "json" in self.headers.get("Content-Type", ""):
             paths = json.loads(self.body)["paths"]
         else:
             paths = urllib.parse.parse_qs(self.body.decode())["paths"]
-        entries = {entry["path"]: entry for entry in self._listing(found[1], "", True)}
+        entries = {entry["path"]: entry for entry in self._listing(repo_and_commit[1], "", True)}
         self._json([entries[path] for path in paths if path in entries])
 
     def resolve(self, kind, repo_id, revision, path):
-        found = self._commit_at("dataset" if kind else "model", repo_id, revision)
-        if found is None:
+        repo_and_commit = self._commit_at("dataset" if kind else "model", repo_id, revision)
+        if repo_and_commit is None:
             return
-        _, commit = found
+        _, commit = repo_and_commit
         headers = {"X-Repo-Commit": commit.oid}
         if path not in commit.files:
             error = {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"}

@@ -12,9 +12,7 @@ REPO = "tester/model"
 WEIGHTS = "PUT /lfs/"
 COMMIT = "POST .*/commit/main"
 # The words of other libraries, which change with their versions.
-CAUSE = re.compile(
-    r"\b(?!FileNotFound)\w*(?:Error|Timeout): .*?(?=\)\.(?: |$)|\. To push it:$|$)", re.MULTILINE
-)
+CAUSE = re.compile(r"\b(?!FileNotFound)\w*(?:Error|Timeout): .*?(?=\)\. |\)\.$)", re.MULTILINE)
 
 
 def save(folder: Path, epoch: int) -> dict[str, bytes]:

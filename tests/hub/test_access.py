@@ -1,4 +1,4 @@
-"""The check before training, against a Hub of our own."""
+"""The check of access before training, against a Hub of our own."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from tests.helpers.pushes import stable_message
 
 def test_check_access_creates_the_repository_under_the_users_name(server, folder):
     assert check_access(HubSettings(), folder) == "tester/output"
-    assert check_access(HubSettings(), folder) == "tester/output"  # it exists by now
+    assert check_access(HubSettings(), folder) == "tester/output"  # now it exists
     assert not server.repos["model", "tester/output"].private
 
 
@@ -27,7 +27,7 @@ def test_check_access_takes_names_with_and_without_a_namespace(server, folder):
     assert check_access(HubSettings(hub_model_id="friends/ours"), folder) == "friends/ours"
 
 
-def test_the_token_given_wins_over_the_environments(server, folder, monkeypatch):
+def test_the_flag_takes_precedence_over_the_token_of_the_environment(server, folder, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_wrongwrongwrongwrong")
     assert check_access(HubSettings(hub_token=TOKEN), folder) == "tester/output"
 
@@ -51,7 +51,7 @@ def test_a_push_that_cannot_work_is_refused_before_training(server, folder, case
         check_access(HubSettings(**REFUSED[case]), folder)
     assert stable_message(error.value, server, folder) == snapshot
     assert "hf_" not in str(error.value).replace("hf_token", "")
-    # A traceback shows no request either.
+    # Otherwise a traceback would show the request.
     assert error.value.__context__ is None or error.value.__suppress_context__
 
 

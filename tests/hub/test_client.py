@@ -10,16 +10,16 @@ from results.card import write_card
 from tests.helpers.cards import FACTS, problems_the_hub_would_find
 from tests.helpers.pushes import REPO, save
 
-# The library uploads in a way that its own HTTP client calls old.
+# huggingface_hub uploads in a way that its HTTP library deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
 
 
-def test_addresses_lose_their_signatures():
+def test_an_error_is_shown_without_the_signature_of_an_address():
     error = ValueError("PUT http://x/lfs/1?signature=secret failed")
     assert one_line(error) == "ValueError: PUT http://x/lfs/1 failed"
 
 
-def test_weights_of_another_sharding_leave_the_repository_and_nothing_else_does(
+def test_only_weights_in_another_number_of_shards_are_deleted_from_the_repository(
     server, pusher, folder
 ):
     names = ["model.safetensors.index.json", "model-00001-of-00002.safetensors", "notes.txt"]

@@ -1,4 +1,4 @@
-"""What a push holds: the files of a model, never its state, never the token."""
+"""Contents of a push: the files of a model, never its state, never the token."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from hub.pusher import Pusher
 from tests.helpers.hub_server import TOKEN
 from tests.helpers.pushes import REPO, events, pushed, save, stable_message
 
-# The library uploads in a way that its own HTTP client calls old.
+# huggingface_hub uploads in a way that its HTTP library deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
 
 NEVER_PUSHED = [
@@ -16,7 +16,7 @@ NEVER_PUSHED = [
 ]
 
 
-def test_no_state_hidden_or_unfinished_file_is_pushed(server, pusher, folder):
+def test_state_hidden_and_unfinished_files_are_not_pushed(server, pusher, folder):
     saved = save(folder, 0)
     for name in NEVER_PUSHED:
         (folder / name).write_text("not this")
@@ -28,7 +28,7 @@ def test_no_state_hidden_or_unfinished_file_is_pushed(server, pusher, folder):
     assert pushed(server) == {"Training complete": saved}
 
 
-def test_a_checkpoint_is_pushed_with_its_strategy_only(server, pusher, folder):
+def test_a_checkpoint_is_pushed_only_with_its_strategy(server, pusher, folder):
     saved = {"Training in progress epoch 0": save(folder, 0)}
     (folder / "checkpoint-1").mkdir()
     (folder / "checkpoint-1" / "optimizer.pt").write_text("moments")

@@ -1,0 +1,85 @@
+"""Which files to read: paths, globs and folders to a list of files."""
+
+import glob
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from support.errors import UserError
+
+COLUMN_EXTENSIONS = {
+    ".bio", ".bio2", ".col", ".conll", ".conllu", ".conllup", ".iob", ".iob2", ".tsv"
+}  # fmt: skip
+JSON_EXTENSIONS = {".json", ".jsonl", ".ndjson"}
+PROSE_EXTENSIONS = {"", ".log", ".markdown", ".md", ".text", ".txt"}
+# Files of a folder that are tagged; the help of --input lists these extensions.
+TEXT_EXTENSIONS = PROSE_EXTENSIONS | COLUMN_EXTENSIONS | JSON_EXTENSIONS
+# Files of a folder that are scored: the readers of corpora know more formats.
+LABELLED_EXTENSIONS = TEXT_EXTENSIONS | {".arrow", ".csv", ".parquet"}
+STANDARD_INPUT = "-"
+
+
+def find_files(
+    patterns: Sequence[str], extensions: Collection[str] = TEXT_EXTENSIONS
+) -> tuple[list[str], list[str]]:
+    """Return (files to read, files passed over) for paths, globs and folders, in order.
+
+    A folder contributes its files with one of `extensions`; a file that is named itself is read
+    whatever its extension; `-` stays as it is. Raises UserError for each pattern without a file.
+    """
+    files: list[str] = []
+    passed_over: list[str] = []
+    missing = []
+    for pattern in patterns:
+        if os.path.isdir(pattern):
+            inside = _files_of_folder(Path(pattern))
+            paths = [path for path in inside if extension_of(path) in extensions]
+            if inside and not paths:
+                missing.append(f"--input {pattern}: {_no_text(inside, extensions)}")
+                continue
+            passed_over += [path for path in inside if extension_of(path) not in extensions]
+        elif pattern == STANDARD_INPUT or os.path.exists(pattern):
+            paths = [pattern]
+        else:
+            paths = [p for p in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(p)]
+        if not paths:
+            missing.append(f"--input {pattern}: no such file")
+        files += paths
+    if missing:
+        raise UserError("\n".join(missing))
+    files = list(dict.fromkeys(files))
+    return files, [path for path in dict.fromkeys(passed_over) if path not in files]
+
+
+def _files_of_folder(folder: Path) -> list[str]:
+    """Return the files of a folder and of those inside it, without hidden ones, sorted."""
+    return [
+        str(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
+def _no_text(inside: list[str], extensions: Collection[str]) -> str:
+    known = ", ".join(sorted(extension for extension in extensions if extension))
+    return (
+        f"no text files in this folder: got {shortened(inside)}, expected files without an "
+        f"extension or with one of {known}, each perhaps followed by .gz. To read a file with "
+        "another extension, name the file itself."
+    )
+
+
+def shortened(paths: list[str], shown: int = 8) -> str:
+    """Return the first paths, separated by commas, and the number of the others."""
+    rest = len(paths) - shown
+    return ", ".join(paths[:shown]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def extension_of(path: str) -> str:
+    """Return the extension in lower case, without .gz and the numbers of logs (app.log.1.gz).
+
+    The extension may be empty.
+    """
+    suffixes = (suffix.lower() for suffix in reversed(Path(path).suffixes))
+    return next((s for s in suffixes if s != ".gz" and not s[1:].isdecimal()), "")

@@ -1,0 +1,99 @@
+"""The form of an input, detected by its extension and its first lines: text, JSON or columns.
+
+Unlike a corpus, an input may be prose, and prose must never be taken for columns: so columns are
+recognized only where they are certain.
+"""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Literal
+
+from corpus.formats.columns import CONLLU_COLUMNS, DOCUMENT_START
+from corpus.formats.layout import HEAD
+from corpus.formats.text import open_bytes
+from tagging.files import COLUMN_EXTENSIONS, JSON_EXTENSIONS, extension_of
+
+Form = Literal["text", "jsonl", "json", "conll"]
+# Of an entity. The type begins with a letter, unlike in "vitamin B-12".
+TAG = re.compile(r"[BIESLUM]-[^\W\d_]\S*")
+CONLLU_COMMENT = re.compile(r"# (?:(?:sent_id|text|newdoc id|global\.columns) = |newdoc$|newpar\b)")
+CERTAIN_ROWS = 10
+
+
+def form_of(path: str, lines: Iterable[str]) -> Form:
+    """Return the form of a file by its extension, or else by its first lines.
+
+    Takes no more of `lines` than the decision needs.
+    """
+    extension = extension_of(path)
+    if extension in COLUMN_EXTENSIONS:
+        return "conll"
+    lines = iter(lines)
+    first = next(filter(str.strip, lines), "")
+    start = first.lstrip()[:1]
+    if extension in JSON_EXTENSIONS:
+        return "json" if start == "[" else "jsonl"
+    if start == "{" and first.rstrip().endswith("}"):
+        return "jsonl"
+    return "conll" if are_columns(itertools.chain([first], lines)) else "text"
+
+
+def are_columns(lines: Iterable[str]) -> bool:
+    """Return whether lines are certainly CoNLL columns; for prose the first line mostly decides.
+
+    A single row is certain only with -DOCSTART-, two tags, or something that only CoNLL-U has: a
+    line of prose may end in "blood group O" or "die S-Bahn". Three rows of the same width that end
+    in tags (two if there are no more) are certain if the tags include an entity and an O, or an
+    entity of two words. Otherwise ten such rows are.
+    """
+    tags: list[str] = []
+    width = None
+    for line in lines:
+        if not line.strip() or (not tags and line.startswith("#\t")):  # GermEval's sources
+            continue
+        cells = line.split("\t") if "\t" in line.strip() else line.split()
+        if not tags and _is_certain_row(line, cells):
+            return True
+        if width not in (None, len(cells)) or not _is_row(cells):
+            return False
+        width = len(cells)
+        tags.append(cells[-1])
+        if len(tags) >= CERTAIN_ROWS or (len(tags) > 2 and _vary_like_tags(tags)):
+            return True
+    return len(tags) > 1 and _vary_like_tags(tags)
+
+
+def _vary_like_tags(tags: list[str]) -> bool:
+    has_o, has_entity = "O" in tags, any(tag != "O" for tag in tags)
+    pairs = itertools.pairwise(tags)
+    return (has_o and has_entity) or any(
+        f"B-{tag[2:]}" == before for before, tag in pairs if tag[:2] == "I-"
+    )
+
+
+def _is_certain_row(line: str, cells: list[str]) -> bool:
+    if cells[0] == DOCUMENT_START or CONLLU_COMMENT.match(line):
+        return True
+    if len(cells) == len(CONLLU_COLUMNS) and "\t" in line and cells[0] in ("1", "1-2", "1-3"):
+        return True
+    return len(cells) > 2 and _is_row(cells) and TAG.fullmatch(cells[-2]) is not None
+
+
+def _is_row(cells: list[str]) -> bool:
+    """Return whether cells are a word, perhaps more, and a tag, none with a space in it."""
+    if len(cells) < 2 or not all(cells) or any(" " in cell for cell in cells):
+        return False
+    return cells[-1] == "O" or TAG.fullmatch(cells[-1]) is not None
+
+
+def is_prose(path: str) -> bool:
+    """Return whether a file is plain text without rows of one width."""
+    with open_bytes(path) as file:
+        head = [line.decode("utf-8", "replace") for line in itertools.islice(file, HEAD)]
+    if form_of(path, head) != "text":
+        return False
+    widths = Counter(len(line.split()) for line in head if line.strip())
+    commonest = max(widths.values(), default=0)
+    return commonest < 2 or commonest < 0.9 * widths.total()

@@ -1,0 +1,58 @@
+"""The progress line of long runs: texts, words per second, time left."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from support.processes import is_main_process
+from tagging.files import STANDARD_INPUT
+from tagging.inputs import Source
+
+SHOW_AFTER_S, TERMINAL_EVERY_S, LOG_EVERY_S = 3.0, 0.5, 30.0
+
+
+class Progress:
+    """A line on standard error, shown once a run takes long.
+
+    `files`: the inputs; their size gives the share that is done. `results_on_terminal`: results
+    go to the same terminal, so that they show the progress.
+    """
+
+    def __init__(self, files: Sequence[str], results_on_terminal: bool):
+        self.started = self.shown = time.monotonic()
+        self.texts = self.words = 0
+        self.terminal = sys.stderr.isatty()
+        sized = not any(path == STANDARD_INPUT or path.endswith(".gz") for path in files)
+        # 0: unknown, as the input is compressed or a pipe.
+        self.total_bytes = sum(map(os.path.getsize, files)) if sized else 0
+        self.quiet = not is_main_process() or (self.terminal and results_on_terminal)
+
+    def add(self, texts: int, words: int, sources: Sequence[Source] = ()) -> None:
+        """Count texts and words that are done, read from `sources` so far."""
+        self.texts += texts
+        self.words += words
+        now = time.monotonic()
+        every = TERMINAL_EVERY_S if self.terminal else LOG_EVERY_S
+        if self.quiet or now - self.started < SHOW_AFTER_S or now - self.shown < every:
+            return
+        self.shown, passed = now, now - self.started
+        line = f"{self.texts:,} texts, {self.words / passed:,.0f} words/s"
+        share = sum(source.bytes_read for source in sources) / max(self.total_bytes, 1)
+        if 0 < share <= 1:
+            line += f", {share:.0%}, {_clock(passed / share - passed)} left"
+        if self.terminal:  # written over the line before
+            print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Remove the line from the terminal."""
+        if self.terminal and self.shown > self.started:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

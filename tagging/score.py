@@ -1,0 +1,97 @@
+"""Scoring a model on labelled files, as the evaluation of training does (`infer.py --score`)."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import common
+from corpus.formats import detect
+from corpus.formats.sentence import LayoutKind, Sentence, Wanted
+from corpus.problems import Problems
+from scoring.scores import count_tags, scores_of_counts
+from support.errors import UserError
+from support.processes import world_size
+from tagging.chunks import in_chunks
+from tagging.input_form import is_prose
+from tagging.entities import to_iob2
+from tagging.inputs import Item, item_of_words
+from tagging.processes import all_gather, own_chunks
+from tagging.progress import Progress
+from tagging.tagger import Tagger
+
+
+def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str, Any]:
+    """Return the scores of a model against the gold tags of items (see `scores_of_counts`).
+
+    Several processes share the items; each returns the scores of all. Raises UserError if the
+    gold tags belong to another task.
+    """
+    counts: Counter[Any] = Counter()
+    # A corpus is IOB2 once it is read, and so are the labels of a model trained on it. Models from
+    # elsewhere may have other schemes.
+    convert = tagger.entity_tags and any(label[0] not in "OBI" for label in tagger.label_names)
+    for chunk in own_chunks(in_chunks(items, lambda: False)):
+        gold = [item.tags or [] for item in chunk]
+        _check_task(tagger, gold)
+        words = [[word for word, _, _ in item.words or []] for item in chunk]
+        references = [to_iob2(tags) if tagger.entity_tags else tags for tags in gold]
+        predictions = [to_iob2(tags) if convert else tags for tags, _ in tagger.tag_words(words)]
+        counts += count_tags(references, predictions, tagger.entity_tags)
+        progress.add(len(chunk), sum(map(len, references)))
+    progress.close()
+    if world_size() > 1:
+        counts = sum(all_gather(counts), Counter())
+    return scores_of_counts(counts, tagger.entity_tags)
+
+
+def unknown_types(tagger: Tagger, scores: dict[str, Any]) -> list[str]:
+    """Return the types, or plain tags, of the gold tags that the model has no label for."""
+    known = {
+        label.partition("-")[2] if tagger.entity_tags else label for label in tagger.label_names
+    }
+    return sorted(set(scores["per_type"]) - known)
+
+
+def _check_task(tagger: Tagger, gold: list[list[str]]) -> None:
+    """Raise UserError unless both the gold tags and the model's are entity tags, or both plain."""
+    labels = sorted({tag for tags in gold for tag in tags})
+    if common.are_entity_tags(labels) != tagger.entity_tags and labels != ["O"]:
+        raise UserError(
+            "the labels of the input belong to another task than the model's:\n"
+            f"  got:      {', '.join(labels[:8])}\n"
+            f"  expected: {', '.join(tagger.label_names[:8])}"
+        )
+
+
+def labelled_items(
+    files: Iterable[str], wanted: Wanted, problems: Problems, *, may_be_prose: bool
+) -> Iterator[Item]:
+    """Yield words and gold tags of labelled files, in any format that training reads.
+
+    `may_be_prose`: refuse plain text, whose lines a reader of columns would take for rows.
+    """
+    for path in files:
+        opened = detect.read(path, wanted, problems)
+        if not opened.labelled:
+            found = opened.layout or "unreadable"
+            raise UserError(f"{path}: no labels to score against: got {found}")
+        if may_be_prose and opened.layout_kind is LayoutKind.COLUMNS and is_prose(path):
+            raise UserError(
+                f"{path}: no labels to score against: got plain text, expected one word and its "
+                "tag on each line and a blank line after each sentence, or records with tokens and "
+                "tags. If these are columns: --input_format conll"
+            )
+        for sentence in opened.sentences:
+            tags = [_tag_name(tag, opened.label_names, sentence) for tag in sentence.tags or ()]
+            yield item_of_words(list(sentence.words), tags)
+
+
+def _tag_name(tag: str | int, label_names: Sequence[str] | None, sentence: Sentence) -> str:
+    if isinstance(tag, str):
+        return tag.strip()
+    if label_names and 0 <= tag < len(label_names):
+        return label_names[tag]
+    raise UserError(
+        f"{sentence.place()}: an integer label without a name: got {tag}, expected names of labels "
+        "in the file"
+    )

@@ -1,0 +1,111 @@
+"""Tests of tagging/fast_bert.py: the same results as transformers."""
+
+import json
+import shutil
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import common
+from encoder.tokenizer import load_tokenizer
+from tagging import fast_bert
+from tagging.tagger import Tagger
+from tests.helpers.tagging import TEXT, cached_tagger
+
+
+def test_the_network_equals_that_of_transformers(tiny_tagger):
+    """Logits of every batch, against each window alone in `BertForTokenClassification`."""
+    import torch
+    from transformers import AutoModelForTokenClassification
+
+    _, _, plain = fast_bert.load(tiny_tagger, torch.float32, "cpu")
+    theirs = AutoModelForTokenClassification.from_pretrained(tiny_tagger).eval()
+    random = np.random.default_rng(0)
+    for lengths in ([1], [64], [40, 17, 17, 17, 3, 1], [5] * 9):
+        windows, expected = [], []
+        for number, length in enumerate(lengths):
+            window = {
+                "input_ids": random.integers(0, 100, length).tolist(),
+                "token_type_ids": random.integers(0, 2, length).tolist(),
+                "word_index": [
+                    common.IGNORED if i % 3 == 1 else 1000 * number + i for i in range(length)
+                ],
+            }
+            windows.append(window)
+            inputs = {name: torch.tensor([window[name]]) for name in list(window)[:2]}
+            with torch.inference_mode():
+                logits = theirs(**inputs).logits[0]
+            expected.append(logits[torch.tensor(window["word_index"]) != common.IGNORED])
+        with torch.inference_mode():
+            logits, words = plain(windows)
+        torch.testing.assert_close(logits, torch.cat(expected), rtol=0, atol=2e-6)
+        flat = [i for window in windows for i in window["word_index"] if i != common.IGNORED]
+        assert words.tolist() == flat
+
+
+def test_products_come_in_few_sizes(tiny_tagger, monkeypatch):
+    """Each size is a kernel more to make and to keep, some hundred thousand bytes in bf16."""
+    import torch
+
+    rows = set()
+    linear = torch.nn.functional.linear
+
+    def noted(x, *args):
+        rows.add(len(x))
+        return linear(x, *args)
+
+    monkeypatch.setattr(torch.nn.functional, "linear", noted)
+    tagger = cached_tagger(tiny_tagger)
+    for number in range(513, 1025):
+        tagger.tag_words([["Peter"] * 7] * (number // 7) + [["Anna"] * (number % 7 + 1)])
+    assert len(rows) < 70  # 512 numbers of words, as many of sub-words
+    for n in range(5000):
+        assert n <= fast_bert.round_up(n) <= n * 17 / 16
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.lists(st.text(max_size=8), min_size=1, max_size=6), min_size=1, max_size=4))
+def test_the_tokenizer_equals_that_of_transformers(tiny_tagger, sentences):
+    ours, theirs = both_tokenizers(tiny_tagger)
+    for max_length in (64, 8):
+        assert list(common.encode(sentences, ours, max_length)) == list(
+            common.encode(sentences, theirs, max_length)
+        )
+    pads = [(t.padding_side, t.pad_token_id, t.pad_token_type_id) for t in (ours, theirs)]
+    assert pads[0] == pads[1]
+
+
+@cache
+def both_tokenizers(folder: Path) -> tuple:
+    """Return the hand-written BERT's tokenizer and that of transformers."""
+    import torch
+
+    _, tokenizer, _ = fast_bert.load(folder, torch.float32, "cpu")
+    return tokenizer, load_tokenizer(str(folder))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"hidden_act": "relu"}, {"word_splitter": None}, {"position_embedding_type": "relative_key"}],
+)
+def test_other_models_are_left_to_transformers(tiny_tagger, tmp_path, change):
+    import torch
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_tagger, folder)
+    config = json.loads((folder / "config.json").read_text()) | change
+    config = {name: value for name, value in config.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert fast_bert.load(folder, torch.float32, "cpu") is None
+    assert fast_bert.load(tiny_tagger, torch.float32, "cpu") is not None
+    texts = [TEXT, "", "Anna"]
+    results = Tagger(folder)(texts, all_words=True)
+    assert [result["text"] for result in results] == texts
+    if "word_splitter" in change:  # the same network, trained elsewhere
+        expected = Tagger(tiny_tagger)(texts, all_words=True)
+        for one, other in zip(results, expected, strict=True):
+            assert [w["tag"] for w in one["words"]] == [w["tag"] for w in other["words"]]

@@ -1,0 +1,136 @@
+"""Tests of tagging/tagger.py: the tags and entities of texts."""
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tagging import tagger as tagger_module
+from tagging.tagger import Tagger
+from tests.helpers.tagging import SURE, TEXT, TEXT_ENTITIES, cached_tagger
+
+
+def test_entities_of_a_text(look_up):
+    (result,) = look_up([TEXT])
+    assert result == {"text": TEXT, "entities": [pytest.approx(e) for e in TEXT_ENTITIES]}
+    assert look_up(TEXT) == [result]
+    assert look_up([]) == []
+
+
+def test_adjacent_entities_are_kept_apart_and_a_stray_inside_begins_one(look_up):
+    (result,) = look_up(["Peter Anna Paris York Blackburn Peter Blackburn"])
+    found = [(entity["entity_group"], entity["word"]) for entity in result["entities"]]
+    assert found == [
+        ("PER", "Peter"),
+        ("PER", "Anna"),
+        ("LOC", "Paris York"),
+        ("PER", "Blackburn"),
+        ("PER", "Peter Blackburn"),
+    ]
+
+
+def test_all_words_and_min_score(look_up):
+    (result,) = look_up(["Peter said"], all_words=True)
+    assert result["words"] == [
+        {"word": "Peter", "tag": "B-PER", "score": pytest.approx(SURE), "start": 0, "end": 5},
+        {"word": "said", "tag": "O", "score": pytest.approx(SURE), "start": 6, "end": 10},
+    ]
+    assert look_up(TEXT, min_score=SURE + 0.01)[0]["entities"] == []
+    assert len(look_up(TEXT, min_score=SURE - 0.01)[0]["entities"]) == 3
+
+
+def test_plain_tags_give_words(tiny_pos_tagger):
+    (result,) = Tagger(tiny_pos_tagger)(["The name is Peter."])
+    assert set(result) == {"text", "words"}
+    assert [word["word"] for word in result["words"]] == ["The", "name", "is", "Peter", "."]
+    assert {word["tag"] for word in result["words"]} <= {"DET", "NOUN", "PUNCT", "VERB"}
+
+
+def test_a_text_of_any_length_loses_nothing_at_the_windows_edges(look_up):
+    """64 tokens a window: every offset of an entity from an edge occurs."""
+    for filler in range(1, 6):
+        sentence = "Peter Blackburn " + "said " * filler + "New York and "
+        text = sentence * 60
+        (result,) = look_up([text])
+        found = [(one["entity_group"], one["word"]) for one in result["entities"]]
+        assert found == [("PER", "Peter Blackburn"), ("LOC", "New York")] * 60
+    assert max(width for _, width in look_up.network.widths) == 64
+
+
+def test_batches_keep_to_the_budget_and_order_does_not_matter(tiny_tagger, look_up):
+    texts = [f"Peter {'said ' * (i * 7 % 40)}Paris" for i in range(100)]
+    look_up.batch_tokens = 128
+    results = look_up(texts)
+    assert [result["text"] for result in results] == texts
+    assert all(rows * width <= 128 for rows, width in look_up.network.widths)
+    assert all(len(result["entities"]) == 2 for result in results)
+
+
+def test_batching_changes_no_tag_of_a_real_network(tiny_tagger):
+    texts = [f"{'Peter went to Paris , ' * (i % 9)}{i} and Anna" for i in range(60)]
+    single = Tagger(tiny_tagger, batch_tokens=1)(texts, all_words=True)
+    for batch_tokens in (100, 10_000):
+        batched = Tagger(tiny_tagger, batch_tokens=batch_tokens)(texts, all_words=True)
+        for one, other in zip(single, batched, strict=True):
+            assert [w["tag"] for w in one["words"]] == [w["tag"] for w in other["words"]]
+            assert [w["score"] for w in one["words"]] == pytest.approx(
+                [w["score"] for w in other["words"]], abs=1e-5
+            )
+
+
+PIECES = [
+    *("Peter", "Paris", " ", "U.S.", "don't", "\t", "\r\n", "\x00", "\u200b", "\u200d", "e\u0301"),
+    *("👩\u200d👩\u200d👧", "🇩🇪", "中文", "שלום", "\ud800"),
+]
+any_text = st.text(st.characters(exclude_categories=()), max_size=40) | st.lists(
+    st.sampled_from(PIECES), max_size=12
+).map("".join)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(any_text, max_size=4))
+@example(["\ud800 Peter", "\r\n", "", "a\u0000b", "e\u0301a 👩‍👩‍👧 中文"])
+def test_offsets_index_the_text_whatever_it_holds(tiny_tagger, texts):
+    found_tagger = cached_tagger(tiny_tagger)
+    results = found_tagger(texts, all_words=True)
+    assert [result["text"] for result in results] == texts
+    for result in results:
+        text, words = result["text"], result["words"]
+        end = 0
+        for word in words:
+            assert word["start"] >= end and word["end"] > word["start"]
+            assert text[word["start"] : word["end"]] == word["word"]
+            assert not text[end : word["start"]].strip()
+            end = word["end"]
+        assert not text[end:].strip()
+        starts, ends = {word["start"] for word in words}, {word["end"] for word in words}
+        end = 0
+        for entity in result["entities"]:
+            assert end <= entity["start"] < entity["end"]
+            assert entity["start"] in starts and entity["end"] in ends
+            assert text[entity["start"] : entity["end"]] == entity["word"]
+            assert 0 < entity["score"] <= 1
+            end = entity["end"]
+
+
+def test_a_string_is_not_a_sentence_of_words(tiny_tagger, snapshot):
+    with pytest.raises(TypeError) as error:
+        Tagger(tiny_tagger).tag_words(["Anna said"])
+    assert str(error.value) == snapshot
+
+
+def test_bf16_computes_doubtful_tags_again_in_fp32(tiny_tagger, monkeypatch):
+    fp32, bf16 = (Tagger(tiny_tagger, dtype=dtype) for dtype in ("fp32", "bf16"))
+    # Alone in a window each, so that some windows are in doubt and others are not.
+    text = "Peter went to Paris said Anna of EU rejects German call"
+    words = [[word] for word in text.split()]
+
+    def probabilities(tagger, doubt):
+        monkeypatch.setattr(tagger_module, "DOUBT", doubt)
+        return [p for _, found in tagger.tag_words(words) for p in found]
+
+    exact, rough = probabilities(fp32, 0.0), probabilities(bf16, 0.0)
+    assert rough == pytest.approx(exact, abs=0.05) and rough != exact
+    assert probabilities(bf16, 1.1) == exact  # all of it in doubt
+    mixed = probabilities(bf16, 0.5)
+    assert all(p in pair for p, *pair in zip(mixed, exact, rough, strict=True))
+    assert mixed not in (exact, rough)
