@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from corpus.formats.sentence import Wanted
+from corpus.formats.sentence import ReadOptions
 from encoder.cpu.process import prepare_process
 from settings.parse import parse_flags
 from settings.tagging_flags import OutputFormat, TaggingFlags
@@ -60,18 +60,18 @@ def main() -> None:
     )
 
     # --- Input --------------------------------------------------------------------------------
-    wanted = Wanted(tagger.task or "ner", flags.text_column_name, flags.label_column_name)
+    options = ReadOptions(tagger.task or "ner", flags.text_column_name, flags.label_column_name)
     problems = BrokenLines(skip=flags.skip_errors, verbose=is_main_process())
     progress = Progress(files, results_on_terminal=flags.output is None and sys.stdout.isatty())
 
     # --- Score --------------------------------------------------------------------------------
     if flags.score:
-        print_scores(flags, files, tagger, wanted, problems, progress)
+        print_scores(flags, files, tagger, options, problems, progress)
 
     # --- Tag: read, tag and write in constant memory, in the order of the input ---------------
     else:
         sources = [Source(path) for path in files]
-        items = items_of(flags, sources, tagger, wanted, problems)
+        items = items_of(flags, sources, tagger, options, problems)
         chunks = in_chunks(items, lambda: any(source.is_waiting() for source in sources))
         output = OutputFile(flags.output)
 
@@ -196,7 +196,7 @@ def items_of(
     flags: TaggingFlags,
     sources: list[Source],
     tagger: Tagger,
-    wanted: Wanted,
+    options: ReadOptions,
     problems: BrokenLines,
 ) -> Iterator[Item]:
     """Yield the texts of the command line, or of all files in turn."""
@@ -204,7 +204,7 @@ def items_of(
     written = tagger.result(TaggedText("", [], [], []), flags.all_words).keys() - {"text"}
     for source in sources:
         name = source.name if len(sources) > 1 else None
-        for item in read_items(source, flags.input_format, flags.by, wanted, problems):
+        for item in read_items(source, flags.input_format, flags.by, options, problems):
             for field in sorted(written & (item.fields or {}).keys()):
                 written.remove(field)  # reported once
                 if is_main_process():
@@ -223,7 +223,7 @@ def print_scores(
     flags: TaggingFlags,
     files: list[str],
     tagger: Tagger,
-    wanted: Wanted,
+    options: ReadOptions,
     problems: BrokenLines,
     progress: Progress,
 ) -> None:
@@ -233,7 +233,7 @@ def print_scores(
     from tagging.score import labelled_items, score, unknown_types
 
     asked = flags.label_column_name is not None or flags.input_format == "conll"
-    items = labelled_items(files, wanted, problems, may_be_prose=not asked)
+    items = labelled_items(files, options, problems, may_be_prose=not asked)
     scores = score(tagger, items, progress)
     if is_main_process():
         if unknown := unknown_types(tagger, scores):

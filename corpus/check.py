@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from corpus.hold_out import hold_out
 from corpus.labels import Labels, declared_names, settle_labels
 from corpus.load import cache_folder, check_splits, needs_hold_out, new_folder, notes_on
-from corpus.problems import SHOWN, GroupedProblems, Place, Problem, ProblemKind, Problems
+from corpus.problems import MAX_SHOWN, GroupedProblems, Place, Problem, ProblemKind, Problems
 from corpus.sources import Source, find_sources
 from corpus.splits import (
     CorpusTags,
@@ -28,7 +28,7 @@ from support.terminal import table_text
 from support.text import counted, quote
 
 NO_LIMIT = 10**6  # sub-words; tokenizers without a limit give 10**30
-LONG = 1000  # words; a longer sentence mostly means that blank lines are missing
+LONG_FROM = 1000  # words; a longer sentence mostly means that blank lines are missing
 
 
 def check_corpus(
@@ -163,7 +163,7 @@ def report_unknown_words(sub_words: dict[str, SubWords], warnings: GroupedProble
     total: Counter[str] = Counter()
     for of_split in sub_words.values():
         total.update(of_split.unknown)
-    shown = [word for word, _ in total.most_common(SHOWN)]
+    shown = [word for word, _ in total.most_common(MAX_SHOWN)]
     places: dict[str, Place] = {}
     for of_split in sub_words.values():
         new = [word for word in shown if word in of_split.first and word not in places]
@@ -212,16 +212,16 @@ def report_no_entity(train: RawSplit, labels: Labels, warnings: GroupedProblems)
 
 
 def report_long_sentences(raw: dict[str, RawSplit], warnings: GroupedProblems) -> None:
-    """Report sentences of more than `LONG` words."""
+    """Report sentences of more than `LONG_FROM` words."""
     for split in raw.values():
-        count, words = split.find(lambda batch: _first_words(batch, longer_than=LONG))
+        count, words = split.find(lambda batch: _first_words(batch, longer_than=LONG_FROM))
         first = [
             Problem(
                 ProblemKind.LONG_SENTENCE,
                 word.place,
                 f"a sentence of {counted(len(word.sentence), 'word')} starts here",
                 "a blank line between sentences",
-                (f"{LONG:,}",),
+                (f"{LONG_FROM:,}",),
             )
             for word in words
         ]
@@ -247,7 +247,9 @@ def report_shared_sentences(raw: dict[str, RawSplit], warnings: GroupedProblems)
                 quote(" ".join(word.sentence)),
                 title_values=(later, earlier),
             )
-            for word in raw[later].locate([(sentence, 0) for sentence in shared[:SHOWN].tolist()])
+            for word in raw[later].locate(
+                [(sentence, 0) for sentence in shared[:MAX_SHOWN].tolist()]
+            )
         ]
         warnings.add_counted(first, len(shared))
 

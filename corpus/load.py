@@ -133,8 +133,8 @@ def check_splits(raw: dict[str, RawSplit], problems: Problems) -> None:
     for name, split in raw.items():
         if not split.sentences and not problems:
             files = ", ".join(source.name for source in split.sources)
-            found = f"the {name} split is empty"
-            problems.add(Problem(ProblemKind.NO_SENTENCE, Place(files), found))
+            detail = f"the {name} split is empty"
+            problems.add(Problem(ProblemKind.NO_SENTENCE, Place(files), detail))
         unlabelled = [
             (source, opened)
             for source, opened in zip(split.sources, split.opened, strict=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from support.errors import UserError
 
-SHOWN = 20  # problems of one group that are listed; the others are counted
+MAX_SHOWN = 20  # problems of one group that are listed; the others are counted
 
 
 class ProblemKind(StrEnum):
@@ -140,7 +140,7 @@ class Problem:
 
     kind: ProblemKind
     place: Place
-    found: str
+    detail: str
     expected: str = ""
     title_values: tuple[str, ...] = ()  # fill the braces of the kind's title
 
@@ -150,12 +150,12 @@ class Problem:
         return TITLES[self.kind].format(*self.title_values)
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.found}"
+        return f"{self.place}: {self.detail}"
 
 
 @dataclass(slots=True)
 class ProblemGroup:
-    """Problems with one title: their number and the first of them, at most `SHOWN`."""
+    """Problems with one title: their number and the first of them, at most `MAX_SHOWN`."""
 
     count: int = 0
     shown: list[Problem] = field(default_factory=list)
@@ -204,7 +204,7 @@ class GroupedProblems:
         key = (first[0].kind, first[0].title_values)
         group = self._groups.setdefault(key, ProblemGroup())
         group.count += count
-        group.shown += first[: SHOWN - len(group.shown)]
+        group.shown += first[: MAX_SHOWN - len(group.shown)]
 
     def concern(self, file: str) -> bool:
         """Return whether one of the listed problems is in this file."""

@@ -21,7 +21,7 @@ SCHEMES = {  # scheme -> its prefixes
     "bilou": "BILU",
     "bmes": "BMES",
 }
-BEGINS_ALWAYS, ENDS_ALWAYS, LEADS_ON, CONTINUES = "BSU", "ESLU", "BIM", "IMEL"
+ALWAYS_BEGINS, ALWAYS_ENDS, MUST_CONTINUE, CONTINUES = "BSU", "ESLU", "BIM", "IMEL"
 
 
 def split_tag(tag: str) -> tuple[str, str]:
@@ -43,7 +43,7 @@ class Transitions(NamedTuple):
     """Neighbourhoods of the tags in a sequence; arrays of bool, one value per word."""
 
     begins: np.ndarray  # an entity begins here by conlleval's rule
-    after_own_type: np.ndarray  # the tag before belongs to an entity of the same type
+    after_same_type: np.ndarray  # the tag before belongs to an entity of the same type
     continued: np.ndarray  # the tag after can continue an entity of the same type
 
 
@@ -73,8 +73,8 @@ class TagTable:
         same_as_before[1:] = (types[1:] == types[:-1]) & ~starts[1:]
         same_as_before &= types >= 0
         ended = np.zeros(len(tags), bool)
-        ended[1:] = self.having(ENDS_ALWAYS)[tags[:-1]]
-        begins = self.having(BEGINS_ALWAYS)[tags] | ~same_as_before | ended
+        ended[1:] = self.having(ALWAYS_ENDS)[tags[:-1]]
+        begins = self.having(ALWAYS_BEGINS)[tags] | ~same_as_before | ended
         continued = np.zeros(len(tags), bool)
         continued[:-1] = same_as_before[1:] & self.having(CONTINUES)[tags[1:]]
         return Transitions(begins & (types >= 0), same_as_before, continued)
@@ -92,15 +92,15 @@ class TagTable:
 
     def illegal(self, tags: np.ndarray, starts: np.ndarray, scheme: str) -> np.ndarray:
         """Return where `scheme` forbids the tag at its position; bool, one value per word."""
-        around = self.transitions(tags, starts)
+        transitions = self.transitions(tags, starts)
         if scheme == "io":
             return self.having("B")[tags]
         if scheme == "iob1":
-            return self.having("B")[tags] & ~around.after_own_type
+            return self.having("B")[tags] & ~transitions.after_same_type
         if scheme == "iob2":
-            return self.having("I")[tags] & ~around.after_own_type
-        stray = self.having(CONTINUES)[tags] & around.begins
-        unclosed = self.having(LEADS_ON)[tags] & ~around.continued
+            return self.having("I")[tags] & ~transitions.after_same_type
+        stray = self.having(CONTINUES)[tags] & transitions.begins
+        unclosed = self.having(MUST_CONTINUE)[tags] & ~transitions.continued
         return stray | unclosed
 
 

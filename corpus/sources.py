@@ -14,7 +14,7 @@ from huggingface_hub import HfApi
 
 from corpus.formats.detect import read
 from corpus.formats.record_layout import open_records
-from corpus.formats.sentence import OpenedSource, Wanted
+from corpus.formats.sentence import OpenedSource, ReadOptions
 from corpus.formats.tables import class_names, records_of_batches, relevant_columns
 from corpus.problems import Problems
 from settings.flags import TASKS
@@ -60,21 +60,21 @@ def find_sources(settings: CorpusSettings) -> CorpusSources:
         raise UserError(
             f"--task_name {settings.task_name}: unknown task; expected one of {', '.join(TASKS)}"
         )
-    wanted = Wanted(settings.task_name, settings.text_column_name, settings.label_column_name)
+    options = ReadOptions(settings.task_name, settings.text_column_name, settings.label_column_name)
     notes: list[str] = []
     sources: dict[str, list[Source]] = {}
     names = []
     if settings.sample:
-        sources = {split: [_file_source(SAMPLE / f"{split}.conll", wanted)] for split in SPLITS}
+        sources = {split: [_file_source(SAMPLE / f"{split}.conll", options)] for split in SPLITS}
         names.append("data/sample")
     elif settings.dataset_name:
-        sources = _named_sources(settings, settings.dataset_name, wanted, notes)
+        sources = _named_sources(settings, settings.dataset_name, options, notes)
         names.append(settings.dataset_name)
     problems: list[str] = []
     for split in SPLITS:
         paths = _files_of(settings, split, problems)
         if paths:
-            sources[split] = [_file_source(path, wanted) for path in paths]
+            sources[split] = [_file_source(path, options) for path in paths]
             names += [Path(path).name for path in paths]
     if problems:
         raise UserError("\n".join(problems))
@@ -116,26 +116,26 @@ def _similar_file_name(path: str) -> str | None:
 
     Names are compared without their extensions: equal extensions do not make names alike.
     """
-    folder, wanted = os.path.split(path)
+    folder, base_name = os.path.split(path)
     names = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
     similar = [
         name
         for name in names
-        if one_edit_apart(name, wanted) or closest(Path(wanted).stem, [Path(name).stem])
+        if one_edit_apart(name, base_name) or closest(Path(base_name).stem, [Path(name).stem])
     ]
-    return closest(wanted, similar)
+    return closest(base_name, similar)
 
 
-def _file_source(path: str | Path, wanted: Wanted) -> Source:
+def _file_source(path: str | Path, options: ReadOptions) -> Source:
     name = str(path)
-    return Source(name, lambda problems: read(name, wanted, problems), (name,))
+    return Source(name, lambda problems: read(name, options, problems), (name,))
 
 
 # --- Folders and data sets ------------------------------------------------------------------------
 
 
 def _named_sources(
-    settings: CorpusSettings, dataset_name: str, wanted: Wanted, notes: list[str]
+    settings: CorpusSettings, dataset_name: str, options: ReadOptions, notes: list[str]
 ) -> dict[str, list[Source]]:
     """Return the sources of a folder of split files, or of a data set on disk or on the Hub."""
     folder = Path(dataset_name)
@@ -144,7 +144,7 @@ def _named_sources(
     if folder.is_dir() and not any(
         (folder / name).is_file() for name in ("dataset_dict.json", "state.json")
     ):
-        return _folder_sources(folder / (settings.dataset_config_name or ""), wanted)
+        return _folder_sources(folder / (settings.dataset_config_name or ""), options)
     try:
         if folder.is_dir():
             loaded = datasets.load_from_disk(str(folder))
@@ -158,7 +158,7 @@ def _named_sources(
     sources: dict[str, list[Source]] = {}
     for split, dataset in loaded.items():
         if split.lower() in SPLIT_NAMES:
-            source = _dataset_source(f"{dataset_name} {split}", dataset, wanted)
+            source = _dataset_source(f"{dataset_name} {split}", dataset, options)
             sources.setdefault(SPLIT_NAMES[split.lower()], []).append(source)
     if not sources:
         raise UserError(
@@ -168,7 +168,7 @@ def _named_sources(
     return sources
 
 
-def _folder_sources(folder: Path, wanted: Wanted) -> dict[str, list[Source]]:
+def _folder_sources(folder: Path, options: ReadOptions) -> dict[str, list[Source]]:
     """Return the files of a folder whose names, or whose folders' names, name a split."""
     sources: dict[str, list[Source]] = {}
     for path in sorted(folder.rglob("*")):
@@ -178,7 +178,7 @@ def _folder_sources(folder: Path, wanted: Wanted) -> dict[str, list[Source]]:
         words = [re.findall(r"[a-z]+", part.lower()) for part in reversed(parts)]
         split = next((SPLIT_NAMES[word] for word in chain(*words) if word in SPLIT_NAMES), None)
         if path.is_file() and split is not None:
-            sources.setdefault(split, []).append(_file_source(path, wanted))
+            sources.setdefault(split, []).append(_file_source(path, options))
     if not sources:
         raise UserError(
             f"--dataset_name {folder}: no file is named after a split. Name the files like "
@@ -223,12 +223,12 @@ def _load_from_hub(
         return loaded
 
 
-def _dataset_source(name: str, dataset: datasets.Dataset, wanted: Wanted) -> Source:
-    used = dataset.select_columns(relevant_columns(dataset.column_names, wanted))
+def _dataset_source(name: str, dataset: datasets.Dataset, options: ReadOptions) -> Source:
+    used = dataset.select_columns(relevant_columns(dataset.column_names, options))
     names_of = class_names(used.features.arrow_schema.metadata)
 
     def open_rows(problems: Problems) -> OpenedSource:
         rows = records_of_batches(used.with_format("arrow").iter(batch_size=BATCH_SIZE))
-        return open_records(rows, wanted, problems, name, names_of)
+        return open_records(rows, options, problems, name, names_of)
 
     return Source(name, open_rows, tuple(file["filename"] for file in dataset.cache_files))

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.formats.sentence import OpenedSource, Sentence
-from corpus.problems import SHOWN, Place, Problems
+from corpus.problems import MAX_SHOWN, Place, Problems
 from corpus.sources import Source
 
 BATCH_SIZE = 1000  # sentences in memory at a time
@@ -157,7 +157,7 @@ class RawSplit:
         return map(RawBatch, self.record_batches())
 
     def find(
-        self, mask_of: Callable[[RawBatch], np.ndarray], limit: int = SHOWN
+        self, mask_of: Callable[[RawBatch], np.ndarray], limit: int = MAX_SHOWN
     ) -> tuple[int, list[LocatedWord]]:
         """Return the number of words for which `mask_of` is true, and the first `limit` of them.
 

@@ -14,8 +14,8 @@ from corpus.schemes import SCHEMES, TagTable, is_entity_tag, split_tag
 from corpus.splits import RawSplit
 from support.text import did_you_mean, one_edit_apart, quote
 
-RARE = 3  # words that a misspelt type has at most
-FREQUENT = 50  # the type that was meant has at least this many times as many words
+MAX_RARE_COUNT = 3  # words that a misspelt type has at most
+MIN_FREQUENCY_RATIO = 50  # the type that was meant has at least this many times as many words
 
 
 def report_tags_without_name(
@@ -119,9 +119,9 @@ def report_rare_types(
         frequent = [
             name
             for name, count in counts.most_common()
-            if count >= FREQUENT * counts[rare] and looks_misspelt(rare, name)
+            if count >= MIN_FREQUENCY_RATIO * counts[rare] and looks_misspelt(rare, name)
         ]
-        if frequent and counts[rare] <= RARE:
+        if frequent and counts[rare] <= MAX_RARE_COUNT:
             bad = {number for number, name in enumerate(types) if name == rare}
             meant = [frequent[0], *(f"{prefix}-{frequent[0]}" for prefix in "BIESLUM")]
             expected = "the usual spelling, or a type declared with --label_names"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from corpus.formats.columns import CONLLU_COLUMNS, DOCUMENT_START
-from corpus.formats.layout import HEAD
+from corpus.formats.layout import HEAD_SIZE
 from corpus.formats.text import open_bytes
 from tagging.files import COLUMN_EXTENSIONS, JSON_EXTENSIONS, extension_of
 
@@ -91,7 +91,7 @@ def _is_row(cells: list[str]) -> bool:
 def is_prose(path: str) -> bool:
     """Return whether a file is plain text without rows of one width."""
     with open_bytes(path) as file:
-        head = [line.decode("utf-8", "replace") for line in itertools.islice(file, HEAD)]
+        head = [line.decode("utf-8", "replace") for line in itertools.islice(file, HEAD_SIZE)]
     if form_of(path, head) != "text":
         return False
     widths = Counter(len(line.split()) for line in head if line.strip())

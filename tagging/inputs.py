@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, TypeGuard
 
 from corpus.formats.columns import open_columns
 from corpus.formats.json import read_json_array, read_jsonl
-from corpus.formats.layout import HEAD, TEXT_COLUMNS
+from corpus.formats.layout import HEAD_SIZE, TEXT_COLUMNS
 from corpus.formats.records import Record
-from corpus.formats.sentence import Wanted
+from corpus.formats.sentence import ReadOptions
 from corpus.formats.text import bad_byte, encoding_of, open_bytes, reading
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.words import Words
@@ -57,7 +57,7 @@ class BrokenLines(Problems):
     def add(self, problem: Problem) -> None:
         """Raise UserError, or count and report the problem."""
         # What readers of a corpus expect includes labels, which no text to tag needs.
-        message = f"{problem.place}: {problem.title}: {problem.found}"
+        message = f"{problem.place}: {problem.title}: {problem.detail}"
         if not self.skip:
             raise UserError(f"{message}\nTo skip what cannot be read: --skip_errors")
         self.skipped += 1
@@ -124,7 +124,7 @@ class Source:
 
 
 def read_items(
-    source: Source, input_format: str, by: str, wanted: Wanted, problems: Problems
+    source: Source, input_format: str, by: str, options: ReadOptions, problems: Problems
 ) -> Iterator[Item]:
     """Return the texts of one source.
 
@@ -144,13 +144,13 @@ def read_items(
         return (Item(line) for line in decoded if line is not None)
     numbered = ("" if line is None else line for line in decoded)
     if form == "conll":
-        opened = open_columns(numbered, wanted, problems, source.name)
+        opened = open_columns(numbered, options, problems, source.name)
         return (item_of_words(list(sentence.words)) for sentence in opened.sentences)
     if form == "json":
         records = _records_of_array(source.path, problems)
     else:
         records = read_jsonl(numbered, problems, source.name)
-    return _items_of_records(records, wanted, problems, source.name)
+    return _items_of_records(records, options, problems, source.name)
 
 
 def _utf8_lines(source: Source, problems: Problems) -> Iterator[bytes]:
@@ -168,7 +168,7 @@ def _utf8_lines(source: Source, problems: Problems) -> Iterator[bytes]:
 
 def _first_lines(lines: Iterator[bytes], seen: list[bytes], source: Source) -> Iterator[str]:
     """Yield lines to detect the form by, and append them to `seen`; stop where a pipe waits."""
-    for line in itertools.islice(lines, HEAD):
+    for line in itertools.islice(lines, HEAD_SIZE):
         seen.append(line)
         yield line.decode("utf-8-sig" if len(seen) == 1 else "utf-8", "replace").rstrip("\r\n")
         if source.is_waiting(GRACE_S):
@@ -204,21 +204,21 @@ def _decode_whole(content: bytes, name: str, encoding: str, problems: Problems) 
 
 
 def _items_of_records(
-    records: Iterable[Record], wanted: Wanted, problems: Problems, name: str
+    records: Iterable[Record], options: ReadOptions, problems: Problems, name: str
 ) -> Iterator[Item]:
     """Yield the texts of records.
 
     A text is the field asked for, or else `text`, or else the first other field for texts or words.
     """
-    names = (wanted.text,) if wanted.text else TEXT_FIELDS
+    names = (options.text_column,) if options.text_column else TEXT_FIELDS
     for record in records:
         place, fields = Place(name, record.line), record.fields or {}
         key = next((key for key in names if fields.get(key) is not None), None)
         value = None if key is None else fields[key]
-        may_be_text = bool(wanted.text) or key in RAW_TEXTS
-        may_be_words = bool(wanted.text) or key not in RAW_TEXTS
+        may_be_text = bool(options.text_column) or key in RAW_TEXTS
+        may_be_words = bool(options.text_column) or key not in RAW_TEXTS
         if key is None:
-            expected = " or ".join(map(repr, names if wanted.text else ("text", "tokens")))
+            expected = " or ".join(map(repr, names if options.text_column else ("text", "tokens")))
             found = f"got {quote(fields)}, expected the field {expected}"
             problems.add(Problem(ProblemKind.RECORD_WITHOUT_TEXT, place, found))
         elif may_be_text and isinstance(value, str):
@@ -228,7 +228,7 @@ def _items_of_records(
             yield item_of_words(value, text=fields.get("text"), fields=fields)
         else:
             expected = "a list of strings" if may_be_words else "a string"
-            if wanted.text:
+            if options.text_column:
                 expected = "a string or a list of strings"
             elif _are_strings(value):
                 expected += f" (for a list of words: --text_column_name {key})"

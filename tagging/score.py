@@ -6,7 +6,7 @@ from typing import Any
 
 import common
 from corpus.formats import detect
-from corpus.formats.sentence import LayoutKind, Sentence, Wanted
+from corpus.formats.sentence import LayoutKind, ReadOptions, Sentence
 from corpus.problems import Problems
 from scoring.scores import count_tags, scores_of_counts
 from support.errors import UserError
@@ -64,14 +64,14 @@ def _check_task(tagger: Tagger, gold: list[list[str]]) -> None:
 
 
 def labelled_items(
-    files: Iterable[str], wanted: Wanted, problems: Problems, *, may_be_prose: bool
+    files: Iterable[str], options: ReadOptions, problems: Problems, *, may_be_prose: bool
 ) -> Iterator[Item]:
     """Yield words and gold tags of labelled files, in any format that training reads.
 
     `may_be_prose`: refuse plain text, whose lines a reader of columns would take for rows.
     """
     for path in files:
-        opened = detect.read(path, wanted, problems)
+        opened = detect.read(path, options, problems)
         if not opened.labelled:
             found = opened.layout or "unreadable"
             raise UserError(f"{path}: no labels to score against: got {found}")

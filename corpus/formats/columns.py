@@ -7,8 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from corpus.formats.layout import HEAD, TEXT_COLUMNS, asked_column, first_named, label_columns
-from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, Sentence, Wanted
+from corpus.formats.layout import (
+    HEAD_SIZE,
+    TEXT_COLUMNS,
+    first_named,
+    label_columns,
+    requested_column,
+)
+from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOptions, Sentence
 from corpus.formats.text import BLANK
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.schemes import is_entity_tag
@@ -37,12 +43,12 @@ class ColumnLayout(NamedTuple):
 
 
 def open_columns(
-    lines: Iterable[str], wanted: Wanted, problems: Problems, name: str = "-"
+    lines: Iterable[str], options: ReadOptions, problems: Problems, name: str = "-"
 ) -> OpenedSource:
     """Open CoNLL columns, given as lines without their ends."""
     lines = iter(lines)
-    head = list(itertools.islice(lines, HEAD))
-    layout = find_column_layout(head, wanted, problems, name)
+    head = list(itertools.islice(lines, HEAD_SIZE))
+    layout = find_column_layout(head, options, problems, name)
     if layout is None:
         return UNREADABLE
     where = f"words in column {layout.text}"
@@ -58,42 +64,42 @@ def open_columns(
 
 
 def find_column_layout(
-    head: list[str], wanted: Wanted, problems: Problems, name: str
+    head: list[str], options: ReadOptions, problems: Problems, name: str
 ) -> ColumnLayout | None:
     """Return the layout of most of the first lines; None, and a problem, without a layout."""
     rows = _rows(head)
     if not rows:
         if not problems.concern(name):  # otherwise the file is unreadable, not empty
-            found = "the file has no row with a word and a tag"
-            problems.add(Problem(ProblemKind.NO_SENTENCE, Place(name), found, EXAMPLE))
+            detail = "the file has no row with a word and a tag"
+            problems.add(Problem(ProblemKind.NO_SENTENCE, Place(name), detail, EXAMPLE))
         return None
     separator = "\t" if 2 * sum("\t" in line for line in rows) > len(rows) else " "
     cells = split_rows(rows, separator)
     width = Counter(map(len, cells)).most_common(1)[0][0]
-    names = _column_names(head[0], cells[0], wanted, width)
+    names = _column_names(head[0], cells[0], options, width)
     header = head.index(rows[0]) + 1 if names == cells[0] else 0
     body = [row for row in cells[bool(header) :] if len(row) == width]
     indexed = _is_indexed(body, width)
     if indexed and width == len(CONLLU_COLUMNS) and not names:
         names = CONLLU_COLUMNS
-    if not _columns_exist(wanted, names, width, problems, name):
+    if not _columns_exist(options, names, width, problems, name):
         return None
     text = first_named(names, TEXT_COLUMNS)
-    if wanted.text is not None:
-        text = asked_column(wanted.text, names, width)
+    if options.text_column is not None:
+        text = requested_column(options.text_column, names, width)
     if text is None:
         text = 1 if indexed else 0
-    if wanted.labels is not None:
-        labels = asked_column(wanted.labels, names, width)
+    if options.label_column is not None:
+        labels = requested_column(options.label_column, names, width)
     else:
-        labels = _default_labels(body, names, wanted.task, width, text, indexed)
+        labels = _default_labels(body, names, options.task, width, text, indexed)
     if labels is None and names == CONLLU_COLUMNS:
-        found = f"CoNLL-U has no column for {wanted.task} tags"
+        detail = f"CoNLL-U has no column for {options.task} tags"
         expected = f"--task_name pos, or --label_column_name with one of {', '.join(names)}"
-        problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, Place(name), found, expected))
+        problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, Place(name), detail, expected))
         return None
     tags = frozenset() if labels is None else frozenset(row[labels] for row in body)
-    if wanted.labels is None and tags == {"_"}:  # CoNLL's blank: a file without labels
+    if options.label_column is None and tags == {"_"}:  # CoNLL's blank: a file without labels
         labels = None
     example = separator.join(body[0]) if body else EXAMPLE
     return ColumnLayout(separator, width, text, labels, indexed, header, example, tags)
@@ -107,19 +113,19 @@ def _rows(head: list[str]) -> list[str]:
 
 
 def _columns_exist(
-    wanted: Wanted, names: list[str], width: int, problems: Problems, name: str
+    options: ReadOptions, names: list[str], width: int, problems: Problems, name: str
 ) -> bool:
     """Return whether the file has the columns that the user asked for; add problems if not."""
     missing = [
-        f"--{flag}_column_name {asked}"
-        for flag, asked in (("text", wanted.text), ("label", wanted.labels))
-        if asked is not None and asked_column(asked, names, width) is None
+        f"--{kind}_column_name {column}"
+        for kind, column in (("text", options.text_column), ("label", options.label_column))
+        if column is not None and requested_column(column, names, width) is None
     ]
     naming = f" named {', '.join(names)}" if names else " without names"
     expected = f"a number from 0 to {width - 1}, or a negative number, counted from the end"
-    for asked in missing:
-        found = f"{asked}: the file has {counted(width, 'column')}{naming}"
-        problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, Place(name), found, expected))
+    for flag in missing:
+        detail = f"{flag}: the file has {counted(width, 'column')}{naming}"
+        problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, Place(name), detail, expected))
     return not missing
 
 
@@ -137,19 +143,21 @@ def _split_at_blanks(line: str) -> list[str]:
     return cells
 
 
-def _column_names(first_line: str, first_row: list[str], wanted: Wanted, width: int) -> list[str]:
+def _column_names(
+    first_line: str, first_row: list[str], options: ReadOptions, width: int
+) -> list[str]:
     """Return the names of the columns from a comment (CoNLL-U Plus) or the first row, if any."""
     if first_line.startswith("# global.columns"):
         names = first_line.partition("=")[2].lower().split()
         return names if len(names) == width else []
-    asked = [
+    requested = [
         column
-        for column in (wanted.text, wanted.labels)
+        for column in (options.text_column, options.label_column)
         if column is not None and not column.removeprefix("-").isdecimal()
     ]
-    named = bool(asked) and all(column in first_row for column in asked)
+    named = bool(requested) and all(column in first_row for column in requested)
     has_text = first_named(first_row, TEXT_COLUMNS) is not None
-    has_labels = first_named(first_row, label_columns(wanted.task)) is not None
+    has_labels = first_named(first_row, label_columns(options.task)) is not None
     header = len(first_row) == width > 1 and (named or (has_text and has_labels))
     return first_row if header else []
 
@@ -251,20 +259,20 @@ class _BlockReader:
                     record_id = sentence_id[1]
             elif len(row) != layout.width:
                 width = counted(len(row), "column")
-                found = f"{width} in {quote(line)}; other rows have {layout.width}"
-                self._add_problem(ProblemKind.ROW_WIDTH, number, found, quote(layout.example))
+                detail = f"{width} in {quote(line)}; other rows have {layout.width}"
+                self._add_problem(ProblemKind.ROW_WIDTH, number, detail, quote(layout.example))
             elif layout.indexed and not row[0].isdecimal() and INDEX.fullmatch(row[0]):
                 continue  # a multi-word token or an empty node is not a word
             elif layout.indexed and row[0] != str(len(kept) + 1):
-                found = f"got {quote(row[0])}, expected {len(kept) + 1}, in {quote(line)}"
+                detail = f"got {quote(row[0])}, expected {len(kept) + 1}, in {quote(line)}"
                 expected = "1, 2, 3, ... in each sentence, and a blank line between sentences"
-                self._add_problem(ProblemKind.WORD_INDEX, number, found, expected)
+                self._add_problem(ProblemKind.WORD_INDEX, number, detail, expected)
             else:
                 kept.append((number, row))
         yield from self._sentence(kept, record_id)
 
-    def _add_problem(self, kind: ProblemKind, line: int, found: str, expected: str) -> None:
-        self.problems.add(Problem(kind, Place(self.name, line), found, expected))
+    def _add_problem(self, kind: ProblemKind, line: int, detail: str, expected: str) -> None:
+        self.problems.add(Problem(kind, Place(self.name, line), detail, expected))
 
     def _sentence(
         self, kept: Sequence[tuple[int, list[str]]], record_id: str | None

@@ -21,12 +21,12 @@ from corpus.formats.layout import (
 )
 from corpus.formats.record_layout import open_records
 from corpus.formats.records import Record
-from corpus.formats.sentence import UNREADABLE, OpenedSource, Wanted
+from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
 from corpus.formats.tables import open_table, read_csv
 from corpus.formats.text import FilePath, encoding_of, open_bytes, reading, text_lines
 from corpus.problems import Place, Problem, ProblemKind, Problems
 
-START = 1 << 16  # bytes that decide on the form of a file
+START_SIZE = 1 << 16  # bytes that decide on the form of a file
 TABLES = (  # no text file begins like this
     (re.compile(rb"PAR1[^\s]"), "parquet"),
     (re.compile(rb"ARROW1\0\0"), "arrow"),
@@ -47,7 +47,7 @@ JSON_READERS = {"array": read_json_array, "object": read_json_object}
 DELIMITERS = ",;\t|"
 
 
-def read(path: FilePath, wanted: Wanted, problems: Problems) -> OpenedSource:
+def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSource:
     """Open a file of any form; its sentences are read as they are asked for.
 
     `problems` receives the problems of the file, some of them only while it is read.
@@ -55,13 +55,13 @@ def read(path: FilePath, wanted: Wanted, problems: Problems) -> OpenedSource:
     name = str(path)
     try:
         with open_bytes(path) as file:
-            start = file.read(START)
+            start = file.read(START_SIZE)
     except (OSError, EOFError, zlib.error) as error:
         problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
         return UNREADABLE
     for mark, form in TABLES:
         if mark.match(start):
-            return open_table(path, form, wanted, problems)
+            return open_table(path, form, options, problems)
     binary = _binary_form(start)
     if binary:
         problems.add(Problem(ProblemKind.NOT_TEXT, Place(name), binary, READABLE))
@@ -69,16 +69,16 @@ def read(path: FilePath, wanted: Wanted, problems: Problems) -> OpenedSource:
     text = start.decode(encoding_of(start), "replace")
     head = [line.removesuffix("\r") for line in text.split("\n")]
     lines = text_lines(path, problems)
-    form_of_json = json_form(head, name)
-    if form_of_json in JSON_READERS:
-        records = _read_text_file(path, JSON_READERS[form_of_json], problems)
-    elif form_of_json == "lines":
+    json_kind = json_format(head, name)
+    if json_kind in JSON_READERS:
+        records = _read_text_file(path, JSON_READERS[json_kind], problems)
+    elif json_kind == "lines":
         records = read_jsonl(lines, problems, name)
-    elif delimiter := csv_delimiter(head, name, wanted):
+    elif delimiter := csv_delimiter(head, name, options):
         records = _read_text_file(path, read_csv, problems, delimiter)
     else:
-        return open_columns(lines, wanted, problems, name)
-    return open_records(records, wanted, problems, name)
+        return open_columns(lines, options, problems, name)
+    return open_records(records, options, problems, name)
 
 
 def _binary_form(start: bytes) -> str | None:
@@ -94,7 +94,7 @@ def _binary_form(start: bytes) -> str | None:
     return None
 
 
-def json_form(head: list[str], name: str) -> str | None:
+def json_format(head: list[str], name: str) -> str | None:
     """Return "lines", "array" or "object" for JSON; None if the file does not hold JSON.
 
     `head`: the first lines of the file called `name`.
@@ -130,13 +130,13 @@ def _is_record(line: str) -> bool:
 
 
 def _read_text_file(
-    path: FilePath, reader: Callable[..., Iterator[Record]], problems: Problems, *options: str
+    path: FilePath, reader: Callable[..., Iterator[Record]], problems: Problems, *arguments: str
 ) -> Iterator[Record]:
     with reading(path, problems) as file:
-        yield from reader(file, problems, str(path), *options)
+        yield from reader(file, problems, str(path), *arguments)
 
 
-def csv_delimiter(head: list[str], name: str, wanted: Wanted) -> str | None:
+def csv_delimiter(head: list[str], name: str, options: ReadOptions) -> str | None:
     """Return the delimiter of a CSV file, whose first row names its columns; None for others.
 
     `head`: the first lines of the file called `name`. A tab-separated file is CoNLL columns,
@@ -145,10 +145,10 @@ def csv_delimiter(head: list[str], name: str, wanted: Wanted) -> str | None:
     filled = [line for line in head if line.strip()]
     if not filled:
         return None
-    text_names = (wanted.text or "", *TEXT_COLUMNS)
+    text_names = (options.text_column or "", *TEXT_COLUMNS)
     other_names = (
-        wanted.labels or "",
-        *label_columns(wanted.task),
+        options.label_column or "",
+        *label_columns(options.task),
         *SPAN_COLUMNS,
         *SENTENCE_COLUMNS,
     )

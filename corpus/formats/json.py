@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from corpus.formats.records import LISTS_EXAMPLE, Record
-from corpus.formats.text import CHUNK
+from corpus.formats.text import CHUNK_SIZE
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import quote
 
@@ -28,14 +28,14 @@ def read_jsonl(lines: Iterable[str], problems: Problems, name: str) -> Iterator[
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            found = f"{_reason(error)} in {quote(line)}"
-            _add_not_json(problems, Place(name, number), found, LISTS_EXAMPLE)
+            detail = f"{_reason(error)} in {quote(line)}"
+            _add_not_json(problems, Place(name, number), detail, LISTS_EXAMPLE)
         else:
             yield from _records_of_value(value, number, problems, name)
 
 
-def _add_not_json(problems: Problems, place: Place, found: str, expected: str) -> None:
-    problems.add(Problem(ProblemKind.NOT_JSON, place, found, expected))
+def _add_not_json(problems: Problems, place: Place, detail: str, expected: str) -> None:
+    problems.add(Problem(ProblemKind.NOT_JSON, place, detail, expected))
 
 
 def _reason(error: Exception) -> str:
@@ -67,10 +67,10 @@ def _label_studio_records(
         if isinstance(annotation, dict) and not annotation.get("was_cancelled")
     ]
     if len(annotations) > 1:
-        found = f"{len(annotations)} annotations of {quote(text)}"
+        detail = f"{len(annotations)} annotations of {quote(text)}"
         place = Place(name, line)
         problems.add(
-            Problem(ProblemKind.SEVERAL_ANNOTATIONS, place, found, "one annotation of each text")
+            Problem(ProblemKind.SEVERAL_ANNOTATIONS, place, detail, "one annotation of each text")
         )
         return
     results = annotations[0].get("result") if annotations else []
@@ -90,7 +90,7 @@ class _JsonText:
     def __init__(self, file: io.TextIOBase):
         self.file, self.buffer, self.position, self.line = file, "", 0, 1
 
-    def _read_more(self, size: int = CHUNK) -> bool:
+    def _read_more(self, size: int = CHUNK_SIZE) -> bool:
         more = self.file.read(size)
         self.buffer, self.position = self.buffer[self.position :] + more, 0
         return bool(more)
@@ -115,7 +115,7 @@ class _JsonText:
 
     def value(self) -> Any:
         """Decode the value at the position; raise ValueError or RecursionError if there is none."""
-        size = CHUNK
+        size = CHUNK_SIZE
         while True:
             try:
                 value, end = json.JSONDecoder().raw_decode(self.buffer, self.position)
@@ -133,8 +133,8 @@ def read_json_array(file: io.TextIOBase, problems: Problems, name: str) -> Itera
     yield from _array_elements(text, problems, name)
     rest = text.next_character()
     if rest and not problems.concern(name):
-        found = f"{quote(text.rest(60))} after the end of the array"
-        _add_not_json(problems, Place(name, text.line), found, ARRAY_EXAMPLE)
+        detail = f"{quote(text.rest(60))} after the end of the array"
+        _add_not_json(problems, Place(name, text.line), detail, ARRAY_EXAMPLE)
 
 
 def _array_elements(text: _JsonText, problems: Problems, name: str) -> Iterator[Record]:
@@ -142,10 +142,10 @@ def _array_elements(text: _JsonText, problems: Problems, name: str) -> Iterator[
     while True:
         character = text.next_character()
         if character != separator and not (separator == "," and character == "]"):
-            found = f"got {quote(text.rest(60))}, expected {separator!r}"
+            detail = f"got {quote(text.rest(60))}, expected {separator!r}"
             if not character:
-                found = "the array has no ']' at its end"
-            _add_not_json(problems, Place(name, text.line), found, ARRAY_EXAMPLE)
+                detail = "the array has no ']' at its end"
+            _add_not_json(problems, Place(name, text.line), detail, ARRAY_EXAMPLE)
             return
         text.skip(text.position + 1)
         if character == "]":
@@ -158,8 +158,8 @@ def _array_elements(text: _JsonText, problems: Problems, name: str) -> Iterator[
         try:
             value = text.value()
         except (ValueError, RecursionError) as error:
-            found = f"{_reason(error)} in {quote(text.rest())}"
-            _add_not_json(problems, Place(name, line), found, ARRAY_EXAMPLE)
+            detail = f"{_reason(error)} in {quote(text.rest())}"
+            _add_not_json(problems, Place(name, line), detail, ARRAY_EXAMPLE)
             return
         yield from _records_of_value(value, line, problems, name)
 
@@ -179,7 +179,7 @@ def read_json_object(file: io.TextIOBase, problems: Problems, name: str) -> Iter
         _add_not_json(problems, Place(name, text.line), _reason(error), LISTS_EXAMPLE)
         return
     if rest:
-        found = f"{quote(text.rest(60))} after the end of the object"
+        detail = f"{quote(text.rest(60))} after the end of the object"
         expected = "one object on each line, or an array of objects"
-        _add_not_json(problems, Place(name, text.line), found, expected)
+        _add_not_json(problems, Place(name, text.line), detail, expected)
     yield from _records_of_value(value, 1, problems, name)

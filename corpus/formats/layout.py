@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-HEAD = 1000  # lines or records that decide on a layout
+HEAD_SIZE = 1000  # lines or records that decide on a layout
 TEXT_COLUMNS = ("tokens", "words", "token", "word", "form", "text", "sentence")
 SPAN_COLUMNS = ("spans", "entities", "label", "labels")
 SENTENCE_COLUMNS = ("sentence_id", "sent_id", "sentence #", "sentence_idx", "sentence")
@@ -24,14 +24,14 @@ def first_named(names: Sequence[str], candidates: Iterable[str]) -> int | None:
     return next((lowered.index(name) for name in candidates if name in lowered), None)
 
 
-def asked_column(asked: str, names: Sequence[str], width: int) -> int | None:
+def requested_column(column: str, names: Sequence[str], width: int) -> int | None:
     """Return the position of a column that the user named or numbered.
 
     Numbers count from 0; negative ones count from the end of `width` columns.
     """
-    position = first_named(names, [asked.lower()])
-    if asked in names:
-        return names.index(asked)
-    if position is None and asked.removeprefix("-").isdecimal() and -width <= int(asked) < width:
-        return int(asked) % width
+    position = first_named(names, [column.lower()])
+    if column in names:
+        return names.index(column)
+    if position is None and column.removeprefix("-").isdecimal() and -width <= int(column) < width:
+        return int(column) % width
     return position

@@ -13,13 +13,17 @@ from corpus.formats.records import (
     missing_field,
     record_id_of,
 )
-from corpus.formats.sentence import Sentence, Wanted
+from corpus.formats.sentence import ReadOptions, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import counted, quote
 
 
 def read_lists(
-    records: Iterable[Record], layout: RecordLayout, wanted: Wanted, problems: Problems, name: str
+    records: Iterable[Record],
+    layout: RecordLayout,
+    options: ReadOptions,
+    problems: Problems,
+    name: str,
 ) -> Iterator[Sentence]:
     """Yield a sentence for each record; add records that cannot be read to `problems`."""
     for record in records:
@@ -29,12 +33,12 @@ def read_lists(
         words: Any = fields.get(layout.text)
         tags = None if layout.labels is None else fields.get(layout.labels)
         fault = (
-            missing_field(fields, layout, wanted)
+            missing_field(fields, layout, options)
             or fault_of_words(words, layout.text)
             or fault_of_tags(tags, words, layout.labels)
         )
         if fault:
-            problems.add(Problem(fault.kind, Place(name, line), fault.found, LISTS_EXAMPLE))
+            problems.add(Problem(fault.kind, Place(name, line), fault.detail, LISTS_EXAMPLE))
         elif words:
             document, record_id = document_of(fields, layout), record_id_of(record, layout)
             yield Sentence(words, tags, document, (line,) * len(words), name, record_id)
@@ -49,8 +53,8 @@ def fault_of_words(words: Any, key: str) -> Fault | None:
         return Fault(ProblemKind.WORDS_NOT_LIST, f"{key!r} is {quote(words)}")
     if not set(map(type, words)) <= {str}:
         position = next(i for i, word in enumerate(words) if type(word) is not str)
-        found = f"{key!r}[{position}] is {quote(words[position])}"
-        return Fault(ProblemKind.WORD_NOT_STRING, found)
+        detail = f"{key!r}[{position}] is {quote(words[position])}"
+        return Fault(ProblemKind.WORD_NOT_STRING, detail)
     return half_character("".join(words))
 
 
@@ -68,6 +72,6 @@ def fault_of_tags(tags: Any, words: list[str], key: str | None) -> Fault | None:
         return Fault(ProblemKind.LABEL_COUNT, f"{numbers}: {quote(words)}, {quote(tags)}")
     types = set(map(type, tags))
     if not (types <= {str} or types <= {int}):
-        found = f"neither all strings nor all integers: {quote(tags)}"
-        return Fault(ProblemKind.LABEL_TYPE, found)
+        detail = f"neither all strings nor all integers: {quote(tags)}"
+        return Fault(ProblemKind.LABEL_TYPE, detail)
     return half_character("".join(tags)) if types == {str} else None

@@ -7,19 +7,19 @@ from typing import Any
 
 from corpus.formats.layout import (
     DOCUMENT_COLUMNS,
-    HEAD,
+    HEAD_SIZE,
     RECORD_ID_COLUMNS,
     SENTENCE_COLUMNS,
     SPAN_COLUMNS,
     TEXT_COLUMNS,
-    asked_column,
     first_named,
     label_columns,
+    requested_column,
 )
 from corpus.formats.lists import read_lists
 from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout
 from corpus.formats.rows import ROWS_EXAMPLE, read_rows
-from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, Wanted
+from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOptions
 from corpus.formats.spans import read_spans
 from corpus.problems import Place, Problem, ProblemKind, Problems
 
@@ -37,7 +37,7 @@ DESCRIPTIONS = {
 
 def open_records(
     records: Iterable[Record],
-    wanted: Wanted,
+    options: ReadOptions,
     problems: Problems,
     name: str,
     names_of: Mapping[str, list[str]] | None = None,
@@ -47,13 +47,15 @@ def open_records(
     `names_of`: for columns of integer labels, the names that a table itself has.
     """
     records = iter(records)
-    head = list(itertools.islice(records, HEAD))
-    layout = find_record_layout(head, wanted, problems, name)
+    head = list(itertools.islice(records, HEAD_SIZE))
+    layout = find_record_layout(head, options, problems, name)
     if layout is None:
         for _ in records:  # reading on reports every line that is not a record
             pass
         return UNREADABLE
-    sentences = READERS[layout.kind](itertools.chain(head, records), layout, wanted, problems, name)
+    sentences = READERS[layout.kind](
+        itertools.chain(head, records), layout, options, problems, name
+    )
     described = f"{DESCRIPTIONS[layout.kind]} {layout.text!r}"
     label_names = None
     if layout.labels is not None:
@@ -64,7 +66,7 @@ def open_records(
 
 
 def find_record_layout(
-    head: list[Record], wanted: Wanted, problems: Problems, name: str
+    head: list[Record], options: ReadOptions, problems: Problems, name: str
 ) -> RecordLayout | None:
     """Return the layout of the first records; None, and a problem, without a layout."""
     rows = [record.fields for record in head if record.fields is not None]
@@ -76,26 +78,26 @@ def find_record_layout(
             problems.add(problem)
         return None
     columns = _Columns(rows)
-    tags = label_columns(wanted.task)
-    words = columns.find(wanted.text, TEXT_COLUMNS, "strings", "empty")
-    labels = columns.find(wanted.labels, tags, "strings", "integers", "empty")
-    raw = columns.find(wanted.text, TEXT_COLUMNS, "string")
-    spans = columns.find(wanted.labels, SPAN_COLUMNS, "spans", "empty")
+    tags = label_columns(options.task)
+    words = columns.find(options.text_column, TEXT_COLUMNS, "strings", "empty")
+    labels = columns.find(options.label_column, tags, "strings", "integers", "empty")
+    raw = columns.find(options.text_column, TEXT_COLUMNS, "string")
+    spans = columns.find(options.label_column, SPAN_COLUMNS, "spans", "empty")
     if spans is not None and columns.types[spans] not in ("spans", "empty"):
         spans = None
     only_spans = spans is not None and labels in (None, spans)
     text = raw if raw is not None and (words is None or only_spans) else words
     missing = [
-        f"no {asked!r}"
-        for asked, column in ((wanted.text, text), (wanted.labels, labels))
-        if asked is not None and column is None
+        f"no {requested!r}"
+        for requested, column in ((options.text_column, text), (options.label_column, labels))
+        if requested is not None and column is None
     ]
     if text is None and not missing:
         missing = ["no column of words"]
     place = Place(name, head[0].line)
     for lacking in missing:
-        found = f"{lacking}; the columns are {', '.join(map(repr, columns.types))}"
-        problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, found, LISTS_EXAMPLE))
+        detail = f"{lacking}; the columns are {', '.join(map(repr, columns.types))}"
+        problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, LISTS_EXAMPLE))
     if text is None or missing:
         return None
     document = columns.find(None, DOCUMENT_COLUMNS, "string", "integer")
@@ -104,16 +106,16 @@ def find_record_layout(
         return RecordLayout(LayoutKind.LISTS, text, labels, None, document, record_id)
     if spans is not None:
         return RecordLayout(LayoutKind.TEXT, text, spans, None, document, record_id)
-    tag = columns.find(wanted.labels, tags, "string", "integer")
+    tag = columns.find(options.label_column, tags, "string", "integer")
     sentence = columns.find(None, SENTENCE_COLUMNS, "string", "integer")
     grouped = sentence not in (None, text) or len(rows) < len(head)
     if grouped and (tag is not None or not any(" " in str(row.get(text)) for row in rows)):
         return RecordLayout(LayoutKind.ROWS, text, tag, sentence, document, record_id)
     if tag is None:
         return RecordLayout(LayoutKind.TEXT, text, None, None, document, record_id)
-    found = f"{text!r} and {tag!r} hold one string each, and no column identifies the sentences"
+    detail = f"{text!r} and {tag!r} hold one string each, and no column identifies the sentences"
     expected = f"{LISTS_EXAMPLE} in each row, or {ROWS_EXAMPLE}"
-    problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, found, expected))
+    problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, expected))
     return None
 
 
@@ -124,11 +126,11 @@ class _Columns:
         keys = dict.fromkeys(itertools.chain(*rows))
         self.types = {key: _type_of_column(rows, key) for key in keys}
 
-    def find(self, asked: str | None, candidates: Iterable[str], *types: str) -> str | None:
+    def find(self, requested: str | None, candidates: Iterable[str], *types: str) -> str | None:
         """Return the column that was asked for, else the first candidate of one of the types."""
         columns = list(self.types)
-        if asked is not None:
-            position = asked_column(asked, columns, len(columns))
+        if requested is not None:
+            position = requested_column(requested, columns, len(columns))
         else:
             columns = [key for key in columns if self.types[key] in types]
             position = first_named(columns, candidates)

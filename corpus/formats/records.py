@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from corpus.formats.layout import SPAN_COLUMNS, first_named, label_columns
-from corpus.formats.sentence import LayoutKind, Wanted
+from corpus.formats.sentence import LayoutKind, ReadOptions
 from corpus.problems import ProblemKind
 from support.text import quote
 
@@ -35,18 +35,18 @@ class Fault(NamedTuple):
     """A problem of a record whose place is still to be added."""
 
     kind: ProblemKind
-    found: str
+    detail: str
 
 
-def missing_field(fields: Fields, layout: RecordLayout, wanted: Wanted) -> Fault | None:
+def missing_field(fields: Fields, layout: RecordLayout, options: ReadOptions) -> Fault | None:
     """Return a fault if a record lacks a field, or has labels that earlier records lack."""
     text, labels = layout.text, layout.labels
     if fields.get(text) is None or (labels is not None and fields.get(labels) is None):
         absent = [key for key in (text, labels) if key is not None and fields.get(key) is None]
-        found = f"no {' or '.join(map(repr, absent))} in {quote(fields)}"
-        return Fault(ProblemKind.MISSING_COLUMN, found)
+        detail = f"no {' or '.join(map(repr, absent))} in {quote(fields)}"
+        return Fault(ProblemKind.MISSING_COLUMN, detail)
     if labels is None:
-        late = first_named(list(fields), (*label_columns(wanted.task), *SPAN_COLUMNS))
+        late = first_named(list(fields), (*label_columns(options.task), *SPAN_COLUMNS))
         if late is not None and list(fields.values())[late] is not None:
             return Fault(ProblemKind.LATE_LABELS, quote(fields))
     return None
@@ -59,8 +59,8 @@ def half_character(text: str) -> Fault | None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        found = f"{text[error.start]!r} in {quote(ascii(text))}"
-        return Fault(ProblemKind.HALF_CHARACTER, found)
+        detail = f"{text[error.start]!r} in {quote(ascii(text))}"
+        return Fault(ProblemKind.HALF_CHARACTER, detail)
     return None
 
 

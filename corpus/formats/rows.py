@@ -13,7 +13,7 @@ from corpus.formats.records import (
     missing_field,
     record_id_of,
 )
-from corpus.formats.sentence import Sentence, Wanted
+from corpus.formats.sentence import ReadOptions, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import quote
 
@@ -21,7 +21,11 @@ ROWS_EXAMPLE = "a header such as: sentence_id,token,ner_tag"
 
 
 def read_rows(
-    records: Iterable[Record], layout: RecordLayout, wanted: Wanted, problems: Problems, name: str
+    records: Iterable[Record],
+    layout: RecordLayout,
+    options: ReadOptions,
+    problems: Problems,
+    name: str,
 ) -> Iterator[Sentence]:
     """Yield sentences; add rows that cannot be read to `problems`.
 
@@ -48,14 +52,14 @@ def read_rows(
         current = sentence if changed else current
         word: Any = fields.get(layout.text)
         tag: Any = None if layout.labels is None else fields.get(layout.labels)
-        fault = missing_field(fields, layout, wanted) or fault_of_words([word], layout.text)
+        fault = missing_field(fields, layout, options) or fault_of_words([word], layout.text)
         if fault is None and layout.labels is not None:
             fault = fault_of_tags([tag], [word], layout.labels)
         if fault is None and layout.sentence is not None and current is None:
-            found = f"no {layout.sentence!r} in {quote(fields)}"
-            fault = Fault(ProblemKind.WORD_WITHOUT_SENTENCE, found)
+            detail = f"no {layout.sentence!r} in {quote(fields)}"
+            fault = Fault(ProblemKind.WORD_WITHOUT_SENTENCE, detail)
         if fault:
-            problems.add(Problem(fault.kind, Place(name, line), fault.found, ROWS_EXAMPLE))
+            problems.add(Problem(fault.kind, Place(name, line), fault.detail, ROWS_EXAMPLE))
             continue
         document = document_of(fields, layout)
         if not words:

@@ -22,15 +22,15 @@ class Sentence(NamedTuple):
         return Place(self.file, self.lines[word], self.record_id)
 
 
-class Wanted(NamedTuple):
+class ReadOptions(NamedTuple):
     """The task and the columns that the user asked for.
 
     A column is a name, or a number from 0; negative numbers count from the end.
     """
 
     task: str = "ner"
-    text: str | None = None
-    labels: str | None = None
+    text_column: str | None = None
+    label_column: str | None = None
 
 
 class LayoutKind(StrEnum):

@@ -12,7 +12,7 @@ from corpus.formats.records import (
     missing_field,
     record_id_of,
 )
-from corpus.formats.sentence import Sentence, Wanted
+from corpus.formats.sentence import ReadOptions, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.words import split_words
 from support.text import counted, quote
@@ -22,7 +22,11 @@ PRODIGY_UNUSED = ("reject", "ignore")  # answers that leave nothing to learn fro
 
 
 def read_spans(
-    records: Iterable[Record], layout: RecordLayout, wanted: Wanted, problems: Problems, name: str
+    records: Iterable[Record],
+    layout: RecordLayout,
+    options: ReadOptions,
+    problems: Problems,
+    name: str,
 ) -> Iterator[Sentence]:
     """Yield a sentence for each record: the words of its text, and IOB2 tags of its spans.
 
@@ -38,16 +42,16 @@ def read_spans(
             problems.warnings.add(Problem(kind, Place(name, line), quote(fields)))
             continue
         text: Any = fields.get(layout.text)
-        fault = missing_field(fields, layout, wanted) or _fault_of_text(text, layout.text)
+        fault = missing_field(fields, layout, options) or _fault_of_text(text, layout.text)
         if fault:
-            problems.add(Problem(fault.kind, Place(name, line), fault.found, SPANS_EXAMPLE))
+            problems.add(Problem(fault.kind, Place(name, line), fault.detail, SPANS_EXAMPLE))
             continue
         placed_words = split_words(text)
         tags = None
         if layout.labels is not None:
             tags, faults = tags_of_spans(text, placed_words, fields[layout.labels])
             for fault in faults:
-                problems.add(Problem(fault.kind, Place(name, line), fault.found, SPANS_EXAMPLE))
+                problems.add(Problem(fault.kind, Place(name, line), fault.detail, SPANS_EXAMPLE))
             if faults:
                 continue
         if placed_words:
@@ -87,8 +91,8 @@ def tags_of_spans(
         described = f"{start}-{end} {quote(text[max(start, 0) : max(end, 0)])} ({label})"
         if not 0 <= start < end <= len(text):
             size = f"the text has {counted(len(text), 'character')}"
-            found = f"{described}; {size}: {quote(text)}"
-            faults.append(Fault(ProblemKind.SPAN_OUTSIDE_TEXT, found))
+            detail = f"{described}; {size}: {quote(text)}"
+            faults.append(Fault(ProblemKind.SPAN_OUTSIDE_TEXT, detail))
             continue
         if start < last_end:
             faults.append(Fault(ProblemKind.SPANS_OVERLAP, f"{described} in {quote(text)}"))
@@ -108,8 +112,8 @@ def tags_of_spans(
             if word_start < start < word_end or word_start < end < word_end
         ]
         if cut:  # `position` stays: the next span may cut the same word
-            found = f"{described} cuts {quote(cut[0])} in {quote(text)}"
-            faults.append(Fault(ProblemKind.SPAN_CUTS_WORD, found))
+            detail = f"{described} cuts {quote(cut[0])} in {quote(text)}"
+            faults.append(Fault(ProblemKind.SPAN_CUTS_WORD, detail))
             continue
         tags[position:covered] = [f"I-{label}"] * (covered - position)
         tags[position] = f"B-{label}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from corpus.formats.layout import (
     DOCUMENT_COLUMNS,
-    HEAD,
+    HEAD_SIZE,
     RECORD_ID_COLUMNS,
     SENTENCE_COLUMNS,
     SPAN_COLUMNS,
@@ -22,7 +22,7 @@ from corpus.formats.layout import (
 from corpus.formats.record_layout import open_records
 from corpus.formats.records import Record
 from corpus.formats.rows import ROWS_EXAMPLE
-from corpus.formats.sentence import UNREADABLE, OpenedSource, Wanted
+from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
 from corpus.formats.text import FilePath, open_bytes
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import counted, quote
@@ -43,7 +43,7 @@ def read_csv(
     with their ends, because these may belong to a word in quotes.
     """
     lines = iter(file)
-    head = list(itertools.islice(lines, HEAD))
+    head = list(itertools.islice(lines, HEAD_SIZE))
     quoted = delimiter != "\t" or _has_quoted_cells(head)
     csv.field_size_limit(1 << 30)  # a list of words in a cell may be longer than the default
     rows = csv.reader(
@@ -62,16 +62,16 @@ def read_csv(
                 header = row or None
                 repeated = [key for key, count in Counter(row).items() if count > 1]
                 if repeated:
-                    found = f"{', '.join(map(quote, repeated))} in {quote(delimiter.join(row))}"
+                    detail = f"{', '.join(map(quote, repeated))} in {quote(delimiter.join(row))}"
                     kind = ProblemKind.REPEATED_COLUMN_NAME
-                    problems.add(Problem(kind, Place(name, first), found, ROWS_EXAMPLE))
+                    problems.add(Problem(kind, Place(name, first), detail, ROWS_EXAMPLE))
             elif not any(row):
                 yield Record(first, None)
             elif len(row) != len(header):
-                found = f"{counted(len(row), 'cell')} in {quote(delimiter.join(row))}"
+                detail = f"{counted(len(row), 'cell')} in {quote(delimiter.join(row))}"
                 expected = f"{len(header)} cells, as in the header {quote(delimiter.join(header))}"
                 place = Place(name, first)
-                problems.add(Problem(ProblemKind.ROW_WIDTH, place, found, expected))
+                problems.add(Problem(ProblemKind.ROW_WIDTH, place, detail, expected))
             else:
                 if holds_list is None:  # the first row decides: the word [1] is not a list
                     holds_list = [isinstance(_cell(cell), list) for cell in row]
@@ -107,7 +107,7 @@ def _cell(cell: str) -> Any:
         return cell
 
 
-def open_table(path: FilePath, form: str, wanted: Wanted, problems: Problems) -> OpenedSource:
+def open_table(path: FilePath, form: str, options: ReadOptions, problems: Problems) -> OpenedSource:
     """Open a table; `form` is "parquet", "arrow" (a file) or "arrow stream".
 
     Rows count as lines, from 1.
@@ -132,8 +132,8 @@ def open_table(path: FilePath, form: str, wanted: Wanted, problems: Problems) ->
         if form == "parquet":
             table = pyarrow.parquet.ParquetFile(file)
             schema = table.schema_arrow
-            columns = relevant_columns(schema.names, wanted)
-            batches = table.iter_batches(batch_size=HEAD, columns=columns)
+            columns = relevant_columns(schema.names, options)
+            batches = table.iter_batches(batch_size=HEAD_SIZE, columns=columns)
         elif form == "arrow":
             table = pyarrow.ipc.open_file(file)
             schema = table.schema
@@ -145,7 +145,7 @@ def open_table(path: FilePath, form: str, wanted: Wanted, problems: Problems) ->
         problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
         return UNREADABLE
     records = records_of_batches(validated(batches))
-    return open_records(records, wanted, problems, name, class_names(schema.metadata))
+    return open_records(records, options, problems, name, class_names(schema.metadata))
 
 
 def records_of_batches(batches: Iterable[Any]) -> Iterator[Record]:
@@ -154,13 +154,15 @@ def records_of_batches(batches: Iterable[Any]) -> Iterator[Record]:
     return itertools.starmap(Record, enumerate(rows, 1))
 
 
-def relevant_columns(names: list[str], wanted: Wanted) -> list[str]:
+def relevant_columns(names: list[str], options: ReadOptions) -> list[str]:
     """Return the columns that may be needed, so that others, such as images, are not read."""
-    asked = [column for column in (wanted.text, wanted.labels) if column is not None]
-    known = {*asked, *TEXT_COLUMNS, *label_columns(wanted.task), *SPAN_COLUMNS, "answer"}
+    requested = [
+        column for column in (options.text_column, options.label_column) if column is not None
+    ]
+    known = {*requested, *TEXT_COLUMNS, *label_columns(options.task), *SPAN_COLUMNS, "answer"}
     known |= {*SENTENCE_COLUMNS, *DOCUMENT_COLUMNS, *RECORD_ID_COLUMNS}
     relevant = [name for name in names if name in known or name.lower() in known]
-    return relevant if relevant and set(asked) <= set(relevant) else names
+    return relevant if relevant and set(requested) <= set(relevant) else names
 
 
 def class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from typing import IO, cast
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import quote
 
-CHUNK = 1 << 18  # characters of a file in memory at a time
+CHUNK_SIZE = 1 << 18  # characters of a file in memory at a time
 BLANK = " \t"  # other white space may be a word
 ENCODINGS = (  # the marks of UTF-32 come first: those of UTF-16 are their beginnings
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -62,7 +62,7 @@ def text_lines(path: FilePath, problems: Problems) -> Iterator[str]:
     """Yield the lines of a file without their ends, LF or CRLF."""
     with reading(path, problems) as file:
         unfinished: list[str] = []
-        while chunk := file.read(CHUNK):  # splitting chunks is faster than reading lines
+        while chunk := file.read(CHUNK_SIZE):  # splitting chunks is faster than reading lines
             unfinished.append(chunk)
             if "\n" in chunk:
                 text = "".join(unfinished)
@@ -80,21 +80,21 @@ def report_bad_bytes(path: FilePath, problems: Problems) -> None:
     with open_bytes(path) as file:
         encoding = encoding_of(file.read(4))
     if not encoding.startswith("utf-8"):
-        found = f"some bytes are not {encoding.upper()}"
-        problems.add(Problem(ProblemKind.WRONG_ENCODING, Place(name), found, expected))
+        detail = f"some bytes are not {encoding.upper()}"
+        problems.add(Problem(ProblemKind.WRONG_ENCODING, Place(name), detail, expected))
         return
     with open_bytes(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
-                found = bad_byte(line, error)
+                detail = bad_byte(line, error)
                 if b"\0" in line:
-                    problem = Problem(ProblemKind.NOT_TEXT, Place(name), found, "a text file")
+                    problem = Problem(ProblemKind.NOT_TEXT, Place(name), detail, "a text file")
                     problems.add(problem)
                     return
                 place = Place(name, number)
-                problems.add(Problem(ProblemKind.WRONG_ENCODING, place, found, expected))
+                problems.add(Problem(ProblemKind.WRONG_ENCODING, place, detail, expected))
 
 
 def bad_byte(line: bytes, error: UnicodeDecodeError) -> str:

@@ -3,7 +3,7 @@
 from syrupy.assertion import SnapshotAssertion
 
 from corpus.problems import (
-    SHOWN,
+    MAX_SHOWN,
     TITLES,
     CorpusError,
     GroupedProblems,
@@ -33,20 +33,20 @@ def test_places_name_file_and_line() -> None:
 def test_problems_of_a_kind_are_counted_and_the_first_listed() -> None:
     problems = GroupedProblems()
     assert not problems
-    for line in range(1, SHOWN + 6):
+    for line in range(1, MAX_SHOWN + 6):
         problems.add(row_width(line))
     (group,) = problems.groups
-    assert (group.kind, group.count) == (ProblemKind.ROW_WIDTH, SHOWN + 5)
-    assert [problem.place.line for problem in group.shown] == list(range(1, SHOWN + 1))
+    assert (group.kind, group.count) == (ProblemKind.ROW_WIDTH, MAX_SHOWN + 5)
+    assert [problem.place.line for problem in group.shown] == list(range(1, MAX_SHOWN + 1))
 
 
 def test_counted_problems_join_their_group() -> None:
     problems = GroupedProblems()
     problems.add(row_width(1))
-    problems.add_counted([row_width(line) for line in range(2, SHOWN + 12)], 100)
+    problems.add_counted([row_width(line) for line in range(2, MAX_SHOWN + 12)], 100)
     problems.add_counted([], 0)
     (group,) = problems.groups
-    assert (group.count, len(group.shown)) == (101, SHOWN)
+    assert (group.count, len(group.shown)) == (101, MAX_SHOWN)
 
 
 def test_titles_with_other_values_are_other_groups() -> None:
@@ -68,7 +68,7 @@ def test_a_file_is_known_by_its_whole_name() -> None:
 
 def test_rendering(snapshot: SnapshotAssertion) -> None:
     problems = Problems()
-    for line in range(1, SHOWN + 3):
+    for line in range(1, MAX_SHOWN + 3):
         problems.add(row_width(line))
     problems.add(Problem(ProblemKind.NO_SENTENCE, Place("b.conll"), "the file has none"))
     problems.warnings.add(row_width(1, "c.conll"))

@@ -59,7 +59,7 @@ def check_broken_corpus(case: BrokenCorpus, folder: Path, snapshot: Any) -> None
     message = stable(error, folder)
     for group in groups:
         if group.kind is ProblemKind.UNREADABLE_FILE:  # a library's words, of its version
-            message = message.replace(group.shown[0].found, "<reason>")
+            message = message.replace(group.shown[0].detail, "<reason>")
     assert message == snapshot
     assert [path for path in (folder / "cache").rglob("*") if path.is_file()] == []
     checked, would_start = check_corpus(settings)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.formats import detect
-from corpus.formats.sentence import Wanted
+from corpus.formats.sentence import ReadOptions
 from corpus.problems import Problems
 
 TRICKY = [
@@ -32,7 +32,7 @@ PLAIN = [
 def read(path, problems=None, **wanted):
     """Return sentences as (words, tags); without `problems`, a problem fails the test."""
     found = Problems() if problems is None else problems
-    opened = detect.read(path, Wanted(**wanted), found)
+    opened = detect.read(path, ReadOptions(**wanted), found)
     sentences = [
         (list(sentence.words), None if sentence.tags is None else list(sentence.tags))
         for sentence in opened.sentences

@@ -6,7 +6,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from corpus.formats import detect
-from corpus.formats.sentence import LayoutKind, Wanted
+from corpus.formats.sentence import LayoutKind, ReadOptions
 from corpus.problems import Place, ProblemKind, Problems
 from tests.helpers.broken_corpora import GOOD, BrokenCorpus, check_broken_corpus
 from tests.helpers.corpus_files import (
@@ -60,7 +60,7 @@ def test_columns_of_tags(tmp_path, content, wanted, expected):
 
 def test_conllu_has_words_documents_and_lines(tmp_path):
     opened = detect.read(
-        written(tmp_path, "a.conllu", CONLLU), Wanted(task="pos"), problems := Problems()
+        written(tmp_path, "a.conllu", CONLLU), ReadOptions(task="pos"), problems := Problems()
     )
     sentences = list(opened.sentences)
     assert not problems
@@ -71,7 +71,7 @@ def test_conllu_has_words_documents_and_lines(tmp_path):
 
 
 def test_docstart_begins_documents(tmp_path):
-    opened = detect.read(written(tmp_path, "a.conll", CONLL2003), Wanted(), Problems())
+    opened = detect.read(written(tmp_path, "a.conll", CONLL2003), ReadOptions(), Problems())
     assert [(s.document, list(s.lines)) for s in opened.sentences] == [
         ("a.conll#1", [3, 4]),
         ("a.conll#2", [6]),
@@ -210,12 +210,12 @@ def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAs
 
 def test_sentences_know_their_file_line_and_id(tmp_path):
     path = written(tmp_path, "a.conllu", CONLLU)
-    opened = detect.read(path, Wanted(task="pos"), Problems())
+    opened = detect.read(path, ReadOptions(task="pos"), Problems())
     assert opened.layout_kind is LayoutKind.COLUMNS
     assert [s.place() for s in opened.sentences] == [
         Place(str(path), 5, "1"),
         Place(str(path), 12, "2"),
     ]
     path = written(tmp_path, "a.conll", "# sent_id = s 1\nEU O\nis O\n\nin O\n")
-    first, second = detect.read(path, Wanted(), Problems()).sentences
+    first, second = detect.read(path, ReadOptions(), Problems()).sentences
     assert (first.place(1), second.place()) == (Place(str(path), 3, "s 1"), Place(str(path), 5))

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpus.formats import detect
-from corpus.formats.sentence import LayoutKind, Wanted
+from corpus.formats.sentence import LayoutKind, ReadOptions
 from corpus.problems import Place, ProblemKind, Problems
 from tests.helpers.corpus_files import (
     CONLL2003,
@@ -207,7 +207,7 @@ ORIGINS = {  # file -> content, layout, and (line of the first word, id) of each
 def test_sentences_have_an_origin(tmp_path, name):
     content, layout_kind, origins = ORIGINS[name]
     path = written(tmp_path, name, content)
-    opened = detect.read(path, Wanted(), problems := Problems())
+    opened = detect.read(path, ReadOptions(), problems := Problems())
     assert opened.layout_kind is layout_kind
     places = [sentence.place() for sentence in opened.sentences]
     assert places == [Place(str(path), line, record_id) for line, record_id in origins]
@@ -215,7 +215,7 @@ def test_sentences_have_an_origin(tmp_path, name):
 
 
 def test_an_unreadable_file_has_no_layout(tmp_path):
-    opened = detect.read(tmp_path / "none.conll", Wanted(), problems := Problems())
+    opened = detect.read(tmp_path / "none.conll", ReadOptions(), problems := Problems())
     assert opened.layout_kind is None and list(opened.sentences) == []
     assert [group.kind for group in problems.groups] == [ProblemKind.UNREADABLE_FILE]
     assert problems.concern(str(tmp_path / "none.conll"))

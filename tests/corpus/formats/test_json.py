@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from corpus.formats.text import CHUNK
+from corpus.formats.text import CHUNK_SIZE
 from corpus.problems import ProblemKind
 from tests.helpers.broken_corpora import TOKENS, BrokenCorpus, check_broken_corpus, record
 from tests.helpers.corpus_files import read, records, written
 
 
 def test_a_large_array_is_read_piece_by_piece(tmp_path):
-    sentences = [(["word" * 50], ["O"])] * 2000 + [(["x" * 3 * CHUNK], ["B-X"])] + [(["y"], ["O"])]
+    sentences = (
+        [(["word" * 50], ["O"])] * 2000 + [(["x" * 3 * CHUNK_SIZE], ["B-X"])] + [(["y"], ["O"])]
+    )
     assert read(written(tmp_path, "a.json", json.dumps(records(sentences)))) == sentences
 
 

@@ -6,7 +6,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from corpus.formats import detect
-from corpus.formats.sentence import Wanted
+from corpus.formats.sentence import ReadOptions
 from corpus.problems import ProblemKind, Problems
 from tests.helpers.broken_corpora import BrokenCorpus, check_broken_corpus
 
@@ -22,7 +22,7 @@ def test_names_of_integers_are_taken_from_a_table(tmp_path):
     )
     rows = {"tokens": [["a", "b"]], "ner_tags": [[1, 0]]}
     datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "a.parquet")
-    opened = detect.read(tmp_path / "a.parquet", Wanted(), Problems())
+    opened = detect.read(tmp_path / "a.parquet", ReadOptions(), Problems())
     assert opened.label_names == ["O", "B-X"]
     assert [list(sentence.tags) for sentence in opened.sentences] == [[1, 0]]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from corpus.formats.text import CHUNK, text_lines
+from corpus.formats.text import CHUNK_SIZE, text_lines
 from corpus.problems import ProblemKind, Problems
 from tests.helpers.broken_corpora import GOOD, BrokenCorpus, check_broken_corpus
 from tests.helpers.corpus_files import written
@@ -15,7 +15,7 @@ from tests.helpers.corpus_files import written
 @pytest.mark.parametrize("shift", range(4))
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_line_ends_at_the_border_of_a_chunk(tmp_path, shift, end):
-    lines = ["a" * (CHUNK - 4 + shift), "b", "", "c" * 3 * CHUNK, "d\r", "e"]
+    lines = ["a" * (CHUNK_SIZE - 4 + shift), "b", "", "c" * 3 * CHUNK_SIZE, "d\r", "e"]
     path = written(tmp_path, "a.txt", lines[0] + "\r\n" + end.join(lines[1:4]) + "\nd\r\r\ne")
     assert list(text_lines(path, Problems())) == lines
 
