@@ -1,7 +1,8 @@
 """The corpus room: from labelled files or data sets to checked splits of words and label ids.
 
-`load` gives the splits, `check` the report of `--check`. Both find the files in `sources`, read
-them through `formats`, keep what was read in `splits`, hold out a validation split in `hold_out`,
-and settle the labels in `labels` with the tag schemes of `schemes`. Everything that is wrong with
-a corpus becomes a `problems.Problem`. `words` splits raw text into words.
+`load` returns the splits; `check` returns the report of `--check`. Both locate the files with
+`sources`, read them through `formats`, store the sentences with `splits`, hold out a validation
+split with `hold_out`, and determine the labels with `labels` and the tag schemes of `schemes`.
+Everything that is wrong with a corpus becomes a `problems.Problem`; `tag_problems` reports the
+problems of tags. `words` splits raw text into words.
 """

@@ -28,13 +28,13 @@ from support.terminal import table_text
 from support.text import counted, quote
 
 NO_LIMIT = 10**6  # sub-words; tokenizers without a limit give 10**30
-LONG_FROM = 1000  # words; a longer sentence mostly means that blank lines are missing
+LONG_FROM = 1000  # words; a longer sentence usually means that blank lines are missing
 
 
 def check_corpus(
     settings: CorpusSettings, tokenizer: Any = None, max_seq_length: int | None = None
 ) -> tuple[str, bool]:
-    """Read the whole corpus; return the report, and whether the corpus has no problems.
+    """Return the report on a whole corpus, and whether it has no problems.
 
     `tokenizer`: a fast tokenizer; without it the report leaves out sub-words. `max_seq_length`:
     sub-words per window, including special tokens.
@@ -71,8 +71,8 @@ def _check(
     """Return the notes and tables as lines; add to `problems`."""
     declared, tags = declared_names(settings.label_names), CorpusTags()
     raw = {
-        split: read_split(folder / split, of_split, tags, declared, problems)
-        for split, of_split in sources.items()
+        split: read_split(folder / split, split_sources, tags, declared, problems)
+        for split, split_sources in sources.items()
     }
     check_splits(raw, problems)
     labels = None
@@ -89,12 +89,12 @@ def _check(
             "validation": PartOfSplit(raw["train"], held_out),
             **{name: split for name, split in raw.items() if name != "train"},
         }
-    sub_words = {}
+    coverage = {}
     if tokenizer is not None:
         limit = window_size(tokenizer, max_seq_length)
-        sub_words = {name: SubWords(tokenizer, limit, split) for name, split in splits.items()}
+        coverage = {name: Coverage(tokenizer, limit, split) for name, split in splits.items()}
     warnings = problems.warnings
-    report_unknown_words(sub_words, warnings)
+    report_unknown_words(coverage, warnings)
     if labels is not None:
         report_stray_tags(labels.table, labels.scheme, raw, warnings)
     report_empty_words(raw, warnings)
@@ -102,7 +102,7 @@ def _check(
     report_shared_sentences(splits, warnings)
     if labels is not None and "train" in raw:
         report_no_entity(raw["train"], labels, warnings)
-    lines = [*notes, "", *split_table(splits, sub_words)]
+    lines = [*notes, "", *split_table(splits, coverage)]
     if labels is not None:
         lines += ["", label_table(splits, labels)]
     return lines
@@ -117,20 +117,22 @@ def window_size(tokenizer: Any, max_seq_length: int | None) -> int:
     return length - tokenizer.num_special_tokens_to_add()
 
 
-class SubWords:
-    """Words of a split that a tokenizer has no pieces for, or that exceed one window.
+class Coverage:
+    """Words of a split that a tokenizer cannot represent, or that do not fit into one window.
+
+    A word without a known sub-word cannot be represented.
 
     `limit`: sub-words per window, excluding special tokens.
     """
 
     def __init__(self, tokenizer: Any, limit: int, split: RawSplit) -> None:
         self.tokenizer, self.limit, self.split = tokenizer, limit, split
-        self.beyond = 0  # words not entirely within the first window of their sentence
-        self.unknown: Counter[str] = Counter()  # words without pieces, and their counts
-        self.first: dict[str, tuple[int, int]] = {}  # where each occurs first: sentence, word
+        self.beyond = 0  # words not entirely inside the first window of their sentence
+        self.unknown: Counter[str] = Counter()  # words without a known sub-word, and their counts
+        self.first: dict[str, tuple[int, int]] = {}  # the first place of each: sentence, word
         number = 0
         for batch in split.batches():
-            positions = np.flatnonzero(self._without_pieces(batch))
+            positions = np.flatnonzero(self._without_known_sub_word(batch))
             sentences = np.searchsorted(batch.offsets, positions, side="right") - 1
             words = batch.tokens.flatten().take(positions).to_pylist()
             self.unknown.update(words)
@@ -140,8 +142,8 @@ class SubWords:
                 self.first.setdefault(word, place)
             number += len(batch)
 
-    def _without_pieces(self, batch: RawBatch) -> np.ndarray:
-        """Return a mask (bool, one per word) of the words whose sub-words, if any, are unknown."""
+    def _without_known_sub_word(self, batch: RawBatch) -> np.ndarray:
+        """Return a mask (bool, one per word) of the words without a known sub-word."""
         known = np.zeros(len(batch.tag_ids), bool)
         encoded = self.tokenizer(
             batch.tokens.to_pylist(),
@@ -158,16 +160,17 @@ class SubWords:
         return ~known
 
 
-def report_unknown_words(sub_words: dict[str, SubWords], warnings: GroupedProblems) -> None:
-    """Report each word without pieces once, at its first place; the most frequent come first."""
+def report_unknown_words(coverage: dict[str, Coverage], warnings: GroupedProblems) -> None:
+    """Report each word without a known sub-word once, at its first place, most frequent first."""
     total: Counter[str] = Counter()
-    for of_split in sub_words.values():
-        total.update(of_split.unknown)
+    for split_coverage in coverage.values():
+        total.update(split_coverage.unknown)
     shown = [word for word, _ in total.most_common(MAX_SHOWN)]
     places: dict[str, Place] = {}
-    for of_split in sub_words.values():
-        new = [word for word in shown if word in of_split.first and word not in places]
-        located = of_split.split.locate(sorted(of_split.first[word] for word in new))
+    for split_coverage in coverage.values():
+        first_places = split_coverage.first
+        new = [word for word in shown if word in first_places and word not in places]
+        located = split_coverage.split.locate(sorted(first_places[word] for word in new))
         places |= {word.word: word.place for word in located}
     first = [
         Problem(
@@ -201,7 +204,7 @@ def report_empty_words(raw: dict[str, RawSplit], warnings: GroupedProblems) -> N
 
 
 def report_no_entity(train: RawSplit, labels: Labels, warnings: GroupedProblems) -> None:
-    """Report a training split without entities: its labels may come from the wrong column."""
+    """Report a training split without entities: its labels may be in another column."""
     if labels.scheme is None:
         return
     outside = labels.names.index("O")
@@ -257,10 +260,10 @@ def report_shared_sentences(raw: dict[str, RawSplit], warnings: GroupedProblems)
 # --- Tables -------------------------------------------------------------------------------------
 
 
-def split_table(raw: dict[str, RawSplit], sub_words: dict[str, SubWords]) -> list[str]:
+def split_table(raw: dict[str, RawSplit], coverage: dict[str, Coverage]) -> list[str]:
     """Return the figures of each split as a table, and the place of the longest sentence."""
     head = ["split", "sentences", "words", "documents", "longest"]
-    limit = max((of_split.limit for of_split in sub_words.values()), default=NO_LIMIT)
+    limit = max((split_coverage.limit for split_coverage in coverage.values()), default=NO_LIMIT)
     if limit < NO_LIMIT:
         head.append(f"words beyond one window of {limit} sub-words")
     rows = []
@@ -268,7 +271,7 @@ def split_table(raw: dict[str, RawSplit], sub_words: dict[str, SubWords]) -> lis
         sizes = (split.sentences, split.words, len(split.documents), split.longest)
         row = [name, *(f"{size:,}" for size in sizes)]
         if limit < NO_LIMIT:
-            row.append(f"{100 * sub_words[name].beyond / max(1, split.words):.2f} %")
+            row.append(f"{100 * coverage[name].beyond / max(1, split.words):.2f} %")
         rows.append(row)
     longest = max(raw.values(), key=lambda split: split.longest)
     _, first = longest.find(lambda batch: _first_words(batch, longest.longest - 1), limit=1)
@@ -293,7 +296,7 @@ def label_table(raw: dict[str, RawSplit], labels: Labels) -> str:
     rows = [
         [
             name if plain else name.removeprefix("B-"),
-            *(f"{int(of_split[number]):,}" for of_split in counts.values()),
+            *(f"{int(split_counts[number]):,}" for split_counts in counts.values()),
         ]
         for number, name in enumerate(labels.names)
         if plain or name.startswith("B-")

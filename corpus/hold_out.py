@@ -1,4 +1,4 @@
-"""Hold out part of the training split for validation where there is no validation split."""
+"""Hold out part of the training split if there is no validation split."""
 
 import random
 
@@ -16,10 +16,11 @@ HELD_OUT_SHARE = 0.1
 def hold_out(train: RawSplit, seed: int) -> tuple[np.ndarray, str]:
     """Return the sentences to validate on (bool, one per sentence), and a note on the choice.
 
-    Whole documents are drawn in an order that the seed decides and taken if they still fit into a
-    tenth of the sentences. If none fits, the smallest document is taken. With fewer than two
+    Whole documents are drawn in an order set by the seed. Each is taken if it still fits into a
+    tenth of the sentences; if none fits, the smallest document is taken. With fewer than two
     documents, distinct sentences are drawn instead, each with all its repetitions, up to a tenth
-    of the distinct ones and of all. If none fits, a tenth of all sentences is taken.
+    of the distinct sentences and a tenth of all sentences. If none fits, a tenth of all sentences
+    is taken.
     """
     if train.sentences < 2:
         raise UserError(
@@ -27,13 +28,13 @@ def hold_out(train: RawSplit, seed: int) -> tuple[np.ndarray, str]:
             "expected 2 or more. Add sentences, or name a --validation_file."
         )
     size = max(1, round(HELD_OUT_SHARE * train.sentences))
-    shuffled = random.Random(seed)
+    rng = random.Random(seed)
     without_document = train.sentences - train.documents.total()
     documents = dict(train.documents) | ({"": without_document} if without_document else {})
     if len(documents) < 2:
-        held_out, choice = _sentences_to_hold_out(train, size, shuffled)
+        held_out, choice = _sentences_to_hold_out(train, size, rng)
     else:
-        order = shuffled.sample(sorted(documents), len(documents))
+        order = rng.sample(sorted(documents), len(documents))
         chosen, remaining = [], size
         for document in order:
             if documents[document] <= remaining:
@@ -55,19 +56,19 @@ def hold_out(train: RawSplit, seed: int) -> tuple[np.ndarray, str]:
 
 
 def _sentences_to_hold_out(
-    train: RawSplit, size: int, shuffled: random.Random
+    train: RawSplit, size: int, rng: random.Random
 ) -> tuple[np.ndarray, str]:
-    """Return at most `size` sentences, equal ones together if possible, and the choice in words."""
+    """Return at most `size` sentences, equal ones together if possible, and a description."""
     _, first, group = np.unique(sentence_hashes(train), return_index=True, return_inverse=True)
     # Number the groups by first occurrence: hashes of strings differ between processes.
     order = np.empty(len(first), int)
     order[np.argsort(first)] = np.arange(len(first))
     group = order[group]
     sizes = np.bincount(group)
-    wanted = max(1, round(HELD_OUT_SHARE * len(sizes)))
+    target = max(1, round(HELD_OUT_SHARE * len(sizes)))
     fitting = np.flatnonzero(sizes <= size).tolist()
     chosen, remaining = [], size
-    for number in shuffled.sample(fitting, min(wanted, len(fitting))):
+    for number in rng.sample(fitting, min(target, len(fitting))):
         if sizes[number] <= remaining:
             chosen.append(number)
             remaining -= sizes[number]
@@ -75,5 +76,5 @@ def _sentences_to_hold_out(
         together = ", equal sentences kept together" if len(sizes) < train.sentences else ""
         return np.isin(group, chosen), f"chosen by sentence{together}"
     held_out = np.zeros(train.sentences, bool)
-    held_out[shuffled.sample(range(train.sentences), size)] = True
+    held_out[rng.sample(range(train.sentences), size)] = True
     return held_out, "chosen by sentence"

@@ -53,9 +53,9 @@ class Labels(NamedTuple):
 
 
 def declared_names(label_names: Sequence[str]) -> list[str] | None:
-    """Return the names that `--label_names` gives; None where it is not used.
+    """Return the names given with `--label_names`; None if it is not used.
 
-    They are the values themselves, or the content of a file: one name per line, or JSON.
+    They are its values, or the content of a file: one name per line, or JSON.
     """
     names = list(label_names or ())
     if not names:
@@ -166,7 +166,7 @@ def _entity_labels(
 
 
 def _iob1_forbids(table: TagTable, raw: dict[str, RawSplit]) -> bool:
-    """Return whether a B- occurs where IOB1 has an I-."""
+    """Return whether a B- occurs where IOB1 requires an I-."""
     return any(
         table.illegal(batch.tag_ids, batch.starts, "iob1").any()
         for split in raw.values()
@@ -176,7 +176,7 @@ def _iob1_forbids(table: TagTable, raw: dict[str, RawSplit]) -> bool:
 
 
 def scheme_note(labels: Labels) -> str:
-    """Return a line for the user on the tags that were found."""
+    """Return a line for the user about the tags of the corpus."""
     if labels.scheme is None:
         hint = (
             " To read each run of equal tags as an entity, use --tag_scheme io."

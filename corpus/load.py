@@ -29,8 +29,8 @@ from settings.run_settings import CorpusSettings
 from support.errors import UserError
 from support.processes import local_rank
 
-# Part of every cache key: a higher number makes all corpora be read again. Raise it whenever a
-# change gives the same files other splits, labels or notes, or gives `Corpus` other fields.
+# Part of every cache key. Raise it, so that all corpora are read again, whenever a change gives the
+# same files different splits, labels or notes, or changes the fields of `Corpus`.
 READER_VERSION = 1
 
 
@@ -38,25 +38,25 @@ READER_VERSION = 1
 class Corpus:
     """Checked splits, with their labels and notes on them.
 
-    `splits`: "train", "validation", "test", those that exist. Columns: tokens (list of words),
-    labels (list of positions in `label_names`, one per word; absent where a test split has none),
-    doc_id (string; only where there are documents).
+    `splits`: those of "train", "validation" and "test" that exist. Columns: tokens (list of words),
+    labels (list of positions in `label_names`, one per word; absent from a test split without
+    labels), doc_id (string; only if there are documents).
     """
 
     splits: datasets.DatasetDict
     label_names: list[str]  # O first; for entity tags IOB2, both tags of each type
     entity_tags: bool
-    name: str  # for people
+    name: str  # shown to the user
     fingerprint: str  # a hash of words and labels
     notes: list[str] = field(default_factory=list)  # lines to show to the user
-    word_splitter: str | None = None  # `WORD_SPLITTER`, where words come from raw text
+    word_splitter: str | None = None  # `WORD_SPLITTER` if words come from raw text
 
 
 def load_corpus(settings: CorpusSettings) -> Corpus:
     """Return the corpus that the settings name.
 
-    Raises `UserError`, for a corpus with problems a `CorpusError` with all of them. In a run of
-    several processes, call it on the main process first; the others then find the cached corpus.
+    Raises `UserError`; if the corpus has problems, a `CorpusError` with all of them. In a run of
+    several processes, call it on the main process first; the others then read the cached corpus.
     """
     sources = find_sources(settings)
     folder = cache_folder(settings) / content_key(settings, sources.by_split)
@@ -83,8 +83,8 @@ def read_corpus(
     declared = declared_names(settings.label_names)
     tags = CorpusTags()
     raw = {
-        split: read_split(folder / f"{split}.raw", of_split, tags, declared, problems)
-        for split, of_split in sources.items()
+        split: read_split(folder / f"{split}.raw", split_sources, tags, declared, problems)
+        for split, split_sources in sources.items()
     }
     check_splits(raw, problems)
     labels = None
@@ -99,7 +99,7 @@ def read_corpus(
         title = f"{group.title[:1].upper()}{group.title[1:]}"
         notes.append(f"{title}: {group.count:,}, for example {group.shown[0]}")
     parts: dict[str, tuple[RawSplit, np.ndarray | None]] = {
-        split: (of_split, None) for split, of_split in raw.items()
+        split: (raw_split, None) for split, raw_split in raw.items()
     }
     if needs_hold_out(settings, raw):
         held_out, note = hold_out(raw["train"], settings.seed)
@@ -110,8 +110,8 @@ def read_corpus(
         for split in SPLITS
         if split in parts
     }
-    for of_split in raw.values():
-        of_split.path.unlink()
+    for raw_split in raw.values():
+        raw_split.path.unlink()
     content = json.dumps([labels.names, digests])
     raw_text = any(split.raw_text for split in raw.values())
     return {
@@ -124,7 +124,7 @@ def read_corpus(
 
 
 def needs_hold_out(settings: CorpusSettings, raw: dict[str, RawSplit]) -> bool:
-    """Return whether part of the training split is to be the validation split."""
+    """Return whether part of the training split becomes the validation split."""
     return settings.hold_out and "train" in raw and "validation" not in raw
 
 
@@ -149,7 +149,7 @@ def check_splits(raw: dict[str, RawSplit], problems: Problems) -> None:
 
 
 def notes_on(raw: dict[str, RawSplit], labels: Labels) -> list[str]:
-    """Return lines for the user on the layout, the word splitter and the tag scheme."""
+    """Return lines for the user about the layout, the word splitter and the tag scheme."""
     first_of: dict[str, str] = {}  # layout -> the first file that has it
     for split in raw.values():
         for source, opened in zip(split.sources, split.opened, strict=True):
@@ -171,16 +171,16 @@ def cache_folder(settings: CorpusSettings) -> Path:
 
 def content_key(settings: CorpusSettings, sources: dict[str, list[Source]]) -> str:
     """Return a hash of the content of the files and of the settings that affect how it is read."""
-    decisive = (
+    key_parts = (
         READER_VERSION,
         WORD_SPLITTER,
         *(settings.task_name, settings.text_column_name, settings.label_column_name),
         *(settings.tag_scheme, tuple(settings.label_names or ())),
         *(settings.seed, settings.hold_out),
-        [(split, source.name) for split, of_split in sources.items() for source in of_split],
+        [(split, source.name) for split in sources for source in sources[split]],
     )
-    digest = hashlib.blake2b(repr(decisive).encode(), digest_size=16)
-    files = [file for of_split in sources.values() for source in of_split for file in source.files]
+    digest = hashlib.blake2b(repr(key_parts).encode(), digest_size=16)
+    files = [file for split in sources for source in sources[split] for file in source.files]
     if settings.label_names and os.path.isfile(settings.label_names[0]):
         files.append(settings.label_names[0])
     for path in files:
@@ -194,7 +194,7 @@ def content_key(settings: CorpusSettings, sources: dict[str, list[Source]]) -> s
 
 @contextlib.contextmanager
 def new_folder(parent: Path) -> Iterator[Path]:
-    """Give an empty folder to read into; delete it afterwards unless it was renamed."""
+    """Yield an empty folder to read into; delete it afterwards unless it was renamed."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=parent, prefix="reading-"))
@@ -214,7 +214,7 @@ def _move_into_cache(work: Path, folder: Path, replace: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     try:
         work.rename(folder)
-    except OSError:  # another run has cached the same content in the meantime
+    except OSError:  # meanwhile, another run has cached the same content
         if not (folder / "corpus.json").is_file():
             raise
 

@@ -74,7 +74,7 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.NO_SENTENCE: "no sentences",
     ProblemKind.NO_SUCH_COLUMN: "no such column",
     ProblemKind.NO_LABELS: "no labels",
-    ProblemKind.ROW_WIDTH: "rows with another number of columns",
+    ProblemKind.ROW_WIDTH: "rows with the wrong number of columns",
     ProblemKind.WORD_INDEX: "word indices out of order",
     ProblemKind.REPEATED_COLUMN_NAME: "repeated column names",
     ProblemKind.NOT_CSV: "not CSV",
@@ -82,7 +82,7 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.NOT_JSON_OBJECT: "not a JSON object",
     ProblemKind.MISSING_COLUMN: "records that lack a column",
     ProblemKind.LATE_LABELS: "labels that earlier records lack",
-    ProblemKind.WORD_WITHOUT_SENTENCE: "words that belong to no sentence",
+    ProblemKind.WORD_WITHOUT_SENTENCE: "words that do not belong to a sentence",
     ProblemKind.RECORD_WITHOUT_TEXT: "records without text",
     ProblemKind.FIELD_TYPE: "fields of the wrong type",
     ProblemKind.WORDS_NOT_LIST: "words that are not a list",
@@ -122,8 +122,8 @@ TITLES: dict[ProblemKind, str] = {
 class Place:
     """A place in a corpus.
 
-    `file`: a file, or a split of a data set; several names, separated by commas, where the problem
-    is that of all of them. `line`: counted from 1; of a table its row.
+    `file`: a file, or a split of a data set; several names, separated by commas, if the problem
+    concerns all of them. `line`: counted from 1; in a table, the row.
     """
 
     file: str
@@ -136,7 +136,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem: its kind, its place, what was found there and what was expected."""
+    """One problem: its kind, its place, the detail there, and what was expected."""
 
     kind: ProblemKind
     place: Place
@@ -198,7 +198,7 @@ class GroupedProblems:
         self.add_counted([problem], 1)
 
     def add_counted(self, first: Sequence[Problem], count: int) -> None:
-        """Add `count` problems of one title, of which only the `first` are known in full."""
+        """Add `count` problems with one title, of which only the `first` are given in full."""
         if not first:
             return
         key = (first[0].kind, first[0].title_values)
@@ -218,7 +218,7 @@ class GroupedProblems:
 
 
 class Problems(GroupedProblems):
-    """Problems that stop training; `warnings` holds those that stop nothing."""
+    """Problems that stop training; `warnings` holds those that do not."""
 
     def __init__(self) -> None:
         super().__init__()

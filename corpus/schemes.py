@@ -1,6 +1,6 @@
-"""Schemes of entity tags (IOB1, IO, IOB2, BIOES, BILOU, BMES): detected, checked, made IOB2.
+"""Schemes of entity tags (IOB1, IO, IOB2, BIOES, BILOU, BMES): detected, checked, converted.
 
-One rule reads all of them, conlleval's. A tag begins an entity if its prefix always does (B, S,
+All are read by one rule, that of conlleval. A tag begins an entity if its prefix always does (B, S,
 U); if the tag before it is O, has another type or ends an entity (E, S, L, U); or if it is the
 first of its sentence. A scheme therefore decides which tags are legal, never how they are read.
 Tags are ids into a list of names, and a whole batch of sentences is handled in one call.
@@ -21,6 +21,7 @@ SCHEMES = {  # scheme -> its prefixes
     "bilou": "BILU",
     "bmes": "BMES",
 }
+# Prefixes of tags that begin an entity, end it, need a tag after them, continue the tag before.
 ALWAYS_BEGINS, ALWAYS_ENDS, MUST_CONTINUE, CONTINUES = "BSU", "ESLU", "BIM", "IMEL"
 
 
@@ -40,7 +41,7 @@ def iob2_names(types: Iterable[str]) -> list[str]:
 
 
 class Transitions(NamedTuple):
-    """Neighbourhoods of the tags in a sequence; arrays of bool, one value per word."""
+    """Relations of tags to their neighbours; arrays of bool, one value per word."""
 
     begins: np.ndarray  # an entity begins here by conlleval's rule
     after_same_type: np.ndarray  # the tag before belongs to an entity of the same type
@@ -48,7 +49,7 @@ class Transitions(NamedTuple):
 
 
 class TagTable:
-    """Tag names as arrays of prefixes and types, for conversion of many tags in one call."""
+    """Tag names as arrays of prefixes and types, to convert many tags in one call."""
 
     def __init__(self, names: list[str]):
         parts = [split_tag(name) for name in names]
@@ -63,7 +64,7 @@ class TagTable:
         return np.isin(self.prefixes, list(prefixes))
 
     def transitions(self, tags: np.ndarray, starts: np.ndarray) -> Transitions:
-        """Return the neighbourhood of each tag.
+        """Return the relations of each tag to its neighbours.
 
         `tags`: ids into this table's names, one per word, sentence after sentence. `starts`: bool,
         true for the first word of a sentence.
@@ -87,7 +88,7 @@ class TagTable:
         labels = {name: number for number, name in enumerate(label_names)}
         first = np.array([labels[f"B-{type_}"] for type_ in self.types] + [labels["O"]])
         inside = np.array([labels[f"I-{type_}"] for type_ in self.types] + [labels["O"]])
-        types = self.type_numbers[tags]  # -1, the type of O, picks the last entry
+        types = self.type_numbers[tags]  # -1, the type of O, selects the last entry
         return np.where(self.transitions(tags, starts).begins, first[types], inside[types])
 
     def illegal(self, tags: np.ndarray, starts: np.ndarray, scheme: str) -> np.ndarray:
@@ -107,9 +108,9 @@ class TagTable:
 def guess_scheme(used_prefixes: set[str], iob1_forbids_a_b: bool) -> str:
     """Return the scheme of a corpus's tags, given the prefixes used in all its splits.
 
-    IOB1 requires that no B- is where IOB1 forbids it; a file that is mostly IOB2 with stray I-
-    tags is therefore IOB2. Tags with I- only are IO: IOB1 without adjacent entities looks the
-    same and is read the same.
+    Tags are IOB1 only if every B- is where IOB1 allows it; a file that is mostly IOB2 with stray
+    I- tags is therefore IOB2. Tags with I- only are IO: IOB1 without adjacent entities looks the
+    same and is read in the same way.
     """
     if used_prefixes & set("LU"):
         return "bilou"

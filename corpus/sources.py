@@ -28,7 +28,7 @@ SPLIT_NAMES = {  # usual names of a split -> its name here; testa and testb as i
     **dict.fromkeys(("validation", "valid", "val", "dev", "devel", "eval", "testa"), "validation"),
     **dict.fromkeys(("test", "testing", "testb"), "test"),
 }
-OTHER_SUFFIXES = {".md", ".rst", ".pdf", ".py", ".html", ".lock", ".yaml", ".yml"}  # not data
+NON_DATA_SUFFIXES = {".md", ".rst", ".pdf", ".py", ".html", ".lock", ".yaml", ".yml"}
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 PARQUET_COPY = "refs/convert/parquet"
 BATCH_SIZE = 1000  # rows of a data set in memory at a time
@@ -47,7 +47,7 @@ class CorpusSources:
     """The sources of a corpus by split, in the order of `SPLITS`."""
 
     by_split: dict[str, list[Source]]
-    name: str  # the corpus's name for people
+    name: str  # shown to the user
     notes: list[str]  # lines to show to the user
 
 
@@ -58,7 +58,7 @@ def find_sources(settings: CorpusSettings) -> CorpusSources:
     """
     if settings.task_name not in TASKS:
         raise UserError(
-            f"--task_name {settings.task_name}: unknown task; expected one of {', '.join(TASKS)}"
+            f"--task_name {settings.task_name}: unknown task: expected one of {', '.join(TASKS)}"
         )
     options = ReadOptions(settings.task_name, settings.text_column_name, settings.label_column_name)
     notes: list[str] = []
@@ -92,7 +92,7 @@ def find_sources(settings: CorpusSettings) -> CorpusSources:
 
 
 def _files_of(settings: CorpusSettings, split: str, problems: list[str]) -> list[str]:
-    """Return the files of `--train_file` and its like, each once: paths, or matches of globs."""
+    """Return the files that a flag such as `--train_file` names by path or glob, each once."""
     paths: list[str] = []
     for pattern in getattr(settings, f"{split}_file") or ():
         flag = f"--{split}_file {pattern}"
@@ -173,7 +173,7 @@ def _folder_sources(folder: Path, options: ReadOptions) -> dict[str, list[Source
     sources: dict[str, list[Source]] = {}
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        if any(part.startswith(".") for part in parts) or path.suffix in OTHER_SUFFIXES:
+        if any(part.startswith(".") for part in parts) or path.suffix in NON_DATA_SUFFIXES:
             continue
         words = [re.findall(r"[a-z]+", part.lower()) for part in reversed(parts)]
         split = next((SPLIT_NAMES[word] for word in chain(*words) if word in SPLIT_NAMES), None)
@@ -184,10 +184,10 @@ def _folder_sources(folder: Path, options: ReadOptions) -> dict[str, list[Source
             f"--dataset_name {folder}: no file is named after a split. Name the files like "
             "train.conll, validation.jsonl or test-00000.parquet."
         )
-    for of_split in sources.values():
-        names = [source.name.lower() for source in of_split]
+    for split_sources in sources.values():
+        names = [source.name.lower() for source in split_sources]
         if len({"".join(re.findall(r"\.[a-z]+", name)[-2:]) for name in names}) > 1:
-            listed = ", ".join(Path(source.name).name for source in of_split)
+            listed = ", ".join(Path(source.name).name for source in split_sources)
             raise UserError(
                 f"--dataset_name {folder}: several formats of one split: got {listed}, expected "
                 "one format. Name the files with --train_file, --validation_file and --test_file."

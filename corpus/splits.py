@@ -25,8 +25,8 @@ RAW_SCHEMA = pa.schema(
         "tokens": pa.list_(pa.string()),
         "tag_ids": pa.list_(pa.int32()),
         "doc_id": pa.string(),
-        # The origin of a sentence: the number of its source, lines, and a record id. Word i is on
-        # line `line + i * line_step`; where that does not hold, `lines` has one line per word.
+        # The origin of a sentence: the number of its source, its lines, and a record id. Word i is
+        # on line `line + i * line_step`; if that does not hold, `lines` has one line per word.
         "source": pa.int32(),
         "line": pa.int32(),
         "line_step": pa.int8(),
@@ -39,8 +39,9 @@ RAW_SCHEMA = pa.schema(
 class CorpusTags:
     """Tags of a corpus by tag id, in the order in which they first occur.
 
-    `names`: the tag of each id; an integer if it has no name. `written`: the tag as the files
-    write it, such as "1" for "B-PER". A tag that is written in two ways has two ids.
+    `names`: the tag of each id; an integer if it has no name. `written`: the tag as
+    written in the files, such as "1" for "B-PER". A tag that is written
+    in two ways has two ids.
     """
 
     def __init__(self) -> None:
@@ -59,7 +60,7 @@ class CorpusTags:
 
 
 class _SourceTagIds(dict[str | int, int]):
-    """Tag ids of one source by written tag; its integers are positions in `label_names`."""
+    """Tag ids of one source by written tag; integers are positions in `label_names`."""
 
     def __init__(self, tags: CorpusTags, label_names: list[str] | None) -> None:
         super().__init__()
@@ -113,12 +114,12 @@ class LocatedWord(NamedTuple):
 
     place: Place
     word: str
-    tag: str | int | None  # as the file has it
+    tag: str | int | None  # as written in the file
     sentence: list[str]  # the words of its sentence
 
 
 class RawSplit:
-    """A split as read: an Arrow file of `RAW_SCHEMA`, with figures."""
+    """A split as read: an Arrow file of `RAW_SCHEMA`, with its counts."""
 
     def __init__(self, path: Path, sources: list[Source], tags: CorpusTags) -> None:
         self.path, self.sources, self.tags = path, sources, tags
@@ -134,11 +135,11 @@ class RawSplit:
 
     @property
     def raw_text(self) -> bool:
-        """Whether words come from the suite's own word splitter."""
+        """Whether words come from the suite's word splitter."""
         return any(opened.raw_text for opened in self.opened)
 
     def count(self, batch: RawBatch) -> None:
-        """Add a batch of sentences to the figures."""
+        """Add a batch of sentences to the counts."""
         sizes = np.diff(batch.offsets)
         self.sentences += len(sizes)
         self.words += len(batch.tag_ids)
@@ -171,7 +172,7 @@ class RawSplit:
             for position in positions[: limit - len(first)].tolist():
                 sentence = batch.sentence_of(position)
                 word = position - int(batch.offsets[sentence])
-                first.append(self._located(batch, sentence, word))
+                first.append(self._locate_word(batch, sentence, word))
         return count, first
 
     def locate(self, positions: list[tuple[int, int]]) -> list[LocatedWord]:
@@ -182,13 +183,13 @@ class RawSplit:
         for batch in self.batches() if positions else ():
             while remaining and remaining[-1][0] < first + len(batch):
                 sentence, word = remaining.pop()
-                located.append(self._located(batch, sentence - first, word))
+                located.append(self._locate_word(batch, sentence - first, word))
             if not remaining:
                 break
             first += len(batch)
         return located
 
-    def _located(self, batch: RawBatch, sentence: int, word: int) -> LocatedWord:
+    def _locate_word(self, batch: RawBatch, sentence: int, word: int) -> LocatedWord:
         source, line, record_id = batch.origin(sentence, word)
         place = Place(self.sources[source].name, line, record_id)
         words = batch.tokens[sentence].as_py()
@@ -258,7 +259,7 @@ def _record_batch(sentences: list[Sentence], tag_ids: _SourceTagIds, source: int
             sentence.tags or () for sentence in sentences
         )
         ids = np.fromiter(map(tag_ids.__getitem__, tags), np.int32, len(words))
-    # The check of the type spares most sentences the call.
+    # Most lines are ranges; the check of the type avoids a call.
     steps = [
         1 if isinstance(sentence.lines, range) else _line_step(sentence.lines)
         for sentence in sentences
@@ -304,10 +305,10 @@ def write_split(
     label_ids: Callable[[RawBatch], np.ndarray],
     path: Path,
 ) -> str:
-    """Write the sentences of `mask` with their label ids; return a hash of words and labels.
+    """Write the sentences selected by `mask` with their label ids; return a hash of the content.
 
     `mask`: bool, one per sentence; None for all of them. `label_ids` returns the label id of
-    each word of a batch.
+    each word of a batch. The content is words and labels.
     """
     fields = {"tokens": pa.list_(pa.string())}
     if split.labelled:
@@ -315,7 +316,7 @@ def write_split(
     if split.documents:
         fields["doc_id"] = pa.string()
     schema = pa.schema(fields)
-    # One hash per stream of values, so that the borders of batches make no difference.
+    # One hash per stream of values, so that batch boundaries do not matter.
     hashes = [hashlib.blake2b(digest_size=16) for _ in range(4)]
     first = 0  # number of the batch's first sentence
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:

@@ -14,8 +14,8 @@ from corpus.schemes import SCHEMES, TagTable, is_entity_tag, split_tag
 from corpus.splits import RawSplit
 from support.text import did_you_mean, one_edit_apart, quote
 
-MAX_RARE_COUNT = 3  # words that a misspelt type has at most
-MIN_FREQUENCY_RATIO = 50  # the type that was meant has at least this many times as many words
+MAX_RARE_COUNT = 3  # words; a type with more of them is not reported as misspelt
+MIN_FREQUENCY_RATIO = 50  # the intended type has at least this many times as many words
 
 
 def report_tags_without_name(
@@ -56,7 +56,8 @@ def report_foreign_prefixes(
         for number, name in enumerate(names)
         if is_entity_tag(name) and split_tag(name)[0] not in (*prefixes, "O")
     }
-    expected = f"O and the prefixes {', '.join(prefixes)}; for another scheme, use --tag_scheme"
+    known = f"O, or a prefix of {scheme.upper()} ({', '.join(prefixes)})"
+    expected = f"{known}; for another scheme, use --tag_scheme"
     title_values = (scheme.upper(),)
     _report(problems, ProblemKind.FOREIGN_PREFIX, raw, bad, expected, title_values=title_values)
 
@@ -77,7 +78,7 @@ def report_untrained(
     raw: dict[str, RawSplit],
     problems: Problems,
 ) -> None:
-    """Report labels, for entity tags types, that the training split lacks.
+    """Report labels (of entity tags, types) that the training split lacks.
 
     A model cannot learn them. In the validation split they are problems, because most are
     misspelt, unless the data set or `--label_names` declares them (`known`). In the test split
@@ -129,18 +130,18 @@ def report_rare_types(
             _report(warnings, ProblemKind.RARE_TYPE, raw, bad, expected, meant, cutoff=0.6)
 
 
-def looks_misspelt(name: str, right: str) -> bool:
-    """Return whether a type differs from the type `right` only in case, or by one edit.
+def looks_misspelt(name: str, intended: str) -> bool:
+    """Return whether a type differs from the type `intended` only in case, or by one edit.
 
     Types with different digits are numbered types, not misspelt ones. Types of one or two letters
     are too similar to judge.
     """
-    if name == right:
+    if name == intended:
         return False
-    if name.lower() == right.lower():
+    if name.lower() == intended.lower():
         return True
-    same_digits = re.sub(r"\D", "", name) == re.sub(r"\D", "", right)
-    return len(right) > 2 and same_digits and one_edit_apart(name, right)
+    same_digits = re.sub(r"\D", "", name) == re.sub(r"\D", "", intended)
+    return len(intended) > 2 and same_digits and one_edit_apart(name, intended)
 
 
 def report_stray_tags(
@@ -181,7 +182,7 @@ def _report(
 ) -> None:
     """Report every word with one of the tags numbered `bad`.
 
-    `suggestions`: tags that may have been meant; `cutoff`: the least similarity of one to suggest.
+    `suggestions`: tags that may have been meant. `cutoff`: the lowest similarity of a suggestion.
     """
     for split in raw.values():
         if bad & split.tag_counts.keys():

@@ -1,4 +1,4 @@
-"""Raw text split into words."""
+"""Split raw text into words."""
 
 import re
 from functools import cache
@@ -29,7 +29,7 @@ _WORD_PATTERNS = (
     rf"[{_LETTERS}]+(?:(?:{_JOINERS}|(?!(?i:{_CLITIC}|['’]t(?![{_LETTERS}])))['’])[{_LETTERS}]+)*",
     r"\.{2,}|-{2,}|\S\p{M}*",  # ellipses, dashes, anything else alone
 )
-_HALF = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, which tokenizers do not accept
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # tokenizers do not accept it
 _REPLACEMENT = "\ufffd"
 
 
@@ -48,14 +48,14 @@ def split_words(text: str) -> Words:
     Positions are in code points. Between two words there is only white space. The text may
     contain halves of surrogate pairs.
     """
-    if not text.isascii() and _HALF.search(text):
-        placed = _pre_tokenizer().pre_tokenize_str(_HALF.sub(_REPLACEMENT, text))
+    if not text.isascii() and _LONE_SURROGATE.search(text):
+        placed = _pre_tokenizer().pre_tokenize_str(_LONE_SURROGATE.sub(_REPLACEMENT, text))
         return [(text[start:end], start, end) for _, (start, end) in placed]
     return [(word, start, end) for word, (start, end) in _pre_tokenizer().pre_tokenize_str(text)]
 
 
 def readable(words: list[str]) -> list[str]:
     """Return words that tokenizers accept: half of a surrogate pair becomes U+FFFD."""
-    if not _HALF.search("".join(words)):
+    if not _LONE_SURROGATE.search("".join(words)):
         return words
-    return [_HALF.sub(_REPLACEMENT, word) for word in words]
+    return [_LONE_SURROGATE.sub(_REPLACEMENT, word) for word in words]

@@ -10,11 +10,11 @@ and names it has not seen.
 A frame file holds documents, with one sentence per line, after a header `== genre`. After a header
 `== genre lines`, each line is a document of its own. In a line:
 
-    {city}  {per1} {per1.last}     a name, a number or a date; with a digit it stays the same in
-                                   the document, where it can recur, also in another form
+    {city}  {per1} {per1.last}     a name, a number or a date; with a digit, its value is kept
+                                   for the document and can recur, also in another form
     [LOC Lake Geneva]              a fixed name
     <said|told reporters>          one of several wordings
-    plans/VBZ                      a word with another part of speech than the lexicon's
+    plans/VBZ                      a word whose part of speech differs from the lexicon's
 
 Parts of speech come from data/source/lexicon.txt. Chunks are derived from them by rule.
 """
@@ -56,7 +56,7 @@ CASUAL = {"forum", "tweet", "mail", "review", "chat"}
 def read_sections(path: Path) -> dict[str, list[str]]:
     """Return the items of each [section] of a name file.
 
-    Items of patterns are separated by ";", all others by ",".
+    Patterns are separated by ";", all other items by ",".
     """
     sections: dict[str, list[str]] = {}
     section = ""
@@ -71,7 +71,7 @@ def read_sections(path: Path) -> dict[str, list[str]]:
 
 
 def read_countries(path: Path) -> list[dict[str, Any]]:
-    """Return one dict per name of a country: split, name, adj, people, cities, regions."""
+    """Return a dict for each name of each country: split, name, adj, people, cities, regions."""
     countries: list[dict[str, Any]] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line or line.startswith("#"):
@@ -95,8 +95,8 @@ def read_countries(path: Path) -> list[dict[str, Any]]:
 def split_of(name: str, place_split: dict[str, str]) -> str:
     """Return the split that a name belongs to.
 
-    A name that contains a place belongs to the split of that place. The checksum decides for all
-    other names.
+    A name that contains a place belongs to the split of that place. For all other names, a
+    checksum of the name decides.
     """
     words = name.lower().split()
     for length in range(len(words), 0, -1):
@@ -112,17 +112,17 @@ class Deck(Generic[Item]):
 
     def __init__(self, items: Iterable[Item], rng: random.Random):
         self.items, self.rng = list(items), rng
-        self.left: list[Item] = []
+        self.remaining: list[Item] = []
 
     def draw(self) -> Item:
         """Return the next item."""
-        if not self.left:
-            self.left = self.items[:]
-            self.rng.shuffle(self.left)
-        return self.left.pop()
+        if not self.remaining:
+            self.remaining = self.items[:]
+            self.rng.shuffle(self.remaining)
+        return self.remaining.pop()
 
 
-EMPLOYERS = {  # relative frequency of each kind in a slot for any employer
+EMPLOYERS = {  # relative frequency of each kind in a slot that takes any employer
     "company": 9,
     "bank": 2,
     "government": 5,
@@ -146,8 +146,8 @@ class Names:
     def __init__(self, split: str, rng: random.Random, claimed: set[str]):
         """Read the names of `split`.
 
-        `claimed`: lower-cased names that are written out in frames of other splits; they are left
-        out here.
+        `claimed`: lower-cased names that are written out in frames of other splits; they are
+        excluded.
         """
         self.rng = rng
         countries = read_countries(SOURCE / "places.txt")
@@ -156,9 +156,9 @@ class Names:
             for name in [country["name"], country["adj"], *country["cities"], *country["regions"]]:
                 place_split.setdefault(name.lower(), country["split"])
         self.countries = Deck([c for c in countries if c["split"] == split], rng)
-        once = {c["adj"]: c for c in self.countries.items}.values()
-        self.cities = Deck([(city, c) for c in once for city in c["cities"]], rng)
-        self.regions = Deck([(region, c) for c in once for region in c["regions"]], rng)
+        by_adjective = {c["adj"]: c for c in self.countries.items}.values()  # each country once
+        self.cities = Deck([(city, c) for c in by_adjective for city in c["cities"]], rng)
+        self.regions = Deck([(region, c) for c in by_adjective for region in c["regions"]], rng)
         self.lists: dict[str, Deck[str]] = {}
         self.patterns: dict[str, Deck[str]] = {}
         for path in (SOURCE / "people.txt", SOURCE / "organisations.txt", SOURCE / "misc.txt"):
@@ -188,10 +188,10 @@ class Names:
 
     def weighted(self, weights: Mapping[str, float]) -> str:
         """Return one of the keys at random, with the given relative frequencies."""
-        at = self.rng.random() * sum(weights.values())
+        remaining = self.rng.random() * sum(weights.values())
         for item, weight in weights.items():
-            at -= weight
-            if at < 0:
+            remaining -= weight
+            if remaining < 0:
                 return item
         return item
 
@@ -277,7 +277,7 @@ class Names:
         return {"": (text, entity_type), "short": (short or text, entity_type)}
 
     def fill(self, pattern: str) -> str:
-        """Return a pattern with its slots filled, with equal values in its short and full form."""
+        """Return a pattern with its slots filled, with equal values in its full and short form."""
         full, _, short = pattern.partition(" = ")
 
         def value_of(match: re.Match[str]) -> str:
@@ -338,7 +338,7 @@ TAGS = "fail win monday blessed nowplaying tbt coffee football news love random 
 def quantity(kind: str, rng: random.Random) -> list[tuple[str, str]] | None:
     """Return the words of a number, amount, date or address, each with its part of speech.
 
-    None for a slot of another kind.
+    Return None for any other kind of slot.
     """
 
     def between(low: int, high: int) -> int:
@@ -418,7 +418,7 @@ def quantity(kind: str, rng: random.Random) -> list[tuple[str, str]] | None:
 def read_frames(split: str) -> list[tuple[str, list[str]]]:
     """Return the genre and the lines of each document of a split.
 
-    A line that stands alone is a document of one line.
+    A standalone line is a document of one line.
     """
     documents: list[tuple[str, list[str]]] = []
     for path in sorted((SOURCE / "frames").glob(f"{split}*.txt")):
@@ -439,7 +439,7 @@ def read_frames(split: str) -> list[tuple[str, list[str]]]:
 
 
 def literal_names(split: str) -> set[str]:
-    """Return the names written out in a split's frames, and each word of the people's names.
+    """Return the names written out in a split's frames, and each word of the person names.
 
     All are in lower case.
     """
@@ -528,7 +528,7 @@ def takes_article(text: str, entity_type: str) -> bool:
 def allows_article(rows: list[Row]) -> bool:
     """Return whether an article can follow `rows`.
 
-    It can at the start of a sentence and after a preposition, a verb or a conjunction.
+    It can follow the start of a sentence, a preposition, a verb or a conjunction.
     """
     if not rows:
         return True
@@ -616,11 +616,11 @@ def noun_phrase_end(tags: list[str], start: int) -> int:
     return last_noun
 
 
-def joins_adjectives(tags: list[str], at: int, start: int) -> bool:
-    """Return whether a conjunction at `at` joins two adjectives before a noun."""
-    if at == start or at + 2 >= len(tags):
+def joins_adjectives(tags: list[str], position: int, start: int) -> bool:
+    """Return whether a conjunction at `position` joins two adjectives before a noun."""
+    if position == start or position + 2 >= len(tags):
         return False
-    return tags[at - 1] == "JJ" and tags[at + 1] == "JJ" and tags[at + 2] in NOUN
+    return tags[position - 1] == "JJ" and tags[position + 1] == "JJ" and tags[position + 2] in NOUN
 
 
 def chunk_tags(words: list[str], tags: list[str]) -> list[str]:
@@ -629,20 +629,20 @@ def chunk_tags(words: list[str], tags: list[str]) -> list[str]:
     The chunks follow CoNLL-2000.
     """
     chunks: list[str] = []
-    at = 0
-    while at < len(tags):
-        tag, word = tags[at], words[at].lower()
-        end = at + 1
+    position = 0
+    while position < len(tags):
+        tag, word = tags[position], words[position].lower()
+        end = position + 1
         kind: str | None = None
         if tag in ("PRP", "WP", "EX", "WDT"):
             kind = "NP"
         elif tag in NOUN or tag in BEFORE_NOUN:
-            end, kind = noun_phrase_end(tags, at), "NP"
-            if end == at:
-                end, kind = at + 1, "ADJP" if tag.startswith("JJ") else None
+            end, kind = noun_phrase_end(tags, position), "NP"
+            if end == position:
+                end, kind = position + 1, "ADJP" if tag.startswith("JJ") else None
         elif tag == "TO" or tag == "MD" or tag.startswith("VB"):
-            end, kind = verb_phrase_end(tags, at), "VP"
-            if tag == "TO" and end == at + 1:
+            end, kind = verb_phrase_end(tags, position), "VP"
+            if tag == "TO" and end == position + 1:
                 kind = "PP"
         elif tag in ("RB", "RBR", "RBS", "WRB"):
             while end < len(tags) and tags[end] in ("RB", "RBR"):
@@ -663,9 +663,11 @@ def chunk_tags(words: list[str], tags: list[str]) -> list[str]:
         elif tag == "LS":
             kind = "LST"
         chunks += (
-            ["O"] * (end - at) if kind is None else [f"B-{kind}"] + [f"I-{kind}"] * (end - at - 1)
+            ["O"] * (end - position)
+            if kind is None
+            else [f"B-{kind}"] + [f"I-{kind}"] * (end - position - 1)
         )
-        at = end
+        position = end
     return chunks
 
 
@@ -696,7 +698,7 @@ def verb_phrase_end(tags: list[str], start: int) -> int:
 
 
 def casing(rows: list[Row], genre: str, rng: random.Random) -> list[Row]:
-    """Return the rows with the casing and the typing errors of their genre.
+    """Return the rows with the casing and the typos of their genre.
 
     Headlines are sometimes in capitals. Casual writing is sometimes in lower case or in capitals,
     and sometimes has two letters swapped.
@@ -713,8 +715,8 @@ def casing(rows: list[Row], genre: str, rng: random.Random) -> list[Row]:
     typed = []
     for word, tag, entity in rows:
         if entity == "O" and len(word) > 4 and word.isalpha() and rng.random() < 0.015:
-            at = 1 + int(rng.random() * (len(word) - 3))
-            word = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+            i = 1 + int(rng.random() * (len(word) - 3))
+            word = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
         typed.append((word, tag, entity))
     return typed
 
@@ -732,9 +734,9 @@ def make_split(split: str, lexicon: dict[str, str]) -> list[Document]:
     collections: dict[str, Document] = {}  # documents of standalone lines, by genre
     seen: set[str] = set()
     count = 0
-    again = frames
+    round_frames = frames
     while count < SENTENCES[split]:
-        order = again[:]
+        order = round_frames[:]
         rng.shuffle(order)
         for genre, lines in order:
             document = collections.get(genre, []) if len(lines) == 1 else []
@@ -754,7 +756,7 @@ def make_split(split: str, lexicon: dict[str, str]) -> list[Document]:
             count += len(document)
             if count >= SENTENCES[split]:
                 break
-        again = [document for document in frames if "{" in "".join(document[1])]
+        round_frames = [document for document in frames if "{" in "".join(document[1])]
     return [document for document in documents if document]
 
 

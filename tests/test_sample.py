@@ -45,7 +45,7 @@ def sentences(split):
 
 
 def entities(sentence):
-    """Return (type, text) of each entity of IOB2 tags."""
+    """Return (type, text) of each entity of a sentence."""
     open_entities = []
     for word, _, _, tag in sentence:
         if tag.startswith("B-"):
@@ -77,15 +77,17 @@ def test_tags_are_those_of_conll_2003(split):
         assert invalid_iob2(entity_tags, ENTITY_TYPES) is None, sentence
 
 
-@pytest.mark.parametrize(("split", "wanted"), [("train", 3700), ("validation", 400), ("test", 400)])
-def test_counts(split, wanted):
+@pytest.mark.parametrize(
+    ("split", "minimum"), [("train", 3700), ("validation", 400), ("test", 400)]
+)
+def test_counts(split, minimum):
     documents = read(split)
     count = sum(map(len, documents))
-    assert wanted <= count < wanted + 20
+    assert minimum <= count < minimum + 20
     assert all(documents)
     kinds = [kind for s in sentences(split) for kind, _ in entities(s)]
-    assert all(kinds.count(kind) >= wanted // 12 for kind in ENTITY_TYPES), kinds
-    assert sum(not entities(s) for s in sentences(split)) >= wanted // 10
+    assert all(kinds.count(kind) >= minimum // 12 for kind in ENTITY_TYPES), kinds
+    assert sum(not entities(s) for s in sentences(split)) >= minimum // 10
 
 
 def test_regenerating_gives_the_same_bytes(tmp_path):
@@ -95,14 +97,14 @@ def test_regenerating_gives_the_same_bytes(tmp_path):
         assert (tmp_path / name).read_bytes() == (DATA / "sample" / name).read_bytes()
 
 
-def test_no_long_sentence_twice():
+def test_long_sentences_are_unique():
     texts = [" ".join(row[0] for row in s).lower() for split in SPLITS for s in sentences(split)]
     repeated = {t for t, n in Counter(texts).items() if n > 1 and len(t.split()) > 7}
     assert not repeated
 
 
 def frames(split):
-    """Return the words of each frame, with slots and names blanked."""
+    """Return the frames of a split without parts of speech, with slots and names blanked."""
     blanked = set()
     for _, lines in make_sample.read_frames(split):
         for line in lines:
@@ -113,10 +115,10 @@ def frames(split):
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_no_frame_is_shared_with_training(split):
-    def worded(frame):
+    def has_two_words(frame):
         return len(re.findall(r"[a-z]{2,}", frame)) > 1
 
-    assert not {f for f in frames(split) & frames("train") if worded(f)}
+    assert not {f for f in frames(split) & frames("train") if has_two_words(f)}
 
 
 def test_no_frame_is_shared_between_validation_and_test():
@@ -147,9 +149,9 @@ def test_everyday_sentences_are_well_formed_and_not_in_the_corpus():
     for row in map(json.loads, rows):
         text, end = row["text"], 0
         assert " ".join(word for word, _, _ in split_words(text)) not in known
-        borders = {n for _, *span in split_words(text) for n in span}
+        edges = {n for _, *span in split_words(text) for n in span}
         for span in row["spans"]:
             assert span["label"] in ENTITY_TYPES
             assert end <= span["start"] < span["end"] <= len(text), "in order, none overlapping"
-            assert {span["start"], span["end"]} <= borders, "of whole words"
+            assert {span["start"], span["end"]} <= edges, "of whole words"
             end = span["end"]

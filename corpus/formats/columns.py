@@ -39,25 +39,25 @@ class ColumnLayout(NamedTuple):
     indexed: bool  # the first column counts the words: 1, 2, 3
     header: int  # the line that names the columns, counted from 1; 0 without such a line
     example: str  # a row of the usual width
-    tags_seen: frozenset[str]  # at the beginning of the file
+    tags_seen: frozenset[str]  # in the first lines of the file
 
 
 def open_columns(
     lines: Iterable[str], options: ReadOptions, problems: Problems, name: str = "-"
 ) -> OpenedSource:
-    """Open CoNLL columns, given as lines without their ends."""
+    """Open CoNLL columns, given as lines without line ends."""
     lines = iter(lines)
     head = list(itertools.islice(lines, HEAD_SIZE))
     layout = find_column_layout(head, options, problems, name)
     if layout is None:
         return UNREADABLE
-    where = f"words in column {layout.text}"
+    description = f"words in column {layout.text}"
     if layout.labels is not None:
-        where += f", tags in column {layout.labels}"
+        description += f", tags in column {layout.labels}"
     separated = "tab" if layout.separator == "\t" else "space"
-    where += f" of {layout.width} (counted from 0, {separated}-separated)"
+    description += f" of {layout.width} (counted from 0, {separated}-separated)"
     sentences = read_columns(itertools.chain(head, lines), layout, problems, name)
-    return OpenedSource(sentences, LayoutKind.COLUMNS, where, layout.labels is not None)
+    return OpenedSource(sentences, LayoutKind.COLUMNS, description, layout.labels is not None)
 
 
 # --- Layout -------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def open_columns(
 def find_column_layout(
     head: list[str], options: ReadOptions, problems: Problems, name: str
 ) -> ColumnLayout | None:
-    """Return the layout of most of the first lines; None, and a problem, without a layout."""
+    """Return the layout of most of the first lines; if there is none, report it and return None."""
     rows = _rows(head)
     if not rows:
         if not problems.concern(name):  # otherwise the file is unreadable, not empty
@@ -99,14 +99,14 @@ def find_column_layout(
         problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, Place(name), detail, expected))
         return None
     tags = frozenset() if labels is None else frozenset(row[labels] for row in body)
-    if options.label_column is None and tags == {"_"}:  # CoNLL's blank: a file without labels
+    if options.label_column is None and tags == {"_"}:  # CoNLL's empty value: a file without labels
         labels = None
     example = separator.join(body[0]) if body else EXAMPLE
     return ColumnLayout(separator, width, text, labels, indexed, header, example, tags)
 
 
 def _rows(head: list[str]) -> list[str]:
-    """Return the lines that are rows for certain; without any, those that begin with a hashtag."""
+    """Return the lines that are certainly rows, or else those that begin with a hashtag."""
     rows = [line for line in head if line.strip(BLANK) and not line.startswith(DOCUMENT_START)]
     certain = [line for line in rows if not line.startswith("#")]
     return certain or [line for line in rows if line[1:2] not in ("", " ", "\t")]
@@ -175,7 +175,7 @@ def _is_indexed(rows: list[list[str]], width: int) -> bool:
 def _default_labels(
     rows: list[list[str]], names: list[str], task: str, width: int, text: int, indexed: bool
 ) -> int | None:
-    """Return the column of the task's tags where the user named none; None without tags."""
+    """Return the column that holds the task's tags by default; None if there are no tags."""
 
     def all_entity_tags(column: int) -> bool:
         return all(is_entity_tag(row[column]) for row in rows)
@@ -184,7 +184,7 @@ def _default_labels(
     if named is not None or names == CONLLU_COLUMNS:
         return named
     after = range(text + 1, width)
-    if indexed:  # GermEval and Universal NER have further columns behind the tag
+    if indexed:  # GermEval and Universal NER have more columns after the tag
         return next((column for column in after if all_entity_tags(column)), width - 1)
     if width == 1:
         return None
@@ -206,7 +206,7 @@ def read_columns(
     block: list[str] = []
     number = 0
     for number, line in enumerate(lines, 1):
-        if line >= "!" or line.strip(BLANK):  # the comparison avoids nearly all the stripping
+        if line >= "!" or line.strip(BLANK):  # the comparison avoids most calls of strip
             block.append(line)
         elif block:
             yield from reader.sentences(block, number - len(block))
@@ -216,7 +216,7 @@ def read_columns(
 
 
 class _BlockReader:
-    """Reads the lines between two blank lines, and remembers the document they belong to."""
+    """Reads the lines between two blank lines, and tracks the document they belong to."""
 
     def __init__(self, layout: ColumnLayout, problems: Problems, name: str):
         self.layout, self.problems, self.name = layout, problems, name
@@ -224,7 +224,7 @@ class _BlockReader:
         self._document_count = 0
 
     def sentences(self, block: list[str], first: int) -> Iterable[Sentence]:
-        """Return the sentences of a block, usually one; `first` is its first line's number."""
+        """Return the sentences of a block, usually one; `first` is the number of its first line."""
         layout = self.layout
         special = layout.indexed or block[0][0] == "#" or first == layout.header
         cells = None if special else _cells(block, layout)
@@ -298,7 +298,7 @@ def _cells(block: list[str], layout: ColumnLayout) -> list[str] | None:
 def _is_comment(line: str, row: list[str], layout: ColumnLayout) -> bool:
     """Return whether a line before the first word of a sentence is a comment.
 
-    A row whose word begins with # is not.
+    A row whose word begins with # is not a comment.
     """
     if line[0] != "#":
         return False

@@ -1,6 +1,6 @@
-"""The form of a corpus file, detected by content first and by extension second.
+"""Detect the format of a corpus file, by content first and by extension second.
 
-`read` opens a file of any form. What does not fit is added to `Problems`, with its file and line,
+`read` opens a file of any format. What does not fit is added to `Problems`, with its file and line,
 and reading continues, so that all problems are reported together. Nothing is guessed silently.
 """
 
@@ -26,7 +26,7 @@ from corpus.formats.tables import open_table, read_csv
 from corpus.formats.text import FilePath, encoding_of, open_bytes, reading, text_lines
 from corpus.problems import Place, Problem, ProblemKind, Problems
 
-START_SIZE = 1 << 16  # bytes that decide on the form of a file
+START_SIZE = 1 << 16  # bytes that the format is detected from
 TABLES = (  # no text file begins like this
     (re.compile(rb"PAR1[^\s]"), "parquet"),
     (re.compile(rb"ARROW1\0\0"), "arrow"),
@@ -48,9 +48,9 @@ DELIMITERS = ",;\t|"
 
 
 def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSource:
-    """Open a file of any form; its sentences are read as they are asked for.
+    """Open a file of any format; its sentences are read lazily.
 
-    `problems` receives the problems of the file, some of them only while it is read.
+    The problems of the file are added to `problems`, some only while its sentences are read.
     """
     name = str(path)
     try:
@@ -59,10 +59,10 @@ def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSour
     except (OSError, EOFError, zlib.error) as error:
         problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
         return UNREADABLE
-    for mark, form in TABLES:
+    for mark, table_format in TABLES:
         if mark.match(start):
-            return open_table(path, form, options, problems)
-    binary = _binary_form(start)
+            return open_table(path, table_format, options, problems)
+    binary = _describe_binary(start)
     if binary:
         problems.add(Problem(ProblemKind.NOT_TEXT, Place(name), binary, READABLE))
         return UNREADABLE
@@ -81,11 +81,11 @@ def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSour
     return open_records(records, options, problems, name)
 
 
-def _binary_form(start: bytes) -> str | None:
+def _describe_binary(start: bytes) -> str | None:
     """Describe a file that is not text, by its first bytes; None for text."""
-    for mark, form in NOT_TEXT:
+    for mark, description in NOT_TEXT:
         if mark.match(start):
-            return form
+            return description
     if encoding_of(start).startswith("utf-8"):
         if start.count(0) * 10 > len(start):
             return "a binary file, or UTF-16 without a byte-order mark"
@@ -119,7 +119,7 @@ def json_format(head: list[str], name: str) -> str | None:
 
 
 def _is_record(line: str) -> bool:
-    """Return whether a line is a complete record in JSON, not a part of a larger value."""
+    """Return whether a line is a complete record in JSON, not part of a larger value."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -137,7 +137,7 @@ def _read_text_file(
 
 
 def csv_delimiter(head: list[str], name: str, options: ReadOptions) -> str | None:
-    """Return the delimiter of a CSV file, whose first row names its columns; None for others.
+    """Return the delimiter of a CSV file, whose first row names its columns; None for other files.
 
     `head`: the first lines of the file called `name`. A tab-separated file is CoNLL columns,
     unless it numbers its sentences or has lists in its cells.

@@ -11,7 +11,7 @@ from corpus.formats.text import CHUNK_SIZE
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import quote
 
-# The beginning of an object around all the records, such as an annotation tool for spaCy writes.
+# The beginning of an object around all records, as an annotation tool for spaCy writes it.
 WRAPPED_RECORDS = re.compile(
     r'\s*\{(?:\s*"(?!text"|tokens")\w+"\s*:\s*(?:"[^"]*"|\d+|\[[^\[\]{}]*\])\s*,)*'
     r'\s*"(?:data|annotations|examples)"\s*:\s*(?=\[\s*[\[{])'
@@ -43,7 +43,7 @@ def _reason(error: Exception) -> str:
 
 
 def _records_of_value(value: Any, line: int, problems: Problems, name: str) -> Iterator[Record]:
-    """Yield the record that a JSON value holds, in the form of any of the tools."""
+    """Yield the record that a JSON value holds, in the format of any of the supported tools."""
     if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):
         value = {"text": value[0], **value[1]}  # spaCy's training format
     if not isinstance(value, dict):
@@ -85,7 +85,7 @@ def _label_studio_records(
 
 
 class _JsonText:
-    """The unread part of a JSON text; only as much of it in memory as one value needs."""
+    """The unread part of a JSON text; only as much as one value needs is in memory."""
 
     def __init__(self, file: io.TextIOBase):
         self.file, self.buffer, self.position, self.line = file, "", 0, 1
@@ -100,12 +100,12 @@ class _JsonText:
         return self.buffer[self.position :][:size]
 
     def skip(self, end: int) -> None:
-        """Go to the position `end` of the buffer, counting lines."""
+        """Advance to the position `end` of the buffer, counting lines."""
         self.line += self.buffer.count("\n", self.position, end)
         self.position = end
 
     def next_character(self) -> str:
-        """Go to the next character that is not white space and return it; empty at the end."""
+        """Advance to the next character that is not white space; return it, or "" at the end."""
         while True:
             space = JSON_SPACE.match(self.buffer, self.position)
             assert space is not None  # it matches the empty string
@@ -128,7 +128,7 @@ class _JsonText:
 
 
 def read_json_array(file: io.TextIOBase, problems: Problems, name: str) -> Iterator[Record]:
-    """Yield the records of a JSON array; stop with a problem where it is not JSON."""
+    """Yield the records of a JSON array; report a problem and stop where it is not JSON."""
     text = _JsonText(file)
     yield from _array_elements(text, problems, name)
     rest = text.next_character()
@@ -165,7 +165,7 @@ def _array_elements(text: _JsonText, problems: Problems, name: str) -> Iterator[
 
 
 def read_json_object(file: io.TextIOBase, problems: Problems, name: str) -> Iterator[Record]:
-    """Yield the record that a JSON object is, or the records in an array inside the object."""
+    """Yield a JSON object as a record, or the records in an array inside it."""
     text = _JsonText(file)
     text.next_character()
     wrapping = WRAPPED_RECORDS.match(text.buffer)

@@ -1,8 +1,8 @@
-"""Names of columns and fields, and the part of a file that decides on its layout."""
+"""Names of columns and fields, and the number of lines that determine a layout."""
 
 from collections.abc import Iterable, Sequence
 
-HEAD_SIZE = 1000  # lines or records that decide on a layout
+HEAD_SIZE = 1000  # lines or records that a layout is determined from
 TEXT_COLUMNS = ("tokens", "words", "token", "word", "form", "text", "sentence")
 SPAN_COLUMNS = ("spans", "entities", "label", "labels")
 SENTENCE_COLUMNS = ("sentence_id", "sent_id", "sentence #", "sentence_idx", "sentence")
@@ -11,7 +11,7 @@ RECORD_ID_COLUMNS = ("id", "sent_id", "sentence_id")
 
 
 def label_columns(task: str) -> tuple[str, ...]:
-    """Return names of the column of labels, the likeliest first."""
+    """Return the possible names of the label column, the likeliest first."""
     names: tuple[str, ...] = (f"{task}_tags", task, f"{task}_tag", f"{task}_labels")
     if task == "pos":
         names += ("upos", "upos_tags")

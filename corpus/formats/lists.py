@@ -9,7 +9,7 @@ from corpus.formats.records import (
     Record,
     RecordLayout,
     document_of,
-    half_character,
+    lone_surrogate,
     missing_field,
     record_id_of,
 )
@@ -55,7 +55,7 @@ def fault_of_words(words: Any, key: str) -> Fault | None:
         position = next(i for i, word in enumerate(words) if type(word) is not str)
         detail = f"{key!r}[{position}] is {quote(words[position])}"
         return Fault(ProblemKind.WORD_NOT_STRING, detail)
-    return half_character("".join(words))
+    return lone_surrogate("".join(words))
 
 
 def fault_of_tags(tags: Any, words: list[str], key: str | None) -> Fault | None:
@@ -74,4 +74,4 @@ def fault_of_tags(tags: Any, words: list[str], key: str | None) -> Fault | None:
     if not (types <= {str} or types <= {int}):
         detail = f"neither all strings nor all integers: {quote(tags)}"
         return Fault(ProblemKind.LABEL_TYPE, detail)
-    return half_character("".join(tags)) if types == {str} else None
+    return lone_surrogate("".join(tags)) if types == {str} else None

@@ -1,4 +1,4 @@
-"""The layout of records: which fields hold words, tags and spans, and who reads them."""
+"""The layout of records: which fields hold words, tags and spans, and which reader fits."""
 
 import itertools
 from collections import Counter
@@ -44,31 +44,31 @@ def open_records(
 ) -> OpenedSource:
     """Open records of any layout.
 
-    `names_of`: for columns of integer labels, the names that a table itself has.
+    `names_of`: the names of integer labels by column, if a table stores them.
     """
     records = iter(records)
     head = list(itertools.islice(records, HEAD_SIZE))
     layout = find_record_layout(head, options, problems, name)
     if layout is None:
-        for _ in records:  # reading on reports every line that is not a record
+        for _ in records:  # read on, to report every line that is not a record
             pass
         return UNREADABLE
     sentences = READERS[layout.kind](
         itertools.chain(head, records), layout, options, problems, name
     )
-    described = f"{DESCRIPTIONS[layout.kind]} {layout.text!r}"
+    description = f"{DESCRIPTIONS[layout.kind]} {layout.text!r}"
     label_names = None
     if layout.labels is not None:
         tags = "spans" if layout.kind is LayoutKind.TEXT else "tags"
-        described += f", {tags} from {layout.labels!r}"
+        description += f", {tags} from {layout.labels!r}"
         label_names = (names_of or {}).get(layout.labels)
-    return OpenedSource(sentences, layout.kind, described, layout.labels is not None, label_names)
+    return OpenedSource(sentences, layout.kind, description, layout.labels is not None, label_names)
 
 
 def find_record_layout(
     head: list[Record], options: ReadOptions, problems: Problems, name: str
 ) -> RecordLayout | None:
-    """Return the layout of the first records; None, and a problem, without a layout."""
+    """Return the layout of the first records; if there is none, report it and return None."""
     rows = [record.fields for record in head if record.fields is not None]
     if not rows:
         if not problems.concern(name):  # otherwise the file is unreadable, not empty
@@ -81,19 +81,19 @@ def find_record_layout(
     tags = label_columns(options.task)
     words = columns.find(options.text_column, TEXT_COLUMNS, "strings", "empty")
     labels = columns.find(options.label_column, tags, "strings", "integers", "empty")
-    raw = columns.find(options.text_column, TEXT_COLUMNS, "string")
+    raw_text = columns.find(options.text_column, TEXT_COLUMNS, "string")
     spans = columns.find(options.label_column, SPAN_COLUMNS, "spans", "empty")
     if spans is not None and columns.types[spans] not in ("spans", "empty"):
         spans = None
     only_spans = spans is not None and labels in (None, spans)
-    text = raw if raw is not None and (words is None or only_spans) else words
+    text = raw_text if raw_text is not None and (words is None or only_spans) else words
     missing = [
-        f"no {requested!r}"
+        f"no column {requested!r}"
         for requested, column in ((options.text_column, text), (options.label_column, labels))
         if requested is not None and column is None
     ]
     if text is None and not missing:
-        missing = ["no column of words"]
+        missing = ["no column with words"]
     place = Place(name, head[0].line)
     for lacking in missing:
         detail = f"{lacking}; the columns are {', '.join(map(repr, columns.types))}"
@@ -127,7 +127,7 @@ class _Columns:
         self.types = {key: _type_of_column(rows, key) for key in keys}
 
     def find(self, requested: str | None, candidates: Iterable[str], *types: str) -> str | None:
-        """Return the column that was asked for, else the first candidate of one of the types."""
+        """Return the requested column, or else the first candidate of one of the types."""
         columns = list(self.types)
         if requested is not None:
             position = requested_column(requested, columns, len(columns))
@@ -138,7 +138,7 @@ class _Columns:
 
 
 def _type_of_column(rows: list[Fields], key: str) -> str | None:
-    """Return the type of most values; `empty` if all lists are empty, None without values."""
+    """Return the type of most values; "empty" if all lists are empty, None without values."""
     types = Counter(_type_of_value(row.get(key)) for row in rows)
     del types[None]
     empty = types.pop("empty", 0)
@@ -146,7 +146,7 @@ def _type_of_column(rows: list[Fields], key: str) -> str | None:
 
 
 def _type_of_value(value: Any) -> str | None:
-    """Return the type of a value: a single one, or a list of one type; None for no value."""
+    """Return the type of a value or of the first element of a list; None for no value."""
     if isinstance(value, list):
         if not value:
             return "empty"

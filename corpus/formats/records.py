@@ -15,9 +15,9 @@ Fields = dict[str, Any]
 class Record(NamedTuple):
     """One record of a file."""
 
-    line: int  # counted from 1; of a table its row
+    line: int  # counted from 1; in a table, the row
     fields: Fields | None  # None: a blank row between sentences
-    record_id: str | int | None = None  # where the fields do not include it
+    record_id: str | int | None = None  # if it is not among the fields
 
 
 class RecordLayout(NamedTuple):
@@ -32,7 +32,7 @@ class RecordLayout(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A problem of a record whose place is still to be added."""
+    """A problem of a record, without its place."""
 
     kind: ProblemKind
     detail: str
@@ -52,9 +52,9 @@ def missing_field(fields: Fields, layout: RecordLayout, options: ReadOptions) ->
     return None
 
 
-def half_character(text: str) -> Fault | None:
-    """Return a fault if a text contains half of a surrogate pair, which UTF-8 cannot hold."""
-    if text.isascii():  # known without looking at the characters
+def lone_surrogate(text: str) -> Fault | None:
+    """Return a fault if a text contains half of a surrogate pair, which UTF-8 cannot encode."""
+    if text.isascii():  # a fast test
         return None
     try:
         text.encode()
@@ -78,8 +78,8 @@ def record_id_of(record: Record, layout: RecordLayout) -> str | None:
 
 
 def identifier(value: object) -> str | None:
-    """Return a value as a string; None for no value, and for one that UTF-8 cannot hold."""
+    """Return a value as a string; None for None, and for a value that UTF-8 cannot encode."""
     if value is None:
         return None
     text = str(value)
-    return text if text.isascii() or not half_character(text) else None
+    return text if text.isascii() or not lone_surrogate(text) else None

@@ -29,8 +29,8 @@ def read_rows(
 ) -> Iterator[Sentence]:
     """Yield sentences; add rows that cannot be read to `problems`.
 
-    A sentence ends at a blank row, and where the identifier of the next row is another. A row
-    whose identifier is empty belongs to the sentence before it.
+    A sentence ends at a blank row, and before a row with a different identifier. A row with an
+    empty identifier belongs to the sentence before it.
     """
     words: list[str] = []
     tags: list[Any] = []

@@ -1,4 +1,4 @@
-"""Types that all readers share: a sentence, the columns asked for, an opened source."""
+"""Types that all readers share: a sentence, the requested columns, an opened source."""
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -8,7 +8,7 @@ from corpus.problems import Place
 
 
 class Sentence(NamedTuple):
-    """A sentence as its file has it, and where it came from."""
+    """A sentence as written in its file, and its origin."""
 
     words: Sequence[str]
     tags: Sequence[str] | Sequence[int] | None  # integers are positions in a list of label names
@@ -23,7 +23,7 @@ class Sentence(NamedTuple):
 
 
 class ReadOptions(NamedTuple):
-    """The task and the columns that the user asked for.
+    """The task and the columns that the user requested.
 
     A column is a name, or a number from 0; negative numbers count from the end.
     """
@@ -39,25 +39,25 @@ class LayoutKind(StrEnum):
     COLUMNS = "columns"  # lines of CoNLL columns
     ROWS = "rows"  # records of one word each, such as rows of a CSV file
     LISTS = "lists"  # records of a list of words and a list of tags
-    TEXT = "text"  # records of raw text, with spans where there are labels
+    TEXT = "text"  # records of raw text, with spans if there are labels
 
 
 class OpenedSource(NamedTuple):
     """A file, or a split of a data set, whose layout is known.
 
-    Iterating over `sentences` reads it and adds to the `Problems` that it was opened with. If it
-    cannot be read at all, `layout_kind` is None and there is no sentence.
+    Iterating over `sentences` reads the source and adds to the `Problems` that it was opened with.
+    If it cannot be read at all, `layout_kind` is None and there are no sentences.
     """
 
     sentences: Iterator[Sentence]
     layout_kind: LayoutKind | None = None
-    layout: str = ""  # for people: the columns that words and tags come from
+    layout: str = ""  # shown to the user: the columns that words and tags come from
     labelled: bool = False
-    label_names: list[str] | None = None  # names of integer tags, where the file has them
+    label_names: list[str] | None = None  # names of integer tags, if the file has them
 
     @property
     def raw_text(self) -> bool:
-        """Whether the words come from the suite's own word splitter."""
+        """Whether the words come from the suite's word splitter."""
         return self.layout_kind is LayoutKind.TEXT
 
 

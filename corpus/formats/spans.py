@@ -1,4 +1,4 @@
-"""Records of raw text with character spans, as doccano, Prodigy, Label Studio and spaCy have."""
+"""Records of raw text with character spans, as doccano, Prodigy, Label Studio and spaCy write."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from corpus.formats.records import (
     Record,
     RecordLayout,
     document_of,
-    half_character,
+    lone_surrogate,
     missing_field,
     record_id_of,
 )
@@ -30,7 +30,7 @@ def read_spans(
 ) -> Iterator[Sentence]:
     """Yield a sentence for each record: the words of its text, and IOB2 tags of its spans.
 
-    Words come from the suite's own splitter, as in tagging. Records that cannot be read are
+    The suite's word splitter makes the words, as in tagging. Records that cannot be read are
     added to `problems`.
     """
     for record in records:
@@ -66,7 +66,7 @@ def read_spans(
 def _fault_of_text(text: Any, key: str) -> Fault | None:
     if not isinstance(text, str):
         return Fault(ProblemKind.TEXT_NOT_STRING, f"{key!r} is {quote(text)}")
-    return half_character(text)
+    return lone_surrogate(text)
 
 
 def tags_of_spans(
@@ -100,29 +100,29 @@ def tags_of_spans(
         last_end = end
         while position < len(words) and words[position][2] <= start:
             position += 1
-        covered = position
-        while covered < len(words) and words[covered][1] < end:
-            covered += 1
-        if covered == position:
+        stop = position
+        while stop < len(words) and words[stop][1] < end:
+            stop += 1
+        if stop == position:
             faults.append(Fault(ProblemKind.SPAN_WITHOUT_WORD, f"{described} in {quote(text)}"))
             continue
         cut = [
             word
-            for word, word_start, word_end in (words[position], words[covered - 1])
+            for word, word_start, word_end in (words[position], words[stop - 1])
             if word_start < start < word_end or word_start < end < word_end
         ]
         if cut:  # `position` stays: the next span may cut the same word
             detail = f"{described} cuts {quote(cut[0])} in {quote(text)}"
             faults.append(Fault(ProblemKind.SPAN_CUTS_WORD, detail))
             continue
-        tags[position:covered] = [f"I-{label}"] * (covered - position)
+        tags[position:stop] = [f"I-{label}"] * (stop - position)
         tags[position] = f"B-{label}"
-        position = covered
+        position = stop
     return tags, faults
 
 
 def _parse_span(span: Any) -> tuple[int, int, str] | None:
-    """Return (start, end, label) of a span as any of the tools exports it; None if it is none."""
+    """Return (start, end, label) of a span in any tool's format; None if it is not a span."""
     if isinstance(span, dict):
         label = span.get("label") or span.get("labels") or span.get("entity_group")
         if isinstance(label, list) and len(label) == 1:  # Label Studio
@@ -136,4 +136,4 @@ def _parse_span(span: Any) -> tuple[int, int, str] | None:
     if type(start) is not int or type(end) is not int or not isinstance(label, str):
         return None
     label = label.strip()
-    return None if not label or half_character(label) else (start, end, label)
+    return None if not label or lone_surrogate(label) else (start, end, label)

@@ -73,7 +73,7 @@ def read_csv(
                 place = Place(name, first)
                 problems.add(Problem(ProblemKind.ROW_WIDTH, place, detail, expected))
             else:
-                if holds_list is None:  # the first row decides: the word [1] is not a list
+                if holds_list is None:  # the first row decides, so that the word [1] stays a word
                     holds_list = [isinstance(_cell(cell), list) for cell in row]
                 cells = zip(header, row, holds_list, strict=True)
                 yield Record(
@@ -86,7 +86,7 @@ def read_csv(
 
 
 def _has_quoted_cells(lines: list[str]) -> bool:
-    """Return whether tab-separated cells are quoted as in CSV; otherwise quotes are words."""
+    """Return whether tab-separated cells are quoted as in CSV; otherwise quotes belong to words."""
     cells = [cell for line in lines for cell in line.rstrip("\r\n").split("\t") if '"' in cell]
     return any(len(cell) > 2 for cell in cells) and all(map(QUOTED_CELL.fullmatch, cells))
 
@@ -107,8 +107,10 @@ def _cell(cell: str) -> Any:
         return cell
 
 
-def open_table(path: FilePath, form: str, options: ReadOptions, problems: Problems) -> OpenedSource:
-    """Open a table; `form` is "parquet", "arrow" (a file) or "arrow stream".
+def open_table(
+    path: FilePath, table_format: str, options: ReadOptions, problems: Problems
+) -> OpenedSource:
+    """Open a table; `table_format` is "parquet", "arrow" (a file) or "arrow stream".
 
     Rows count as lines, from 1.
     """
@@ -129,12 +131,12 @@ def open_table(path: FilePath, form: str, options: ReadOptions, problems: Proble
 
     try:
         file = open_bytes(path)
-        if form == "parquet":
+        if table_format == "parquet":
             table = pyarrow.parquet.ParquetFile(file)
             schema = table.schema_arrow
             columns = relevant_columns(schema.names, options)
             batches = table.iter_batches(batch_size=HEAD_SIZE, columns=columns)
-        elif form == "arrow":
+        elif table_format == "arrow":
             table = pyarrow.ipc.open_file(file)
             schema = table.schema
             batches = map(table.get_batch, range(table.num_record_batches))

@@ -14,7 +14,7 @@ from support.text import quote
 
 CHUNK_SIZE = 1 << 18  # characters of a file in memory at a time
 BLANK = " \t"  # other white space may be a word
-ENCODINGS = (  # the marks of UTF-32 come first: those of UTF-16 are their beginnings
+ENCODINGS = (  # UTF-32 before UTF-16: one of its marks begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -25,7 +25,7 @@ FilePath = str | os.PathLike[str]
 
 
 def open_bytes(path: FilePath) -> IO[bytes]:
-    """Open a file of bytes, decompressed if its content is gzip's."""
+    """Open a file for reading bytes, decompressed if its content is gzip."""
     with open(path, "rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
     return cast(IO[bytes], gzip.open(path)) if compressed else open(path, "rb")
@@ -37,7 +37,7 @@ def encoding_of(head: bytes) -> str:
 
 
 def open_text(path: FilePath) -> io.TextIOWrapper:
-    """Open a file of text in the encoding that its first bytes declare.
+    """Open a text file in the encoding that its first bytes declare.
 
     Only LF ends a line: other line ends and control characters may belong to words.
     """
@@ -48,7 +48,7 @@ def open_text(path: FilePath) -> io.TextIOWrapper:
 
 @contextlib.contextmanager
 def reading(path: FilePath, problems: Problems) -> Iterator[io.TextIOWrapper]:
-    """Open a file of text; add errors while reading its bytes to `problems`."""
+    """Open a text file; add errors that occur while its bytes are read to `problems`."""
     try:
         with open_text(path) as file:
             yield file
@@ -98,9 +98,9 @@ def report_bad_bytes(path: FilePath, problems: Problems) -> None:
 
 
 def bad_byte(line: bytes, error: UnicodeDecodeError) -> str:
-    """Describe the byte that is not UTF-8, with the line read as Windows-1252."""
+    """Describe a byte that is not UTF-8, with its line decoded as Windows-1252."""
     byte = f"byte 0x{line[error.start]:02x}"
     if b"\0" in line:
-        return f"{byte} and zero bytes in one line, which text does not contain"
+        return f"{byte} and null bytes in one line, which text does not contain"
     likely = line.rstrip(b"\r\n").decode("cp1252", "replace")
     return f"{byte}, perhaps {quote(likely)}"

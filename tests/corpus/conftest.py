@@ -11,7 +11,7 @@ from settings.run_settings import CorpusSettings
 
 @pytest.fixture
 def corpus_settings(tmp_path: Path) -> Callable[..., CorpusSettings]:
-    """A function that makes settings; text given for a file flag is written to a file first."""
+    """Return a function that makes settings; text for a file flag is written to a file first."""
 
     def make(**flags: Any) -> CorpusSettings:
         for split in ("train", "validation", "test"):

@@ -1,4 +1,4 @@
-"""Settings that name no file, and splits that cannot be used."""
+"""Settings that do not name a file, and splits that cannot be used."""
 
 from pathlib import Path
 
@@ -9,29 +9,29 @@ from corpus.problems import ProblemKind
 from tests.helpers.broken_corpora import GOOD, BrokenCorpus, check_broken_corpus
 
 CASES = {
-    "a file that is not there": BrokenCorpus("a.conll", GOOD, {"train_file": ["DIR/b.conll"]}, []),
-    "a glob that finds nothing": BrokenCorpus("a.conll", GOOD, {"train_file": ["DIR/*.iob"]}, []),
-    "a glob that is near to a name": BrokenCorpus(
+    "a missing file": BrokenCorpus("a.conll", GOOD, {"train_file": ["DIR/b.conll"]}, []),
+    "a glob that matches nothing": BrokenCorpus("a.conll", GOOD, {"train_file": ["DIR/*.iob"]}, []),
+    "a glob that resembles a file name": BrokenCorpus(
         "dup.conll", GOOD, {"train_file": ["DIR/du*p.conll", "DIR/nope*.conll"]}, []
     ),
-    "a name that only ends as another does": BrokenCorpus(
+    "a name that shares only its extension with a file": BrokenCorpus(
         "dup.conll", GOOD, {"train_file": ["DIR/nope.conll"]}, []
     ),
     "a name with two letters swapped": BrokenCorpus(
         "train.conll", GOOD, {"train_file": ["DIR/tarin.conll"]}, []
     ),
-    "a name with another ending": BrokenCorpus(
+    "a name with another extension": BrokenCorpus(
         "train.conll", GOOD, {"train_file": ["DIR/train.txt"]}, []
     ),
-    "a folder for a file": BrokenCorpus("a.conll", GOOD, {"train_file": ["DIR"]}, []),
+    "a folder instead of a file": BrokenCorpus("a.conll", GOOD, {"train_file": ["DIR"]}, []),
     "an unknown task": BrokenCorpus("a.conll", GOOD, {"task_name": "srl"}, []),
-    "a labels file that is not there": BrokenCorpus(
+    "a missing file of label names": BrokenCorpus(
         "a.conll", GOOD, {"label_names": ["DIR/labels.txt"]}, []
     ),
     "a label name given twice": BrokenCorpus(
         "a.conll", GOOD, {"label_names": ["O", "B-ORG", "O"]}, []
     ),
-    "one sentence, and none to validate on": BrokenCorpus("a.conll", "EU B-ORG\n", {}, []),
+    "one sentence, too few to hold any out": BrokenCorpus("a.conll", "EU B-ORG\n", {}, []),
     "a label that only validation has": BrokenCorpus(
         "a.conll",
         GOOD,

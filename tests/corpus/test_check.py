@@ -11,7 +11,7 @@ from tests.helpers.corpora import GOOD, squeezed
 from tests.helpers.messages import stable
 
 
-def test_the_check_counts(corpus_settings, tiny_encoder, tmp_path, snapshot):
+def test_figures_and_warnings(corpus_settings, tiny_encoder, tmp_path, snapshot):
     test = "rejects O\n\x07 O\nla O\n☃ O\nEU B-ORG\n\nEU B-ORG\nrejects O\nGerman B-MISC\n"
     settings = corpus_settings(
         train_file="-DOCSTART- O\n\n" + GOOD,
@@ -19,11 +19,11 @@ def test_the_check_counts(corpus_settings, tiny_encoder, tmp_path, snapshot):
         test_file=test,
     )
     tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
-    report, without_fault = check_corpus(settings, tokenizer, max_seq_length=5)
+    report, without_problems = check_corpus(settings, tokenizer, max_seq_length=5)
     lines = squeezed(report, tmp_path)
-    assert without_fault
+    assert without_problems
     for expected in (
-        "train 3 6 1 3 16.67 %",  # a window of 3 sub-words, Bl ##a ##c: one word is not whole
+        "train 3 6 1 3 16.67 %",  # a window of 3 sub-words, Bl ##a ##c: one word does not fit
         "MISC 1 0 1",
         "ORG 2 1 2",
         "PER 1 1 0",
@@ -32,13 +32,13 @@ def test_the_check_counts(corpus_settings, tiny_encoder, tmp_path, snapshot):
         "test.conll:7: 'EU rejects German'",
     ):
         assert expected in lines, expected
-    # The empty word is reported as empty, and as one that the tokenizer has no piece for.
+    # The empty word is reported as empty, and as a word without a known sub-word.
     assert sum(line.startswith("validation.conll:1: ") for line in lines) == 2
     assert sum("test.conll:1" in line for line in lines) == 1  # the longest sentence
     assert stable(report, tmp_path) == snapshot
 
 
-def test_the_check_groups_unknown_words(corpus_settings, tiny_encoder, tmp_path, snapshot):
+def test_unknown_words_are_grouped(corpus_settings, tiny_encoder, tmp_path, snapshot):
     settings = corpus_settings(
         train_file="EU B-ORG\n\n☃ O\nin O\n☃ O\n\n" + 30 * "☃ O\n",
         validation_file="EU B-ORG\n☂ O\n☃ O\n\n" + 40 * "☂ O\n",
@@ -51,12 +51,12 @@ def test_the_check_groups_unknown_words(corpus_settings, tiny_encoder, tmp_path,
     assert stable(report, tmp_path) == snapshot
 
 
-def test_the_check_shows_the_held_out_split_and_what_it_shares(corpus_settings, tmp_path, snapshot):
+def test_the_held_out_split_and_the_sentences_it_shares(corpus_settings, tmp_path, snapshot):
     document = "-DOCSTART- O\n\nReuters B-ORG\n\n"
     text = "".join(f"{document}w{number} O\nin O\n\n" for number in range(20))
     settings = corpus_settings(train_file=text, test_file="w7 O\nin O\n")
-    report, without_fault = check_corpus(settings)
-    assert without_fault
+    report, without_problems = check_corpus(settings)
+    assert without_problems
     lines = squeezed(report, tmp_path)
     held_out = load_corpus(settings).splits["validation"]
     assert len(held_out) == 4
@@ -67,7 +67,7 @@ def test_the_check_shows_the_held_out_split_and_what_it_shares(corpus_settings, 
         "ORG 18 2 0",
     ):
         assert expected in lines, expected
-    # Each document has seven lines, the third of which is the sentence that they share.
+    # Each document has seven lines, the third of which is the sentence that all documents share.
     documents = sorted(int(name[1:]) for (name, *_) in held_out["tokens"] if name != "Reuters")
     shared = [f"train.conll:{7 * number + 3}: 'Reuters'" for number in documents]
     first = lines.index(shared[0])
@@ -76,32 +76,32 @@ def test_the_check_shows_the_held_out_split_and_what_it_shares(corpus_settings, 
     assert stable(report, tmp_path) == snapshot
 
 
-def test_the_check_of_sentences_repeated_more_than_a_tenth(corpus_settings, tmp_path, snapshot):
-    """They cannot all be in one split: the report says so."""
+def test_sentences_repeated_too_often_to_be_held_out_together(corpus_settings, tmp_path, snapshot):
+    """They fill more than a tenth of the corpus, so they are in both splits; the report says so."""
     text = 10 * "EU B-ORG\n\nin O\nit O\n\n"
     report, _ = check_corpus(corpus_settings(train_file=text))
     lines = squeezed(report, tmp_path)
     assert any(line.startswith("train 18 ") for line in lines)
     assert any(line.startswith("validation 2 ") for line in lines)
     assert sum(line.endswith(" (2):") for line in lines) == 1  # the shared sentences
-    assert stable(report, tmp_path) == snapshot  # no word of equal sentences held out together
+    assert stable(report, tmp_path) == snapshot  # no claim that they are kept together
 
 
 def words_of_types(**counts) -> str:
     return "".join(f"x B-{kind}\nin O\n\n" for kind, n in counts.items() for _ in range(n))
 
 
-def test_the_check_warns_of_a_corpus_without_an_entity(corpus_settings, tmp_path, snapshot):
-    report, without_fault = check_corpus(corpus_settings(train_file="EU O\nrejects O\n\nit O\n"))
-    assert without_fault
+def test_a_corpus_without_entities_is_reported(corpus_settings, tmp_path, snapshot):
+    report, without_problems = check_corpus(corpus_settings(train_file="EU O\nrejects O\n\nit O\n"))
+    assert without_problems
     assert stable(report, tmp_path) == snapshot
     assert stable(check_corpus(corpus_settings(train_file=GOOD))[0], tmp_path) == snapshot
 
 
-def test_the_check_names_a_misspelt_type_of_training(corpus_settings, tmp_path, snapshot):
+def test_a_misspelt_type_in_training_is_reported(corpus_settings, tmp_path, snapshot):
     settings = corpus_settings(train_file=words_of_types(PER=200, PRE=1, per=2, ORG=150, OGR=3))
-    report, without_fault = check_corpus(settings)
-    assert without_fault
+    report, without_problems = check_corpus(settings)
+    assert without_problems
     assert stable(report, tmp_path) == snapshot
     lines = squeezed(report, tmp_path)
     rare = [
@@ -119,8 +119,8 @@ def test_the_check_names_a_misspelt_type_of_training(corpus_settings, tmp_path, 
 @pytest.mark.parametrize(
     ("content", "flags"),
     [
-        pytest.param(words_of_types(PER=100, PRE=3), {}, id="not so rare beside the other"),
-        pytest.param(words_of_types(PER=1000, PRE=4), {}, id="more than a slip or two"),
+        pytest.param(words_of_types(PER=100, PRE=3), {}, id="not rare enough"),
+        pytest.param(words_of_types(PER=1000, PRE=4), {}, id="too frequent for a slip"),
         pytest.param(words_of_types(PER=1000, PRQ=1, LOC=1), {}, id="two letters"),
         pytest.param(words_of_types(ENT1=1000, ENT2=1, ENT=1), {}, id="numbered types"),
         pytest.param(words_of_types(NP=1000, VP=1, PP=1), {"task_name": "chunk"}, id="chunks"),
@@ -136,36 +136,36 @@ def test_the_check_names_a_misspelt_type_of_training(corpus_settings, tmp_path, 
         ),
     ],
 )
-def test_the_check_takes_no_type_for_misspelt_that_may_be_meant(corpus_settings, content, flags):
-    report, without_fault = check_corpus(corpus_settings(train_file=content, **flags))
-    assert without_fault
+def test_types_that_may_be_intended_are_not_reported_as_misspelt(corpus_settings, content, flags):
+    report, without_problems = check_corpus(corpus_settings(train_file=content, **flags))
+    assert without_problems
     assert not re.search(r"'\S+' of 'x'", report)  # no tag is quoted
 
 
-def test_the_check_names_a_misspelt_type_without_prefixes(corpus_settings):
+def test_a_misspelt_type_without_prefixes_is_reported(corpus_settings):
     text = 200 * "x PER\nin O\n\n" + "x PRE\n"
     report, _ = check_corpus(corpus_settings(train_file=text, tag_scheme="io"))
     assert re.search(r"'PRE' of 'x'.*\bPER\b", report)
 
 
-def test_the_check_of_a_test_split_alone_does_not_speak_of_training(
+def test_a_test_split_alone_gets_a_report_that_does_not_mention_training(
     corpus_settings, tmp_path, snapshot
 ):
-    report, without_fault = check_corpus(corpus_settings(test_file=GOOD))
-    assert without_fault
+    report, without_problems = check_corpus(corpus_settings(test_file=GOOD))
+    assert without_problems
     assert stable(report, tmp_path) == snapshot
 
 
-def test_the_check_needs_no_tokenizer_and_keeps_nothing(corpus_settings, tmp_path, snapshot):
-    report, without_fault = check_corpus(corpus_settings(train_file=GOOD))
-    assert without_fault
-    assert stable(report, tmp_path) == snapshot  # nothing of sub-words, a held-out split
+def test_a_check_without_a_tokenizer_caches_nothing(corpus_settings, tmp_path, snapshot):
+    report, without_problems = check_corpus(corpus_settings(train_file=GOOD))
+    assert without_problems
+    assert stable(report, tmp_path) == snapshot  # does not mention sub-words; has a held-out split
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
-def test_the_check_shows_figures_and_problems_together(corpus_settings, tmp_path, snapshot):
-    report, without_fault = check_corpus(corpus_settings(train_file=20 * GOOD + 30 * "x\n"))
-    assert not without_fault
+def test_figures_and_problems_are_shown_together(corpus_settings, tmp_path, snapshot):
+    report, without_problems = check_corpus(corpus_settings(train_file=20 * GOOD + 30 * "x\n"))
+    assert not without_problems
     assert " (30):" in report
     assert len(re.findall(r"train\.conll:\d+: ", report)) == 20  # and 10 more
     assert stable(report, tmp_path) == snapshot

@@ -43,7 +43,7 @@ def test_a_declared_label_may_be_missing_from_training(corpus_settings, tmp_path
     assert tag_lists(corpus, "validation") == [["B-LOC"]]
 
 
-def test_a_test_split_may_have_labels_of_its_own(corpus_settings, tmp_path, snapshot):
+def test_a_test_split_may_have_labels_that_training_lacks(corpus_settings, tmp_path, snapshot):
     corpus = load_corpus(
         corpus_settings(train_file=GOOD, validation_file=GOOD, test_file="Rome B-LOC\n")
     )
@@ -70,14 +70,14 @@ def test_bare_types_are_plain_unless_the_scheme_is_io(corpus_settings):
     assert tag_lists(entities, "train") == [["B-LOC", "I-LOC", "O"], ["B-PER"]]
 
 
-def test_the_scheme_is_that_of_all_splits_together(corpus_settings, tmp_path, snapshot):
+def test_the_scheme_is_detected_from_all_splits_together(corpus_settings, tmp_path, snapshot):
     only_i, with_b = "EU I-ORG\nin O\n\nBonn I-ORG\n", "EU I-ORG\nUN B-ORG\n"
     corpus = load_corpus(corpus_settings(train_file=only_i, validation_file=with_b))
     assert [stable(note, tmp_path) for note in corpus.notes] == snapshot  # IOB1
     assert tag_lists(corpus, "validation") == [["B-ORG", "B-ORG"]]
 
 
-def test_strays_are_reported_and_read_as_conlleval_reads_them(corpus_settings, tmp_path, snapshot):
+def test_stray_tags_are_reported_and_read_as_in_conlleval(corpus_settings, tmp_path, snapshot):
     content = "EU B-ORG\nin O\nBonn I-LOC\n\nUN B-ORG\n"
     corpus = load_corpus(corpus_settings(train_file=content, validation_file=content))
     assert tag_lists(corpus, "train")[0] == ["B-ORG", "O", "B-LOC"]

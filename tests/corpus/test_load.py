@@ -1,4 +1,4 @@
-"""The whole way from settings to splits: real corpora counted, every format, the cache, memory."""
+"""From settings to splits: figures of real corpora, every format, the cache, memory."""
 
 import json
 import os
@@ -27,7 +27,7 @@ exhaustive = pytest.mark.exhaustive
 
 # --- Real corpora -----------------------------------------------------------------------------
 
-WNUT_ENTITIES = {  # of the paper (Derczynski et al. 2017): types in train, dev and test
+WNUT_ENTITIES = {  # from the paper (Derczynski et al. 2017): counts by type in train, dev and test
     "person": (660, 470, 429),
     "location": (548, 74, 150),
     "corporation": (221, 34, 66),
@@ -133,9 +133,9 @@ def test_every_format_is_the_same_corpus(corpus_settings, tmp_path):
 
 def test_fingerprints_differ_with_the_content(corpus_settings):
     first = load_corpus(corpus_settings(train_file=GOOD, validation_file=GOOD))
-    for other in (GOOD.replace("EU", "E U".replace(" ", "")) + "x O\n", GOOD.replace("ORG", "LOC")):
+    for changed in (GOOD + "x O\n", GOOD.replace("ORG", "LOC")):
         assert load_corpus(
-            corpus_settings(train_file=other, validation_file=other)
+            corpus_settings(train_file=changed, validation_file=changed)
         ).fingerprint != (first.fingerprint)
     joined = load_corpus(
         corpus_settings(train_file=GOOD.replace("\n\n", "\n"), validation_file=GOOD)
@@ -151,7 +151,7 @@ def test_the_embedded_corpus(corpus_settings):
         assert corpus.label_names[0] == "O"
 
 
-def test_raw_text_names_the_splitter(corpus_settings, tmp_path):
+def test_a_corpus_of_raw_text_records_the_word_splitter(corpus_settings, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "In Rome.", "spans": [[3, 7, "LOC"]]}\n' * 2)
     assert load_corpus(corpus_settings(train_file=(str(path),))).word_splitter == WORD_SPLITTER
@@ -167,23 +167,24 @@ def test_an_unlabelled_test_split(corpus_settings):
 def test_a_test_split_alone(corpus_settings, tmp_path, snapshot):
     corpus = load_corpus(corpus_settings(test_file="EU\nrejects\n"))
     assert list(corpus.splits) == ["test"]
-    assert [stable(note, tmp_path) for note in corpus.notes] == snapshot  # nothing of a scheme
+    # The notes do not mention a scheme.
+    assert [stable(note, tmp_path) for note in corpus.notes] == snapshot
 
 
-def test_nothing_is_held_out_unless_asked(corpus_settings):
+def test_nothing_is_held_out_unless_requested(corpus_settings):
     for hold_out, splits in ((False, ["train"]), (True, ["train", "validation"])):
         corpus = load_corpus(corpus_settings(train_file=numbered(20, 0), hold_out=hold_out))
         assert list(corpus.splits) == splits
         assert sum(map(len, corpus.splits.values())) == 20
 
 
-def test_samples_are_limited_last(corpus_settings):
+def test_limits_on_samples_apply_last(corpus_settings):
     flags = {"max_train_samples": 1, "max_eval_samples": 2, "max_predict_samples": 1000}
     corpus = load_corpus(
         corpus_settings(train_file=GOOD, validation_file=GOOD, test_file=GOOD, **flags)
     )
     assert [len(split) for split in corpus.splits.values()] == [1, 2, 3]
-    assert "B-PER" in corpus.label_names  # of the second sentence
+    assert "B-PER" in corpus.label_names  # from the second sentence
 
 
 # --- The cache ----------------------------------------------------------------------------------
@@ -213,7 +214,7 @@ def test_the_same_content_is_read_once(corpus_settings, monkeypatch):
         load_corpus(corpus_settings(train_file=GOOD, overwrite_cache=True))
 
 
-def test_another_version_of_the_reader_reads_again(corpus_settings, monkeypatch):
+def test_a_new_version_of_the_reader_reads_again(corpus_settings, monkeypatch):
     load_corpus(corpus_settings(train_file=GOOD))
     monkeypatch.setattr(corpus.load, "read_corpus", None)
     load_corpus(corpus_settings(train_file=GOOD))
@@ -222,7 +223,7 @@ def test_another_version_of_the_reader_reads_again(corpus_settings, monkeypatch)
         load_corpus(corpus_settings(train_file=GOOD))
 
 
-def test_two_runs_at_the_same_time_keep_one(corpus_settings, monkeypatch):
+def test_two_simultaneous_runs_keep_one_copy(corpus_settings, monkeypatch):
     read, inner, inode = corpus.load.read_corpus, [], []
 
     def read_while_another_run_does(settings, *rest):
@@ -236,14 +237,14 @@ def test_two_runs_at_the_same_time_keep_one(corpus_settings, monkeypatch):
     monkeypatch.setattr(corpus.load, "read_corpus", read_while_another_run_does)
     outer = load_corpus(corpus_settings(train_file=GOOD))
     kept = [run.splits["train"].cache_files[0]["filename"] for run in (inner[0], outer)]
-    assert os.stat(kept[0]).st_ino == inode[0]  # the first one stays
+    assert os.stat(kept[0]).st_ino == inode[0]  # the first copy stays
     assert kept[0] == kept[1]
     assert split_words(outer, "train") == split_words(inner[0], "train")
     folders = list(Path(kept[0]).parent.parent.iterdir())
     assert folders == [Path(kept[0]).parent]
 
 
-def test_a_broken_corpus_is_never_kept(corpus_settings, tmp_path, snapshot):
+def test_a_broken_corpus_is_never_cached(corpus_settings, tmp_path, snapshot):
     messages = []
     for _ in range(2):
         with pytest.raises(CorpusError) as error:
@@ -259,7 +260,7 @@ def test_the_corpus_is_memory_mapped(corpus_settings):
     assert isinstance(corpus.splits["train"].data, datasets.table.MemoryMappedTable)
 
 
-def test_a_cache_that_cannot_be_written_is_a_user_s_error(corpus_settings, tmp_path, snapshot):
+def test_a_cache_that_cannot_be_written_is_a_user_error(corpus_settings, tmp_path, snapshot):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="--cache_dir") as error:
         load_corpus(corpus_settings(train_file=GOOD, cache_dir=str(tmp_path / "file")))
@@ -275,23 +276,23 @@ load_corpus(CorpusSettings(train_file=(sys.argv[1],), cache_dir=sys.argv[2]))
 
 
 @pytest.mark.parametrize(
-    "ending",
+    "extension",
     ["conll", pytest.param("jsonl", marks=exhaustive), pytest.param("json", marks=exhaustive)],
 )
-def test_memory_does_not_grow_with_the_corpus(tmp_path, ending):
+def test_memory_does_not_grow_with_the_corpus(tmp_path, extension):
     words = [f"word{number}" for number in range(100)]
-    one = {
+    sentence = {
         "conll": "".join(f"{word}\tO\n" for word in words) + "\n",
         "jsonl": json.dumps({"tokens": words, "ner_tags": ["O"] * 100}) + "\n",
         "json": json.dumps({"tokens": words, "ner_tags": ["O"] * 100}) + ",\n",
-    }[ending]
+    }[extension]
     peaks = []
     for sentences in (1_000, 11_000):
-        path = tmp_path / f"{sentences}.{ending}"
-        text = one * sentences
-        path.write_text(f"[{text.rstrip()[:-1]}]" if ending == "json" else text)
+        path = tmp_path / f"{sentences}.{extension}"
+        text = sentence * sentences
+        path.write_text(f"[{text.rstrip()[:-1]}]" if extension == "json" else text)
         command = [sys.executable, "-c", MEMORY + PRINT_PEAK, str(path), str(tmp_path / "cache")]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout))
-    # A million words more; as lists of Python strings they would be 60 MB and more.
+    # A million more words; as lists of Python strings they would take 60 MB or more.
     assert peaks[1] - peaks[0] < 25_000

@@ -30,7 +30,7 @@ def test_places_name_file_and_line() -> None:
     assert str(Place("a.jsonl", 3, record_id="17")) == "a.jsonl:3"
 
 
-def test_problems_of_a_kind_are_counted_and_the_first_listed() -> None:
+def test_problems_of_a_kind_are_counted_and_the_first_are_listed() -> None:
     problems = GroupedProblems()
     assert not problems
     for line in range(1, MAX_SHOWN + 6):
@@ -49,7 +49,7 @@ def test_counted_problems_join_their_group() -> None:
     assert (group.count, len(group.shown)) == (101, MAX_SHOWN)
 
 
-def test_titles_with_other_values_are_other_groups() -> None:
+def test_titles_with_different_values_are_different_groups() -> None:
     problems = GroupedProblems()
     for split in ("validation", "test", "validation"):
         place = Place(f"{split}.conll", 1)
@@ -58,7 +58,7 @@ def test_titles_with_other_values_are_other_groups() -> None:
     assert [group.count for group in problems.groups] == [2, 1]
 
 
-def test_a_file_is_known_by_its_whole_name() -> None:
+def test_a_file_is_matched_by_its_whole_name() -> None:
     problems = Problems()
     problems.add(row_width(1, "a.conll"))
     problems.warnings.add(row_width(1, "b.conll"))

@@ -1,4 +1,4 @@
-"""Tag schemes: read by conlleval's rule, converted to IOB2 without changing an entity."""
+"""Tag schemes: read by conlleval's rule, and converted to IOB2 without changing an entity."""
 
 import itertools
 
@@ -17,10 +17,10 @@ TYPES = ["LOC", "PER", "SUB-X", "B-I-O"]  # hyphens belong to the type
 
 
 def write_entities(sentence, scheme: str) -> list[str]:
-    """Return the tags in a scheme of a sentence given as [(type or None, length), ...].
+    """Return the tags, in a scheme, of a sentence given as [(type or None, length), ...].
 
     Definitions: Ramshaw & Marcus 1995 (IOB1), Ratnaparkhi 1998 (IOB2). The other schemes have
-    letters for the first, inner, last and only word.
+    letters for the first, an inner, the last and the only word.
     """
     letters = {"bioes": "BIES", "bilou": "BILU", "bmes": "BMES"}
     tags = []
@@ -38,7 +38,7 @@ def write_entities(sentence, scheme: str) -> list[str]:
 
 
 def to_iob2(sentences: list[list[str]]) -> list[list[str]]:
-    """Convert sentences with the arrays that convert a corpus."""
+    """Convert sentences with the code that converts a corpus."""
     names = sorted(set(itertools.chain(*sentences)))
     table = TagTable(names)
     labels = iob2_names(table.types)
@@ -86,7 +86,7 @@ def test_iob2_stays_as_it_is(sentences):
 
 
 @given(sentence_lists, st.sampled_from(sorted(SCHEMES)))
-def test_nothing_is_illegal_in_its_own_scheme(sentences, scheme):
+def test_tags_are_legal_in_their_own_scheme(sentences, scheme):
     written = [write_entities(sentence, scheme) for sentence in sentences]
     assert not illegal(written, scheme).any()
 
@@ -97,11 +97,11 @@ def illegal(sentences, scheme: str) -> np.ndarray:
     return TagTable(names).illegal(tags, starts_of(sentences), scheme)
 
 
-# --- By hand ----------------------------------------------------------------------------------
+# --- Examples by hand --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("found", "iob2"),
+    ("tags", "iob2"),
     [
         ("I-X", "B-X"),
         ("O I-X I-X", "O B-X I-X"),
@@ -123,8 +123,8 @@ def illegal(sentences, scheme: str) -> np.ndarray:
         ("O O", "O O"),
     ],
 )
-def test_strays_begin_entities_as_conlleval_has_it(found, iob2):
-    assert to_iob2([found.split()]) == [iob2.split()]
+def test_stray_tags_begin_entities_as_in_conlleval(tags, iob2):
+    assert to_iob2([tags.split()]) == [iob2.split()]
 
 
 def test_a_sentence_does_not_continue_the_one_before():
@@ -161,7 +161,7 @@ def test_tags_out_of_place(scheme, tags, where):
         ("I-X I-X O", "io"),
         ("I-X B-X O I-X", "iob1"),
         ("B-X I-X O", "iob2"),
-        ("B-X O I-X I-X", "iob2"),  # a stray in IOB2
+        ("B-X O I-X I-X", "iob2"),  # a stray tag in IOB2
         ("B-X", "iob2"),
         ("S-X O B-X E-X", "bioes"),
         ("B-X I-X E-X", "bioes"),
@@ -176,7 +176,7 @@ def test_the_scheme_is_detected(sentences, scheme):
     assert guess_scheme(used, bool(illegal([tags], "iob1").any())) == scheme
 
 
-def test_label_names_are_whole_and_sorted_by_type():
+def test_label_names_are_complete_and_sorted_by_type():
     assert iob2_names({"PER", "LOC", "A-B"}) == [
         *("O", "B-A-B", "I-A-B", "B-LOC", "I-LOC", "B-PER", "I-PER")
     ]

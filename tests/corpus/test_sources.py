@@ -1,4 +1,4 @@
-"""Every way to name a corpus: files, globs, folders, data sets on the disk and on the Hub."""
+"""Every way to name a corpus: files, globs, folders, data sets on disk and on the Hub."""
 
 from types import SimpleNamespace
 
@@ -11,8 +11,8 @@ from tests.helpers.corpora import split_words, tag_lists
 from tests.helpers.messages import stable
 
 
-def refusal(settings, folder) -> str:
-    """The message that a corpus is refused with, without the name of the test's folder."""
+def error_message(settings, folder) -> str:
+    """Return the message of the error that a corpus raises, without the test's folder."""
     with pytest.raises(UserError) as error:
         load_corpus(settings)
     return stable(error.value, folder)
@@ -50,10 +50,10 @@ def test_a_folder_of_split_files(corpus_settings, tmp_path, names):
     assert words == {"train": "one", "validation": "two", "test": "three"}
 
 
-def test_a_folder_with_two_formats_of_a_split_is_refused(corpus_settings, tmp_path, snapshot):
+def test_a_folder_with_two_formats_of_a_split_is_rejected(corpus_settings, tmp_path, snapshot):
     for name in ("train.conll", "train.jsonl"):
         (tmp_path / name).write_text("EU O\n")
-    message = refusal(corpus_settings(dataset_name=str(tmp_path)), tmp_path)
+    message = error_message(corpus_settings(dataset_name=str(tmp_path)), tmp_path)
     assert "train.conll, train.jsonl" in message
     assert message == snapshot
 
@@ -87,14 +87,14 @@ def test_a_folder_saved_by_datasets(corpus_settings, tmp_path, dataset_dict):
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path, dataset_dict):
-    """A Hub with one data set: `load_dataset` as `datasets` has it, of parquet files."""
+    """Replace `load_dataset` with a Hub of one data set in parquet files; return the calls."""
     for split, dataset in dataset_dict.items():
         dataset.to_parquet(tmp_path / "hub" / f"{split}.parquet")
-    asked = []
+    calls = []
     real_load = datasets.load_dataset
 
     def load(name, config=None, *, revision=None, cache_dir=None, token=None):
-        asked.append((name, config, revision, token))
+        calls.append((name, config, revision, token))
         if name == "conll2003" and revision is None:
             raise RuntimeError("Dataset scripts are no longer supported, but found conll2003.py")
         if name == "nobody/nothing":
@@ -102,10 +102,10 @@ def hub(monkeypatch, tmp_path, dataset_dict):
         return real_load(str(tmp_path / "hub"), cache_dir=str(tmp_path / "hub-cache"))
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    return asked
+    return calls
 
 
-def test_a_data_set_of_the_hub(corpus_settings, hub):
+def test_a_data_set_on_the_hub(corpus_settings, hub):
     corpus = load_corpus(
         corpus_settings(
             dataset_name="someone/corpus",
@@ -134,16 +134,16 @@ def test_a_script_on_the_hub_is_read_from_its_parquet_copy(
     assert corpus.notes == snapshot
 
 
-def test_an_error_of_the_hub_is_a_user_s_error(corpus_settings, hub, tmp_path, snapshot):
-    message = refusal(corpus_settings(dataset_name="nobody/nothing"), tmp_path)
+def test_an_error_of_the_hub_is_a_user_error(corpus_settings, hub, tmp_path, snapshot):
+    message = error_message(corpus_settings(dataset_name="nobody/nothing"), tmp_path)
     assert "Dataset 'nobody/nothing' doesn't exist" in message  # the Hub's own words
     assert message == snapshot
 
 
-# --- Names that lead nowhere --------------------------------------------------------------------
+# --- Names without a corpus --------------------------------------------------------------------
 
 
-def test_misspelt_files_are_all_reported_with_what_is_there(corpus_settings, tmp_path, snapshot):
+def test_all_missing_files_are_reported_with_suggestions(corpus_settings, tmp_path, snapshot):
     (tmp_path / "train.conll").write_text("EU O\n")
     (tmp_path / "folder").mkdir()
     files = {
@@ -151,7 +151,7 @@ def test_misspelt_files_are_all_reported_with_what_is_there(corpus_settings, tmp
         "validation_file": (str(tmp_path / "nothing*.conll"),),
         "test_file": (str(tmp_path / "folder"),),
     }
-    message = refusal(corpus_settings(**files), tmp_path)
+    message = error_message(corpus_settings(**files), tmp_path)
     assert "<folder>/train.conll" not in message.split("train.conll")[0]
     assert [line.split()[0] for line in message.split("\n")] == [
         "--train_file",
@@ -164,13 +164,13 @@ def test_misspelt_files_are_all_reported_with_what_is_there(corpus_settings, tmp
 @pytest.mark.parametrize(
     "flags",
     [
-        pytest.param({}, id="nothing named"),
+        pytest.param({}, id="no names"),
         pytest.param({"task_name": "parsing"}, id="unknown task"),
-        pytest.param({"dataset_name": "FOLDER/file.conll"}, id="a file for a folder"),
+        pytest.param({"dataset_name": "FOLDER/file.conll"}, id="a file instead of a folder"),
         pytest.param({"dataset_name": "FOLDER"}, id="a folder without splits"),
     ],
 )
-def test_a_corpus_that_is_not_there(corpus_settings, tmp_path, snapshot, flags):
+def test_names_that_do_not_lead_to_a_corpus(corpus_settings, tmp_path, snapshot, flags):
     (tmp_path / "file.conll").write_text("EU O\n")
     flags = {flag: value.replace("FOLDER", str(tmp_path)) for flag, value in flags.items()}
-    assert refusal(corpus_settings(**flags), tmp_path) == snapshot
+    assert error_message(corpus_settings(**flags), tmp_path) == snapshot

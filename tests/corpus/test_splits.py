@@ -1,4 +1,4 @@
-"""Splits as read and as written: places of words, and what is held out for validation."""
+"""Splits as read: the places of words, and the part held out for validation."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ COLUMNS = "EU PROPN\ndoes AUX\n\nRome PROPN\n"
 
 @pytest.fixture
 def two_sources(corpus_settings, tmp_path):
-    """A split of a file whose lines have gaps, and of one whose lines follow each other."""
+    """Return a split of two files: one with gaps between word lines, one without."""
     paths = (tmp_path / "a.conllu", tmp_path / "b.conll")
     for path, content in zip(paths, (CONLLU, COLUMNS), strict=True):
         path.write_text(content)
@@ -45,7 +45,7 @@ def proper_nouns(batch) -> np.ndarray:
     return batch.tag_ids == 0
 
 
-def test_words_are_found_with_their_places(two_sources, tmp_path):
+def test_find_returns_words_with_their_places(two_sources, tmp_path):
     count, words = two_sources.find(proper_nouns, limit=3)
     assert count == 4
     assert [(word.place, word.word, word.tag, word.sentence) for word in words] == [
@@ -66,7 +66,7 @@ def test_words_are_located_by_sentence_and_position(two_sources):
     assert two_sources.locate([]) == []
 
 
-def test_a_part_of_a_split_has_figures_and_places_of_its_own(two_sources):
+def test_a_part_of_a_split_has_its_own_counts_and_places(two_sources):
     part = PartOfSplit(two_sources, np.array([False, True, False, True]))
     assert (part.sentences, part.words, part.longest) == (2, 2, 1)
     assert part.tag_counts == {0: 2}
@@ -77,7 +77,7 @@ def test_a_part_of_a_split_has_figures_and_places_of_its_own(two_sources):
     assert [word.word for word in part.find(proper_nouns)[1]] == ["Bonn", "Rome"]
 
 
-def test_a_tag_is_shown_as_its_file_has_it(corpus_settings, tmp_path):
+def test_a_tag_is_shown_as_its_file_writes_it(corpus_settings, tmp_path):
     """An integer with a name, and a name within spaces."""
     settings = corpus_settings(train_file="EU\t0\nin\t1 \n")
     sources = find_sources(settings).by_split["train"]
@@ -89,7 +89,7 @@ def test_a_tag_is_shown_as_its_file_has_it(corpus_settings, tmp_path):
 
 @pytest.mark.parametrize("read", [load_corpus, check_corpus])
 def test_each_source_is_opened_once(corpus_settings, monkeypatch, read):
-    """Although strays, rare types and shared sentences are reported with their places."""
+    """Stray tags, rare types and shared sentences are still reported with their places."""
     opened = []
     open_file = corpus.sources.read
 
@@ -125,8 +125,8 @@ def test_a_tenth_of_the_sentences_is_held_out(corpus_settings, tmp_path, snapsho
     assert [stable(note, tmp_path) for note in corpus.notes] == snapshot
     again = load_corpus(corpus_settings(train_file=numbered(200, 0), overwrite_cache=True))
     assert split_words(again, "validation") == validation
-    other = load_corpus(corpus_settings(train_file=numbered(200, 0), seed=1))
-    assert split_words(other, "validation") != validation
+    reseeded = load_corpus(corpus_settings(train_file=numbered(200, 0), seed=1))
+    assert split_words(reseeded, "validation") != validation
 
 
 def test_documents_are_held_out_whole(corpus_settings, tmp_path, snapshot):
@@ -138,7 +138,7 @@ def test_documents_are_held_out_whole(corpus_settings, tmp_path, snapshot):
 
 
 def test_equal_sentences_are_held_out_together(corpus_settings, tmp_path, snapshot):
-    """Some repeated often, some rarely, one so often that it fits into no tenth."""
+    """Some are repeated often, some rarely, and one too often to fit into a tenth."""
     repeated = [[f"w{number}"] for number in range(100) for _ in range(1 + number % 4)]
     repeated += [["Yes"]] * 60
     text = "\n".join(f"{word} O\n" for (word,) in repeated)
@@ -152,8 +152,8 @@ def test_equal_sentences_are_held_out_together(corpus_settings, tmp_path, snapsh
         assert [stable(note, tmp_path) for note in corpus.notes] == snapshot
 
 
-def test_what_is_held_out_is_the_same_in_another_process(corpus_settings):
-    """Hashes of texts differ there."""
+def test_another_process_holds_out_the_same_sentences(corpus_settings):
+    """Hashes of strings differ between processes."""
     settings = corpus_settings(train_file="\n".join(f"w{number % 60} O\n" for number in range(100)))
     here = load_corpus(settings).splits["validation"]["tokens"][:]
     for hash_seed in ("1", "2"):
@@ -174,6 +174,6 @@ def test_what_is_held_out_is_the_same_in_another_process(corpus_settings):
         assert done.stdout.strip() == str(here)
 
 
-def test_one_large_document_is_not_taken_for_a_tenth(corpus_settings):
+def test_a_document_larger_than_a_tenth_is_not_held_out(corpus_settings):
     corpus = load_corpus(corpus_settings(train_file=numbered(40, 2) + "\n-DOCSTART- O\n\nlast O\n"))
     assert split_words(corpus, "validation") == [["last"]]

@@ -12,19 +12,19 @@ CASES = {
     "a misspelt prefix": BrokenCorpus(
         "a.conll", GOOD + "Bonn b-PER\n", {}, [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:7"])]
     ),
-    "an underscore for the hyphen": BrokenCorpus(
+    "an underscore instead of the hyphen": BrokenCorpus(
         "a.conll", GOOD + "Bonn B_ORG\n", {}, [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:7"])]
     ),
-    "a small o": BrokenCorpus(
+    "a lower-case o": BrokenCorpus(
         "a.conll", GOOD + "Bonn o\n", {}, [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:7"])]
     ),
-    "a zero for O": BrokenCorpus(
+    "a zero instead of O": BrokenCorpus(
         "a.conll", GOOD + "Bonn 0\n", {}, [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:7"])]
     ),
     "a prefix without a type": BrokenCorpus(
         "a.conll", GOOD + "Bonn B-\n", {}, [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:7"])]
     ),
-    "a misspelt tag far down": BrokenCorpus(
+    "a misspelt tag far into the file": BrokenCorpus(
         "a.conll",
         "EU B-ORG\n\n" + 2500 * "in O\n\n" + "Bonn b-ORG\n",
         {},
@@ -42,13 +42,13 @@ CASES = {
         {},
         [(ProblemKind.FOREIGN_PREFIX, 1, ["a.conll:3"])],
     ),
-    "BIOES forced to be IOB2": BrokenCorpus(
+    "BIOES read as IOB2": BrokenCorpus(
         "a.conll",
         "A S-X\nb O\n",
         {"tag_scheme": "iob2"},
         [(ProblemKind.FOREIGN_PREFIX, 1, ["a.conll:1"])],
     ),
-    "IOB2 forced to be IO": BrokenCorpus(
+    "IOB2 read as IO": BrokenCorpus(
         "a.conll",
         GOOD,
         {"tag_scheme": "io"},

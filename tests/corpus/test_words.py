@@ -1,4 +1,4 @@
-"""Raw text split into words."""
+"""Split raw text into words."""
 
 from unicodedata import category
 
@@ -23,7 +23,7 @@ from corpus.words import WORD_SPLITTER, readable, split_words
         ("I can't, you won’t, we'll've", "I ca n't , you wo n’t , we 'll 've"),
         ("O'Brien's o'clock rock'n'roll", "O'Brien 's o'clock rock'n'roll"),
         ("the dogs' '90s 'quoted'", "the dogs ' ' 90s ' quoted '"),
-        # Abbreviations keep their full stop, sentences lose theirs.
+        # Abbreviations keep their full stop; that of a sentence is a word.
         ("U.S. and U.K. a.m. J. R. R. Tolkien vs. Dr. No",
          "U.S. and U.K. a.m. J. R. R. Tolkien vs. Dr. No"),
         ("Plan B. It ended.", "Plan B. It ended ."),
@@ -56,7 +56,7 @@ def test_words_of_texts(text, words):
     assert [word for word, _, _ in split_words(text)] == words.split()
 
 
-# Lone surrogates are no text: no encoding of Unicode can hold them.
+# Lone surrogates are not text: Unicode encodings cannot represent them.
 unicode_text = st.text(st.characters(exclude_categories=["Cs"]))
 FRAGMENTS = [
     "Mr.", "U.S.", "don't", "John's", "O'Brien", "AT&T", "1,000.5", "-", "--", "...", ".", ",", "'",
@@ -89,17 +89,17 @@ def test_space_around_a_text_changes_no_word(text, space):
 
 def test_every_character_is_a_word_or_space():
     characters = [c for c in map(chr, range(0x110000)) if category(c) not in ("Cs", "Co", "Cn")]
-    # The four separators of old data files are space to Python, control characters to Unicode.
+    # Python counts the four ASCII separators as space; Unicode counts them as control characters.
     expected = [c for c in characters if not c.isspace() or "\x1c" <= c <= "\x1f"]
-    found = []
+    split = []
     for begin in range(0, len(characters), 10_000):
         text = " ".join(characters[begin : begin + 10_000])
-        found += [word for word, _, _ in split_words(text)]
-    assert found == expected
+        split += [word for word, _, _ in split_words(text)]
+    assert split == expected
 
 
 def test_the_splitter_keeps_its_name():
-    """Models record it; another name means that their words are no longer the same."""
+    """Models record the name; a new name means that the words have changed."""
     assert WORD_SPLITTER == "words-1"
 
 

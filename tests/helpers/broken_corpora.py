@@ -29,7 +29,7 @@ class BrokenCorpus(NamedTuple):
     """A training file, flags, and the groups of problems: kind, count, and at most 3 places.
 
     `DIR` in a flag is the folder of the file. `validation_file` is the content of a second file.
-    Without problems the error is about the settings.
+    If `problems` is empty, the error concerns the settings.
     """
 
     name: str
@@ -39,26 +39,17 @@ class BrokenCorpus(NamedTuple):
 
 
 def check_broken_corpus(case: BrokenCorpus, folder: Path, snapshot: Any) -> None:
-    """Assert that a corpus is refused with its problems, and that nothing of it is kept."""
+    """Assert that a corpus is rejected with its problems, and that nothing is cached."""
     settings = _settings(case, folder)
     with pytest.raises(UserError) as raised:
         load_corpus(settings)
     error = raised.value
     groups = error.problems.groups if isinstance(error, CorpusError) else []
-    found = [
-        (
-            group.kind,
-            group.count,
-            [stable(problem.place, folder).removeprefix("<folder>/") for problem in group.shown][
-                :3
-            ],
-        )
-        for group in groups
-    ]
-    assert found == case.problems
+    reported = [(group.kind, group.count, _places(group, folder)[:3]) for group in groups]
+    assert reported == case.problems
     message = stable(error, folder)
     for group in groups:
-        if group.kind is ProblemKind.UNREADABLE_FILE:  # a library's words, of its version
+        if group.kind is ProblemKind.UNREADABLE_FILE:  # the wording belongs to a library
             message = message.replace(group.shown[0].detail, "<reason>")
     assert message == snapshot
     assert [path for path in (folder / "cache").rglob("*") if path.is_file()] == []

@@ -1,4 +1,4 @@
-"""Small corpora as text, and what tests ask of a corpus that was read."""
+"""Small corpora as text, and helpers that inspect a loaded corpus."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ GOOD = "EU B-ORG\nrejects O\nGerman B-MISC\n\nPeter B-PER\nBlackburn I-PER\n\nBo
 
 
 def numbered(sentences: int, documents: int) -> str:
-    """Return CoNLL columns of sentences of one word each, w0, w1, ..., in equal documents."""
+    """Return CoNLL columns with one-word sentences, w0, w1, ..., in documents of equal length."""
     lines = []
     for number in range(sentences):
         if documents and number % (sentences // documents) == 0:
@@ -28,5 +28,5 @@ def split_words(corpus: Corpus, split: str) -> list[list[str]]:
 
 
 def squeezed(text: str, folder: Path) -> list[str]:
-    """Return the lines of a text without the name of `folder`, each run of spaces as one."""
+    """Return the lines of a text without `folder`, with each run of spaces collapsed."""
     return [" ".join(line.split()) for line in text.replace(f"{folder}/", "").split("\n")]

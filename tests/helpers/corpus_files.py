@@ -1,4 +1,4 @@
-"""Small corpora written in every format, and what the readers make of them."""
+"""Small corpora in every format, and a helper that reads a file."""
 
 import csv
 import gzip
@@ -29,20 +29,20 @@ PLAIN = [
 ]
 
 
-def read(path, problems=None, **wanted):
+def read(path, problems=None, **options):
     """Return sentences as (words, tags); without `problems`, a problem fails the test."""
-    found = Problems() if problems is None else problems
-    opened = detect.read(path, ReadOptions(**wanted), found)
+    reported = Problems() if problems is None else problems
+    opened = detect.read(path, ReadOptions(**options), reported)
     sentences = [
         (list(sentence.words), None if sentence.tags is None else list(sentence.tags))
         for sentence in opened.sentences
     ]
     if problems is None:
-        assert not found, str(found)
+        assert not reported, str(reported)
     return sentences
 
 
-def written(tmp_path, name: str, content: str | bytes):
+def write_file(tmp_path, name: str, content: str | bytes):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
@@ -73,19 +73,19 @@ def json_lines(sentences) -> str:
     return "".join(json.dumps(record) + "\n" for record in records(sentences))
 
 
-def csv_text(rows, **options) -> str:
+def csv_text(rows, **dialect) -> str:
     file = io.StringIO()
-    csv.writer(file, **options).writerows(rows)
+    csv.writer(file, **dialect).writerows(rows)
     return file.getvalue()
 
 
-def csv_rows(sentences, **options) -> str:
+def csv_rows(sentences, **dialect) -> str:
     rows = [
         [number, word, tag]
         for number, pair in enumerate(sentences)
         for word, tag in zip(*pair, strict=True)
     ]
-    return csv_text([["sentence_id", "token", "ner_tag"], *rows], **options)
+    return csv_text([["sentence_id", "token", "ner_tag"], *rows], **dialect)
 
 
 def csv_lists(sentences, write) -> str:
@@ -98,9 +98,9 @@ def parquet(sentences) -> bytes:
     return buffer.getvalue()
 
 
-def arrow(sentences, new) -> bytes:
+def arrow(sentences, new_writer) -> bytes:
     buffer, table = io.BytesIO(), pa.Table.from_pylist(records(sentences))
-    with new(buffer, table.schema) as writer:
+    with new_writer(buffer, table.schema) as writer:
         writer.write_table(table)
     return buffer.getvalue()
 
@@ -111,11 +111,11 @@ FORMATS = {
     "no_final_newline.bio": lambda s: tabbed(s).rstrip("\n"),
     "blank_lines_with_spaces.iob": lambda s: columns_text(s, lambda i, w, t: f"{w}\t{t}", " \t "),
     "many_blank_lines.txt": lambda s: "\n\n" + tabbed(s).replace("\n\n", "\n\n \n\n"),
-    "mark.annotated": lambda s: b"\xef\xbb\xbf" + tabbed(s).encode(),
+    "byte_order_mark.annotated": lambda s: b"\xef\xbb\xbf" + tabbed(s).encode(),
     "utf16.conll": lambda s: tabbed(s).encode("utf-16"),
     "utf16be.conll": lambda s: b"\xfe\xff" + tabbed(s).encode("utf-16-be"),
-    "packed.conll.gz": lambda s: gzip.compress(tabbed(s).encode()),
-    "packed_but_not_named_so.conll": lambda s: gzip.compress(tabbed(s).encode()),
+    "compressed.conll.gz": lambda s: gzip.compress(tabbed(s).encode()),
+    "compressed_without_gz.conll": lambda s: gzip.compress(tabbed(s).encode()),
     "header.tsv": lambda s: "token\tner_tag\n" + tabbed(s),
     "four_columns.conll": lambda s: columns_text(s, lambda i, w, t: f"{w}\tNN\tB-NP\t{t}"),
     "germeval.tsv": lambda s: columns_text(s, lambda i, w, t: f"{i}\t{w}\t{t}\tO"),

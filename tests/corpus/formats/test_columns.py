@@ -1,4 +1,4 @@
-"""CoNLL columns: which column is what, comments, documents, and rows that do not fit."""
+"""CoNLL columns: their roles, comments, documents, and rows that do not fit."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.helpers.corpus_files import (
     columns_text,
     read,
     spaced,
-    written,
+    write_file,
 )
 
 SPACED = {
@@ -29,38 +29,38 @@ SPACED = {
 
 @pytest.mark.parametrize("name", SPACED)
 def test_columns_separated_by_spaces(tmp_path, name):
-    assert read(written(tmp_path, name, SPACED[name](PLAIN))) == PLAIN
+    assert read(write_file(tmp_path, name, SPACED[name](PLAIN))) == PLAIN
 
 
 @pytest.mark.parametrize(
-    ("content", "wanted", "expected"),
+    ("content", "options", "expected"),
     [
         (CONLLU, {"task": "pos"}, ["VERB PRON ADV", "INTJ"]),
-        (CONLLU, {"task": "pos", "labels": "xpos"}, ["VB PRP RB", "UH"]),
-        (CONLLU, {"labels": "4"}, ["VB PRP RB", "UH"]),
-        (CONLLU, {"labels": "-6"}, ["VB PRP RB", "UH"]),
+        (CONLLU, {"task": "pos", "label_column": "xpos"}, ["VB PRP RB", "UH"]),
+        (CONLLU, {"label_column": "4"}, ["VB PRP RB", "UH"]),
+        (CONLLU, {"label_column": "-6"}, ["VB PRP RB", "UH"]),
         (CONLL2003, {}, ["B-ORG O", "B-PER", "B-PER"]),
         (CONLL2003, {"task": "chunk"}, ["B-NP B-VP", "B-NP", "B-NP"]),
         (CONLL2003, {"task": "pos"}, ["NNP VBZ", "NNP", "NNP"]),
-        (CONLL2003, {"labels": "1"}, ["NNP VBZ", "NNP", "NNP"]),
+        (CONLL2003, {"label_column": "1"}, ["NNP VBZ", "NNP", "NNP"]),
         ("a DT B-NP\nb NN I-NP\n", {"task": "pos"}, ["DT NN"]),  # CoNLL-2000
         ("a DT B-NP\nb NN I-NP\n", {"task": "chunk"}, ["B-NP I-NP"]),
-        ("a lemma DT\nb lemma NN\n", {"task": "pos"}, ["DT NN"]),  # as TreeTagger's
+        ("a lemma DT\nb lemma NN\n", {"task": "pos"}, ["DT NN"]),  # like TreeTagger
         ("# global.columns = ID FORM NER\n1\ta\tO\n2\tb\tB-X\n", {}, ["O B-X"]),
         ("# id 7 domain=en\na _ _ O\nb _ _ B-X\n", {}, ["O B-X"]),  # as many cells as a row
         ("ner_tags\ttokens\nO\ta\nB-X\tb\n", {}, ["O B-X"]),
-        ("x\ty\nO\ta\nB-X\tb\n", {"text": "y", "labels": "x"}, ["O B-X"]),
-        ("O\ta\nB-X\tb\n", {"text": "-1", "labels": "0"}, ["O B-X"]),
+        ("x\ty\nO\ta\nB-X\tb\n", {"text_column": "y", "label_column": "x"}, ["O B-X"]),
+        ("O\ta\nB-X\tb\n", {"text_column": "-1", "label_column": "0"}, ["O B-X"]),
     ],
 )
-def test_columns_of_tags(tmp_path, content, wanted, expected):
-    found = read(written(tmp_path, "file", content), **wanted)
-    assert [" ".join(sentence_tags) for _, sentence_tags in found] == expected
+def test_columns_of_tags(tmp_path, content, options, expected):
+    sentences = read(write_file(tmp_path, "file", content), **options)
+    assert [" ".join(sentence_tags) for _, sentence_tags in sentences] == expected
 
 
 def test_conllu_has_words_documents_and_lines(tmp_path):
     opened = detect.read(
-        written(tmp_path, "a.conllu", CONLLU), ReadOptions(task="pos"), problems := Problems()
+        write_file(tmp_path, "a.conllu", CONLLU), ReadOptions(task="pos"), problems := Problems()
     )
     sentences = list(opened.sentences)
     assert not problems
@@ -71,7 +71,7 @@ def test_conllu_has_words_documents_and_lines(tmp_path):
 
 
 def test_docstart_begins_documents(tmp_path):
-    opened = detect.read(written(tmp_path, "a.conll", CONLL2003), ReadOptions(), Problems())
+    opened = detect.read(write_file(tmp_path, "a.conll", CONLL2003), ReadOptions(), Problems())
     assert [(s.document, list(s.lines)) for s in opened.sentences] == [
         ("a.conll#1", [3, 4]),
         ("a.conll#2", [6]),
@@ -94,21 +94,21 @@ def test_docstart_begins_documents(tmp_path):
     ],
 )
 def test_comments_and_words_that_begin_with_a_hash(tmp_path, content, expected):
-    assert read(written(tmp_path, "a.conll", content)) == [(expected, ["O"] * len(expected))]
+    assert read(write_file(tmp_path, "a.conll", content)) == [(expected, ["O"] * len(expected))]
 
 
 def test_only_spaces_and_tabs_are_blank(tmp_path):
-    assert read(written(tmp_path, "a.txt", "EU\n\u00a0\n\u3000\n \t\nx\n")) == [
+    assert read(write_file(tmp_path, "a.txt", "EU\n\u00a0\n\u3000\n \t\nx\n")) == [
         (["EU", "\u00a0", "\u3000"], None),
         (["x"], None),
     ]
 
 
 CASES = {
-    "a column too few": BrokenCorpus(
+    "one column too few": BrokenCorpus(
         "a.conll", GOOD + "\nBonn\n", {}, [(ProblemKind.ROW_WIDTH, 1, ["a.conll:8"])]
     ),
-    "a column too many": BrokenCorpus(
+    "one column too many": BrokenCorpus(
         "a.tsv",
         "EU\tB-ORG\nrejects\tO\nBonn\tB-LOC\tx\n",
         {},
@@ -117,13 +117,13 @@ CASES = {
     "two rows on one line": BrokenCorpus(
         "a.conll", "EU B-ORG rejects O\n" + GOOD, {}, [(ProblemKind.ROW_WIDTH, 1, ["a.conll:1"])]
     ),
-    "spaces in a tabbed file": BrokenCorpus(
+    "spaces in a tab-separated file": BrokenCorpus(
         "a.conll",
         "EU\tB-ORG\nrejects O\nGerman\tB-MISC\n",
         {},
         [(ProblemKind.ROW_WIDTH, 1, ["a.conll:2"])],
     ),
-    "tabs in a file of spaces": BrokenCorpus(
+    "tabs in a space-separated file": BrokenCorpus(
         "a.conll",
         "EU B-ORG\nnew\tYork B-LOC\nit O\n",
         {},
@@ -132,7 +132,7 @@ CASES = {
     "a hashtag without a tag": BrokenCorpus(
         "a.conll", "#tag\nEU B-ORG\nin O\n", {}, [(ProblemKind.ROW_WIDTH, 1, ["a.conll:1"])]
     ),
-    "the word # with a space for the tab": BrokenCorpus(
+    "the word # with a space instead of the tab": BrokenCorpus(
         "a.conll", "# O\nEU\tB-ORG\nin\tO\n", {}, [(ProblemKind.ROW_WIDTH, 1, ["a.conll:1"])]
     ),
     "a comment within a sentence": BrokenCorpus(
@@ -151,7 +151,7 @@ CASES = {
     "comments only": BrokenCorpus(
         "a.conll", "# one\n# two\n", {}, [(ProblemKind.NO_SENTENCE, 1, ["a.conll"])]
     ),
-    "documents without a word": BrokenCorpus(
+    "documents without words": BrokenCorpus(
         "a.conll", "-DOCSTART- -X- -X- O\n\n", {}, [(ProblemKind.NO_SENTENCE, 1, ["a.conll"])]
     ),
     "words without tags": BrokenCorpus(
@@ -169,7 +169,7 @@ CASES = {
     "a label column before the first": BrokenCorpus(
         "a.conll", GOOD, {"label_column_name": "-3"}, [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.conll"])]
     ),
-    "a named column of a file without names": BrokenCorpus(
+    "a column name in a file without names": BrokenCorpus(
         "a.conll",
         GOOD,
         {"text_column_name": "words"},
@@ -181,7 +181,7 @@ CASES = {
         {"label_column_name": "nre"},
         [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.tsv"])],
     ),
-    "entity tags of CoNLL-U": BrokenCorpus(
+    "entity tags in CoNLL-U": BrokenCorpus(
         "a.conllu",
         "1\tA\ta\tDET\tDT\t_\t_\t_\t_\t_\n2\tb\tb\tNOUN\tNN\t_\t_\t_\t_\t_\n",
         {},
@@ -208,14 +208,14 @@ def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAs
     check_broken_corpus(case, tmp_path, snapshot)
 
 
-def test_sentences_know_their_file_line_and_id(tmp_path):
-    path = written(tmp_path, "a.conllu", CONLLU)
+def test_sentences_have_a_file_a_line_and_an_id(tmp_path):
+    path = write_file(tmp_path, "a.conllu", CONLLU)
     opened = detect.read(path, ReadOptions(task="pos"), Problems())
     assert opened.layout_kind is LayoutKind.COLUMNS
     assert [s.place() for s in opened.sentences] == [
         Place(str(path), 5, "1"),
         Place(str(path), 12, "2"),
     ]
-    path = written(tmp_path, "a.conll", "# sent_id = s 1\nEU O\nis O\n\nin O\n")
+    path = write_file(tmp_path, "a.conll", "# sent_id = s 1\nEU O\nis O\n\nin O\n")
     first, second = detect.read(path, ReadOptions(), Problems()).sentences
     assert (first.place(1), second.place()) == (Place(str(path), 3, "s 1"), Place(str(path), 5))

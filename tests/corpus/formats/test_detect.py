@@ -1,4 +1,4 @@
-"""The form of a file: every form gives the same sentences, and no input causes a traceback."""
+"""Detection: every format gives the same sentences, and no input causes a traceback."""
 
 import json
 import random
@@ -24,20 +24,20 @@ from tests.helpers.corpus_files import (
     parquet,
     read,
     tabbed,
-    written,
+    write_file,
 )
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_the_same_sentences(tmp_path, name):
-    assert read(written(tmp_path, name, FORMATS[name](TRICKY))) == TRICKY
+    assert read(write_file(tmp_path, name, FORMATS[name](TRICKY))) == TRICKY
 
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\t\x00\ufeff\r"))
 tags = st.sampled_from(["O", "B-X", "I-X", "B-A-B"])
 words = text.filter(lambda word: word != "-DOCSTART-" and word.strip("[{ ") == word)
 some_sentences = st.lists(st.lists(st.tuples(words, tags), min_size=1, max_size=5), min_size=1).map(
-    lambda found: [tuple(map(list, zip(*pairs, strict=True))) for pairs in found]
+    lambda lists: [tuple(map(list, zip(*pairs, strict=True))) for pairs in lists]
 )
 
 
@@ -47,7 +47,7 @@ some_sentences = st.lists(st.lists(st.tuples(words, tags), min_size=1, max_size=
 @settings(max_examples=60, deadline=None)
 @given(sentences=some_sentences)
 def test_words_are_read_back_unchanged(tmp_path_factory, name, sentences):
-    path = written(tmp_path_factory.mktemp("words"), name, FORMATS[name](sentences))
+    path = write_file(tmp_path_factory.mktemp("words"), name, FORMATS[name](sentences))
     assert read(path) == sentences
 
 
@@ -70,18 +70,18 @@ def test_words_are_read_back_unchanged(tmp_path_factory, name, sentences):
     ],
 )
 def test_files_without_labels_are_read(tmp_path, name, content):
-    found = read(written(tmp_path, name, content), task="pos")
-    assert found == [(["EU", "rejects"], None), (["#tag"], None)]
+    sentences = read(write_file(tmp_path, name, content), task="pos")
+    assert sentences == [(["EU", "rejects"], None), (["#tag"], None)]
 
 
-def test_importing_the_readers_is_light():
+def test_importing_the_readers_loads_no_heavy_library():
     heavy = {"datasets", "pandas", "pyarrow", "tokenizers", "torch", "transformers"}
     code = f"import sys, corpus.formats.detect; print(*({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
 
-ENDINGS = ["conll", "txt", "tsv", "csv", "json", "jsonl", "parquet", "arrow", "gz", "conllu"]
+EXTENSIONS = ["conll", "txt", "tsv", "csv", "json", "jsonl", "parquet", "arrow", "gz", "conllu"]
 
 
 @settings(max_examples=300, deadline=None)
@@ -91,19 +91,21 @@ ENDINGS = ["conll", "txt", "tsv", "csv", "json", "jsonl", "parquet", "arrow", "g
         st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")),
         st.text("{}[]\":,'\n\t #-DOCSTART1IB\\u0 ", max_size=100).map(str.encode),
     ),
-    ending=st.sampled_from(ENDINGS),
+    extension=st.sampled_from(EXTENSIONS),
     task=st.sampled_from(["ner", "pos", "chunk"]),
 )
-@example(content=b"[" * 100_000, ending="json", task="ner")
-@example(content=b'{"a":' * 100_000, ending="jsonl", task="ner")
-@example(content=b"[" + b"1" * 5000 + b"]", ending="json", task="ner")
-@example(content=b'{"tokens": ["a"], "ner_tags": [1e999]}', ending="json", task="ner")
-@example(content=b"\x1f\x8b", ending="gz", task="ner")
-@example(content=b"9" * 5000 + b"\tEU\tO\n", ending="tsv", task="ner")
-@example(content=b"PAR1" + bytes(100) + b"PAR1", ending="parquet", task="ner")
-@example(content=b'word,tag,sentence_id\n"' + b"a" * 200_000 + b'",O,1', ending="csv", task="ner")
-def test_no_input_causes_a_traceback(tmp_path_factory, content, ending, task):
-    path = written(tmp_path_factory.mktemp("fuzz"), f"a.{ending}", content)
+@example(content=b"[" * 100_000, extension="json", task="ner")
+@example(content=b'{"a":' * 100_000, extension="jsonl", task="ner")
+@example(content=b"[" + b"1" * 5000 + b"]", extension="json", task="ner")
+@example(content=b'{"tokens": ["a"], "ner_tags": [1e999]}', extension="json", task="ner")
+@example(content=b"\x1f\x8b", extension="gz", task="ner")
+@example(content=b"9" * 5000 + b"\tEU\tO\n", extension="tsv", task="ner")
+@example(content=b"PAR1" + bytes(100) + b"PAR1", extension="parquet", task="ner")
+@example(
+    content=b'word,tag,sentence_id\n"' + b"a" * 200_000 + b'",O,1', extension="csv", task="ner"
+)
+def test_no_input_causes_a_traceback(tmp_path_factory, content, extension, task):
+    path = write_file(tmp_path_factory.mktemp("fuzz"), f"a.{extension}", content)
     sentences = read(path, problems := Problems(), task=task)
     assert sentences or problems or problems.warnings
     assert all(tags is None or len(words) == len(tags) for words, tags in sentences)
@@ -111,7 +113,7 @@ def test_no_input_causes_a_traceback(tmp_path_factory, content, ending, task):
 
 DAMAGED = {
     **{name: FORMATS[name](TRICKY) for name in ("table.parquet", "table.arrow", "stream.arrow")},
-    **{name: FORMATS[name](TRICKY) for name in ("packed.conll.gz", "utf16.conll", "rows.csv")},
+    **{name: FORMATS[name](TRICKY) for name in ("compressed.conll.gz", "utf16.conll", "rows.csv")},
     **{name: FORMATS[name](TRICKY) for name in ("pretty_array.json", "pretty_object.json")},
     "a.conllu": CONLLU,
     "a.conll": CONLL2003,
@@ -122,13 +124,11 @@ DAMAGED = {
 
 def damage(content: bytes, seed: int) -> bytes:
     """Change, remove or insert some bytes, or cut off the end."""
-    shuffled, damaged = random.Random(seed), bytearray(content)
-    for _ in range(shuffled.randint(1, 4)):
-        position = shuffled.randrange(len(damaged) + 1)
-        end = position + shuffled.randint(0, 8)
-        damaged[position : end if shuffled.random() < 0.9 else None] = shuffled.randbytes(
-            shuffled.randint(0, 4)
-        )
+    rng, damaged = random.Random(seed), bytearray(content)
+    for _ in range(rng.randint(1, 4)):
+        position = rng.randrange(len(damaged) + 1)
+        end = position + rng.randint(0, 8)
+        damaged[position : end if rng.random() < 0.9 else None] = rng.randbytes(rng.randint(0, 4))
     return bytes(damaged)
 
 
@@ -138,7 +138,7 @@ def damage(content: bytes, seed: int) -> bytes:
 def test_no_damaged_file_causes_a_traceback(tmp_path_factory, name, seed, task):
     content = DAMAGED[name]
     content = content if isinstance(content, bytes) else content.encode()
-    path = written(tmp_path_factory.mktemp("damaged"), name, damage(content, seed))
+    path = write_file(tmp_path_factory.mktemp("damaged"), name, damage(content, seed))
     for words, sentence_tags in read(path, Problems(), task=task):
         assert sentence_tags is None or len(words) == len(sentence_tags)
 
@@ -170,19 +170,19 @@ MUTATED = {"tab.conll": (tabbed, naive_columns), "lines.jsonl": (json_lines, nai
 @settings(max_examples=300, deadline=None)
 @given(seed=st.integers(0, 2**32), edits=st.integers(1, 3))
 def test_a_damaged_file_is_reported_or_read_exactly(tmp_path_factory, name, seed, edits):
-    """The result is that of a strict reader, or there is a problem: never other data."""
+    """Either the result equals that of a strict reader, or a problem is reported."""
     write, naive = MUTATED[name]
-    shuffled = random.Random(seed)
+    rng = random.Random(seed)
     damaged = list(write(TRICKY[:1] + TRICKY[3:]))
     for _ in range(edits):
-        position = shuffled.randrange(len(damaged))
-        with_what = shuffled.choice(["", "", " ", "\t", "\n", "\r", '"', "#", "[", "-", "x", "é"])
-        damaged[position] = shuffled.choice([with_what, with_what + damaged[position]])
+        position = rng.randrange(len(damaged))
+        replacement = rng.choice(["", "", " ", "\t", "\n", "\r", '"', "#", "[", "-", "x", "é"])
+        damaged[position] = rng.choice([replacement, replacement + damaged[position]])
     content = "".join(damaged)
-    path = written(tmp_path_factory.mktemp("damaged"), name, content)
-    found = read(path, problems := Problems())
+    path = write_file(tmp_path_factory.mktemp("damaged"), name, content)
+    sentences = read(path, problems := Problems())
     if not problems:
-        assert found == naive(content)
+        assert sentences == naive(content)
 
 
 ORIGINS = {  # file -> content, layout, and (line of the first word, id) of each sentence
@@ -206,7 +206,7 @@ ORIGINS = {  # file -> content, layout, and (line of the first word, id) of each
 @pytest.mark.parametrize("name", ORIGINS)
 def test_sentences_have_an_origin(tmp_path, name):
     content, layout_kind, origins = ORIGINS[name]
-    path = written(tmp_path, name, content)
+    path = write_file(tmp_path, name, content)
     opened = detect.read(path, ReadOptions(), problems := Problems())
     assert opened.layout_kind is layout_kind
     places = [sentence.place() for sentence in opened.sentences]

@@ -27,13 +27,13 @@ CASES = {
         {},
         [(ProblemKind.MISSING_COLUMN, 1, ["a.jsonl:2"])],
     ),
-    "null for labels": BrokenCorpus(
+    "null instead of labels": BrokenCorpus(
         "a.jsonl",
         TOKENS + record(tokens=["EU"], ner_tags=None),
         {},
         [(ProblemKind.MISSING_COLUMN, 1, ["a.jsonl:2"])],
     ),
-    "a text for the words": BrokenCorpus(
+    "a string instead of words": BrokenCorpus(
         "a.jsonl",
         TOKENS + record(tokens="EU", ner_tags=["O"]),
         {},
@@ -45,7 +45,7 @@ CASES = {
         {},
         [(ProblemKind.WORD_NOT_STRING, 1, ["a.jsonl:2"])],
     ),
-    "a text for the labels": BrokenCorpus(
+    "a string instead of labels": BrokenCorpus(
         "a.jsonl",
         TOKENS + record(tokens=["EU"], ner_tags="O"),
         {},
@@ -57,37 +57,37 @@ CASES = {
         {},
         [(ProblemKind.LABEL_TYPE, 1, ["a.jsonl:2"])],
     ),
-    "truth values for labels": BrokenCorpus(
+    "Booleans instead of labels": BrokenCorpus(
         "a.jsonl",
         TOKENS + record(tokens=["EU"], ner_tags=[True]),
         {},
         [(ProblemKind.LABEL_TYPE, 1, ["a.jsonl:2"])],
     ),
-    "half of an emoji": BrokenCorpus(
+    "half of a surrogate pair": BrokenCorpus(
         "a.jsonl",
         TOKENS + '{"tokens": ["EU\\ud83d"], "ner_tags": ["O"]}\n',
         {},
         [(ProblemKind.HALF_CHARACTER, 1, ["a.jsonl:2"])],
     ),
-    "no column of words": BrokenCorpus(
+    "no column with words": BrokenCorpus(
         "a.jsonl",
         record(sentence_words=["EU"], ner_tags=["O"]),
         {},
         [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.jsonl:1"])],
     ),
-    "a text column that is not there": BrokenCorpus(
+    "a missing text column": BrokenCorpus(
         "a.jsonl",
         TOKENS,
         {"text_column_name": "word"},
         [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.jsonl:1"])],
     ),
-    "a label column that is not there": BrokenCorpus(
+    "a missing label column": BrokenCorpus(
         "a.jsonl",
         TOKENS,
         {"label_column_name": "pos"},
         [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.jsonl:1"])],
     ),
-    "labels from some line on": BrokenCorpus(
+    "labels only from a later line": BrokenCorpus(
         "a.jsonl",
         1000 * record(tokens=["EU"]) + TOKENS,
         {},

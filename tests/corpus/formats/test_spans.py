@@ -1,4 +1,4 @@
-"""Raw text with character spans, as annotation tools export it."""
+"""Records of raw text with character spans, as annotation tools export them."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,11 @@ from syrupy.assertion import SnapshotAssertion
 
 from corpus.problems import ProblemKind, Problems
 from tests.helpers.broken_corpora import TEXT, BrokenCorpus, check_broken_corpus, record
-from tests.helpers.corpus_files import LABEL_STUDIO, SPANS, read, written
+from tests.helpers.corpus_files import LABEL_STUDIO, SPANS, read, write_file
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "fields"),
     [
         ("plain.jsonl", {"spans": SPANS}),
         ("spacy.jsonl", {"entities": [[0, 4, "PER"], [14, 22, "LOC"]]}),
@@ -50,18 +50,18 @@ from tests.helpers.corpus_files import LABEL_STUDIO, SPANS, read, written
         ("trailing_space.jsonl", {"spans": [[0, 5, "PER"], [13, 22, "LOC"]]}),
     ],
 )
-def test_character_spans(tmp_path, name, found):
-    content = json.dumps({"text": "Anna lives in New York.", **found})
-    self_written = written(tmp_path, name, content)
+def test_character_spans(tmp_path, name, fields):
+    content = json.dumps({"text": "Anna lives in New York.", **fields})
+    path = write_file(tmp_path, name, content)
     expected = (
         ["Anna", "lives", "in", "New", "York", "."],
         ["B-PER", "O", "O", "B-LOC", "I-LOC", "O"],
     )
-    assert read(self_written) == [expected]
+    assert read(path) == [expected]
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "content"),
     [
         ("studio.json", [LABEL_STUDIO]),
         (
@@ -80,27 +80,29 @@ def test_character_spans(tmp_path, name, found):
     ],
 )
 @pytest.mark.parametrize("indent", [None, 2])
-def test_exports_of_annotation_tools(tmp_path, name, found, indent):
-    assert read(written(tmp_path, name, json.dumps(found, indent=indent))) == [
+def test_exports_of_annotation_tools(tmp_path, name, content, indent):
+    assert read(write_file(tmp_path, name, json.dumps(content, indent=indent))) == [
         (["Anna", "lives", "in", "New", "York", "."], ["B-PER", "O", "O", "B-LOC", "I-LOC", "O"])
     ]
 
 
 def test_offsets_count_code_points(tmp_path):
     content = json.dumps({"text": "👍👍 Zoë", "spans": [[3, 6, "PER"]]})
-    assert read(written(tmp_path, "a.jsonl", content))[0][1][-1] == "B-PER"
+    assert read(write_file(tmp_path, "a.jsonl", content))[0][1][-1] == "B-PER"
 
 
-def test_entities_of_touching_words_stay_two(tmp_path):
+def test_entities_of_adjacent_words_stay_separate(tmp_path):
     content = json.dumps({"text": "Anna Maria", "spans": [[0, 4, "PER"], [5, 10, "PER"]]})
-    assert read(written(tmp_path, "a.jsonl", content)) == [(["Anna", "Maria"], ["B-PER", "B-PER"])]
+    assert read(write_file(tmp_path, "a.jsonl", content)) == [
+        (["Anna", "Maria"], ["B-PER", "B-PER"])
+    ]
 
 
 def test_rejected_answers_are_skipped_with_a_warning(tmp_path):
     lines = [
         {"text": "Anna", "spans": [], "answer": answer} for answer in ("accept", "reject", "ignore")
     ]
-    path = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, lines)))
+    path = write_file(tmp_path, "a.jsonl", "\n".join(map(json.dumps, lines)))
     assert read(path, problems := Problems()) == [(["Anna"], ["O"])]
     assert [(group.kind, group.count) for group in problems.warnings.groups] == [
         (ProblemKind.REJECTED_ANSWER, 2)
@@ -108,13 +110,13 @@ def test_rejected_answers_are_skipped_with_a_warning(tmp_path):
 
 
 CASES = {
-    "a span that ends in a word": BrokenCorpus(
+    "a span that ends inside a word": BrokenCorpus(
         "a.jsonl",
         TEXT + record(text="EU rejects", spans=[[0, 5, "ORG"]]),
         {},
         [(ProblemKind.SPAN_CUTS_WORD, 1, ["a.jsonl:2"])],
     ),
-    "a span that begins in a word": BrokenCorpus(
+    "a span that begins inside a word": BrokenCorpus(
         "a.jsonl",
         TEXT + record(text="EU rejects", spans=[[1, 2, "ORG"]]),
         {},
@@ -138,7 +140,7 @@ CASES = {
         {},
         [(ProblemKind.SPAN_OUTSIDE_TEXT, 1, ["a.jsonl:2"])],
     ),
-    "spans that overlap": BrokenCorpus(
+    "overlapping spans": BrokenCorpus(
         "a.jsonl",
         TEXT + record(text="New York City", spans=[[0, 8, "LOC"], [4, 13, "LOC"]]),
         {},
@@ -150,7 +152,7 @@ CASES = {
         {},
         [(ProblemKind.SPANS_OVERLAP, 1, ["a.jsonl:2"])],
     ),
-    "a span of a space": BrokenCorpus(
+    "a span of white space": BrokenCorpus(
         "a.jsonl",
         TEXT + record(text="in Rome", spans=[[2, 3, "LOC"]]),
         {},

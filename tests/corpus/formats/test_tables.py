@@ -11,7 +11,7 @@ from corpus.problems import ProblemKind, Problems
 from tests.helpers.broken_corpora import BrokenCorpus, check_broken_corpus
 
 
-def test_names_of_integers_are_taken_from_a_table(tmp_path):
+def test_a_table_names_its_integer_labels(tmp_path):
     import datasets
 
     features = datasets.Features(
@@ -28,16 +28,16 @@ def test_names_of_integers_are_taken_from_a_table(tmp_path):
 
 
 CASES = {
-    "a CSV row too short": BrokenCorpus(
+    "a CSV row that is too short": BrokenCorpus(
         "a.csv",
         "sentence_id,word,tag\n1,EU,B-ORG\n1,rejects\n",
         {},
         [(ProblemKind.ROW_WIDTH, 1, ["a.csv:3"])],
     ),
-    "a CSV without a header": BrokenCorpus(
+    "a CSV file without a header": BrokenCorpus(
         "a.csv", "EU,B-ORG\nrejects,O\n", {}, [(ProblemKind.NO_SUCH_COLUMN, 1, ["a.csv:2"])]
     ),
-    "two columns of one name": BrokenCorpus(
+    "two columns with the same name": BrokenCorpus(
         "a.csv",
         "sentence_id,word,tag,tag\n1,EU,B-ORG,O\n1,in,O,O\n",
         {},
@@ -55,10 +55,10 @@ CASES = {
         {},
         [(ProblemKind.WORDS_NOT_LIST, 1, ["a.csv:3"])],
     ),
-    "parquet cut off": BrokenCorpus(
+    "a truncated parquet file": BrokenCorpus(
         "a.parquet", b"PAR1\x15\x04\x15", {}, [(ProblemKind.UNREADABLE_FILE, 1, ["a.parquet"])]
     ),
-    "Arrow cut off": BrokenCorpus(
+    "a truncated Arrow file": BrokenCorpus(
         "a.arrow", b"ARROW1\x00\x00\xff", {}, [(ProblemKind.UNREADABLE_FILE, 1, ["a.arrow"])]
     ),
 }

@@ -9,14 +9,14 @@ from syrupy.assertion import SnapshotAssertion
 from corpus.formats.text import CHUNK_SIZE, text_lines
 from corpus.problems import ProblemKind, Problems
 from tests.helpers.broken_corpora import GOOD, BrokenCorpus, check_broken_corpus
-from tests.helpers.corpus_files import written
+from tests.helpers.corpus_files import write_file
 
 
 @pytest.mark.parametrize("shift", range(4))
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_line_ends_at_the_border_of_a_chunk(tmp_path, shift, end):
+def test_line_ends_at_the_boundary_of_a_chunk(tmp_path, shift, end):
     lines = ["a" * (CHUNK_SIZE - 4 + shift), "b", "", "c" * 3 * CHUNK_SIZE, "d\r", "e"]
-    path = written(tmp_path, "a.txt", lines[0] + "\r\n" + end.join(lines[1:4]) + "\nd\r\r\ne")
+    path = write_file(tmp_path, "a.txt", lines[0] + "\r\n" + end.join(lines[1:4]) + "\nd\r\r\ne")
     assert list(text_lines(path, Problems())) == lines
 
 
@@ -27,19 +27,19 @@ CASES = {
         {},
         [(ProblemKind.WRONG_ENCODING, 1, ["a.conll:2"])],
     ),
-    "UTF-16 cut off": BrokenCorpus(
+    "truncated UTF-16": BrokenCorpus(
         "a.conll",
         "EU B-ORG\n".encode("utf-16")[:-1],
         {},
         [(ProblemKind.WRONG_ENCODING, 1, ["a.conll"])],
     ),
-    "UTF-16 without its mark": BrokenCorpus(
+    "UTF-16 without a byte-order mark": BrokenCorpus(
         "a.conll",
         "EU B-ORG\nin O\n".encode("utf-16-le"),
         {},
         [(ProblemKind.NOT_TEXT, 1, ["a.conll"])],
     ),
-    "a binary file with few zeros": BrokenCorpus(
+    "a binary file with few null bytes": BrokenCorpus(
         "a.conll",
         b"EU B-ORG\n\x80" + bytes(range(1, 256)) * 3 + b"\0\n",
         {},
@@ -48,7 +48,7 @@ CASES = {
             (ProblemKind.NOT_TEXT, 1, ["a.conll"]),
         ],
     ),
-    "gzip cut off": BrokenCorpus(
+    "truncated gzip": BrokenCorpus(
         "a.conll.gz",
         gzip.compress(GOOD.encode())[:-12],
         {},
