@@ -136,7 +136,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem: its kind, its place, the detail there, and what was expected."""
+    """One problem: its kind, its place, a detail, and what was expected."""
 
     kind: ProblemKind
     place: Place
