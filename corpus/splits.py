@@ -6,7 +6,7 @@ Later steps read that file in batches, so that memory does not grow with the cor
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,8 +25,11 @@ RAW_SCHEMA = pa.schema(
         "tokens": pa.list_(pa.string()),
         "tag_ids": pa.list_(pa.int32()),
         "doc_id": pa.string(),
-        # The origin of a sentence: the number of its source, the line of each word, a record id.
+        # The origin of a sentence: the number of its source, lines, and a record id. Word i is on
+        # line `line + i * line_step`; where that does not hold, `lines` has one line per word.
         "source": pa.int32(),
+        "line": pa.int32(),
+        "line_step": pa.int8(),
         "lines": pa.list_(pa.int32()),
         "record_id": pa.string(),
     }
@@ -86,7 +89,7 @@ class RawBatch:
         self.offsets: np.ndarray = batch["tag_ids"].offsets.to_numpy()
         self.starts = np.zeros(len(self.tag_ids), bool)
         self.starts[self.offsets[:-1]] = True
-        self._origins = batch.select(["source", "lines", "record_id"])
+        self._origins = batch.select(["source", "line", "line_step", "lines", "record_id"])
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -98,7 +101,11 @@ class RawBatch:
     def origin(self, sentence: int, word: int) -> tuple[int, int, str | None]:
         """Return the number of the source, the line and the record id of a word."""
         origin = self._origins.slice(sentence, 1).to_pylist()[0]
-        return origin["source"], origin["lines"][word], origin["record_id"]
+        if origin["lines"] is None:
+            line = origin["line"] + word * origin["line_step"]
+        else:
+            line = origin["lines"][word]
+        return origin["source"], line, origin["record_id"]
 
 
 class LocatedWord(NamedTuple):
@@ -244,31 +251,42 @@ def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 def _record_batch(sentences: list[Sentence], tag_ids: _SourceTagIds, source: int) -> pa.RecordBatch:
     words = list(chain.from_iterable(sentence.words for sentence in sentences))
-    sizes = np.array([len(sentence.words) for sentence in sentences])
-    ends = np.cumsum(sizes)
+    ends = np.cumsum([len(sentence.words) for sentence in sentences])
     ids = np.full(len(words), -1, np.int32)
     if sentences[0].tags is not None:
         tags: Iterator[str | int] = chain.from_iterable(
             sentence.tags or () for sentence in sentences
         )
         ids = np.fromiter(map(tag_ids.__getitem__, tags), np.int32, len(words))
-    # Successive line numbers are computed for the whole batch: faster than word by word.
-    if all(isinstance(s.lines, range) and s.lines.step == 1 for s in sentences):
-        first = np.array([sentence.lines[0] for sentence in sentences])
-        lines = np.repeat(first - (ends - sizes), sizes) + np.arange(len(words))
-    else:
-        numbers = chain.from_iterable(sentence.lines for sentence in sentences)
-        lines = np.fromiter(numbers, int, len(words))
+    # The check of the type spares most sentences the call.
+    steps = [
+        1 if isinstance(sentence.lines, range) else _line_step(sentence.lines)
+        for sentence in sentences
+    ]
+    lines = [
+        None if step is not None else list(sentence.lines)
+        for sentence, step in zip(sentences, steps, strict=True)
+    ]
     offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
     columns = [
         pa.ListArray.from_arrays(offsets, pa.array(words, pa.string())),
         pa.ListArray.from_arrays(offsets, pa.array(ids, pa.int32())),
         pa.array([sentence.document for sentence in sentences], pa.string()),
         pa.array(np.full(len(sentences), source, np.int32)),
-        pa.ListArray.from_arrays(offsets, pa.array(lines, pa.int32())),
+        pa.array([sentence.lines[0] for sentence in sentences], pa.int32()),
+        pa.array(steps, pa.int8()),
+        pa.array(lines, pa.list_(pa.int32())),
         pa.array([sentence.record_id for sentence in sentences], pa.string()),
     ]
     return pa.record_batch(columns, schema=RAW_SCHEMA)
+
+
+def _line_step(lines: Sequence[int]) -> int | None:
+    """Return the distance between the lines of successive words, 0 or 1; None for any other."""
+    first, count = lines[0], len(lines)
+    if lines[-1] == first + count - 1 and list(lines) == list(range(first, first + count)):
+        return 1
+    return 0 if list(lines) == [first] * count else None
 
 
 def sentence_hashes(split: RawSplit) -> np.ndarray:

@@ -24,8 +24,8 @@ from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.words import Words
 from support.errors import UserError
 from support.text import quote
-from tagging.input_form import form_of
 from tagging.files import STANDARD_INPUT
+from tagging.input_form import form_of
 
 # Fields of a record, the likeliest first. Raw texts are strings; the other fields hold words.
 RAW_TEXTS = ("text", "sentence")

@@ -12,8 +12,8 @@ from scoring.scores import count_tags, scores_of_counts
 from support.errors import UserError
 from support.processes import world_size
 from tagging.chunks import in_chunks
-from tagging.input_form import is_prose
 from tagging.entities import to_iob2
+from tagging.input_form import is_prose
 from tagging.inputs import Item, item_of_words
 from tagging.processes import all_gather, own_chunks
 from tagging.progress import Progress

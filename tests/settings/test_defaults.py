@@ -209,6 +209,8 @@ def test_output_folder_of_the_model_in_the_current_folder(tmp_path, monkeypatch)
 def test_without_a_do_flag_all_three_are_done(argv, expected, embedded):
     settings = settle(*argv)
     assert (settings.do_train, settings.do_eval, settings.do_predict) == expected
+    # Part of the training split is held out only if something is scored on it.
+    assert settings.corpus.hold_out is settings.do_eval
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from support.files import checkpoint_folders
 from tests.helpers.checkpoints import ALONE, MICRO_BATCH, complete, history, name_of
 from tests.helpers.script_runs import (
     BOTH,
+    CHECKSUM,
     LOOP,
+    PREDICT_BATCH,
     Run,
     facts,
     interrupt,
@@ -81,14 +83,14 @@ def test_killed_and_resumed_equals_straight(script, flags, tmp_path):
 def test_killed_while_a_checkpoint_is_written(script, flags, tmp_path):
     """In the second checkpoint's files, of which there are at least six."""
     flags = [*flags, "--checkpointing_steps", 4, "--max_steps", 9]
-    kill_and_resume(script, flags, tmp_path, [("training.checkpoints._crc32", 9)])
+    kill_and_resume(script, flags, tmp_path, [(CHECKSUM, 9)])
     assert not list((tmp_path / "killed" / "out").glob(".*"))
 
 
 @pytest.mark.parametrize("script", BOTH)
 def test_killed_in_evaluation_the_epoch_is_scored_after_all(script, flags, tmp_path):
     flags = [*flags, "--checkpointing_steps", 5, "--num_train_epochs", 2]
-    kill_and_resume(script, flags, tmp_path, [("common.predict_batch", 0)])
+    kill_and_resume(script, flags, tmp_path, [(PREDICT_BATCH, 0)])
     assert len(facts(tmp_path / "killed" / "out")["history"]) == 2
 
 
@@ -97,7 +99,7 @@ def test_killed_with_the_model_saved_but_not_scored(script, flags, tmp_path):
     """The folder says whose the model is: the same command runs again, resumed or not."""
     flags = [*flags, "--max_steps", 2, "--per_device_eval_batch_size", 64]
     # One batch of validation windows, then that of the test split.
-    before = partial(interrupt, "common.predict_batch", 1, signal.SIGKILL)
+    before = partial(interrupt, PREDICT_BATCH, 1, signal.SIGKILL)
     assert Run(script, flags, tmp_path, before=before).wait() == [-signal.SIGKILL]
     saved = weights(tmp_path / "out")
     assert not (tmp_path / "out" / "predictions.txt").exists()
@@ -118,7 +120,7 @@ def test_killed_and_resumed_matrix(script, accumulation, grouping, processes, fl
     kills = [
         (MICRO_BATCH, 5 * accumulation),
         (MICRO_BATCH, 4 * accumulation),
-        ("training.checkpoints._crc32", 3),
+        (CHECKSUM, 3),
     ]
     if processes == 2:
         kills.pop()  # only the main process writes sums: the other would be waited for

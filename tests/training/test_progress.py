@@ -10,6 +10,7 @@ import pytest
 from tests.helpers.checkpoints import complete, name_of
 from tests.helpers.script_runs import (
     BOTH,
+    TOKEN_LOSS,
     Run,
     facts,
     interrupt,
@@ -98,7 +99,7 @@ def test_both_scripts_stop_and_choose_alike(flags, tmp_path):
 @pytest.mark.parametrize("script", BOTH)
 def test_best_epoch_must_be_there_when_resumed(script, flags, tmp_path):
     flags = [*flags, "--load_best_model_at_end", "--num_train_epochs", 2]
-    before = partial(interrupt, "common.token_loss", 13, signal.SIGKILL)
+    before = partial(interrupt, TOKEN_LOSS, 13, signal.SIGKILL)
     assert Run(script, flags, tmp_path, before=before).wait() == [-signal.SIGKILL]
     (first,) = complete(tmp_path / "out")
     shutil.move(tmp_path / "out" / first, tmp_path / "elsewhere")

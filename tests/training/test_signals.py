@@ -12,7 +12,9 @@ import pytest
 from tests.helpers.checkpoints import MICRO_BATCH, complete, name_of
 from tests.helpers.script_runs import (
     BOTH,
+    CHECKSUM,
     LOOP,
+    PREDICT_BATCH,
     Run,
     facts,
     interrupt,
@@ -70,7 +72,7 @@ def test_a_run_mentions_an_earlier_one_in_its_folder(flags, tmp_path):
 def test_signal_in_the_last_evaluation_is_heeded(script, flags, tmp_path):
     """Nothing is left to train, but a run that was told to stop does not score the test split."""
     flags = [*flags, "--max_steps", 3, "--checkpointing_steps", "no"]
-    before = partial(interrupt, "common.predict_batch", 0, signal.SIGTERM)
+    before = partial(interrupt, PREDICT_BATCH, 0, signal.SIGTERM)
     run(script, flags, tmp_path, status=143, before=before)
     assert complete(tmp_path / "out") == [name_of(script, 3)]
     assert not (tmp_path / "out" / "predictions.txt").exists()
@@ -144,7 +146,7 @@ def test_no_space_while_the_sums_are_written(script, flags, tmp_path):
     """The same, injected where no file system can be mounted."""
     flags = [*flags, "--checkpointing_steps", 2, "--max_steps", 6]
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    before = partial(interrupt, "training.checkpoints._crc32", 12, full)
+    before = partial(interrupt, CHECKSUM, 12, full)
     output = run(script, flags, tmp_path, status=2, before=before)
     assert "No space left" in output and "Traceback" not in output
     assert complete(tmp_path / "out") == [name_of(script, 2)]
