@@ -39,7 +39,7 @@ def load_on_cpu(model: ModelSettings, config, **options):
     ],
 )
 @pytest.mark.parametrize("name", ["no/such-model", "no/such/folder", "bert-base-cased"])
-def test_name_that_is_nowhere_is_named(load, name, snapshot):
+def test_unknown_model_is_named(load, name, snapshot):
     with pytest.raises(UserError) as error:
         load(ModelSettings(name))
     assert str(error.value).startswith(f"{name}: ")
@@ -160,7 +160,7 @@ def test_model_whose_config_lists_labels_one_way_only(tiny_tagger, tmp_path):
     assert match_labels(corpus, config).splits["train"]["labels"][:] == [[0, 5]]
 
 
-def test_what_tags_text_the_same_way_is_saved_with_the_model(tiny_encoder, tmp_path):
+def test_settings_of_the_encoding_are_saved_with_the_model(tiny_encoder, tmp_path):
     config = load_config(ModelSettings(str(tiny_encoder)), OTHER_LABELS, do_train=True)
     before = config.to_dict()
     remember_encoding(config, 16, "chunk")
