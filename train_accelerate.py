@@ -160,7 +160,7 @@ def main() -> None:
                         labels = batch.pop("labels")
                         logits = model(**batch).logits
                         loss = common.token_loss(logits, labels, plan.num_labelled)
-                        # accumulate() and DDP average, but our losses add up to the step's.
+                        # accumulate() and DDP average; our losses are shares of the step's loss.
                         accelerator.backward(loss * plan.accumulation * state.num_processes)
                         if accelerator.sync_gradients and training.max_grad_norm > 0:
                             clip_gradients(accelerator, model.parameters(), training.max_grad_norm)

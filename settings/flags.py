@@ -252,7 +252,7 @@ class LoopFlags(SharedFlags):
 
 
 def check_values(flags: SharedFlags) -> None:
-    """Raise one UserError with all problems of the flags that the flags alone show."""
+    """Raise one UserError with all problems that the flags show without further input."""
     problems = []
     for name in ("max_train_samples", "max_eval_samples", "max_predict_samples"):
         value = getattr(flags, name)

@@ -28,7 +28,7 @@ class CorpusSettings:
     max_train_samples: int | None = None
     max_eval_samples: int | None = None
     max_predict_samples: int | None = None
-    hold_out: bool = True  # part of the training split, where there is no validation split
+    hold_out: bool = True  # part of the training split, if there is no validation split
     seed: int = 42
     overwrite_cache: bool = False
     cache_dir: str | None = None

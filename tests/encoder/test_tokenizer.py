@@ -59,7 +59,7 @@ def test_unknown_model_is_named(name, snapshot):
     assert first_line == snapshot
 
 
-def test_run_s_tokenizer_is_the_one_named_or_the_model_s(tiny_encoder):
+def test_tokenizer_of_a_run_is_the_named_one_or_that_of_the_model(tiny_encoder):
     nowhere = ModelSettings(str(tiny_encoder), tokenizer_name="no/such-tokenizer")
     with pytest.raises(UserError, match=r"^no/such-tokenizer: "):
         load_run_tokenizer(nowhere)
@@ -67,7 +67,7 @@ def test_run_s_tokenizer_is_the_one_named_or_the_model_s(tiny_encoder):
 
 
 def byte_level_files(folder: Path, tokenizer_class: str, model_type: str) -> Path:
-    """A byte-level tokenizer as RoBERTa's, which puts no space before its first word."""
+    """Save a byte-level tokenizer such as RoBERTa's, without a space before the first word."""
     alphabet = sorted(ByteLevel.alphabet())
     vocabulary = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *alphabet]
     merges = []

@@ -1,4 +1,4 @@
-"""Flags as the tests of settings parse them."""
+"""Command lines of flags, parsed, made into settings, or refused."""
 
 from pathlib import Path
 

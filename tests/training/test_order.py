@@ -1,4 +1,4 @@
-"""The order of the data: every window once an epoch, the same steps however they are cut."""
+"""The order of the data: every window once per epoch, the same steps however they are split."""
 
 import numpy as np
 import pytest
