@@ -1,13 +1,13 @@
-"""Words, sub-words and tags: the chapter that every script of this suite builds on.
+"""Words, sub-words and tags: the functions that every script of this suite builds on.
 
 A tokenizer turns words into sub-words; `make_windows` cuts a sentence too long for the model into
 overlapping windows. Labels go from words to sub-words (`align_labels_with_tokens`,
 `tokenize_and_align_labels`), predictions from sub-words back to words (`WordPredictions`,
-`postprocess`). Functions that do a job of the chapter "Token classification" of the Hugging Face
-LLM course have the name they have there.
+`postprocess`). Functions that have a counterpart in the chapter "Token classification" of the
+Hugging Face LLM course have the same name as there.
 
-This module knows neither files nor flags nor the Hub, and imports nothing of the project. torch is
-imported by the functions that need it, so that `infer.py` can start without it.
+This module has nothing to do with files, flags or the Hub, and imports no other module of the
+project. torch is imported by the functions that need it, so that `infer.py` can start without it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PREFIXES = "BIESLUM"  # of entity tags, in any tag scheme
 
 
 def are_entity_tags(label_names: Iterable[str]) -> bool:
-    """Return whether every label is O or prefix-hyphen-type; tags that are not are plain tags."""
+    """Return whether every label is O or prefix-type, as in B-PER; otherwise all are plain tags."""
     return all(
         name == "O" or (len(name) > 2 and name[0] in PREFIXES and name[1] == "-")
         for name in label_names
@@ -67,9 +67,9 @@ def inside_labels(label_names: Sequence[str], entity_tags: bool | None = None) -
     """Return, for each label id, the label id of a word's later sub-words: B-X gives I-X.
 
     Labels are matched by name, because their order has no meaning. All labels other than B-X
-    continue as themselves. Where there is a B-X but no I-X, later sub-words get -100: no label is
-    right for them. `entity_tags` says what the corpus has, for a model with labels of both kinds;
-    by default `label_names` decide.
+    continue as themselves. If there is a B-X but no I-X, later sub-words get -100: no label is
+    right for them. `entity_tags`: whether the corpus has entity tags, for a model with labels of
+    both kinds; by default `label_names` decide.
     """
     ids = {name: i for i, name in enumerate(label_names)}
     if not (are_entity_tags(label_names) if entity_tags is None else entity_tags):
@@ -83,11 +83,11 @@ def inside_labels(label_names: Sequence[str], entity_tags: bool | None = None) -
 def align_labels_with_tokens(
     labels: Sequence[int], word_ids: Iterable[int | None], inside: list[int] | None = None
 ) -> list[int]:
-    """Return the labels of sub-words from the labels of words; sub-words without one get -100.
+    """Return the labels of sub-words from the labels of words; -100 for sub-words without a label.
 
     `labels`: (words,). `word_ids`: (sub-words,), the word of each sub-word, None for special
-    tokens. With `inside` (see `inside_labels`) all sub-words of a word are labelled, with None
-    the first only.
+    tokens. With `inside` (see `inside_labels`) all sub-words of a word are labelled; with None,
+    only the first.
     """
     aligned = []
     previous = None
@@ -114,9 +114,9 @@ def make_windows(
     sentence, which `max_length` includes. Returns (start, end, first, last) for each window: it
     shows the tokens [start, end) and owns the words `first` to `last`, inclusive, whose first
     sub-word it shows. A window begins with the first sub-word of a word; neighbours share about a
-    quarter of their length. Each word is owned by exactly one window: the one that shows it the
-    most context on its shorter side, or the earlier of two equals. Raises ValueError if
-    `max_length` has no room for a sub-word.
+    quarter of their length. Each word is owned by exactly one window: the one that shows
+    the most context on the word's shorter side, or the earlier of two equals. Raises ValueError
+    if `max_length` has no room for a sub-word.
     """
     word_at = {position: word for position, word in enumerate(word_ids) if word is not None}
     content = list(word_at)
@@ -136,7 +136,7 @@ def make_windows(
         following = bisect_right(word_starts, start)
         if end == content_end or following == len(word_starts):
             break
-        # The last word start that leaves a quarter shared, but at least one word further on.
+        # The last word start that keeps a quarter shared, but at least one word further on.
         start = word_starts[max(following, bisect_right(word_starts, end - budget // 4) - 1)]
 
     owned: list[list[int]] = [[] for _ in spans]
@@ -238,8 +238,8 @@ def tokenize_and_align_labels(
 def full_precision(model: torch.nn.Module) -> Iterator[None]:
     """Run the (unwrapped) model without accelerate's autocast: scores are fp32.
 
-    accelerate shadows the method `forward` by an attribute of the model, which is taken away for
-    as long as the context lasts.
+    accelerate shadows the method `forward` with an attribute of the model. The context removes it
+    and restores it at the end.
     """
     autocast_forward = model.__dict__.pop("forward", None)
     try:
@@ -278,8 +278,8 @@ def predict_batch(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> Bat
     """Return (tag ids, their probabilities, losses, word indices) of one batch.
 
     Tag ids, probabilities and word indices are (batch, tokens); losses are (batch,), each summed
-    over the window's labelled words. Logits are not kept, because those of a whole split fill the
-    memory. Removes `labels` and `word_index` from `batch`.
+    over the window's labelled words. Logits are not kept, because those of a whole split would
+    fill the memory. Removes `labels` and `word_index` from `batch`.
     """
     import torch
     import torch.nn.functional as F
@@ -303,7 +303,7 @@ def gather_batch(
 ) -> BatchPredictions:
     """Return what `predict_batch` returned on all processes, without duplicated samples.
 
-    Each process pads to its own longest window, so all are padded to the longest of all first:
+    Each process pads to its own longest window, so all are first padded to the longest of all:
     gathering tensors of unequal shapes hangs or scrambles rows. `gather_for_metrics` drops the
     samples that even out the last batch.
     """
@@ -331,7 +331,7 @@ class WordPredictions:
         losses: torch.Tensor,
         word_index: torch.Tensor,
     ) -> None:
-        """Store what `gather_batch` returned; a word that comes twice is counted once."""
+        """Store the result of `gather_batch`; a word that occurs twice is counted once."""
         mask = word_index.ne(IGNORED)
         words = word_index[mask].cpu().numpy()
         self.tag_ids[words] = tag_ids[mask].cpu().numpy()

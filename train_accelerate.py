@@ -1,12 +1,12 @@
-"""Fine-tune a pretrained encoder for token classification, in a loop of its own on accelerate.
+"""Fine-tune a pretrained encoder for token classification with a training loop on accelerate.
 
     accelerate launch train_accelerate.py                      # the recipe: CoNLL-2003, BERT
     accelerate launch train_accelerate.py --sample             # embedded corpus and encoder
     accelerate launch train_accelerate.py --train_file my.conll --model_name_or_path my/encoder
     accelerate launch train_accelerate.py my_flags.yaml --learning_rate 3e-5
 
-`train_trainer.py` does the same job through `transformers.Trainer`: a diff of the two shows what
-Trainer does for you.
+`train_trainer.py` does the same with `transformers.Trainer`. To see what Trainer does for you:
+diff train_trainer.py train_accelerate.py
 """
 
 import math
@@ -57,7 +57,7 @@ def main() -> None:
     from training.signals import StopSignals
 
     state = join_processes(flags.use_cpu)
-    settings = make_settings(flags, "-accelerate", ask_hub(flags, state))
+    settings = make_settings(flags, suffix="-accelerate", hub_ready=ask_hub(flags, state))
     training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
     export_to_deepspeed(training)
     if settings.check:
@@ -68,7 +68,7 @@ def main() -> None:
     accelerator = Accelerator(
         cpu=training.use_cpu,
         mixed_precision=precision,
-        # The order gives every step all its batches, the last step of an epoch too.
+        # `plan.order` completes the last step of an epoch, so no step ends early.
         gradient_accumulation_plugin=GradientAccumulationPlugin(
             num_steps=training.gradient_accumulation_steps, sync_with_dataloader=False
         ),
@@ -93,7 +93,7 @@ def main() -> None:
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)
     with state.main_process_first():
-        windows: dict[str, Any] = encode_corpus(
+        windows = encode_corpus(
             corpus,
             tokenizer,
             max_length,
@@ -109,20 +109,21 @@ def main() -> None:
         sharded_by=training.sharded_by,
         train_token_ids=windows["train"].token_ids() if settings.do_train else None,
     )
-    collate = PadBatch(tokenizer, 8, length=settings.windows.padded_length(max_length))
+    collate = PadBatch(tokenizer, multiple_of=8, length=settings.windows.padded_length(max_length))
     results = RunResults(settings, corpus, windows, max_length, best, state, pusher)
 
     # --- Train ---
     if plan is not None:
         batch_size = training.per_device_train_batch_size
-        loader = DataLoader(windows["train"], batch_size, sampler=plan.order, collate_fn=collate)
+        train_windows: Any = windows["train"]  # a data set, but not a subclass of torch's Dataset
+        loader = DataLoader(train_windows, batch_size, sampler=plan.order, collate_fn=collate)
         groups = parameter_groups(model, training.weight_decay)
         optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
         warmup_steps = math.ceil(plan.warmup_steps)
         scheduler = get_scheduler(
             training.lr_scheduler_type, optimizer, warmup_steps, plan.total_steps
         )
-        # Not the scheduler: prepared, it would step once for each process.
+        # The scheduler is not prepared: accelerate would step it once for each process.
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
         accelerator.register_for_checkpointing(scheduler)
         if plan.checkpoint is not None:
@@ -146,7 +147,7 @@ def main() -> None:
             return folder
 
         def stop_if_signalled() -> None:
-            if stop_signals.stop():
+            if stop_signals.should_stop():
                 folder = save_checkpoint(f"step_{progress.step}")
                 run.bar.close()
                 stop_signals.exit(folder)
@@ -159,7 +160,7 @@ def main() -> None:
                         labels = batch.pop("labels")
                         logits = model(**batch).logits
                         loss = common.token_loss(logits, labels, plan.num_labelled)
-                        # accumulate() and DDP average; our loss is already a share of the step's.
+                        # accumulate() and DDP average; our losses are shares of the step's loss.
                         accelerator.backward(loss * plan.accumulation * state.num_processes)
                         if accelerator.sync_gradients and training.max_grad_norm > 0:
                             clip_gradients(accelerator, model.parameters(), training.max_grad_norm)
@@ -181,7 +182,7 @@ def main() -> None:
             if checkpoints.every_epoch:
                 folder = save_checkpoint(f"epoch_{epoch}")
                 if pusher:
-                    # A copy of this epoch's files; training continues while they are sent.
+                    # Pushes a copy of this epoch's files; training continues during the upload.
                     pusher.push(folder, f"Training in progress epoch {epoch}", folder)
             stop_if_signalled()
         run.bar.close()
@@ -193,13 +194,13 @@ def main() -> None:
         with staged(output_dir, state, identity) as stage:
             save_model(accelerator, model, tokenizer, stage)
     else:
-        # Whole on each device, under FSDP too.
+        # Without training each device holds the whole model, even under FSDP.
         model = accelerator.prepare_model(model, device_placement=True, evaluation_mode=True)
 
     # --- Evaluate and save ---
-    # After training, validation again only if the weights kept are not those of the last epoch.
-    weights_changed = plan is None or checkpoints.load_best_model_at_end
-    if settings.do_eval and "validation" in windows and weights_changed:
+    # Training scored every epoch: validation is due again only if earlier weights were restored.
+    validation_due = plan is None or checkpoints.load_best_model_at_end
+    if settings.do_eval and "validation" in windows and validation_due:
         predictions = predict(accelerator, model, windows["validation"], collate, training)
         results.score("validation", predictions)
     if settings.do_predict and "test" in windows:
@@ -207,8 +208,8 @@ def main() -> None:
         scores = results.score("test", predictions)
         accelerator.log({f"test/{k}": v for k, v in scores.items()}, step=results.progress.step)
     results.write()
-    # DDP holds the process group: were it the last to do so, its end could wait forever for a
-    # thread of gloo's that waits for Python's lock.
+    # DDP holds the process group. If DDP were the last to release it, the script could deadlock:
+    # it would wait for a thread of gloo that waits for Python's global lock.
     (model,) = accelerator.free_memory(model)
     accelerator.end_training()
     if pusher:
@@ -216,11 +217,11 @@ def main() -> None:
 
 
 def parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
-    """Return all parameters in two groups: biases and norms, of one dimension, do not decay."""
+    """Return the trained parameters in two groups: matrices decay, biases and norms do not."""
     groups: dict[bool, list[Any]] = {True: [], False: []}
     for parameter in model.parameters():
         if parameter.requires_grad:
-            # DeepSpeed may have cut it up; it remembers the shape.
+            # DeepSpeed may have partitioned the parameter; `ds_shape` is its full shape.
             shape = getattr(parameter, "ds_shape", parameter.shape)
             groups[len(shape) > 1].append(parameter)
     return [
@@ -232,7 +233,7 @@ def parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
 def predict(
     accelerator: Any, model: Any, windows: Any, collate: Any, training: Any
 ) -> common.WordPredictions:
-    """Return the predictions of a split, all of them on every process."""
+    """Return the predictions of a whole split, the same on every process."""
     from torch.utils.data import DataLoader
 
     from training.order import evaluation_order

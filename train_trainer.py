@@ -5,8 +5,8 @@
     python train_trainer.py --train_file my.conll --model_name_or_path my/encoder
     python train_trainer.py my_flags.yaml --learning_rate 3e-5
 
-`train_accelerate.py` does the same job in a loop of its own on accelerate: a diff of the two shows
-what Trainer does for you.
+`train_accelerate.py` does the same with a training loop on accelerate. To see what Trainer does for
+you: diff train_trainer.py train_accelerate.py
 """
 
 import time
@@ -47,7 +47,7 @@ def main() -> None:
     from training.trainer import TrainingCallback, WindowTrainer
 
     state = join_processes(flags.use_cpu)
-    settings = make_settings(flags, "", ask_hub(flags, state))
+    settings = make_settings(flags, suffix="", hub_ready=ask_hub(flags, state))
     training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
     export_to_deepspeed(training)
     if settings.check:
@@ -56,7 +56,7 @@ def main() -> None:
     pusher = start_pushing(settings.hub, output_dir) if pushes else None
     precision = training_precision(training.mixed_precision, training.use_cpu)
     trainer_args = training_arguments(flags, settings, precision)
-    state = trainer_args.distributed_state
+    state = trainer_args.distributed_state  # TrainingArguments has replaced it
     set_seed(training.seed)
     flush_denormals()
     quiet_libraries(settings.output.verbose)
@@ -91,7 +91,7 @@ def main() -> None:
         sharded_by=training.sharded_by,
         train_token_ids=windows["train"].token_ids() if settings.do_train else None,
     )
-    collate = PadBatch(tokenizer, 8, length=settings.windows.padded_length(max_length))
+    collate = PadBatch(tokenizer, multiple_of=8, length=settings.windows.padded_length(max_length))
     results = RunResults(settings, corpus, windows, max_length, best, state, pusher)
 
     # --- Train ---
@@ -121,9 +121,9 @@ def main() -> None:
             trainer.save_model(stage)
 
     # --- Evaluate and save ---
-    # After training, validation again only if the weights kept are not those of the last epoch.
-    weights_changed = plan is None or checkpoints.load_best_model_at_end
-    if settings.do_eval and "validation" in windows and weights_changed:
+    # Training scored every epoch: validation is due again only if earlier weights were restored.
+    validation_due = plan is None or checkpoints.load_best_model_at_end
+    if settings.do_eval and "validation" in windows and validation_due:
         trainer.evaluate(windows["validation"])
     if settings.do_predict and "test" in windows:
         trainer.evaluate(windows["test"], metric_key_prefix="test")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from corpus.load import Corpus
 
-ENCODING = 1  # version of what `encode_split` writes; a change of that must count it up
+ENCODING = 1  # version of the format that `encode_split` writes; increase it with every change
 
 Window = dict[str, list[int]]  # `input_ids`, `labels`, ..., each (tokens,)
 
@@ -139,7 +139,7 @@ class WindowSet:
         return len(self.lengths)
 
     def token_ids(self) -> np.ndarray:
-        """Return (distinct,) ids of all sub-words, in rising order."""
+        """Return the distinct ids of all sub-words, (ids,), in ascending order."""
         of_batches = [np.unique(values) for values in self._values("input_ids")]
         return np.unique(np.concatenate([np.zeros(0, np.int64), *of_batches]))
 

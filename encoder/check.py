@@ -1,4 +1,4 @@
-"""`--check`: the report on a corpus, with the model's tokenizer where it can be loaded."""
+"""`--check`: the report on a corpus, with the model's tokenizer if it can be loaded."""
 
 from __future__ import annotations
 

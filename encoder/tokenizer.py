@@ -24,7 +24,7 @@ def load_tokenizer(name: str, **hub_options: Any) -> PreTrainedTokenizerFast:
 
     `hub_options` go to `from_pretrained`. Some byte-level tokenizers must put a space before each
     word, otherwise they tokenize a word of a list differently from the same word in running text;
-    trying both ways tells which do. Raises UserError if there is no fast tokenizer.
+    comparing the two shows which do. Raises UserError if there is no fast tokenizer.
     """
     from transformers import AutoTokenizer
 

@@ -1,4 +1,4 @@
 """Tags to evidence: counts and scores of tags, their table, and a survey of the mistakes.
 
-Everything here works on lists of tags and words; nothing knows models, files or pages.
+Everything here works on lists of tags and words; nothing depends on models, files or pages.
 """

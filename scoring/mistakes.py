@@ -3,7 +3,7 @@
     pair_entities([("PER", 0, 2)], [("PER", 0, 1)])    # each entity's fate
     survey_examples(examples, entity_tags=True)        # counts, and mistakes to show
 
-Nothing here knows pages or pictures.
+Nothing here depends on pages or charts.
 """
 
 import heapq

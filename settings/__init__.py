@@ -1,1 +1,1 @@
-"""Flags to settings: what the command line says becomes frozen values that the rooms take."""
+"""Flags to settings: a command line becomes frozen values, which the other rooms take."""

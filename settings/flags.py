@@ -20,11 +20,11 @@ DEFAULT_MODEL = "bert-base-cased"
 
 
 def flag(default: Any, help: str, *aliases: str, group: str = "options", **options: Any) -> Any:
-    """Return a dataclass field that `settings.parse` makes a flag of.
+    """Return a dataclass field that `settings.parse` turns into a flag.
 
     `aliases`: other spellings that are accepted. `group`: its heading in `--help`. `options`:
-    `nargs`, `const`, `metavar` as argparse takes them; `positional=True` for words without a flag;
-    `switch=True` for a flag that takes no value.
+    `nargs`, `const`, `metavar` as argparse takes them; `positional=True` for arguments without a
+    flag; `switch=True` for a flag that takes no value.
     """
     metadata = {"help": help, "aliases": list(aliases), "group": group, **options}
     if isinstance(default, list):
@@ -67,14 +67,14 @@ class SharedFlags:
     )
     task_name: str = _corpus("ner", "The labels to learn: ner, pos or chunk.")
     check: bool = _corpus(
-        False, "Read and check the corpus, report, and stop. Exit status 0 if it can be trained on."
+        False, "Check the corpus, print a report and stop. Exit status 0 if training would start."
     )
     text_column_name: str | None = _corpus(
         None, "Column of the words: a name, or a number from 0, negative from the end."
     )
     label_column_name: str | None = _corpus(None, "Column of the labels: a name or a number.")
     label_names: list[str] | None = _corpus(
-        None, "Names of integer labels in their order, or a file with one name a line."
+        None, "Names of integer labels in their order, or a file with one name per line."
     )
     tag_scheme: Literal["auto", "iob1", "io", "iob2", "bioes", "bilou", "bmes"] = _corpus(
         "auto", "Scheme of the corpus's entity tags. Default: detected from the tags."
@@ -107,7 +107,7 @@ class SharedFlags:
     )
     pad_to_max_length: bool = _model(False, "Pad every batch to --max_seq_length.")
     label_all_tokens: bool = _model(
-        True, "Train on every sub-word of a word (B- becomes I- inside it), not its first alone."
+        True, "Train on every sub-word of a word (B- becomes I- inside it), not only its first."
     )
 
     # Tasks
@@ -118,10 +118,10 @@ class SharedFlags:
         None, "Folder of the model. Default: {model}-finetuned-{task}."
     )
     overwrite_output_dir: bool = _checkpoints(
-        False, "Replace a run with another corpus, model, task or label set in that folder."
+        False, "Replace a run with another corpus, model, task or label set in the output folder."
     )
     return_entity_level_metrics: bool = _evaluation(
-        False, "Give the scores of each entity type keys of their own in the result files."
+        False, "Write the scores of each entity type to the result files, under separate keys."
     )
     verbose: bool = _checkpoints(False, "Show the libraries' own messages.")
 
@@ -130,15 +130,15 @@ class SharedFlags:
         None, "Epochs. Default: 3; the embedded encoder has its own."
     )
     max_steps: int = _training(
-        -1, "Steps, instead of epochs. Default: as the epochs say.", "--max_train_steps"
+        -1, "Number of steps, instead of epochs. Default: set by the epochs.", "--max_train_steps"
     )
     per_device_train_batch_size: int | None = _training(
-        None, "Sentences of a batch on each process. Default: 8; the embedded encoder has its own."
+        None, "Windows per batch on each process. Default: 8; the embedded encoder has its own."
     )
     per_device_eval_batch_size: int = _evaluation(
-        32, "Sentences of a batch on each process in evaluation."
+        32, "Windows per batch on each process in evaluation."
     )
-    gradient_accumulation_steps: int | None = _training(None, "Batches of a step. Default: 1.")
+    gradient_accumulation_steps: int | None = _training(None, "Batches per step. Default: 1.")
     learning_rate: float | None = _training(
         None, "Peak learning rate. Default: 2e-5; the embedded encoder has its own."
     )
@@ -160,19 +160,19 @@ class SharedFlags:
     warmup_steps: float = _training(
         0, "Steps of warm-up; a value below 1 is a share of all steps.", "--num_warmup_steps"
     )
-    seed: int = _training(42, "Seed of head, dropout and the order of the data.")
-    use_cpu: bool = _training(False, "Use the CPU even where there is a GPU.", "--cpu")
+    seed: int = _training(42, "Seed of the new head, dropout and the order of the data.")
+    use_cpu: bool = _training(False, "Use the CPU even if there is a GPU.", "--cpu")
     bf16: bool = _training(False, "The same as --mixed_precision bf16.")
     fp16: bool = _training(False, "The same as --mixed_precision fp16.")
     mixed_precision: Literal["no", "bf16", "fp16"] | None = _training(
-        None, "Precision of training. Default: the launcher's, else what the hardware does well."
+        None, "Precision of training. Default: the launcher's, else what suits the hardware."
     )
-    group_by_length: bool = _training(True, "Batches of sentences of similar length.")
+    group_by_length: bool = _training(True, "Make batches of windows of similar length.")
     logging_steps: float = _tracking(10, "Steps between two logged losses.")
 
     # Checkpoints
     checkpointing_steps: str | None = _checkpoints(
-        None, "Save a checkpoint each 'epoch', every N steps, or 'no'. Default: epoch."
+        None, "When to save a checkpoint: 'epoch', N (every N steps), or 'no'. Default: epoch."
     )
     save_total_limit: int | None = _checkpoints(
         2, "Number of checkpoints to keep; the newest and the best are always kept."
@@ -188,10 +188,11 @@ class SharedFlags:
         False, "Keep the weights of the epoch with the best score, not the last."
     )
     metric_for_best_model: str | None = _checkpoints(
-        None, "Score that decides: f1, loss, precision, ... Default: f1; for plain tags accuracy."
+        None,
+        "Score that selects the best epoch: f1, loss, ... Default: f1, or accuracy for plain tags.",
     )
     greater_is_better: bool | None = _checkpoints(
-        None, "Whether a greater score is better. Default: unless the score is a loss."
+        None, "Whether a greater score is better. Default: true, except for a loss."
     )
     early_stopping_patience: int | None = _checkpoints(
         None, "Stop after N epochs without a better score."
@@ -215,9 +216,9 @@ class SharedFlags:
     )
 
     def __post_init__(self) -> None:
-        """Refuse values that are wrong by themselves; follow the launcher's request for the CPU."""
+        """Refuse invalid values; use the CPU if the launcher requests it."""
         check_values(self)
-        # accelerate alone would follow it, not the code before its `Accelerator` exists.
+        # accelerate follows the request, but code that runs before its `Accelerator` would not.
         launched = os.environ.get("ACCELERATE_USE_CPU", "").lower()
         self.use_cpu = self.use_cpu or launched in ("1", "true", "yes")
         self.task_name = self.task_name.lower()
@@ -244,14 +245,14 @@ class LoopFlags(SharedFlags):
     )
 
     def __post_init__(self) -> None:
-        """Refuse values that are wrong by themselves; let `--debug` limit the splits."""
+        """Refuse invalid values; let `--debug` limit the splits."""
         super().__post_init__()
         if self.debug:
             self.max_train_samples = self.max_eval_samples = self.max_predict_samples = 100
 
 
 def check_values(flags: SharedFlags) -> None:
-    """Raise one UserError with everything that is wrong with the flags alone."""
+    """Raise one UserError with all problems that the flags show without further input."""
     problems = []
     for name in ("max_train_samples", "max_eval_samples", "max_predict_samples"):
         value = getattr(flags, name)

@@ -24,7 +24,7 @@ Flags = TypeVar("Flags")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that reports an error as one `UserError`, without a usage."""
+    """An argument parser that reports an error as one `UserError`, without the usage text."""
 
     def error(self, message: str) -> NoReturn:
         """Raise a `UserError`; argparse would print every flag above the line that matters."""
@@ -180,7 +180,7 @@ def _value_options(hint: Any, default: object) -> dict[str, Any]:
         return {"type": kinds[0]}
     if str in kinds:
         return {"type": str}
-    return {"unsupported": True}  # an object, which no command line can write
+    return {"unsupported": True}  # an object that a command line cannot express
 
 
 def _help_text(name: str, text: str, default: object, options: dict[str, Any]) -> str:
@@ -236,8 +236,8 @@ def _take_config_file(argv: list[str]) -> str | None:
 def _flags_of_file(path: str, actions: dict[str, argparse.Action]) -> list[str]:
     """Return the flags of a YAML or JSON file as words of a command line.
 
-    `actions`: argparse's, by option. Each value is read by its flag's type, so that `no` and 2e-5,
-    which PyYAML reads as a truth value and a string, mean what the flag makes of them.
+    `actions`: argparse's, by option. Each value is read by its flag's type, because PyYAML would
+    read `no` as a truth value and 2e-5 as a string.
     """
     import yaml
 

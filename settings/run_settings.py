@@ -28,7 +28,7 @@ class CorpusSettings:
     max_train_samples: int | None = None
     max_eval_samples: int | None = None
     max_predict_samples: int | None = None
-    hold_out: bool = True  # part of the training split, where there is no validation split
+    hold_out: bool = True  # part of the training split, if there is no validation split
     seed: int = 42
     overwrite_cache: bool = False
     cache_dir: str | None = None
@@ -78,7 +78,7 @@ class TrainingSettings:
     """How the weights are trained."""
 
     num_train_epochs: float = 3.0
-    max_steps: int = -1  # -1: as many as the epochs have
+    max_steps: int = -1  # -1: set by the epochs
     per_device_train_batch_size: int = 8
     per_device_eval_batch_size: int = 32
     gradient_accumulation_steps: int = 1
@@ -104,14 +104,14 @@ class CheckpointSettings:
     save_total_limit: int | None = 2
     resume_from_checkpoint: str | None = None
     load_best_model_at_end: bool = False
-    metric_for_best_model: str | None = None  # None: f1, for plain tags accuracy
-    greater_is_better: bool | None = None  # None: unless the score is a loss
+    metric_for_best_model: str | None = None  # None: f1, or accuracy for plain tags
+    greater_is_better: bool | None = None  # None: true, except for a loss
     early_stopping_patience: int | None = None
 
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """Where results go, and in what detail."""
+    """The output folder, the detail of the results, and the trackers."""
 
     output_dir: Path
     overwrite_output_dir: bool = False
@@ -151,8 +151,8 @@ class Settings:
     do_eval: bool
     do_predict: bool
     check: bool
-    replaced: tuple[str, ...]  # sentences on what stands in for a default
-    flags: dict[str, Any]  # all in force, without the token: for trackers
+    replaced: tuple[str, ...]  # one sentence for each replaced default
+    flags: dict[str, Any]  # all, with their final values, without the token: for trackers
     shared_flags: dict[str, Any]  # those that both scripts have: for run.json and the card
 
     @property

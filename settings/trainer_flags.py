@@ -1,4 +1,4 @@
-"""The flags of `train_trainer.py`: ours and all of `TrainingArguments`, and what Trainer gets."""
+"""The flags of `train_trainer.py`, which include `TrainingArguments`, and Trainer's arguments."""
 
 from dataclasses import dataclass, fields
 
@@ -15,30 +15,30 @@ from support.errors import UserError
 class TrainerFlags(SharedFlags, TrainingArguments):
     """All of `TrainingArguments`, with the recipe's defaults in place of Trainer's."""
 
-    lr_scheduler_type: SchedulerType = flag(  # any of Trainer's, not the loop's alone
+    lr_scheduler_type: SchedulerType = flag(  # all of Trainer's, not only the loop's
         "linear", "Schedule of the learning rate.", group="training"
     )
     eval_strategy: str = flag(
-        "epoch", "Evaluate each 'epoch', every --eval_steps 'steps', or 'no'.", group="evaluation"
+        "epoch", "When to evaluate: 'epoch', 'steps' (--eval_steps), or 'no'.", group="evaluation"
     )
     save_strategy: str = flag(
         "epoch",
-        "Save each 'epoch', every --save_steps 'steps', or 'no'; --checkpointing_steps wins.",
+        "When to save: 'epoch', 'steps' (--save_steps), or 'no'; --checkpointing_steps wins.",
         group="output and checkpoints",
     )
 
     def __post_init__(self) -> None:
-        """Refuse values that are wrong by themselves; `training_arguments` makes Trainer's own."""
+        """Refuse invalid values; `training_arguments` initializes Trainer's own."""
         SharedFlags.__post_init__(self)
 
 
 def training_arguments(
     flags: TrainerFlags, settings: Settings, precision: str
 ) -> TrainingArguments:
-    """Return what Trainer gets. It knows no token and pushes nothing: `hub` does that.
+    """Return Trainer's arguments, without token and pushes, which `hub` handles.
 
-    `precision`: "no", "bf16" or "fp16". Made before the model is loaded, which DeepSpeed's ZeRO 3
-    wants to know of. Raises UserError for values that Trainer refuses.
+    `precision`: "no", "bf16" or "fp16". Call it before the model is loaded: ZeRO 3 of DeepSpeed
+    needs the arguments by then. Raises UserError for values that Trainer refuses.
     """
     training, checkpoints, hub = settings.training, settings.checkpoints, settings.hub
     values = {field.name: getattr(flags, field.name) for field in fields(TrainingArguments)}
@@ -54,12 +54,12 @@ def training_arguments(
         "hub_model_id": hub.hub_model_id,
         "batch_eval_metrics": True,
         "remove_unused_columns": False,
-        # Trainer's own default walks the graph of every step for parameters without a gradient.
+        # Trainer's default searches the graph of every step for parameters without a gradient.
         "ddp_find_unused_parameters": bool(flags.ddp_find_unused_parameters),
         "logging_nan_inf_filter": False,
         "resume_from_checkpoint": None,
         "save_total_limit": None,  # `TrainingCallback.on_save` deletes old checkpoints
-        "save_only_model": False,  # a checkpoint that cannot be resumed from is not one
+        "save_only_model": False,  # every checkpoint can be resumed from
         "disable_tqdm": False,
     }
     if not settings.do_eval:
@@ -72,7 +72,7 @@ def training_arguments(
         trainer_args = TrainingArguments(**values)
     except ValueError as error:
         raise UserError(str(error)) from None
-    # One process, one device: several in one process would be DataParallel, which is slow and
-    # whose batches are others. Several GPUs are for torchrun or accelerate launch.
+    # One device per process: with several, Trainer would use DataParallel, which is slow and makes
+    # different batches. torchrun and accelerate launch use several GPUs.
     trainer_args._n_gpu = min(trainer_args.n_gpu, 1)
     return trainer_args

@@ -1,1 +1,1 @@
-"""What every room needs: errors, files, processes, secrets, text, reachability of the Hub."""
+"""Helpers for every room: errors, files, processes, secrets, text, reachability of the Hub."""

@@ -29,7 +29,7 @@ def run_script(main: Callable[[], object]) -> None:
             print(f"error: {error}", file=sys.stderr)
         sys.exit(error.status)
     except RuntimeError as error:
-        # gloo can only be recognised by its words, NCCL by its class: both report that the
+        # gloo is recognised by its message, NCCL by its class: both report that the
         # connection is gone, not why.
         gone = "Connection closed by peer" in str(error) or "Connection reset" in str(error)
         if not gone and type(error).__name__ != "DistBackendError":

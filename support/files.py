@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, errors of the disk, names of checkpoints."""
+"""Files: written whole or not at all, disk errors, names of checkpoints."""
 
 import errno
 import json
@@ -46,10 +46,10 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put a folder's list of names on the disk; the files themselves are synced one by one."""
+    """Sync a folder's list of names to the disk; its files are synced one by one."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # Windows opens no folders
+    except PermissionError:  # Windows cannot open a folder
         return
     try:
         os.fsync(descriptor)
@@ -57,10 +57,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def share_file_modes(model: Path, files: Iterable[Path]) -> None:
-    """Give files the permissions of `model`: safetensors writes files for their owner alone."""
+def share_file_modes(source: Path, files: Iterable[Path]) -> None:
+    """Give files the permissions of `source`: safetensors lets only the owner read its files."""
     for file in files:
-        shutil.copymode(model, file)
+        shutil.copymode(source, file)
 
 
 @contextmanager

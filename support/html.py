@@ -65,7 +65,7 @@ def hue(name: str) -> int:
 
 
 def number(value: object) -> str:
-    """Return a count with its thousands apart, a loss or score with 4 digits, None as a dash."""
+    """Return a count with separated thousands, a loss or score with 4 digits, None as a dash."""
     if value is None:
         return "–"
     if not isinstance(value, Real) or not math.isfinite(value):

@@ -1,6 +1,6 @@
 """The place of this process among those of a run, as the launcher's environment states it.
 
-Readable before torch or accelerate are imported, which know the same later.
+It can be read before torch or accelerate, which have the same information, are imported.
 """
 
 import os

@@ -28,7 +28,7 @@ def hub_reachable() -> bool:
 
     if constants.HF_HUB_OFFLINE:
         return False
-    # In a thread, because looking a name up has no time-out.
+    # In a thread, because a name look-up has no time-out.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(HUB_TIMEOUT_S)

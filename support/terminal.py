@@ -1,4 +1,4 @@
-"""The terminal: tables and styled lines through rich, with none of its surprises.
+"""The terminal: tables and styled lines through rich, without its surprises.
 
 Markup, emoji codes and highlighting are off, because labels and texts of a corpus are data. rich
 follows NO_COLOR, FORCE_COLOR and TERM, and knows the width of wide characters.

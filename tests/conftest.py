@@ -49,7 +49,7 @@ def tiny_pos_tagger(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def look_up(tiny_tagger, monkeypatch):
-    """A tagger whose tags are known; every other `Tagger` of such a folder becomes one too."""
+    """Return a tagger with known tags; during the test, each new `Tagger` of its kind has them."""
     from tagging.tagger import Tagger
     from tests.helpers.tagging import use_look_up
 

@@ -84,7 +84,7 @@ def test_inside_labels(names, inside):
         (["-LRB-", "NN", ":"], False),
     ],
 )
-def test_entity_tags_are_told_from_plain_ones(names, expected):
+def test_entity_tags_are_distinguished_from_plain_tags(names, expected):
     assert common.are_entity_tags(names) is expected
 
 
@@ -155,15 +155,15 @@ def test_truncation_and_padding_of_the_tokenizer_file_are_ignored():
         ([], 8, []),
         ([None, 0, 1, None], 8, [(1, 3, 0, 1)]),
         ([None, 0, 1, 2, None], 5, [(1, 4, 0, 2)]),
-        # Room for 6: the second begins at word 5, which both show at an edge; the first has it.
+        # Room for 6: both windows show word 5 at an edge; the first owns it.
         ([None, *range(10), None], 8, [(1, 7, 0, 5), (6, 11, 6, 9)]),
-        # Room for 8, a quarter is 2: of the shared words 6 and 7 each goes where it is inside.
+        # Room for 8, a quarter is 2: shared words 6 and 7 each go where they are not at an edge.
         ([None, *range(14), None], 10, [(1, 9, 0, 6), (7, 15, 7, 13)]),
         # No special tokens; words of 1, 3, 1, 4 and 1 sub-words, room for 5.
         ([0, 1, 1, 1, 2, 3, 3, 3, 3, 4], 5, [(0, 5, 0, 2), (4, 9, 3, 3), (5, 10, 4, 4)]),
-        # A word of 6 in windows of 3: owned where most of it is, its end is shown by none.
+        # A word of 6 in windows of 3: the window with most of it owns it; none shows its end.
         ([None, 0, 1, 1, 1, 1, 1, 1, 2, None], 5, [(1, 4, 0, 0), (2, 5, 1, 1), (8, 9, 2, 2)]),
-        # Nothing but a word too long.
+        # A single word that is too long.
         ([None, 0, 0, 0, 0, None], 4, [(1, 3, 0, 0)]),
         # Room for a single sub-word.
         ([None, 0, 1, 1, 2, None], 3, [(1, 2, 0, 0), (2, 3, 1, 1), (4, 5, 2, 2)]),
@@ -270,7 +270,7 @@ def test_windows_lose_no_label(words, room, specials, all_tokens):
     assert parts["length"] == [len(ids) for ids in parts.get("input_ids", [])]
     assert labelled(parts["labels"]) == labelled(whole["labels"])
 
-    # The same without the code under test: a word's label, then the label that continues it.
+    # Computed without the code under test: a word's label, then the label that continues it.
     following = {0: 0, 1: 2, 2: 2, 3: 4, 4: 4}
     expected = []
     for count, label in words:
@@ -300,7 +300,7 @@ def test_words_too_long_for_a_window_are_still_scored(counts, limit):
 
 
 class OneHot(torch.nn.Module):
-    """A model whose logits say its input: token id modulo the number of labels."""
+    """A model whose logits encode its input: token id modulo the number of labels."""
 
     def __init__(self, num_labels: int):
         super().__init__()
@@ -382,7 +382,7 @@ def test_postprocess_without_gold_tags():
     assert (words, gold, tags) == (["a", "b"], [], ["B-X", "O"])
 
 
-def test_loss_of_an_update_is_the_mean_over_its_tokens_however_it_is_cut():
+def test_loss_of_a_step_is_the_mean_over_its_tokens_however_it_is_split():
     torch.manual_seed(0)
     logits, labels = torch.randn(8, 5, 4), torch.randint(0, 4, (8, 5))
     labels[0, 1:] = labels[3] = labels[5, 2] = -100

@@ -1,7 +1,7 @@
 """The rules of ARCHITECTURE.md on the tree: who may import whom, and where side effects live.
 
 The rules are checked by reading the source, so that an import inside a function counts too. The
-last part breaks each rule once in a made-up tree, to prove that the checker sees it.
+last part breaks each rule once in a made-up tree, to prove that the checker reports it.
 """
 
 import ast
@@ -215,7 +215,7 @@ GLOBAL_CALLS = {
 
 
 class SideEffects(ast.NodeVisitor):
-    """Collect the side effects of a file as (line, kind, what).
+    """Collect the side effects of a file as (line, kind, detail).
 
     Kinds: "environment", a variable written; "patch", an attribute written of something imported,
     a private attribute of another object, or a `forward`; "global", a call of `GLOBAL_CALLS`.
@@ -281,9 +281,9 @@ def check_side_effects(
 ) -> Iterator[Violation]:
     if room_of(path) in BESIDE:
         return
-    for line, kind, what in SideEffects(path, tree).effects:
+    for line, kind, detail in SideEffects(path, tree).effects:
         if kind not in allowed.get(path, ()):
-            yield Violation(path, line, f"side-effect-{kind}", what)
+            yield Violation(path, line, f"side-effect-{kind}", detail)
 
 
 def check_house(root: Path, allowed: dict[str, set[str]]) -> list[Violation]:
@@ -441,13 +441,13 @@ def test_a_house_that_keeps_the_rules_passes(tmp_path):
         ("hub/a.py", "import atexit\natexit.register(print)", "side-effect-global"),
     ],
 )
-def test_each_broken_rule_is_seen(path, text, rule, tmp_path):
+def test_each_broken_rule_is_reported(path, text, rule, tmp_path):
     write_house(tmp_path, {path: text + "\n"})
     violations = check_house(tmp_path, ALLOWED)
     assert {violation.rule for violation in violations} == {rule}
 
 
-def test_a_missing_room_and_a_missing_init_are_seen(tmp_path):
+def test_a_missing_room_and_a_missing_init_are_reported(tmp_path):
     write_house(tmp_path, {"scoring/__init__.py": None})
     violations = check_house(tmp_path, ALLOWED)
     assert [(v.path, v.rule) for v in violations] == [

@@ -115,7 +115,7 @@ def test_loop_with_the_configuration_of_the_suite(flags, tmp_path):
     "flags,one_thread", [([], False), (["--num_cpu_threads_per_process", "1"], True)]
 )
 def test_a_single_process_has_all_cores(flags, one_thread, tmp_path):
-    """`accelerate launch` limits it to one thread, even if nobody asked for that."""
+    """`accelerate launch` limits it to one thread, even without a flag for that."""
     (tmp_path / "script.py").write_text(
         "from encoder.cpu.process import prepare_process\n"
         "prepare_process()\n"
@@ -226,7 +226,7 @@ def test_readme_shows_each_kind_of_launch():
 
 
 def test_flags_of_fsdp_and_deepspeed_reach_accelerate(monkeypatch):
-    """The plugins as the launched script makes them; `test_sharded.py` trains with them."""
+    """Create the plugins as the launched script does; `test_sharded.py` trains with them."""
     from accelerate.utils import FullyShardedDataParallelPlugin
     from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 

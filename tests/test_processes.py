@@ -213,7 +213,7 @@ def every_sentence_once(script, encoder, folder: Path, processes, *settings) -> 
 
 
 @pytest.mark.parametrize("script", BOTH)
-def test_every_sentence_counts_once_an_epoch(script, encoder, tmp_path):
+def test_every_sentence_counts_once_per_epoch(script, encoder, tmp_path):
     grid = ["--per_device_train_batch_size", 3, "--gradient_accumulation_steps", 2]
     orders = every_sentence_once(script, encoder, tmp_path, 2, *grid)
     assert orders[0] != orders[1] != orders[2]  # shuffled in each epoch

@@ -58,7 +58,7 @@ def take_processes_for_gpus() -> None:
 
 
 def ignore_use_cpu() -> None:
-    """Hide from accelerate that a CPU was asked for; it would not use DeepSpeed then."""
+    """Hide --use_cpu from accelerate, which would not use DeepSpeed then."""
     from accelerate import state
 
     init = state.AcceleratorState.__init__

@@ -53,7 +53,7 @@ def encoder(tiny_encoder, tmp_path_factory) -> Path:
 
 
 def folder_state(folder: Path) -> dict:
-    """Return content and time of every file, to show that nothing was touched."""
+    """Return the content and time of every file, to show that nothing was changed."""
     return {
         path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
         for path in folder.rglob("*")
@@ -343,7 +343,7 @@ def test_wnut_scores_every_word(script, encoder, tmp_path):
     assert sum(1 for line in text.split("\n") if line) == 23394
 
 
-# --- Mistakes of users ----------------------------------------------------------------------
+# --- User errors ----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -408,7 +408,7 @@ BAD_INPUTS = {
 
 @pytest.mark.parametrize("script", BOTH)
 @pytest.mark.parametrize("name", BAD_INPUTS)
-def test_bad_input_gets_one_message_and_touches_nothing(
+def test_bad_input_gets_one_message_and_changes_nothing(
     script, name, bad, encoder, snapshot, tmp_path
 ):
     files, good = bad

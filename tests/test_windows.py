@@ -1,4 +1,4 @@
-"""The scripts without what Windows lacks; nothing of it may end a script.
+"""The scripts without the functions that Windows lacks; none of these may end a script.
 
 Simulated on Linux: no C library by default, folders that cannot be opened, no `select` on pipes,
 streams in code page 1252.

@@ -1,7 +1,7 @@
 """Checkpoints: complete or absent, checked when resumed from.
 
 A checkpoint takes its name once all its files are on the disk; the manifest, written last, lists
-them with their CRC-32, the conditions of the run and its progress.
+them with their CRC-32 and holds the conditions of the run and its progress.
 """
 
 import json
@@ -54,7 +54,7 @@ def checkpoint_staged(
 def seal(
     partial: Path, folder: Path, state: Any, conditions: dict[str, Any], progress: Progress
 ) -> None:
-    """Complete a checkpoint that every process has written its files of, and name it `folder`."""
+    """Write the manifest once every process has written its files, and name the folder `folder`."""
     state.wait_for_everyone()
     if state.is_main_process:
         _write_manifest(partial, conditions, progress)
@@ -67,20 +67,20 @@ def partial_folder(folder: Path) -> Path:
 
 
 def remove_leftovers(output_dir: Path) -> None:
-    """Remove what a killed run had begun to write or to delete."""
+    """Remove folders that a killed run was writing or deleting."""
     for pattern in (".*.partial", ".*.deleted"):
         for folder in output_dir.glob(pattern):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def save_model(accelerator: Any, model: Any, tokenizer: Any, folder: Path) -> None:
-    """Save a model as `from_pretrained` reads it.
+    """Save a model and its tokenizer in the layout that `from_pretrained` reads.
 
     Every process collects the weights, also under FSDP and DeepSpeed; the main one writes.
     """
     weights = accelerator.get_state_dict(model)
     if accelerator.is_main_process:
-        # torch.compile, which a launcher may ask for, puts a prefix into the names.
+        # torch.compile, which a launcher may request, adds a prefix to the names.
         weights = {name.replace("_orig_mod.", ""): weight for name, weight in weights.items()}
         unwrapped = accelerator.unwrap_model(model, keep_torch_compile=False)
         unwrapped.save_pretrained(folder, state_dict=weights)
@@ -88,7 +88,7 @@ def save_model(accelerator: Any, model: Any, tokenizer: Any, folder: Path) -> No
 
 
 def _write_manifest(partial: Path, conditions: dict[str, Any], progress: Progress) -> None:
-    """Put all files on the disk, then the list of them with their checksums."""
+    """Sync all files to the disk, then write the list of them with their checksums."""
     files = {
         path.relative_to(partial).as_posix(): _crc32(path, sync=True)
         for path in sorted(partial.rglob("*"))
@@ -104,10 +104,10 @@ def _write_manifest(partial: Path, conditions: dict[str, Any], progress: Progres
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
-    """Give a folder its name.
+    """Rename a complete checkpoint to its final name.
 
-    An earlier run's folder of that name is renamed before it is deleted: under its own name it
-    could be found half deleted.
+    An earlier folder of that name is renamed before it is deleted, because a killed run could
+    leave it half deleted under its own name.
     """
     old = folder.with_name(f".{folder.name}.deleted")
     if folder.exists():
@@ -132,7 +132,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def damage(folder: Path) -> str | None:
-    """Return what is wrong with the files of a checkpoint, or None."""
+    """Return the damage to the files of a checkpoint as a message, or None."""
     try:
         files = _read_manifest(folder)["files"]
     except (OSError, ValueError, KeyError) as error:
@@ -140,7 +140,7 @@ def damage(folder: Path) -> str | None:
     for name, crc in files.items():
         try:
             if _crc32(folder / name) != crc:
-                return f"{name} differs from what was written"
+                return f"{name} does not match its checksum"
         except OSError as error:
             return f"{name}: {error.strerror}"
     return None
@@ -156,8 +156,8 @@ def find_checkpoint(
 ) -> Path | None:
     """Return the checkpoint to resume from; for "latest" the newest complete one.
 
-    Damaged ones are named and skipped. Raises UserError where there is none, or where it comes
-    from a run under other conditions.
+    Damaged checkpoints are reported and skipped. Raises UserError if there is none, or if it
+    comes from a run under other conditions.
     """
     if requested is None:
         return None
@@ -167,7 +167,10 @@ def find_checkpoint(
         folder = Path(requested)
         problem = damage(folder) if folder.is_dir() else "no such folder"
         if problem:
-            raise UserError(f"--resume_from_checkpoint {requested}: {problem}")
+            raise UserError(
+                f"--resume_from_checkpoint {requested}: {problem}. Name another checkpoint, or "
+                "'latest' for the newest complete one of this run."
+            )
     saved = _read_manifest(folder)["conditions"]
     differences = [
         f"  {name}: {saved.get(name)} there, {value} now"
@@ -176,7 +179,7 @@ def find_checkpoint(
     ]
     if differences:
         raise UserError(
-            f"{folder}: the checkpoint of a run under other conditions:\n"
+            f"{folder}: checkpoint of a run under other conditions:\n"
             + "\n".join(differences)
             + "\nResume under the same conditions, or leave out --resume_from_checkpoint to start "
             "from the beginning."
@@ -186,7 +189,7 @@ def find_checkpoint(
 
 def _newest_complete(output_dir: Path) -> Path:
     candidates = checkpoint_folders(output_dir)
-    # Those without a manifest come last: they are named in any case.
+    # Those without a manifest come last, so that each is visited and reported.
     candidates.sort(key=lambda path: not (path / CHECKPOINT_MANIFEST).exists())
     for candidate in reversed(candidates):
         problem = damage(candidate)
@@ -206,6 +209,6 @@ def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: A
         return
     for folder in checkpoint_folders(output_dir)[:-limit]:
         if folder.name != progress.best_checkpoint:
-            # Renamed first: a folder with a checkpoint's name is complete at any moment.
+            # Renamed first, so that a folder with a checkpoint's name is always complete.
             doomed = folder.rename(folder.with_name(f".{folder.name}.deleted"))
             shutil.rmtree(doomed, ignore_errors=True)

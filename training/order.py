@@ -1,7 +1,7 @@
-"""The order of the data, and the random numbers of a step: functions of the seed alone.
+"""The order of the data and the random numbers of a step, both derived from the seed.
 
-They depend on the seed and on the number of the epoch or step, so that a resumed run needs nothing
-but that number to continue as if it had never stopped.
+They depend only on the seed and on the number of the epoch or step, so that a resumed run needs
+only that number to continue as if it had never stopped.
 """
 
 from collections.abc import Iterator
@@ -14,31 +14,31 @@ class TrainingOrder:
 
     The order is cut into steps of `step_size` windows (batch x processes x accumulation). The
     windows of a step are of similar length, so that little of a batch is padding. Seed and epoch
-    decide the order: 1 process x 8, 2 x 4 and 4 x 2 accumulated make the same steps. The last step
-    is filled up with fillers: index `len(lengths)` (see `encoder.batches.WindowSet`).
+    decide the order: 1 process x 8, 2 x 4 and 4 x 2 accumulated make the same steps. Fillers
+    complete the last step: index `len(lengths)` (see `encoder.batches.WindowSet`).
     """
 
-    POOL = 50  # steps sorted by length together; a larger pool has less padding and less chance
+    POOL = 50  # steps sorted by length together; a larger pool has less padding and less randomness
 
     def __init__(self, lengths: np.ndarray, step_size: int, seed: int, grouped: bool = True):
         """`lengths`: (windows,), sub-words of each window."""
         self.lengths, self.step_size, self.seed = lengths, step_size, seed
         self.grouped = grouped
-        self.epoch = 0  # set it before each epoch
+        self.epoch = 0  # the caller sets it before each epoch
 
     @property
     def steps(self) -> int:
-        """Return the steps of an epoch."""
+        """Return the number of steps of an epoch."""
         return len(self) // self.step_size
 
     def __len__(self) -> int:
-        """Return the windows of an epoch, fillers included."""
+        """Return the number of windows of an epoch, fillers included."""
         return -(-len(self.lengths) // self.step_size) * self.step_size
 
     def __iter__(self) -> Iterator[int]:
         """Yield the indices of the windows."""
         random = np.random.default_rng([self.seed, self.epoch])
-        order = np.full(len(self), len(self.lengths), np.int32)  # the rest stays a filler
+        order = np.full(len(self), len(self.lengths), np.int32)  # all fillers at first
         windows = order[: len(self.lengths)]
         windows[:] = np.arange(len(windows))
         random.shuffle(windows)
@@ -48,13 +48,13 @@ class TrainingOrder:
             for start in range(0, len(windows), pool):
                 chunk = windows[start : start + pool]
                 chunk[:] = chunk[np.argsort(self.lengths[chunk], kind="stable")]
-            # Fillers stay in the last step, which is shuffled among the others with them.
+            # The fillers stay together in one step, which is shuffled among the others.
             steps = random.permutation(steps)
         return iter(steps.ravel())
 
 
 def evaluation_order(lengths: np.ndarray, round_size: int) -> np.ndarray:
-    """Return the indices of all windows, the longest first, filled up to a whole round.
+    """Return the indices of all windows, the longest first, completed to whole rounds.
 
     `lengths`: (windows,). `round_size`: windows of a batch on all processes together. Every batch
     is full on any number of processes, so that each window is always computed beside the same
@@ -66,11 +66,11 @@ def evaluation_order(lengths: np.ndarray, round_size: int) -> np.ndarray:
 
 
 def seed_step(seed: int, step: int, process: int) -> None:
-    """Make the dropout of a step depend on these three numbers alone."""
+    """Seed torch so that the dropout of a step depends only on these three numbers."""
     import torch
 
     number = int(np.random.SeedSequence([seed, step, process]).generate_state(1)[0])
     if torch.accelerator.is_available():
         torch.manual_seed(number)
-    else:  # the same without a search for devices, which takes 1 ms of each step
+    else:  # the same, without the search for devices, which takes 1 ms per step
         torch.default_generator.manual_seed(number)

@@ -1,4 +1,4 @@
-"""The plan of a run: decided before the model is loaded, and walked through by the loop."""
+"""The plan of a run: decided before the model is loaded, then followed by the training loop."""
 
 import math
 from collections.abc import Iterator
@@ -19,21 +19,21 @@ from training.progress import BestScore, Progress
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps to make and the checkpoint to resume from."""
+    """The steps to train and the checkpoint to resume from."""
 
     order: TrainingOrder
     total_steps: int
     warmup_steps: float  # not rounded
     accumulation: int  # batches of a step
-    # Labelled sub-words of a step, on average: the loss of each step is divided by this number, so
-    # that every sub-word weighs the same. Divided by its own number, the sub-words of short
-    # sentences, which are grouped, would weigh more.
+    # Labelled sub-words of a step, on average. The loss of each step is divided by this number, so
+    # that all sub-words have the same weight. Divided by the step's own number, it would give more
+    # weight to the sub-words of short sentences, which share a step.
     num_labelled: float
     seed: int
     process_index: int
     best: BestScore
     patience: int | None  # epochs without a better score that end the run
-    conditions: dict[str, Any]  # must agree for a run to resume from a checkpoint, to the bit
+    conditions: dict[str, Any]  # those of a checkpoint must be equal to resume from it
     checkpoint: Path | None  # to resume from
 
     def restored_progress(self) -> Progress:
@@ -41,11 +41,11 @@ class Plan:
         return Progress() if self.checkpoint is None else read_progress(self.checkpoint)
 
     def is_over(self, progress: Progress) -> bool:
-        """Return whether no step is left: all are made, or patience is over."""
+        """Return whether no step is left: all are done, or patience is over."""
         return progress.step >= self.total_steps or progress.patience_is_over(self.patience)
 
     def epochs_left(self, progress: Progress) -> Iterator[int]:
-        """Yield the numbers of the epochs still to train; patience is asked before each."""
+        """Yield the numbers of the epochs still to train; patience is checked before each."""
         for epoch in range(progress.epochs_done, math.ceil(self.total_steps / self.order.steps)):
             if progress.patience_is_over(self.patience):
                 return
@@ -56,13 +56,13 @@ class Plan:
     ) -> Iterator[list[dict[str, Any]]]:
         """Yield the micro-batches of each step that is left of an epoch.
 
-        `loader`: of the windows in `order`, prepared by the accelerator.
+        `loader`: loads the windows in `order`; prepared by the accelerator.
         """
         self.order.epoch = epoch
         steps_done = progress.step - epoch * self.order.steps
         batches = iter(accelerator.skip_first_batches(loader, steps_done * self.accumulation))
         for step in range(progress.step, min((epoch + 1) * self.order.steps, self.total_steps)):
-            # Fetched before the seed is set: making the iterator draws random numbers.
+            # Fetched before the seed is set, because creating the iterator draws random numbers.
             micro_batches = list(islice(batches, self.accumulation))
             seed_step(self.seed, step, self.process_index)
             yield micro_batches
@@ -77,17 +77,17 @@ def plan_training(
     precision: str,
     state: Any,
 ) -> Plan | None:
-    """Return the steps to make and the checkpoint to resume from; None without training.
+    """Return the steps to train and the checkpoint to resume from; None without training.
 
-    `state`: accelerate's `PartialState`. Raises UserError where there is nothing to train on, no
-    such checkpoint, or it belongs to a run under other conditions.
+    `state`: accelerate's `PartialState`. Raises UserError if there is nothing to train on, or if
+    the checkpoint is missing, damaged or from a run under other conditions.
     """
     if not settings.do_train:
         return None
     if "train" not in windows or len(windows["train"]) == 0:
         raise UserError(
             f"{corpus.name}: nothing to train on. Name a corpus with --train_file or "
-            "--dataset_name, or ask for --do_eval or --do_predict alone."
+            "--dataset_name, or use --do_eval or --do_predict alone."
         )
     training, checkpoints = settings.training, settings.checkpoints
     batch_size, accumulation = (
@@ -126,7 +126,7 @@ def plan_training(
         best_name = read_progress(checkpoint).best_checkpoint
         if best_name and (problem := damage(output_dir / best_name)):
             raise UserError(
-                f"{output_dir / best_name}: the checkpoint of the best epoch so far: {problem}. "
+                f"{output_dir / best_name}: damaged checkpoint of the best epoch: {problem}. "
                 "Restore it, or leave out --load_best_model_at_end to keep the last epoch."
             )
     return Plan(

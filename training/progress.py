@@ -1,4 +1,4 @@
-"""The progress of a run: steps made, losses, scores of the epochs, the best of them."""
+"""The progress of a run: steps done, losses, scores of the epochs, the best of them."""
 
 import math
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class BestScore:
 
 
 def choose_best_score(settings: Settings, entity_tags: bool) -> BestScore:
-    """Return the score that decides: the flag's, else F1, for plain tags accuracy.
+    """Return the score that decides: the flag's, else F1, or accuracy for plain tags.
 
     Raises UserError for a score that such tags do not have.
     """
@@ -44,12 +44,12 @@ def choose_best_score(settings: Settings, entity_tags: bool) -> BestScore:
 class Progress:
     """Everything a loop must know to resume; the order of the data follows from `step`."""
 
-    step: int = 0  # steps made
+    step: int = 0  # steps done
     epochs_done: int = 0  # epochs trained and scored
-    total_loss: float = 0.0  # summed over the steps that are logged
-    pending_loss: float = 0.0  # summed over the steps since
+    total_loss: float = 0.0  # summed over the logged steps
+    pending_loss: float = 0.0  # summed over the steps after the last logged one
     step_losses: list[dict[str, Any]] = field(default_factory=list)  # step, loss, learning_rate
-    history: list[dict[str, Any]] = field(default_factory=list)  # a row for each epoch
+    history: list[dict[str, Any]] = field(default_factory=list)  # one row per epoch
     best_score: float | None = None
     best_checkpoint: str | None = None  # its name
     epochs_without_better: int = 0
@@ -61,7 +61,7 @@ class Progress:
         self.step_losses.append(row)
 
     def check_finite(self, loss: float) -> None:
-        """Raise UserError where the loss shows that training has diverged."""
+        """Raise UserError if the loss shows that training has diverged."""
         if not math.isfinite(loss):
             raise UserError(
                 f"Training has diverged: the loss is {loss} by step {self.step}. Use a smaller "
@@ -74,8 +74,8 @@ class Progress:
     ) -> None:
         """Record and print the scores of an epoch.
 
-        `scores`: "f1", "loss", ... of the validation split. `checkpoint`: the name of the one that
-        holds the weights of this epoch.
+        `scores`: "f1", "loss", ... of the validation split. `checkpoint`: the name of the
+        checkpoint that holds the weights of this epoch.
         """
         if best.name not in scores:
             raise UserError(
@@ -86,8 +86,8 @@ class Progress:
             self.epochs_without_better = 0
         else:
             self.epochs_without_better += 1
-        begun = self.history[-1]["step"] if self.history else 0
-        losses = [row["loss"] for row in self.step_losses if row["step"] > begun]
+        epoch_start = self.history[-1]["step"] if self.history else 0
+        losses = [row["loss"] for row in self.step_losses if row["step"] > epoch_start]
         row: dict[str, Any] = {"epoch": epoch, "step": self.step}
         row["train_loss"] = sum(losses) / len(losses) if losses else None
         row |= {f"eval_{name}": value for name, value in scores.items()}
@@ -97,11 +97,11 @@ class Progress:
         say(f"epoch {epoch}: " + ", ".join(shown))
 
     def patience_is_over(self, patience: int | None) -> bool:
-        """Return whether early stopping ends the run after `patience` epochs without a better."""
+        """Return whether `patience` epochs have passed without a better score; None: never."""
         return patience is not None and self.epochs_without_better >= patience
 
     def train_metrics(self, seconds: float, steps: int, step_size: int) -> dict[str, float]:
-        """Return the metrics of training; `seconds` and `steps` are of this session alone.
+        """Return the metrics of training; `seconds` and `steps` cover this session alone.
 
         `step_size`: windows of a step.
         """

@@ -23,7 +23,7 @@ class TrainingRun:
         """`checkpoint_steps`: steps between two checkpoints; 0: none within an epoch."""
         self.accelerator, self.progress = accelerator, progress
         self.logging_steps, self.checkpoint_steps = logging_steps, checkpoint_steps
-        # Since the last loss logged, on this process; the main one holds what was pending.
+        # Summed since the last logged step, on this process; the main one holds the pending loss.
         self.running_loss = torch.zeros((), device=accelerator.device)
         self.running_loss += progress.pending_loss * accelerator.is_main_process
         self.bar = tqdm(
@@ -33,11 +33,11 @@ class TrainingRun:
         )
 
     def add_loss(self, loss: torch.Tensor) -> None:
-        """Add the loss of a micro-batch, (), a share of its step's."""
+        """Add the loss of a micro-batch, a scalar: its share of the loss of the step."""
         self.running_loss += loss.detach()
 
     def end_step(self, learning_rate: float) -> None:
-        """Count a step made at `learning_rate`; log the mean loss where it is due."""
+        """Count a step done at `learning_rate`; log the mean loss when it is due."""
         self.progress.step += 1
         self.bar.update()
         if self.progress.step % self.logging_steps == 0:
@@ -55,7 +55,7 @@ class TrainingRun:
         return bool(self.checkpoint_steps) and self.progress.step % self.checkpoint_steps == 0
 
     def note_pending_loss(self) -> None:
-        """Put the loss that is not logged yet into the progress, checked to be finite."""
+        """Store the loss that is not logged yet in the progress; check that it is finite."""
         self.progress.pending_loss = self._sum_of_losses()
         self.progress.check_finite(self.progress.pending_loss)
 

@@ -12,10 +12,10 @@ from support.errors import UserError
 
 
 def join_processes(use_cpu: bool) -> Any:
-    """Return accelerate's `PartialState`, in which the processes of a run know each other.
+    """Return accelerate's `PartialState`, which connects the processes of a run.
 
-    Raises UserError for processes that a launcher for GPUs started on a machine without enough of
-    them: each would train alone.
+    Raises UserError if a launcher for GPUs started more processes than the machine has GPUs: each
+    process would train alone.
     """
     started = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if started > 1 and not use_cpu:
@@ -25,7 +25,7 @@ def join_processes(use_cpu: bool) -> Any:
         if devices < started:
             raise UserError(
                 f"{started} processes were started on a machine with {devices or 'no'} GPU"
-                f"{'' if devices == 1 else 's'}: each would train alone. To share the work of a "
+                f"{'' if devices == 1 else 's'}: each would train alone. To share the work on a "
                 "CPU:\n"
                 f"  ACCELERATE_USE_CPU=true torchrun --nproc_per_node {started} {sys.argv[0]} ...\n"
                 "To train in one process: accelerate launch --num_processes 1, or plain python."
@@ -51,8 +51,8 @@ def ask_hub(flags: SharedFlags, state: Any) -> bool:
 def training_precision(mixed_precision: str | None, use_cpu: bool) -> str:
     """Return "no" (fp32), "bf16" or "fp16": the flag, else the launcher's, else the hardware's.
 
-    `accelerate launch` always exports a precision, "no" by default, so that "no" there does not
-    mean that anybody asked for it.
+    `accelerate launch` always exports a precision, "no" by default, so "no" there does not mean
+    that the user chose it.
     """
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     if mixed_precision:
@@ -62,7 +62,7 @@ def training_precision(mixed_precision: str | None, use_cpu: bool) -> str:
     import torch
 
     if use_cpu or not torch.accelerator.is_available():
-        # Emulated bfloat16 is slower than float32: only cores with the instructions gain.
+        # Emulated bfloat16 is slower than float32: only cores with its instructions benefit.
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     else:
         fast = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
@@ -70,13 +70,13 @@ def training_precision(mixed_precision: str | None, use_cpu: bool) -> str:
 
 
 def export_to_deepspeed(training: TrainingSettings) -> None:
-    """Export the flags that `accelerate launch --use_deepspeed` has too; its defaults would win."""
+    """Export the flags that `accelerate launch --use_deepspeed` also has, or its defaults win."""
     for name, (variable, _) in DEEPSPEED_VALUES.items():
         os.environ[variable] = str(getattr(training, name))
 
 
 def quiet_libraries(verbose: bool) -> None:
-    """Turn off the libraries' own messages and bars, unless they are wanted."""
+    """Turn off the libraries' own messages and progress bars unless `verbose`."""
     if verbose:
         return
     import datasets

@@ -17,13 +17,13 @@ class StopSignals:
         """`state`: accelerate's `PartialState`; all processes stop together."""
         self.state = state
         self.received = 0  # by this process
-        self.stopping = False  # the decision of all processes, see `stop`
+        self.stopping = False  # the decision of all processes, see `should_stop`
         self.handlers = {
             number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
         }
 
     def restore(self) -> None:
-        """Give the signals back their earlier meaning."""
+        """Restore the earlier handlers of the signals."""
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
 
@@ -36,7 +36,7 @@ class StopSignals:
             os.write(2, b"\nStopping after this step. Repeat to stop immediately.\n")
 
     def exit(self, checkpoint: Path) -> None:
-        """Say how to resume, and exit with the status that belongs to the signal."""
+        """Print how to resume, and exit with the status that belongs to the signal."""
         if is_main_process():
             print(
                 f"Stopped. The checkpoint is {checkpoint}. The same command with "
@@ -45,15 +45,15 @@ class StopSignals:
             )
         sys.exit(128 + self.received)
 
-    def stop(self) -> bool:
-        """Return whether any process got a signal; every process calls this and gets one answer."""
+    def should_stop(self) -> bool:
+        """Return whether any process got a signal; every process calls this, with one result."""
         received = self.received
         if self.state.num_processes > 1:
             import torch
             from accelerate.utils import reduce
 
             # Ctrl-C reaches every process of a group, SIGTERM perhaps one. A signal that arrives
-            # during the exchange counts the next time, or the processes would part ways.
+            # during the exchange counts the next time, or the processes would disagree.
             own = torch.tensor([received], device=self.state.device)
             total = reduce(own, "sum").item()
             received = received or (signal.SIGTERM if total else 0)

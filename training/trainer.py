@@ -1,6 +1,6 @@
 """`Trainer` with the suite's order of the data, loss, evaluation and checkpoints.
 
-Everything hangs on Trainer's public hooks, but for two private methods, each of one line:
+Only public hooks of Trainer are overridden, except for two private methods of one line each:
 `_clip_grad_norm`, because Trainer computes a second norm unless this one returns it, and
 `_get_output_dir`, because Trainer writes a checkpoint under its final name.
 """
@@ -30,7 +30,7 @@ Score = Callable[[str, common.WordPredictions], dict[str, float]]
 
 
 class WindowTrainer(Trainer):
-    """Trains on windows of sub-words, and evaluates words."""
+    """A Trainer that trains on windows of sub-words and evaluates words."""
 
     def __init__(
         self,
@@ -42,8 +42,8 @@ class WindowTrainer(Trainer):
         score: Score,
         plan: Plan | None,
     ):
-        """`plan`: None where nothing is trained. `score`: a split's predictions to its scores."""
-        if plan is not None:  # known once the labels are
+        """`plan`: None if nothing is trained. `score`: the predictions of a split to scores."""
+        if plan is not None:  # not known before the labels are
             args.metric_for_best_model = plan.best.name
             args.greater_is_better = plan.best.greater_is_better
         super().__init__(
@@ -57,14 +57,14 @@ class WindowTrainer(Trainer):
         )
         self.plan: Any = plan  # never None in training
         self.score = score
-        self.progress = Progress()  # `TrainingCallback` puts the run's in its place
+        self.progress = Progress()  # replaced by `TrainingCallback`
         self.nothing_left = False
-        self.running_loss = torch.zeros((), device=args.device)  # since the last one logged
+        self.running_loss = torch.zeros((), device=args.device)  # since the last logged step
         self.staging = Path(args.output_dir) / ".checkpoint.partial"
-        self.saving: Any = None  # the checkpoint whose files are being written, a path
+        self.saving: Any = None  # path of the checkpoint being written
         self.remove_callback(ProgressCallback)
         if plan is None:
-            # Whole on each device: Trainer would shard the model, which takes an optimizer.
+            # Each device holds the whole model: Trainer would shard it, which needs an optimizer.
             self.is_fsdp_enabled = self.is_deepspeed_enabled = False
             self.accelerator.prepare_model(model, device_placement=True, evaluation_mode=True)
 
@@ -82,8 +82,8 @@ class WindowTrainer(Trainer):
         return self._loader(windows, batch_size, order)
 
     def _loader(self, windows: Any, batch_size: int, order: Any) -> DataLoader:
-        options = ("num_workers", "pin_memory", "persistent_workers", "prefetch_factor", "in_order")
-        given = {name: getattr(self.args, f"dataloader_{name}") for name in options}
+        names = ("num_workers", "pin_memory", "persistent_workers", "prefetch_factor", "in_order")
+        options = {name: getattr(self.args, f"dataloader_{name}") for name in names}
         context = self.args.dataloader_multiprocessing_context
         return self.accelerator.prepare(
             DataLoader(
@@ -92,14 +92,14 @@ class WindowTrainer(Trainer):
                 sampler=order,
                 collate_fn=self.data_collator,
                 multiprocessing_context=context,
-                **given,
+                **options,
             )
         )
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], Any]:
-        """Return the micro-batches of a step; none where a resumed run is already over."""
+        """Return the micro-batches of a step; none if a resumed run is already over."""
         if self.nothing_left:
             self.control.should_training_stop = True
             return [], None
@@ -126,7 +126,7 @@ class WindowTrainer(Trainer):
 
         Returns (no loss, (tag ids, probabilities, losses), word indices in place of labels).
         """
-        # Around this step alone: Trainer may put its autocast there after evaluation has begun.
+        # Entered for each step: Trainer may add its autocast after evaluation has begun.
         with common.full_precision(self.model):
             *predicted, word_index = common.predict_batch(model, self._prepare_inputs(inputs))
         return None, tuple(predicted), word_index
@@ -150,7 +150,7 @@ class WindowTrainer(Trainer):
     # --- Checkpoints ---
 
     def train(self, *args: Any, **options: Any) -> Any:
-        """Train; report a full disk as such, and remove a checkpoint that was not completed."""
+        """Train; report a full disk as a `UserError`, and remove an incomplete checkpoint."""
         if self.args.should_save:
             remove_leftovers(self.staging.parent)
         try:
@@ -168,9 +168,9 @@ class WindowTrainer(Trainer):
         return str(self.staging)  # `TrainingCallback.on_save` completes and moves the checkpoint
 
     def save_model(self, output_dir: Any = None, _internal_call: bool = False) -> None:
-        """Save the whole model, also where FSDP shards it, and no `training_args.bin`.
+        """Save the whole model, even if FSDP shards it, without `training_args.bin`.
 
-        Trainer would save sharded weights in pieces, and a pickle of every argument.
+        Trainer would save sharded weights in pieces, and all arguments in that pickle.
         """
         folder = Path(output_dir or self.args.output_dir)
         self.saving = self.staging.parent / folder.name
@@ -179,13 +179,13 @@ class WindowTrainer(Trainer):
         save_model(self.accelerator, self.model_wrapped, self.processing_class, folder)
 
     def note_pending_loss(self) -> None:
-        """Put the loss that is not logged yet into the progress, checked to be finite."""
+        """Store the loss that is not logged yet in the progress; check that it is finite."""
         self.progress.pending_loss = self.accelerator.reduce(self.running_loss, "sum").item()
         self.progress.check_finite(self.progress.pending_loss)
 
 
 class TrainingCallback(ProgressCallback):
-    """One bar and one line an epoch; the random state of each step; checkpoints; signals."""
+    """One progress bar, one line per epoch; random state of each step; checkpoints; signals."""
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class TrainingCallback(ProgressCallback):
         pusher: Any,
         write_card: Callable[[Path], None],
     ):
-        """`pusher`: a `hub.pusher.Pusher` or None. `write_card` puts the card into a folder."""
+        """`pusher`: a `hub.pusher.Pusher` or None. `write_card` writes the model card."""
         super().__init__()
         self.trainer, self.plan, self.progress = trainer, trainer.plan, progress
         trainer.progress, trainer.nothing_left = progress, trainer.plan.is_over(progress)
@@ -210,7 +210,7 @@ class TrainingCallback(ProgressCallback):
         self.progress.pending_loss = 0.0
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Tell the order which epoch begins."""
+        """Set the epoch of the order of the data."""
         self.plan.order.epoch = state.global_step // self.plan.order.steps
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -218,10 +218,10 @@ class TrainingCallback(ProgressCallback):
         seed_step(args.seed, state.global_step, args.process_index)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Count the step; stop after it where a signal asks for it."""
+        """Count the step; stop after it if a process got a signal."""
         super().on_step_end(args, state, control, **kwargs)
         self.progress.step = state.global_step
-        if self.stop_signals.stop():
+        if self.stop_signals.should_stop():
             control.should_save = control.should_training_stop = True
         if self._ends_epoch(state):
             # Saved once the epoch is scored, or a run that resumes there would miss its score.
@@ -251,7 +251,7 @@ class TrainingCallback(ProgressCallback):
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any
     ) -> None:
-        """Record the scores of the epoch; stop where patience is over or a signal asks for it."""
+        """Record the scores of the epoch; stop if patience is over or a process got a signal."""
         super().on_evaluate(args, state, control, **kwargs)
         if not self.trainer.is_in_train:
             return
@@ -264,7 +264,7 @@ class TrainingCallback(ProgressCallback):
         checkpoint = f"checkpoint-{state.global_step}"
         self.progress.end_epoch(self._epoch(state), scores, checkpoint, self.plan.best)
         control.should_training_stop |= self.progress.patience_is_over(self.plan.patience)
-        if self.stop_signals.stop():
+        if self.stop_signals.should_stop():
             control.should_save = control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -284,7 +284,7 @@ class TrainingCallback(ProgressCallback):
         trainer.saving = None
         delete_old(folder.parent, self.save_total_limit, progress, processes)
         if self.pusher and self._ends_epoch(state):
-            # A copy of this epoch's files; training continues while they are sent.
+            # Pushes a copy of this epoch's files; training continues during the upload.
             self.pusher.push(folder, f"Training in progress epoch {self._epoch(state)}", folder)
 
     def _ends_epoch(self, state: Any) -> bool:

@@ -2,7 +2,7 @@
 
 The environment variable TOKEN_CLASSIFIER_CPU_SPEEDUPS rules speed-ups out without editing code:
 `all` (the default), `none`, or a comma-separated list of those to keep: `dropout`, `clipping`,
-`embeddings`. What is switched off is computed by torch's and transformers' own code.
+`embeddings`. A speed-up that is switched off is replaced by torch's and transformers' own code.
 """
 
 import os
@@ -19,16 +19,16 @@ def enabled(name: str) -> bool:
 
     Raises UserError if the environment variable names something else.
     """
-    asked = os.environ.get(VARIABLE, "").lower().replace(",", " ").split()
-    if asked in ([], ["all"]):
+    requested = os.environ.get(VARIABLE, "").lower().replace(",", " ").split()
+    if requested in ([], ["all"]):
         return True
-    if asked == ["none"]:
+    if requested == ["none"]:
         return False
-    for word in asked:
+    for word in requested:
         if word not in SPEEDUPS:
             raise UserError(
                 f"{VARIABLE}={os.environ[VARIABLE]}: unknown speed-up: got {word}, expected all, "
                 f"none, or a comma-separated list of {', '.join(SPEEDUPS)}"
                 f"{did_you_mean(word, SPEEDUPS)}"
             )
-    return name in asked
+    return name in requested

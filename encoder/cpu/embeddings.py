@@ -59,7 +59,7 @@ class OccurringEmbedding(nn.Embedding):
 
 
 def train_occurring_rows(model: PreTrainedModel, occurring: Sequence[int] | np.ndarray) -> None:
-    """Train no rows of the model's table of sub-words but those of the token ids `occurring`.
+    """Train only the rows of the token ids `occurring` in the model's table of sub-words.
 
     A table stays as it is if it is frozen, of another class, used twice by the model, or not the
     only one.

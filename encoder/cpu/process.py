@@ -13,15 +13,15 @@ from support.processes import world_size
 
 
 def prepare_process() -> None:
-    """Settle the environment of a script before torch is imported."""
+    """Set up the memory and threads of a script; call it before torch is imported."""
     keep_freed_memory()
     use_all_cores()
 
 
 def use_all_cores() -> None:
-    """Undo the one thread that `accelerate launch` gives a lone process without a GPU.
+    """Undo the limit of one thread that `accelerate launch` sets for one process without a GPU.
 
-    A number the user gave, by `--num_cpu_threads_per_process` or OMP_NUM_THREADS, stays.
+    A number that the user set, by `--num_cpu_threads_per_process` or OMP_NUM_THREADS, stays.
     """
     if os.environ.get("OMP_NUM_THREADS") != "1" or world_size() > 1:
         return
@@ -42,7 +42,7 @@ def use_all_cores() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let freed memory stay with the process, in large pages.
+    """Keep freed memory in the process, in large pages.
 
     The gradients and the larger activations of every step are as large as those of the last.
     glibc would return them to the system and map them again page by page, which takes a third of

@@ -89,7 +89,7 @@ def test_encoded_split_counts_words_and_cuts():
     assert words == [0, 1, 2, *range(3, 13), 13, 15]
 
 
-def test_encoded_split_of_many_batches_numbers_words_through(tmp_path):
+def test_encoded_split_of_many_batches_numbers_words_consecutively(tmp_path):
     """More than the 1000 sentences that `map` takes at a time, from a file as real corpora are."""
     sentences = [["a"] * (1 + i % 3) for i in range(2500)]
     split_of(sentences, [[0] * len(s) for s in sentences]).save_to_disk(str(tmp_path / "split"))
@@ -160,7 +160,7 @@ def test_corpus_is_encoded_for_training_and_for_evaluation(tiny_encoder):
     assert windows["train"][0]["labels"] == [-100, 1, 2, 0, 0, 5, -100, 0, -100]
 
 
-def test_encoded_corpus_is_kept_by_all_that_matters(tiny_encoder, tmp_path, monkeypatch):
+def test_encoded_corpus_is_cached_by_all_that_it_depends_on(tiny_encoder, tmp_path, monkeypatch):
     corpus = corpus_of(ENTITY_LABELS, train=SENTENCES)
     corpus.splits.save_to_disk(str(tmp_path / "corpus"))
     corpus.splits = DatasetDict.load_from_disk(str(tmp_path / "corpus"))

@@ -1,4 +1,4 @@
-"""What `--help` and a cold `infer.py` import must not bring the heavy libraries along."""
+"""Modules that `--help` and a cold `infer.py` import do not import heavy libraries."""
 
 import subprocess
 import sys

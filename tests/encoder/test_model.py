@@ -39,7 +39,7 @@ def load_on_cpu(model: ModelSettings, config, **options):
     ],
 )
 @pytest.mark.parametrize("name", ["no/such-model", "no/such/folder", "bert-base-cased"])
-def test_name_that_is_nowhere_is_named(load, name, snapshot):
+def test_unknown_model_is_named(load, name, snapshot):
     with pytest.raises(UserError) as error:
         load(ModelSettings(name))
     assert str(error.value).startswith(f"{name}: ")
@@ -53,7 +53,7 @@ OTHER_LABELS = ["O", "B-GENE", "I-GENE"]
 AS_MANY_LABELS = ["O", *(f"{p}-{t}" for t in "ABCD" for p in "BI")]  # as many as ENTITY_LABELS
 
 
-def test_encoder_gets_the_corpus_s_labels(tiny_encoder, tmp_path):
+def test_encoder_gets_the_labels_of_the_corpus(tiny_encoder, tmp_path):
     settings = ModelSettings(str(tiny_encoder))
     config = load_config(settings, OTHER_LABELS, do_train=True)
     assert config.id2label == {0: "O", 1: "B-GENE", 2: "I-GENE"}
@@ -101,7 +101,7 @@ def test_encoder_without_a_head_scores_nothing(tiny_encoder, snapshot):
 
 @pytest.mark.parametrize("labels", [OTHER_LABELS, AS_MANY_LABELS])
 def test_new_head_is_new(labels, tiny_tagger):
-    """A new head of another or of the same size has nothing of the old labels' weights."""
+    """A new head, of the same size or not, keeps no weight of the old labels."""
     settings = ModelSettings(str(tiny_tagger))
     old = load_on_cpu(settings, load_config(settings, ENTITY_LABELS, do_train=True))
     settings = ModelSettings(str(tiny_tagger), ignore_mismatched_sizes=True)
@@ -130,7 +130,7 @@ def test_head_of_these_labels_or_more_is_kept(tiny_tagger):
         assert model.classifier.weight.std() > 0.4  # as published
 
 
-def test_corpus_s_labels_are_mapped_to_the_model_s_by_name(tiny_tagger):
+def test_labels_of_the_corpus_are_mapped_by_name(tiny_tagger):
     labels = ["O", "B-LOC", "I-LOC", "B-PER"]
     corpus = corpus_of(
         labels,
@@ -160,7 +160,7 @@ def test_model_whose_config_lists_labels_one_way_only(tiny_tagger, tmp_path):
     assert match_labels(corpus, config).splits["train"]["labels"][:] == [[0, 5]]
 
 
-def test_what_tags_text_the_same_way_is_saved_with_the_model(tiny_encoder, tmp_path):
+def test_settings_of_the_encoding_are_saved_with_the_model(tiny_encoder, tmp_path):
     config = load_config(ModelSettings(str(tiny_encoder)), OTHER_LABELS, do_train=True)
     before = config.to_dict()
     remember_encoding(config, 16, "chunk")

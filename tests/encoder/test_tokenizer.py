@@ -51,7 +51,7 @@ def test_folder_without_a_tokenizer_is_named(files, tmp_path, snapshot):
 
 
 @pytest.mark.parametrize("name", ["no/such-model", "no/such/folder", "bert-base-cased"])
-def test_name_that_is_nowhere_is_named(name, snapshot):
+def test_unknown_model_is_named(name, snapshot):
     with pytest.raises(UserError) as error:
         load_tokenizer(name)
     assert str(error.value).startswith(f"{name}: ")
@@ -59,7 +59,7 @@ def test_name_that_is_nowhere_is_named(name, snapshot):
     assert first_line == snapshot
 
 
-def test_run_s_tokenizer_is_the_one_named_or_the_model_s(tiny_encoder):
+def test_tokenizer_of_a_run_is_the_named_one_or_that_of_the_model(tiny_encoder):
     nowhere = ModelSettings(str(tiny_encoder), tokenizer_name="no/such-tokenizer")
     with pytest.raises(UserError, match=r"^no/such-tokenizer: "):
         load_run_tokenizer(nowhere)
@@ -67,7 +67,7 @@ def test_run_s_tokenizer_is_the_one_named_or_the_model_s(tiny_encoder):
 
 
 def byte_level_files(folder: Path, tokenizer_class: str, model_type: str) -> Path:
-    """A byte-level tokenizer as RoBERTa's, which puts no space before its first word."""
+    """Save a byte-level tokenizer such as RoBERTa's, without a space before the first word."""
     alphabet = sorted(ByteLevel.alphabet())
     vocabulary = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *alphabet]
     merges = []
@@ -132,7 +132,7 @@ def test_word_piece_tokenizer_is_left_as_it_is(tiny_encoder):
 
 
 @pytest.mark.parametrize(
-    ("tokenizer_limit", "positions", "asked", "expected"),
+    ("tokenizer_limit", "positions", "max_seq_length", "expected"),
     [
         (512, 512, None, 512),
         (10**30, 514, None, 512),  # RoBERTa's two positions of padding
@@ -146,17 +146,17 @@ def test_word_piece_tokenizer_is_left_as_it_is(tiny_encoder):
         (10**30, None, 4096, 4096),
     ],
 )
-def test_window_length(tokenizer_limit, positions, asked, expected, tiny_encoder):
+def test_window_length(tokenizer_limit, positions, max_seq_length, expected, tiny_encoder):
     tokenizer = AutoTokenizer.from_pretrained(tiny_encoder, model_max_length=tokenizer_limit)
     config = SimpleNamespace(**({"max_position_embeddings": positions} if positions else {}))
-    assert window_length(tokenizer, config, asked) == expected
+    assert window_length(tokenizer, config, max_seq_length) == expected
 
 
-@pytest.mark.parametrize("asked", [-1, 0, 2, 513, 10**6])
-def test_window_length_beyond_the_model_is_refused(asked, tiny_encoder, snapshot):
+@pytest.mark.parametrize("max_seq_length", [-1, 0, 2, 513, 10**6])
+def test_window_length_beyond_the_model_is_refused(max_seq_length, tiny_encoder, snapshot):
     tokenizer = AutoTokenizer.from_pretrained(tiny_encoder, model_max_length=512)
     with pytest.raises(UserError) as error:
-        window_length(tokenizer, BertConfig(), asked)
+        window_length(tokenizer, BertConfig(), max_seq_length)
     numbers = re.findall(r"-?\d+", str(error.value))
-    assert numbers == [str(asked), "3", "512"]
+    assert numbers == [str(max_seq_length), "3", "512"]
     assert str(error.value) == snapshot

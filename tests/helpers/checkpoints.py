@@ -1,4 +1,4 @@
-"""Checkpoints of the training scripts, as the tests look at them."""
+"""Checkpoints of the training scripts, for the tests of training."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ SETTINGS += ["--logging_steps", 1, "--output_dir", "out"]
 
 
 def complete(folder: Path) -> list[str]:
-    """Return the names of the checkpoints, all of them complete, the newest last."""
+    """Return the names of the checkpoints, the newest last; assert that all are complete."""
     paths = checkpoint_folders(folder)
     assert [damage(path) for path in paths] == [None] * len(paths)
     return [path.name for path in paths]
@@ -27,7 +27,7 @@ def history(folder: Path) -> dict:
 
 
 def name_of(script: str, step: int, epoch: int | None = None) -> str:
-    """Return what a script calls its checkpoint of a step, or of the end of an epoch."""
+    """Return the name of a script's checkpoint of a step, or of the end of an epoch."""
     if script == TRAINER:
         return f"checkpoint-{step}"
     return f"step_{step}" if epoch is None else f"epoch_{epoch}"

@@ -1,4 +1,4 @@
-"""Flags as the tests of settings parse them."""
+"""Command lines of flags, parsed, made into settings, or refused."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def parse(*argv, script=SharedFlags):
     return parse_flags(script, "A script.", list(argv))
 
 
-def settle(*argv, suffix: str = "", hub_ready: bool = True) -> Settings:
+def settings_from(*argv, suffix: str = "", hub_ready: bool = True) -> Settings:
     return make_settings(parse(*argv), suffix, hub_ready)
 
 

@@ -124,7 +124,7 @@ class Run:
 
 
 def start_server() -> None:
-    """Start the fork server unless it runs."""
+    """Start the fork server unless it is running."""
     changes = {
         # One thread for each process; torch reads it when it is imported.
         "OMP_NUM_THREADS": "1",
@@ -143,7 +143,7 @@ def start_server() -> None:
 
 
 def replace(place: str, make: Callable[[Callable], Callable]) -> None:
-    """Put `make(function)` in the place of a function, here and wherever it is imported already.
+    """Replace a function by `make(function)`, here and in every module that has imported it.
 
     `place`: "module.function".
     """
@@ -266,7 +266,7 @@ with open("/proc/self/status") as status:
 
 
 def free_port() -> int:
-    """Return the number of a port that nobody listens on."""
+    """Return the number of a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -279,11 +279,11 @@ NAMES = {
     "ORG": ["Hugging Face", "Microsoft", "Bank of Germany", "EU"],
     "LOC": ["Brooklyn", "New York", "Paris", "London", "France"],
 }
-OTHERS = [
+COMMON_WORDS = [
     *("the", "of", "a", "said", "on", "went", "from", "was", "with", "for", "he", "she", "it"),
     *("work", "call", "to", "boycott", "is", "and", "in"),
 ]
-ODD = ["lamb", "boycotting", "Xzqvy", "12.5", "...", "-", "é", "中", "washington"]
+RARE_WORDS = ["lamb", "boycotting", "Xzqvy", "12.5", "...", "-", "é", "中", "washington"]
 
 
 def random_sentence(random: random.Random, length: int) -> list[tuple[str, str]]:
@@ -292,7 +292,7 @@ def random_sentence(random: random.Random, length: int) -> list[tuple[str, str]]
     while len(rows) < length:
         kind = random.choice(["PER", "ORG", "LOC", None, None, None, None])
         if kind is None:
-            rows.append((random.choice(OTHERS if random.random() < 0.8 else ODD), "O"))
+            rows.append((random.choice(COMMON_WORDS if random.random() < 0.8 else RARE_WORDS), "O"))
         else:
             words = random.choice(NAMES[kind]).split()
             rows += [(word, ("I-" if i else "B-") + kind) for i, word in enumerate(words)]
@@ -335,7 +335,7 @@ def without_dropout(encoder: Path, folder: Path) -> Path:
 
 
 def error_message(output: str) -> str:
-    """Return the one message of a run that a user's mistake ended."""
+    """Return the one message of a run that ended with a user error."""
     assert output.count("error: ") == 1 and "Traceback" not in output, output
     return output[output.index("error: ") :]
 

@@ -130,7 +130,7 @@ def test_pairs_use_each_entity_once_and_leave_no_overlap(taggings):
             "missed": partner is None,
             "spurious": entity is None,
         }[kind]
-    # A missed or spurious entity has nothing of the other side under it.
+    # A missed or spurious entity overlaps no entity of the other side.
     for kind, entity, partner, _ in pairs:
         if kind == "missed":
             assert {taggings[1][word] for word in range(*entity[1:])} == {"O"}
@@ -175,7 +175,7 @@ def test_pairs_count_as_seqeval_counts(sentences):
     )
 
 
-def test_a_long_document_is_paired_in_no_time():
+def test_a_long_document_is_paired_quickly():
     gold = [(A, 2 * n, 2 * n + 2) for n in range(50_000)]
     predicted = [(A, 2 * n + 1, 2 * n + 3) for n in range(50_000)]
     assert Counter(p.kind for p in pair_entities(gold, predicted)) == {"wrong boundary": 50_000}
@@ -245,7 +245,7 @@ def test_survey_keeps_the_most_confident_and_nothing_more():
     assert all(mistake.gold[mistake.start] == "B-A" for mistake in kept)
 
 
-def test_an_entity_without_end_is_shown_up_to_a_limit():
+def test_a_very_long_entity_is_shown_up_to_a_limit():
     (mistake,) = survey_examples([example("B-A " + "I-A " * 999, "O " * 1000)], True).mistakes[
         "missed"
     ]

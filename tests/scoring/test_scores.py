@@ -37,7 +37,7 @@ def test_course_scores():
         "precision": 1.0, "recall": 0.67, "f1": 0.8, "accuracy": 0.89,
     }  # fmt: skip
     assert scores["words"] == 9
-    # The course's own code has these two the wrong way round.
+    # The course's own code swaps these two.
     turned = score_tags([predicted], [gold], True)["overall"]
     assert rounded(turned) == {"precision": 0.67, "recall": 1.0, "f1": 0.8, "accuracy": 0.89}
 
@@ -52,7 +52,7 @@ def rounded(values):
 
 
 def conlleval_scores(gold: list[list[str]], predicted: list[list[str]]) -> dict:
-    """What the package `conlleval`, a translation of the original script, counts."""
+    """Return the counts of the package `conlleval`, a translation of the original script."""
     lines = []
     for sentence in zip(gold, predicted, strict=True):
         lines += [f"word {g} {p}" for g, p in zip(*sentence, strict=True)] + [""]
@@ -69,7 +69,7 @@ def assert_equals_conlleval(gold, predicted):
         counted = {k: counts[v, name] for k, v in
                  (("gold", "gold"), ("pred", "predicted"), ("correct", "correct"))}  # fmt: skip
         assert counted == slot["stats"], name
-        if slot["stats"]["pred"]:  # the original gives 0 where nothing was found, the package 1
+        if slot["stats"]["pred"]:  # without predictions the original gives 0, the package 1
             assert_same_prf(ours["per_type"][name], slot["evals"])
     assert set(ours["per_type"]) == set(theirs["slots"]["chunks"])
     overall = theirs["overall"]["chunks"]
@@ -103,7 +103,7 @@ def assert_equals_seqeval(gold, predicted):
 
 
 def spoiled(gold: list[list[str]], random: np.random.Generator) -> list[list[str]]:
-    """Tags as a middling tagger gives them: more is missed than made up."""
+    """Return tags such as a mediocre tagger predicts: more missed than spurious entities."""
     kinds = sorted({tag for tags in gold for tag in tags})
     predicted = []
     for tags in gold:
@@ -146,7 +146,7 @@ def test_any_tags_score_as_conlleval_scores_them(sentences):
 
 
 def read_columns(path: Path) -> list[list[str]]:
-    """The last column of each sentence of a file, tags as they are."""
+    """Return the last column of each sentence of a file, tags unchanged."""
     sentences, tags = [], []
     for line in path.read_text(encoding="utf-8-sig").splitlines():
         columns = line.split()
@@ -283,7 +283,7 @@ def test_counts_add_up(first, second, entity_tags):
     assert counted(first) + counted(second) == +counted([*first, *second])
 
 
-def test_entities_do_not_reach_over_sentences():
+def test_entities_do_not_span_sentences():
     split = score_tags([["B-X"], ["I-X"]], [["B-X"], ["I-X"]], True)
     joined = score_tags([["B-X", "I-X"]], [["B-X", "I-X"]], True)
     assert split["per_type"]["X"]["number"] == 2
@@ -330,7 +330,7 @@ def test_metric_is_a_metric_and_writes_no_files(entity_tags, tmp_path, monkeypat
     metric.add_batch(predictions=predicted[1:2], references=gold[1:2])
     scores = metric.compute(predictions=predicted[2:], references=gold[2:])
     assert scores == score_tags(gold, predicted, entity_tags)
-    # A second computation starts with nothing, and may be given nothing.
+    # A second computation starts from zero; `compute` needs no tags.
     perfect = metric.compute(predictions=gold, references=gold)
     assert perfect == score_tags(gold, gold, entity_tags)
     assert metric.compute()["words"] == 0

@@ -15,13 +15,13 @@ from settings.defaults import (
     model_title,
 )
 from support.errors import UserError
-from tests.helpers.flags import settle
+from tests.helpers.flags import settings_from
 
 RECIPE = (3.0, 8, 2e-5)  # as in the course: epochs, batch, learning rate
 
 
 def fill_cache(folder: Path, corpus: bool, model: bool) -> None:
-    """Files where `datasets` and `huggingface_hub` leave what they fetched."""
+    """Create files where `datasets` and `huggingface_hub` store their downloads."""
     folder.mkdir()
     if corpus:
         arrow = folder / "lhoestq___conll2003" / "default" / "0.0.0" / "abc"
@@ -51,9 +51,9 @@ def fill_cache(folder: Path, corpus: bool, model: bool) -> None:
 def test_no_arguments(
     hub_ready, corpus_cached, model_cached, corpus_replaced, model_replaced, embedded, tmp_path
 ):
-    """Corpus and model default each on its own."""
+    """Corpus and model are replaced independently."""
     fill_cache(tmp_path / "cache", corpus_cached, model_cached)
-    settings = settle("--cache_dir", str(tmp_path / "cache"), hub_ready=hub_ready)
+    settings = settings_from("--cache_dir", str(tmp_path / "cache"), hub_ready=hub_ready)
     replaced = settings.replaced
     assert settings.corpus.sample is corpus_replaced
     assert settings.corpus.dataset_name == (None if corpus_replaced else "lhoestq/conll2003")
@@ -75,17 +75,17 @@ def test_no_arguments(
     assert settings.training.lr_scheduler_type == "linear"
 
 
-def test_half_a_model_in_the_cache_is_none(embedded, tmp_path):
+def test_incomplete_model_in_the_cache_is_not_used(embedded, tmp_path):
     fill_cache(tmp_path / "cache", corpus=True, model=True)
     next((tmp_path / "cache").rglob("model.safetensors")).unlink()
-    settings = settle("--cache_dir", str(tmp_path / "cache"), hub_ready=False)
+    settings = settings_from("--cache_dir", str(tmp_path / "cache"), hub_ready=False)
     assert settings.model.model_name_or_path == embedded
 
 
 @pytest.mark.parametrize("hub_ready", [True, False])
 @pytest.mark.parametrize("corpus", [["--dataset_name", "wnut_17"], ["--train_file", "my.conll"]])
 def test_named_corpus_is_never_replaced(corpus, hub_ready, embedded, tmp_path):
-    settings = settle(*corpus, "--cache_dir", str(tmp_path), hub_ready=hub_ready)
+    settings = settings_from(*corpus, "--cache_dir", str(tmp_path), hub_ready=hub_ready)
     replaced = settings.replaced
     assert settings.corpus.sample is False
     named = (
@@ -99,8 +99,8 @@ def test_named_corpus_is_never_replaced(corpus, hub_ready, embedded, tmp_path):
 
 
 @pytest.mark.parametrize("hub_ready", [True, False])
-def test_files_without_training_are_no_reason_for_the_default_corpus(hub_ready, embedded):
-    settings = settle(
+def test_files_without_training_do_not_select_the_default_corpus(hub_ready, embedded):
+    settings = settings_from(
         "--test_file",
         "my.conll",
         "--do_predict",
@@ -116,7 +116,7 @@ def test_files_without_training_are_no_reason_for_the_default_corpus(hub_ready, 
 @pytest.mark.parametrize("hub_ready", [True, False])
 @pytest.mark.parametrize("named", ["bert-base-cased", "FacebookAI/roberta-base"])
 def test_named_model_is_never_replaced(named, hub_ready, embedded, tmp_path):
-    settings = settle(
+    settings = settings_from(
         "--model_name_or_path", named, "--cache_dir", str(tmp_path), hub_ready=hub_ready
     )
     replaced = settings.replaced
@@ -132,18 +132,18 @@ def test_named_model_is_never_replaced(named, hub_ready, embedded, tmp_path):
 
 
 @pytest.mark.parametrize("hub_ready", [True, False])
-def test_sample_asks_for_the_embedded_pair(hub_ready, embedded):
-    settings = settle("--sample", hub_ready=hub_ready)
-    assert settings.replaced == ()  # asked for, not replaced
+def test_sample_selects_the_embedded_corpus_and_encoder(hub_ready, embedded):
+    settings = settings_from("--sample", hub_ready=hub_ready)
+    assert settings.replaced == ()  # requested, not replaced
     assert settings.corpus.sample is True
     assert settings.corpus.dataset_name is None
     assert settings.model.model_name_or_path == embedded
     assert settings.training.learning_rate == EMBEDDED_RECIPE["learning_rate"] != 2e-5
 
 
-def test_sample_with_a_model_of_ones_own(embedded, tmp_path):
+def test_sample_with_a_named_model(embedded, tmp_path):
     (tmp_path / "my-encoder").mkdir()
-    settings = settle(
+    settings = settings_from(
         "--sample", "--model_name_or_path", str(tmp_path / "my-encoder"), hub_ready=False
     )
     assert settings.replaced == ()
@@ -152,7 +152,7 @@ def test_sample_with_a_model_of_ones_own(embedded, tmp_path):
 
 
 def test_flags_win_over_the_embedded_encoders_recipe(embedded):
-    settings = settle(
+    settings = settings_from(
         "--sample", "--learning_rate", "1e-4", "--num_train_epochs", "1", hub_ready=False
     )
     assert (settings.training.learning_rate, settings.training.num_train_epochs) == (1e-4, 1.0)
@@ -163,7 +163,7 @@ def test_flags_win_over_the_embedded_encoders_recipe(embedded):
 @pytest.mark.parametrize("extra", [[], ["--sample"], ["--train_file", "my.conll"]])
 def test_pushing_without_the_hub_replaces_nothing(extra, embedded):
     with pytest.raises(UserError, match="--push_to_hub"):
-        settle("--push_to_hub", *extra, hub_ready=False)
+        settings_from("--push_to_hub", *extra, hub_ready=False)
 
 
 @pytest.mark.parametrize(
@@ -180,14 +180,14 @@ def test_pushing_without_the_hub_replaces_nothing(extra, embedded):
     ],
 )  # fmt: skip
 def test_output_folder(argv, suffix, expected, embedded):
-    settings = settle(*argv, suffix=suffix, hub_ready=True)
+    settings = settings_from(*argv, suffix=suffix, hub_ready=True)
     assert str(settings.output_dir) == expected
 
 
 def test_output_folder_of_a_local_model(tmp_path, monkeypatch):
     (tmp_path / "models" / "enc").mkdir(parents=True)
     for name in (str(tmp_path / "models" / "enc"), str(tmp_path / "models" / "enc") + "/"):
-        settings = settle("--model_name_or_path", name)
+        settings = settings_from("--model_name_or_path", name)
         assert str(settings.output_dir) == "enc-finetuned-ner"
 
 
@@ -207,7 +207,7 @@ def test_output_folder_of_the_model_in_the_current_folder(tmp_path, monkeypatch)
     ],
 )
 def test_without_a_do_flag_all_three_are_done(argv, expected, embedded):
-    settings = settle(*argv)
+    settings = settings_from(*argv)
     assert (settings.do_train, settings.do_eval, settings.do_predict) == expected
     # Part of the training split is held out only if something is scored on it.
     assert settings.corpus.hold_out is settings.do_eval
@@ -225,7 +225,7 @@ def test_without_a_do_flag_all_three_are_done(argv, expected, embedded):
     ],
 )
 def test_trackers(argv, expected, embedded):
-    settings = settle(*argv)
+    settings = settings_from(*argv)
     assert settings.trackers == expected
 
 

@@ -168,7 +168,7 @@ def test_switches():
     assert parse("--cpu").use_cpu is True
 
 
-def test_launcher_on_a_cpu_is_heeded(monkeypatch):
+def test_launcher_can_request_the_cpu(monkeypatch):
     assert parse().use_cpu is False
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     assert parse().use_cpu is True

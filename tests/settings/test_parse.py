@@ -63,7 +63,7 @@ def test_command_line_wins_over_the_file(before, tmp_path):
     assert args.seed == 7
 
 
-def test_sibling_names_work_in_a_file_too(tmp_path):
+def test_other_spellings_work_in_a_file_too(tmp_path):
     args = parse(config_file(tmp_path, "max_length: 128\nnum_warmup_steps: 5\ntoken: abc\n"))
     assert (args.max_seq_length, args.warmup_steps, args.hub_token) == (128, 5, "abc")
 

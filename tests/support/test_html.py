@@ -69,15 +69,15 @@ def test_a_bar_stays_inside_its_cell(share, shown):
 
 
 def luminance(red: float, green: float, blue: float) -> float:
-    """Relative luminance of sRGB in 0 to 1, as WCAG 2 defines it."""
+    """Return the relative luminance of sRGB in 0 to 1, as WCAG 2 defines it."""
     linear = (
         c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)
     )
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-def contrast(one: tuple, other: tuple) -> float:
-    light, dark = sorted((luminance(*one), luminance(*other)), reverse=True)
+def contrast(first: tuple, second: tuple) -> float:
+    light, dark = sorted((luminance(*first), luminance(*second)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 

@@ -96,7 +96,7 @@ def test_killed_in_evaluation_the_epoch_is_scored_after_all(script, flags, tmp_p
 
 @pytest.mark.parametrize("script", BOTH)
 def test_killed_with_the_model_saved_but_not_scored(script, flags, tmp_path):
-    """The folder says whose the model is: the same command runs again, resumed or not."""
+    """The folder identifies its run: the same command runs again, resumed or not."""
     flags = [*flags, "--max_steps", 2, "--per_device_eval_batch_size", 64]
     # One batch of validation windows, then that of the test split.
     before = partial(interrupt, PREDICT_BATCH, 1, signal.SIGKILL)
@@ -123,7 +123,7 @@ def test_killed_and_resumed_matrix(script, accumulation, grouping, processes, fl
         (CHECKSUM, 3),
     ]
     if processes == 2:
-        kills.pop()  # only the main process writes sums: the other would be waited for
+        kills.pop()  # only the main process computes checksums; the test would wait for the other
     kill_and_resume(script, flags, tmp_path, kills, processes)
 
 
@@ -201,7 +201,7 @@ def test_conditions_hold_all_that_changes_training(flags, tmp_path):
 # --- Damage ----------------------------------------------------------------------------------
 
 
-def test_every_truncated_file_is_named_and_the_checkpoint_passed_over(stopped, tmp_path):
+def test_every_truncated_file_is_named_and_the_checkpoint_skipped(stopped, tmp_path):
     script, flags, folder = stopped
     newest = complete(folder / "out")[-1]
     names = {p.relative_to(folder / "out" / newest) for p in (folder / "out" / newest).rglob("*")}
@@ -215,14 +215,14 @@ def test_every_truncated_file_is_named_and_the_checkpoint_passed_over(stopped, t
         )
         problem = damage(tmp_path / "out" / newest)
         assert problem and problem.startswith(str(name))
-        found = find_checkpoint("latest", tmp_path / "out", conditions)
-        assert found.name == complete(folder / "out")[-2]
+        checkpoint = find_checkpoint("latest", tmp_path / "out", conditions)
+        assert checkpoint.name == complete(folder / "out")[-2]
         with pytest.raises(UserError, match=str(name)):
             find_checkpoint(str(tmp_path / "out" / newest), tmp_path, conditions)
         (tmp_path / "out" / newest / name).unlink()
         assert damage(tmp_path / "out" / newest)
-        found = find_checkpoint("latest", tmp_path / "out", conditions)
-        assert found.name == complete(folder / "out")[-2]
+        checkpoint = find_checkpoint("latest", tmp_path / "out", conditions)
+        assert checkpoint.name == complete(folder / "out")[-2]
     output = run(script, [*flags, "--resume_from_checkpoint"], tmp_path)
     assert f"out/{newest}: damaged checkpoint" in output
     assert weights(tmp_path / "out") == weights(folder / "out")
@@ -258,7 +258,7 @@ def write(folder: Path, text: str = "x", progress: Progress | None = None) -> No
         (partial / "below" / "file").write_text(text)
 
 
-def test_folder_has_its_name_only_when_whole(tmp_path):
+def test_folder_has_its_name_only_when_complete(tmp_path):
     folder = tmp_path / "epoch_0"
     with checkpoint_staged(folder, ALONE, {}, Progress(step=3)) as partial:
         (partial / "file").write_text("x")
@@ -268,7 +268,7 @@ def test_folder_has_its_name_only_when_whole(tmp_path):
     assert read_progress(folder).step == 3
 
 
-def test_failed_writing_leaves_the_old_one_and_nothing_else(tmp_path):
+def test_failed_writing_keeps_the_old_checkpoint_and_nothing_else(tmp_path):
     write(tmp_path / "epoch_0", "old")
     with (
         pytest.raises(ZeroDivisionError),
@@ -282,8 +282,8 @@ def test_failed_writing_leaves_the_old_one_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("call", range(12))
-def test_at_every_moment_of_replacing_there_is_a_whole_one(call, tmp_path, monkeypatch):
-    """Stopped dead before any of the calls that change the disk, the old or new one is whole."""
+def test_a_complete_checkpoint_exists_at_every_moment_of_replacing(call, tmp_path, monkeypatch):
+    """Killed before any call that changes the disk, either the old or the new one is complete."""
 
     class Dead(BaseException):
         pass
@@ -312,15 +312,15 @@ def test_at_every_moment_of_replacing_there_is_a_whole_one(call, tmp_path, monke
     except Dead:
         done = False
     monkeypatch.undo()
-    found = complete(tmp_path)
-    assert found
-    texts = {name: (tmp_path / name / "file").read_text() for name in found}
+    names = complete(tmp_path)
+    assert names
+    texts = {name: (tmp_path / name / "file").read_text() for name in names}
     assert set(texts.items()) <= {("epoch_0", "older"), ("epoch_1", "old"), ("epoch_1", "new")}
     if done:
         assert texts == {"epoch_1": "new"}
 
 
-def test_leftovers_of_killed_runs_go(tmp_path):
+def test_leftovers_of_killed_runs_are_removed(tmp_path):
     for name in (".step_3.partial", ".epoch_0.deleted"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("x")
@@ -329,7 +329,7 @@ def test_leftovers_of_killed_runs_go(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "epoch_1"]
 
 
-def test_oldest_go_first_and_the_best_stays(tmp_path):
+def test_oldest_are_deleted_first_and_the_best_is_kept(tmp_path):
     progress = Progress(best_checkpoint="epoch_1")
     for number in range(5):
         write(tmp_path / f"epoch_{number}")
@@ -341,7 +341,7 @@ def test_oldest_go_first_and_the_best_stays(tmp_path):
     assert complete(tmp_path) == ["epoch_1", "epoch_4"]
 
 
-def test_other_folders_are_no_checkpoints(tmp_path):
+def test_other_folders_are_not_checkpoints(tmp_path):
     for name in (
         "epoch_x",
         "step_",
@@ -359,7 +359,7 @@ def test_other_folders_are_no_checkpoints(tmp_path):
     assert (tmp_path / "epoch_1.bak").is_dir() and complete(tmp_path) == ["step_9"]
 
 
-def test_progress_comes_back_as_it_was(tmp_path):
+def test_progress_is_read_as_it_was_written(tmp_path):
     progress = Progress(7, 1 / 3, 0.1, [{"step": 1, "loss": 2 / 3, "learning_rate": 1e-5}])
     write(tmp_path / "epoch_0", progress=progress)
     assert read_progress(tmp_path / "epoch_0") == progress

@@ -1,4 +1,4 @@
-"""The order of the data: every window once an epoch, the same steps however they are cut."""
+"""The order of the data: every window once per epoch, the same steps however they are split."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ some_lengths = st.lists(st.integers(2, 128), max_size=200).map(
 
 
 def news_lengths(count: int) -> np.ndarray:
-    """Lengths as sentences of news have them: most short, some long."""
+    """Return lengths such as those of sentences in news: most short, some long."""
     random = np.random.default_rng(0)
     return np.clip(random.lognormal(3.0, 0.6, size=count), 3, 128).astype(np.int32)
 
@@ -28,14 +28,14 @@ def news_lengths(count: int) -> np.ndarray:
 
 
 @given(some_lengths, st.integers(1, 33), st.integers(0, 2**32), st.integers(0, 5), st.booleans())
-def test_every_window_comes_once_an_epoch(lengths, step_size, seed, epoch, grouped):
+def test_every_window_occurs_once_per_epoch(lengths, step_size, seed, epoch, grouped):
     order = TrainingOrder(lengths, step_size, seed, grouped)
     order.epoch = epoch
     indices = list(order)
     assert len(indices) == len(order)
     assert len(indices) == order.steps * step_size
     fillers = indices.count(len(lengths))
-    assert fillers < step_size  # they fill one step, they make none
+    assert fillers < step_size  # they complete one step and never make another
     assert sorted(indices) == [*range(len(lengths)), *[len(lengths)] * fillers]
     steps = np.array(indices, dtype=int).reshape(-1, step_size)
     assert (steps == len(lengths)).any(axis=1).sum() == (1 if fillers else 0)
@@ -47,7 +47,7 @@ def test_order_depends_on_seed_and_epoch_alone(grouped):
 
     def orders(seed, epoch):
         order = TrainingOrder(lengths, 8, seed, grouped)
-        np.random.seed(seed + epoch)  # nobody else's randomness matters
+        np.random.seed(seed + epoch)  # other random numbers have no influence
         torch.manual_seed(epoch)
         order.epoch = epoch
         return list(order), list(order)
@@ -81,18 +81,18 @@ def test_grouping_saves_padding(batch_size):
     assert share_of_padding(grouped=False) > 0.35
 
 
-def test_grouping_leaves_order_to_chance():
-    """Long and short steps come mixed, and the company of a window changes by epoch."""
+def test_grouping_keeps_the_order_random():
+    """Long and short steps are mixed, and the windows of a step differ from epoch to epoch."""
     lengths = news_lengths(2000)
     order = TrainingOrder(lengths, 8, 0)
-    companies = []
+    steps_of_epochs = []
     for epoch in range(2):
         order.epoch = epoch
         steps = np.array(list(order)).reshape(-1, 8)
         means = lengths[steps].mean(axis=1)
         assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.2
-        companies.append({frozenset(step) for step in steps.tolist()})
-    assert len(companies[0] & companies[1]) < 5
+        steps_of_epochs.append({frozenset(step) for step in steps.tolist()})
+    assert len(steps_of_epochs[0] & steps_of_epochs[1]) < 5
 
 
 # --- The same steps, however they are cut -------------------------------------------------
@@ -101,7 +101,7 @@ VOCABULARY, LABELS = 11, 5
 
 
 def window_set(count: int) -> WindowSet:
-    """Windows with very unequal numbers of labels."""
+    """Return windows with very unequal numbers of labels."""
     random = np.random.default_rng(1)
     rows = {"input_ids": [], "labels": [], "length": [], "words": [], "part": []}
     for length in random.integers(3, 30, size=count):
@@ -120,7 +120,7 @@ class Padding:
 
 
 def micro_batches(windows, processes: int, batch_size: int, accumulation: int, epoch: int):
-    """For each step the batches that all processes make of it, as accelerate deals them out."""
+    """Return for each step the batches of all processes, as accelerate distributes them."""
     order = TrainingOrder(windows.lengths, processes * batch_size * accumulation, seed=7)
     loader = DataLoader(windows, batch_size, sampler=order, collate_fn=PadBatch(Padding))
     shares = []
@@ -157,8 +157,8 @@ def losses_and_gradients(steps):
 
 @pytest.mark.parametrize("grid", [(2, 4, 1), (1, 4, 2), (1, 1, 8), (2, 2, 2), (4, 2, 1), (8, 1, 1)])
 @pytest.mark.parametrize("epoch", [0, 1])
-def test_updates_are_the_same_on_any_grid(grid, epoch):
-    """1 process x 8 = 2 x 4 = 4 accumulated x 2 = ...: 61 windows, so that the last is filled."""
+def test_steps_are_the_same_on_any_grid(grid, epoch):
+    """1 process x 8 = 2 x 4 = 4 accumulated x 2 = ...; 61 windows, so the last step has fillers."""
     windows = window_set(61)
     whole = micro_batches(windows, 1, 8, 1, epoch)
     parts = micro_batches(windows, *grid, epoch)
@@ -166,9 +166,9 @@ def test_updates_are_the_same_on_any_grid(grid, epoch):
     labelled = sum(int(b["labels"].ne(-100).sum()) for step in whole for b in step)
     assert labelled == windows.words_with_subwords  # each sentence counts once
     pairs = zip(losses_and_gradients(whole), losses_and_gradients(parts), strict=True)
-    for (loss, gradient), (other_loss, other_gradient) in pairs:
-        assert loss == pytest.approx(other_loss, rel=1e-6)
-        torch.testing.assert_close(gradient, other_gradient, rtol=1e-5, atol=1e-8)
+    for (loss, gradient), (loss_of_parts, gradient_of_parts) in pairs:
+        assert loss == pytest.approx(loss_of_parts, rel=1e-6)
+        torch.testing.assert_close(gradient, gradient_of_parts, rtol=1e-5, atol=1e-8)
 
 
 # --- Evaluation -----------------------------------------------------------------------------
@@ -193,8 +193,8 @@ def test_evaluation_order_is_whole_rounds_longest_first(lengths, round_size):
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
-def test_every_window_is_evaluated_in_the_same_company(processes):
-    """What is in a batch with a window, and so its padding, does not hang on the processes."""
+def test_every_window_is_evaluated_in_the_same_batch(processes):
+    """The windows of a batch, and so its padding, do not depend on the number of processes."""
     windows = window_set(61)
     batch_size = 8 // processes
 
@@ -222,5 +222,5 @@ def test_dropout_depends_on_seed_step_and_process():
         return tuple(torch.nn.functional.dropout(torch.ones(64), 0.5).tolist())
 
     assert mask(42, 7, 1) == mask(42, 7, 1)
-    triples = [(s, u, p) for s in (0, 1, 42) for u in (0, 1, 42, 10**7) for p in (0, 1, 42)]
+    triples = [(s, n, p) for s in (0, 1, 42) for n in (0, 1, 42, 10**7) for p in (0, 1, 42)]
     assert len({mask(*triple) for triple in triples}) == len(triples)

@@ -21,8 +21,9 @@ from tests.helpers.script_runs import (
 )
 from training.progress import BestScore, Progress
 
-
 # --- The best score --------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     "scores,greater,best,without_better",
     [
@@ -84,20 +85,20 @@ def test_early_stopping_after_patience(script, flags, tmp_path):
     assert weights(tmp_path / "out") == first
 
 
-def test_both_scripts_stop_and_choose_alike(flags, tmp_path):
+def test_both_scripts_stop_at_and_choose_the_same_epoch(flags, tmp_path):
     flags = [*flags, "--num_train_epochs", 9, "--lr_scheduler_type", "constant"]
     flags += ["--load_best_model_at_end", "--early_stopping_patience", 2]
     for script in BOTH:
         run(script, flags, tmp_path / script)
-    one, other = (tmp_path / script / "out" for script in BOTH)
-    histories = [facts(folder)["history"] for folder in (one, other)]
+    by_loop, by_trainer = (tmp_path / script / "out" for script in BOTH)
+    histories = [facts(folder)["history"] for folder in (by_loop, by_trainer)]
     assert [row["step"] for row in histories[0]] == [row["step"] for row in histories[1]]
-    np.testing.assert_allclose(losses(one), losses(other), rtol=1e-5)
-    assert results(one)["eval_f1"] == results(other)["eval_f1"]
+    np.testing.assert_allclose(losses(by_loop), losses(by_trainer), rtol=1e-5)
+    assert results(by_loop)["eval_f1"] == results(by_trainer)["eval_f1"]
 
 
 @pytest.mark.parametrize("script", BOTH)
-def test_best_epoch_must_be_there_when_resumed(script, flags, tmp_path):
+def test_checkpoint_of_the_best_epoch_must_exist_when_resumed(script, flags, tmp_path):
     flags = [*flags, "--load_best_model_at_end", "--num_train_epochs", 2]
     before = partial(interrupt, TOKEN_LOSS, 13, signal.SIGKILL)
     assert Run(script, flags, tmp_path, before=before).wait() == [-signal.SIGKILL]
@@ -109,7 +110,7 @@ def test_best_epoch_must_be_there_when_resumed(script, flags, tmp_path):
 
 
 @pytest.mark.parametrize("script", BOTH)
-def test_steps_checkpoints_cannot_hold_the_best_epoch(script, flags, tmp_path):
+def test_checkpoints_by_steps_cannot_hold_the_best_epoch(script, flags, tmp_path):
     flags = [*flags, "--load_best_model_at_end", "--checkpointing_steps", 3]
     output = run(script, flags, tmp_path, status=2)
     assert "--load_best_model_at_end needs a checkpoint of each epoch" in output

@@ -9,7 +9,7 @@ from settings.defaults import make_settings
 from settings.trainer_flags import TrainerFlags, training_arguments
 from support import reachability
 from support.errors import UserError
-from tests.helpers.flags import parse, settle
+from tests.helpers.flags import parse, settings_from
 from training.runtime import (
     ask_hub,
     export_to_deepspeed,
@@ -36,12 +36,12 @@ def embedded(monkeypatch, tmp_path):
         (["--sample", "--push_to_hub"], True),
     ],
 )
-def test_the_hub_is_asked_only_where_it_is_needed(argv, expected, monkeypatch):
-    asked = []
-    monkeypatch.setattr(reachability, "hub_reachable", lambda: asked.append(1) or True)
+def test_the_hub_is_contacted_only_if_it_is_needed(argv, expected, monkeypatch):
+    requests = []
+    monkeypatch.setattr(reachability, "hub_reachable", lambda: requests.append(1) or True)
     state = SimpleNamespace(is_main_process=True, num_processes=1)
     assert ask_hub(parse(*argv), state) is expected
-    assert bool(asked) is expected
+    assert bool(requests) is expected
 
 
 def test_processes_that_know_nothing_of_each_other_are_refused(monkeypatch):
@@ -67,7 +67,7 @@ def test_processes_that_know_nothing_of_each_other_are_refused(monkeypatch):
         (["--fp16"], None, "fp16"),
         ([], "bf16", "bf16"),
         ([], "fp16", "fp16"),
-        # "no" is what the launcher always says: the hardware decides.
+        # The launcher always exports "no", so the hardware decides.
         ([], "no", "hardware"),
         ([], None, "hardware"),
     ],
@@ -80,7 +80,7 @@ def test_precision(argv, launcher, expected, fast, monkeypatch, embedded):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     if launcher:
         monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launcher)
-    training = settle(*argv, "--use_cpu").training
+    training = settings_from(*argv, "--use_cpu").training
     if expected == "hardware":
         expected = "bf16" if fast else "no"
     assert training_precision(training.mixed_precision, training.use_cpu) == expected
@@ -100,10 +100,10 @@ def test_precision(argv, launcher, expected, fast, monkeypatch, embedded):
     ],
 )
 def test_values_exported_by_a_deepspeed_launcher(exported, flags, expected, monkeypatch, embedded):
-    """They count where no flag says otherwise; DeepSpeed then gets the same."""
+    """They apply unless a flag overrides them; DeepSpeed then gets the final values."""
     for name in ("ACCUMULATION_STEPS", "CLIPPING"):
         monkeypatch.setenv(f"ACCELERATE_GRADIENT_{name}", exported.get(name, ""))
-    training = settle(*flags).training
+    training = settings_from(*flags).training
     assert (training.gradient_accumulation_steps, training.max_grad_norm) == expected
     export_to_deepspeed(training)
     steps, norm = expected
@@ -112,14 +112,16 @@ def test_values_exported_by_a_deepspeed_launcher(exported, flags, expected, monk
 
 
 def test_a_gpu_of_another_kind_than_cuda_is_used_in_fp32(monkeypatch, tmp_path):
-    """A Mac's; by Trainer too, which accelerate's default is for the loop."""
+    """Such as a Mac's. Trainer needs an argument for it; the loop uses accelerate's default."""
     import torch
 
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for there, expected in ((True, "no"), (False, "bf16")):
-        monkeypatch.setattr(torch.accelerator, "is_available", lambda there=there: there)
+    for available, expected in ((True, "no"), (False, "bf16")):
+        monkeypatch.setattr(
+            torch.accelerator, "is_available", lambda available=available: available
+        )
         flags = parse("--output_dir", str(tmp_path), script=TrainerFlags)
         settings = make_settings(flags, "", hub_ready=True)
         assert training_precision(None, settings.training.use_cpu) == expected
-        assert training_arguments(flags, settings, "no").use_cpu == (not there)
+        assert training_arguments(flags, settings, "no").use_cpu == (not available)

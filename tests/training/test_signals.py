@@ -69,8 +69,8 @@ def test_a_run_mentions_an_earlier_one_in_its_folder(flags, tmp_path):
 
 
 @pytest.mark.parametrize("script", BOTH)
-def test_signal_in_the_last_evaluation_is_heeded(script, flags, tmp_path):
-    """Nothing is left to train, but a run that was told to stop does not score the test split."""
+def test_signal_in_the_last_evaluation_ends_the_run(script, flags, tmp_path):
+    """Nothing is left to train, but a stopped run does not score the test split."""
     flags = [*flags, "--max_steps", 3, "--checkpointing_steps", "no"]
     before = partial(interrupt, PREDICT_BATCH, 0, signal.SIGTERM)
     run(script, flags, tmp_path, status=143, before=before)
@@ -90,7 +90,7 @@ def test_two_processes_stop_together(script, flags, tmp_path):
     assert len(complete(tmp_path / "out")) == 1
 
 
-# --- Disks, losses and ranks that fail -------------------------------------------------------
+# --- Failing disks, losses, processes --------------------------------------------------------
 
 
 @pytest.mark.parametrize("script", BOTH)
@@ -103,7 +103,7 @@ def test_loss_that_is_not_finite(script, flags, tmp_path):
     output = run(script, diverging, tmp_path, status=2)
     assert "error: Training has diverged" in output and "--learning_rate" in output
     assert "Traceback" not in output
-    # Neither logged nor saved before the end, it is seen at the end.
+    # A loss that is neither logged nor saved before the end is detected at the end.
     quiet = ["--logging_steps", 500, "--checkpointing_steps", "no"]
     output = run(script, [*diverging, *quiet], tmp_path, status=2)
     assert "error: Training has diverged" in output
@@ -134,15 +134,15 @@ def test_full_disk(script, flags, small_disk, tmp_path):
     assert "No space left" in output and str(small_disk) in output
     left = complete(small_disk / "out")
     assert left
-    assert not list((small_disk / "out").glob(".*"))  # what could not be written is gone
-    for path in (small_disk / "out").iterdir():  # room is made
+    assert not list((small_disk / "out").glob(".*"))  # what could not be completed is removed
+    for path in (small_disk / "out").iterdir():  # make room
         if path.name != left[-1]:
             shutil.rmtree(path)
     run(script, [*flags, "--save_total_limit", 1, "--resume_from_checkpoint"], tmp_path)
 
 
 @pytest.mark.parametrize("script", BOTH)
-def test_no_space_while_the_sums_are_written(script, flags, tmp_path):
+def test_full_disk_while_checksums_are_computed(script, flags, tmp_path):
     """The same, injected where no file system can be mounted."""
     flags = [*flags, "--checkpointing_steps", 2, "--max_steps", 6]
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -153,7 +153,7 @@ def test_no_space_while_the_sums_are_written(script, flags, tmp_path):
 
 
 @pytest.mark.parametrize("script", BOTH)
-def test_dead_rank(script, flags, tmp_path):
+def test_process_that_dies(script, flags, tmp_path):
     flags = [*flags, "--checkpointing_steps", 2, "--max_steps", 400]
     both = Run(script, flags, tmp_path, processes=2)
     both.wait_for(lambda: (tmp_path / "out" / name_of(script, 4)).exists())

@@ -59,7 +59,7 @@ def heads(batch: int, number: int, tokens: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("masked", ["by bool", "by numbers", "not"])
 @pytest.mark.parametrize("scaling", [None, 0.1])
-def test_attention_that_drops_nothing_is_torch_s(masked, scaling):
+def test_attention_that_drops_nothing_equals_sdpa(masked, scaling):
     """A probability that rounds to 0 runs the code of dropout and computes what `sdpa` computes."""
     torch.manual_seed(0)
     parts = [heads(2, 3, 7) for _ in range(3)]

@@ -22,7 +22,7 @@ TABLE = "bert.embeddings.word_embeddings.weight"
 
 @pytest.fixture
 def pair():
-    """A BERT with its dropout, and the same one that trains only the rows of `OCCURRING`."""
+    """Return a BERT with dropout, and a copy that trains only the rows of `OCCURRING`."""
     torch.manual_seed(0)
     model = BertForTokenClassification(tiny_config(num_labels=len(ENTITY_LABELS)))
     partial = copy.deepcopy(model)
@@ -32,7 +32,7 @@ def pair():
 
 
 def batch(ids: list[int], seed: int) -> tuple[dict, torch.Tensor]:
-    """Four sentences, the last one padded."""
+    """Return four sentences, the last one padded, and their labels."""
     random = torch.Generator().manual_seed(seed)
     input_ids = torch.tensor(ids)[torch.randint(len(ids), (4, 9), generator=random)]
     labels = torch.randint(len(ENTITY_LABELS), (4, 9), generator=random)
@@ -133,7 +133,7 @@ def test_a_table_missing_from_what_is_loaded_is_an_error(pair):
         partial.load_state_dict(saved)
 
 
-def test_the_model_s_own_padding_is_not_trained():
+def test_row_of_the_padding_is_not_trained():
     """RoBERTa pads with 1."""
     config = RobertaConfig(**{**tiny_config().to_dict(), "pad_token_id": 1})
     model = RobertaForTokenClassification(config)
