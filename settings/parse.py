@@ -97,7 +97,7 @@ def make_parser(flags_class: type, doc: str, show_all: bool = False) -> Parser:
     )
     groups: dict[str, Any] = {}
     hints = typing.get_type_hints(flags_class)
-    for field in dataclasses.fields(flags_class):
+    for field in _in_order_of_help(flags_class):
         name = field.metadata.get("group", FOREIGN_GROUP)
         if name not in groups:
             groups[name] = parser.add_argument_group(name)
@@ -111,6 +111,17 @@ def make_parser(flags_class: type, doc: str, show_all: bool = False) -> Parser:
         text = "Show the flags of TrainingArguments too."
         last.add_argument("--help_all", action="store_true", help=text, default=argparse.SUPPRESS)
     return parser
+
+
+def _in_order_of_help(flags_class: type) -> list["dataclasses.Field[Any]"]:
+    """Return the fields as they are declared: those of the first base class first.
+
+    Dataclasses begin with the fields of the last base class, here those of TrainingArguments.
+    """
+    fields = {field.name: field for field in dataclasses.fields(flags_class)}
+    own, *bases = flags_class.__mro__
+    declared = [name for base in (*bases, own) for name in getattr(base, "__annotations__", ())]
+    return [fields[name] for name in dict.fromkeys(declared) if name in fields]
 
 
 def _add_flag(group: Any, field: "dataclasses.Field[Any]", hint: Any, shown: bool) -> None:
