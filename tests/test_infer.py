@@ -553,9 +553,7 @@ def test_a_page_of_several_files_has_a_heading_above_the_texts_of_each(cli, tmp_
     page = cli("--input", "in", "--output_format", "html")[1]
     headings = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
     assert headings == ["in/&lt;a&gt;.txt", "in/b.txt"]
-    positions = [
-        page.index(part) for part in ("in/&lt;a&gt;", "Peter<", "said<", "in/b.txt<", "EU<")
-    ]
+    order = [page.index(part) for part in ("in/&lt;a&gt;", "Peter<", "said<", "in/b.txt<", "EU<")]
     assert order == sorted(order)
     assert "<h2" not in cli("--input", "in/b.txt", "--output_format", "html")[1]
 
@@ -734,9 +732,8 @@ def test_importing_does_nothing_and_help_needs_no_model(snapshot):
 def test_a_pipe_gets_its_results_line_by_line_and_may_close(tiny_tagger):
     """Each result arrives before the next text is sent."""
     process = start("--model", tiny_tagger, stdin=subprocess.PIPE)
-    watchdog = threading.Timer(
-        60, process.kill
-    )  # otherwise a result that is held back would hang the test
+    # Otherwise, a result that is held back would hang the test.
+    watchdog = threading.Timer(60, process.kill)
     watchdog.start()
     for text in ("Peter", "", "ünïcödé"):
         process.stdin.write(f"{text}\n".encode())

@@ -168,9 +168,7 @@ def test_staged_keeps_the_old_files_when_saving_fails(tmp_path):
 
 def test_only_the_main_process_writes_staged_files(tmp_path):
     waits = []
-    second_process = SimpleNamespace(
-        is_main_process=False, wait_for_everyone=lambda: waits.append(1)
-    )
+    second = SimpleNamespace(is_main_process=False, wait_for_everyone=lambda: waits.append(1))
     with staged(tmp_path / "run", second, {}):
         pass
     assert waits
