@@ -57,7 +57,7 @@ def check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
     except FileNotFoundError:
         if do_train and (folder / "config.json").exists():
             raise UserError(
-                f"--output_dir {folder}: holds a model that no run of this suite saved.{advice}"
+                f"--output_dir {folder}: contains a model that was not saved by this suite.{advice}"
             ) from None
         return
     except (ValueError, OSError):
@@ -72,7 +72,7 @@ def check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
     ]
     if differences:
         text = "\n".join(differences)
-        raise UserError(f"--output_dir {folder}: holds another run:\n{text}{advice}")
+        raise UserError(f"--output_dir {folder}: contains another run:\n{text}{advice}")
 
 
 def _try_to_write(folder: Path) -> None:
