@@ -86,7 +86,7 @@ def main() -> None:
         def tag_all() -> Iterator[TaggedItem]:
             for chunk in chunks:
                 yield from tag(chunk)
-                output.flush()  # whoever reads a pipe gets an answer to each line
+                output.flush()  # so that the reader of a pipe gets each result immediately
 
         def write(tagged_items: Iterable[TaggedItem]) -> None:
             with output:
@@ -136,9 +136,11 @@ def check(flags: TaggingFlags) -> list[str]:
     if flags.score and flags.output:
         problems.append("--score and --output: got both, expected one of them")
     if world_size() > 1 and not (flags.output or flags.score):
-        problems.append("several processes: expected --output FILE, which they share")
+        problems.append("several processes: got no --output, expected --output FILE")
     if world_size() > 1 and STANDARD_INPUT in patterns:
-        problems.append("several processes: got a pipe, expected files, which each of them reads")
+        problems.append(
+            "several processes: got a pipe, expected files: each process reads all of them"
+        )
     files: list[str] = []
     passed_over: list[str] = []
     try:
@@ -156,7 +158,7 @@ def check(flags: TaggingFlags) -> list[str]:
         raise UserError("\n".join(problems))
     if passed_over and is_main_process():
         print(
-            f"Not read, because of their extensions: {shortened(passed_over)}. To read one of "
+            f"Not read because of their extensions: {shortened(passed_over)}. To read one of "
             "them, name the file itself.",
             file=sys.stderr,
         )
@@ -174,15 +176,15 @@ def default_format(output: str | None) -> OutputFormat:
     extension = extension_of(output)
     if extension and extension not in FORMATS_BY_EXTENSION and is_main_process():
         print(
-            f"{output}: the extension {extension} selects no format; writing JSON Lines. "
-            "--output_format selects another.",
+            f"{output}: unknown extension {extension}: writing JSON Lines. To choose another "
+            "format: --output_format",
             file=sys.stderr,
         )
     return FORMATS_BY_EXTENSION.get(extension, "jsonl")
 
 
 def announced_default_model() -> str:
-    """Return the model to use if the user names none, and print its name."""
+    """Return the default model, and print its name and why it was chosen."""
     model, reason = default_model(Path())
     if is_main_process():
         print(f"Model: {model} ({reason})", file=sys.stderr)
@@ -201,12 +203,12 @@ def items_of(
 ) -> Iterator[Item]:
     """Yield the texts of the command line, or of all files in turn."""
     yield from map(Item, flags.texts)
-    written = tagger.result(TaggedText("", [], [], []), flags.all_words).keys() - {"text"}
+    output_fields = tagger.result(TaggedText("", [], [], []), flags.all_words).keys() - {"text"}
     for source in sources:
         name = source.name if len(sources) > 1 else None
         for item in read_items(source, flags.input_format, flags.by, options, problems):
-            for field in sorted(written & (item.fields or {}).keys()):
-                written.remove(field)  # reported once
+            for field in sorted(output_fields & (item.fields or {}).keys()):
+                output_fields.remove(field)  # reported once
                 if is_main_process():
                     message = f"The field {field!r} of the input is replaced in the output."
                     print(message, file=sys.stderr)
@@ -214,7 +216,7 @@ def items_of(
 
 
 def title_of(files: list[str]) -> str:
-    """Return the title of a page: the names of the first files."""
+    """Return the title of the HTML page: the names of the first files."""
     names = [Path(path).name for path in files if path != STANDARD_INPUT]
     return ", ".join(names[:3]) + (", ..." if names[3:] else "")
 
@@ -228,12 +230,12 @@ def print_scores(
     progress: Progress,
 ) -> None:
     """Print the scores of the model on labelled files."""
-    # Imported here, because a cold start should not wait for the readers of corpora.
+    # Imported here, so that tagging starts without loading the corpus readers.
     from scoring.table import score_table
     from tagging.score import labelled_items, score, unknown_types
 
-    asked = flags.label_column_name is not None or flags.input_format == "conll"
-    items = labelled_items(files, options, problems, may_be_prose=not asked)
+    is_labelled = flags.label_column_name is not None or flags.input_format == "conll"
+    items = labelled_items(files, options, problems, may_be_prose=not is_labelled)
     scores = score(tagger, items, progress)
     if is_main_process():
         if unknown := unknown_types(tagger, scores):
@@ -249,7 +251,7 @@ def script() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # Buffered output goes nowhere; otherwise Python would complain at exit.
+        # Discard buffered output, which Python would fail to write at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     finally:

@@ -1,17 +1,17 @@
-"""Kill training repeatedly, resume it each time, and compare the end with an uninterrupted run.
+"""Kill training repeatedly, resume it each time, and compare the result with that of a full run.
 
     python benchmarks/crash.py                        # both scripts, 24 kills each
     python benchmarks/crash.py --kills 100 --seed 1
     python benchmarks/crash.py --processes 2          # all processes of a run are killed
 
 Every kill is a SIGKILL at a random moment: half of them at any time after the start of the process,
-half while a checkpoint is being written. After each, every folder named like a checkpoint must be
-complete, none may be lost, and the run resumes with --resume_from_checkpoint. A run that reaches
-its end must have the weights, to the bit, and the predictions of a run that was never killed; then
-the next run begins, with another seed. Dropout, length grouping, windows, accumulation, evaluation
-and --save_total_limit are on.
+half while a checkpoint is being written. After each kill, every folder named like a checkpoint must
+be complete, the newest checkpoint must not be lost, and the run resumes with
+--resume_from_checkpoint. A run that reaches its end must have bit for bit the weights, and the
+predictions, of a run that was never killed; then the next run begins, with another seed. Dropout,
+length grouping, windows, accumulation, evaluation and --save_total_limit are on.
 
-Steps lost: steps made by the time of a kill, less those of the newest complete checkpoint.
+Steps lost: the steps done before a kill that the newest complete checkpoint does not include.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main():
 def make_inputs(work: Path) -> list:
     """Return flags for a corpus and an encoder of 3.3 million parameters.
 
-    A checkpoint has 40 MB.
+    A checkpoint takes 40 MB.
     """
     import torch
     from transformers import BertConfig, BertModel
@@ -88,13 +88,13 @@ def kill_runs(script: str, flags: list, args, folder: Path) -> None:
     kinds, lost, finished, started = Counter(), [], 0, time.monotonic()
     while sum(kinds.values()) < args.kills:
         seeded = [*flags, "--seed", finished]
-        begun = time.monotonic()
+        began = time.monotonic()
         run(script, seeded, folder / f"straight{finished}", args.processes)
-        usual = time.monotonic() - begun
+        full_run_s = time.monotonic() - began
         killed = folder / f"killed{finished}"
         left = args.kills - sum(kinds.values())
         for _ in range(left):
-            kind, steps = kill_once(script, seeded, args.processes, killed, moments, usual)
+            kind, steps = kill_once(script, seeded, args.processes, killed, moments, full_run_s)
             if kind is None:
                 break  # the run ended before the moment of its kill
             kinds[kind] += 1
@@ -106,12 +106,13 @@ def kill_runs(script: str, flags: list, args, folder: Path) -> None:
             sys.exit(f"{script}, seed {finished}: {actual} after kills, expected {expected}")
         print(f"  {script}: run {finished} complete, results {actual[:16]} as expected", flush=True)
         finished += 1
-    doing = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+    activities = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
     print(
         f"{script}, {args.processes} process(es): {sum(kinds.values())} kills survived in "
-        f"{finished} runs ({doing}); steps lost: {mean(lost):.1f} on average, {max(lost)} at most, "
-        f"with a checkpoint every {EVERY} steps; weights and predictions of every run equal those "
-        f"of an uninterrupted one; {time.monotonic() - started:.0f} s",
+        f"{finished} runs ({activities}); steps lost: {mean(lost):.1f} on average, "
+        f"{max(lost)} at most, with a checkpoint every {EVERY} steps; "
+        "weights and predictions of every run equal those of an uninterrupted one; "
+        f"{time.monotonic() - started:.0f} s",
         flush=True,
     )
 
@@ -123,10 +124,10 @@ def resume(folder: Path) -> list:
     return ["--resume_from_checkpoint"] if checkpoint_folders(folder / "out") else []
 
 
-def kill_once(script, flags, processes, folder: Path, moments, usual: float):
+def kill_once(script, flags, processes, folder: Path, moments, full_run_s: float):
     """Start or resume a run and kill it; return its activity at that moment and the steps lost.
 
-    Returns (None, 0) if the run ended before. `usual`: the seconds that a whole run needs.
+    Returns (None, 0) if the run ended before. `full_run_s`: the seconds that a full run takes.
     """
     from tests.helpers.script_runs import Run, record_steps
 
@@ -138,19 +139,19 @@ def kill_once(script, flags, processes, folder: Path, moments, usual: float):
         script, flags + resume(folder), folder, processes, before=partial(record_steps, counter)
     )
     if moments.random() < 0.5:
-        delay = time.monotonic() + moments.uniform(0, usual)
-        alive = wait_until(started, lambda: time.monotonic() > delay)
+        moment = time.monotonic() + moments.uniform(0, full_run_s)
+        alive = wait_until(started, lambda: time.monotonic() > moment)
     else:
         number = moments.randrange(1, 4)  # the first, second or third checkpoint of the session
-        names = set()
+        partial_folders = set()
 
-        def writing():
-            names.update(path.name for path in out.glob(".*.partial"))
-            return len(names) == number
+        def is_writing():
+            partial_folders.update(path.name for path in out.glob(".*.partial"))
+            return len(partial_folders) == number
 
-        alive = wait_until(started, writing)
+        alive = wait_until(started, is_writing)
         time.sleep(moments.uniform(0, 0.1))
-    in_writing = any(out.glob(".*.partial"))
+    was_writing = any(out.glob(".*.partial"))
     alive = alive and all(process.is_alive() for process in started.processes)
     started.send(signal.SIGKILL)
     statuses = started.wait()
@@ -159,12 +160,14 @@ def kill_once(script, flags, processes, folder: Path, moments, usual: float):
             sys.exit(f"{script} failed without a kill: {statuses}\n{started.output}")
         if statuses == [0] * processes:
             return None, 0
-    made, kept = int(counter.read_bytes()), newest_step(out)
+    done, kept = int(counter.read_bytes()), newest_step(out)
     if kept < before:
-        sys.exit(f"{script}: the checkpoint of step {before} was lost, the newest is of {kept}")
-    if in_writing:
-        return "while a checkpoint was written", made - kept
-    return ("before its first step" if made == before else "between checkpoints"), made - kept
+        sys.exit(
+            f"{script}: the checkpoint of step {before} was lost, the newest is that of step {kept}"
+        )
+    if was_writing:
+        return "while a checkpoint was written", done - kept
+    return ("before its first step" if done == before else "between checkpoints"), done - kept
 
 
 def wait_until(started, condition) -> bool:
@@ -177,7 +180,7 @@ def wait_until(started, condition) -> bool:
 
 
 def newest_step(out: Path) -> int:
-    """Return the step of the newest checkpoint, 0 without any; end if one is damaged."""
+    """Return the step of the newest checkpoint or 0; exit if any checkpoint is damaged."""
     from support.files import checkpoint_folders
     from training.checkpoints import damage, read_progress
 

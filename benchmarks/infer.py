@@ -1,14 +1,14 @@
-"""Speed of inference: `Tagger` against transformers' `pipeline`, in one run on the same texts.
+"""Compare the speed of `Tagger` with that of transformers' `pipeline` on the same texts.
 
     python benchmarks/infer.py --model bert-finetuned-ner      # a folder that training wrote
     python benchmarks/infer.py --model FOLDER --texts 4000 --device cuda
     python benchmarks/infer.py --model FOLDER --against ../another/checkout
 
 The rivals are the pipeline with its defaults (`aggregation_strategy="simple"`) and at the fastest
-of several batch sizes. All sides are warm, take turns, and read the same texts; medians are
-printed. Then the work is compared: our entities with those of single texts, with those of bf16, and
-with the pipeline's, whose differences are counted by kind. The arithmetic limit is the time that
-the matrix products alone would need at the rate of a large one, without padding.
+of several batch sizes. All sides are warm, take turns, and tag the same texts; medians are
+printed. Then the results are compared: our entities with those of batches of one window, with those
+of bf16, and with the pipeline's, whose differences are counted by kind. The arithmetic limit is the
+speed that the matrix products alone would allow at the rate of a large one, without padding.
 
 With --against, the rival is the `Tagger` of another checkout of this suite instead. Each checkout
 has a process of its own.
@@ -93,10 +93,10 @@ def compare(options) -> None:
             torch.cuda.synchronize()
         return num_words / (time.perf_counter() - started)
 
-    few = texts[: max(200, len(texts) // 5)]
+    fewer_texts = texts[: max(200, len(texts) // 5)]
     for tagger in taggers.values():
-        tagger(few)
-    tries = {size: timed(lambda: rival(few, batch_size=size)) for size in BATCH_SIZES}  # noqa: B023
+        tagger(fewer_texts)
+    tries = {size: timed(lambda: rival(fewer_texts, batch_size=size)) for size in BATCH_SIZES}  # noqa: B023
     best = max(tries, key=tries.get)
     sides = {
         "pipeline, defaults": lambda: rival(texts),
@@ -108,17 +108,17 @@ def compare(options) -> None:
         for name, run in sides.items():
             speeds[name].append(timed(run))
     medians = {name: statistics.median(values) for name, values in speeds.items()}
-    lone, batched = list(medians.values())[:2]
+    with_defaults, batched = list(medians.values())[:2]
 
     print_heading(options, texts, num_words)
     print(f"{'':28}{'words/s':>9}{'spread':>16}{'x defaults':>15}{'x best batches':>15}")
     for name, median in medians.items():
         print(
-            f"{name:28}{median:9.0f}{spread(speeds[name]):>16}{median / lone:15.2f}"
+            f"{name:28}{median:9.0f}{spread(speeds[name]):>16}{median / with_defaults:15.2f}"
             f"{median / batched:15.2f}"
         )
     for dtype, goals in GOALS.items():
-        reached = [medians[f"Tagger {dtype}"] / speed for speed in (lone, batched)]
+        reached = [medians[f"Tagger {dtype}"] / speed for speed in (with_defaults, batched)]
         met = all(ratio >= goal for ratio, goal in zip(reached, goals, strict=True))
         print(f"goal {dtype}: {goals[0]} and {goals[1]}: {'met' if met else 'missed'}")
     print_limits(options, texts, taggers["fp32"], medians)
@@ -163,8 +163,8 @@ def compare_checkouts(options) -> None:
                 f"({spread(values)})"
             )
         ratio = statistics.median(speeds[0]) / statistics.median(speeds[1])
-        num_unlike = sum(own != other for own, other in zip(*results, strict=True))
-        print(f"  {ratio:.3f} of the other's speed; {num_unlike} texts have other results")
+        num_different = sum(own != rival for own, rival in zip(*results, strict=True))
+        print(f"  {ratio:.3f} of the other's speed; {num_different} texts have other results")
 
 
 def print_heading(options, texts: list[str], num_words: int) -> None:
@@ -174,7 +174,7 @@ def print_heading(options, texts: list[str], num_words: int) -> None:
 
 
 def spread(values: list[float]) -> str:
-    """Return the lowest and the highest of some speeds."""
+    """Return the lowest and the highest speed."""
     return f"{min(values):.0f}-{max(values):.0f}"
 
 
@@ -216,12 +216,12 @@ def print_limits(options, texts: list[str], tagger, medians: dict[str, float]) -
         reached = medians[f"Tagger {name}"] / limit
         print(
             f"{name}: {rate / 1e9:.0f} GFLOP/s in a matrix product, {flops / num_words / 1e6:.1f} "
-            f"MFLOP per word: at most {limit:.0f} words/s, of which {reached:.0%} are reached"
+            f"MFLOP per word: at most {limit:.0f} words/s, of which Tagger reaches {reached:.0%}"
         )
 
 
 def window_lengths(tagger, texts: list[str]) -> list[int]:
-    """Return the tokens of each window, with [CLS] and [SEP], which the network computes too."""
+    """Return the number of tokens of each window, with [CLS] and [SEP]."""
     import common
     from corpus.words import split_words
 
@@ -230,7 +230,7 @@ def window_lengths(tagger, texts: list[str]) -> list[int]:
     return [len(columns["input_ids"]) for _, columns, _ in encoded]
 
 
-# --- The same work ----------------------------------------------------------------------------
+# --- Differences in the results ---------------------------------------------------------------
 
 
 def print_differences(options, texts: list[str], taggers: dict, rival) -> None:
@@ -247,8 +247,8 @@ def print_differences(options, texts: list[str], taggers: dict, rival) -> None:
     ours = spans(taggers["fp32"](texts))
     single = spans(Tagger(options.model, device=options.device, batch_tokens=1)(texts))
     total = sum(map(len, ours))
-    num_unlike = sum(len(a ^ b) for a, b in zip(ours, single, strict=True))
-    print(f"{total} entities in fp32; {num_unlike} differ from batches of one")
+    num_different = sum(len(a ^ b) for a, b in zip(ours, single, strict=True))
+    print(f"{total} entities in fp32; {num_different} differ from batches of one")
     rough = spans(taggers["bf16"](texts))
     kept = sum(len(a & b) for a, b in zip(ours, rough, strict=True))
     added = sum(map(len, rough)) - kept

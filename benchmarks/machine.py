@@ -1,4 +1,4 @@
-"""The machine of a benchmark: its name, and how fast it multiplies large matrices."""
+"""The machine of a benchmark: its description and its speed at multiplying large matrices."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def describe(device: str = "cpu") -> str:
-    """Return the processor or GPU, threads and version of torch, for the heading of a table."""
+    """Return the processor or GPU, its threads, and the version of torch, as a heading."""
     import torch
 
     if device != "cpu":
@@ -23,7 +23,7 @@ def describe(device: str = "cpu") -> str:
 
 
 def matrix_rate(dtype, device: str = "cpu") -> float:
-    """Return the FLOP/s of a large matrix product, the best of several."""
+    """Return the FLOP/s of a large matrix product, the best of eight."""
     import torch
 
     size = 2048 if device == "cpu" else 8192

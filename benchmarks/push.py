@@ -1,14 +1,14 @@
-"""The time that training loses by pushing to a Hub that needs 30 s for a push.
+"""Measure the time that training loses by pushing to a Hub that takes 30 s for a push.
 
     python benchmarks/push.py                       # about 7 minutes
     python benchmarks/push.py --epochs 2 --steps 50 --delay 5
 
 Epochs of the same steps are trained in turn without and with a push, in one process; both kinds
-save. The encoder has the shape of all-MiniLM-L6-v2 (90 MB of weights). The Hub is that of the
-tests, in a process of its own. Training loses the time inside `push` (copies of the files), and its
-steps may be slower while the pushing thread works. On a machine with other load, the processor time
-of the pushing thread is more reliable than the steps: without a spare core, training loses that
-time at most.
+save the model. The encoder has the shape of all-MiniLM-L6-v2 (90 MB of weights). The Hub is that of
+the tests, in a process of its own. Training loses the time inside `push`, which copies files, and
+its steps may be slower while the pushing thread works. On a machine with other load, the processor
+time of the pushing thread is more reliable than the times of the steps: without a spare core,
+training loses at most that time.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=4, help="epochs of each kind")
     parser.add_argument("--steps", type=int, default=300, help="steps of an epoch")
     parser.add_argument(
-        "--delay", type=float, default=30.0, help="seconds that the Hub needs for a push"
+        "--delay", type=float, default=30.0, help="seconds that the Hub takes for a push"
     )
     args = parser.parse_args()
     server = subprocess.Popen(
@@ -77,7 +77,7 @@ def measure(args, url: str, work: Path) -> None:
     train(model, optimizer, batch, 20)  # warm-up
     steps = {False: [], True: []}
     seconds_in_push, epochs = [], {False: [], True: []}
-    pushing_thread = {False: [], True: []}  # processor time of all threads but this one
+    other_threads = {False: [], True: []}  # processor time of all threads but this one
     for epoch in range(2 * args.epochs):
         pushing = bool(epoch % 2)
         began, before = time.perf_counter(), time.process_time() - time.thread_time()
@@ -90,7 +90,7 @@ def measure(args, url: str, work: Path) -> None:
         model.save_pretrained(output_dir)
         while not pusher.idle:  # the next epoch must have the machine to itself
             time.sleep(0.1)
-        pushing_thread[pushing].append(time.process_time() - time.thread_time() - before)
+        other_threads[pushing].append(time.process_time() - time.thread_time() - before)
     pusher.finish(output_dir)
     without, with_push = mean(epochs[False]), mean(epochs[True])
     print(f"epochs without a push: {', '.join(f'{s:.2f}' for s in epochs[False])} s")
@@ -99,9 +99,9 @@ def measure(args, url: str, work: Path) -> None:
           f"{1000 * median(steps[True]):.2f} ms with one")  # fmt: skip
     print(f"inside push(): {', '.join(f'{1000 * s:.1f}' for s in seconds_in_push)} ms")
     print(f"lost to push() itself: {100 * mean(seconds_in_push) / without:.3f} % of an epoch")
-    processor = mean(pushing_thread[True]) - mean(pushing_thread[False])
-    print(f"processor time of the pushing thread: {processor:.3f} s per push, "
-          f"{100 * processor / without:.2f} % of an epoch")  # fmt: skip
+    pushing_thread = mean(other_threads[True]) - mean(other_threads[False])
+    print(f"processor time of the pushing thread: {pushing_thread:.3f} s per push, "
+          f"{100 * pushing_thread / without:.2f} % of an epoch")  # fmt: skip
     print(
         f"lost in total: {100 * (with_push / without - 1):.2f} % of an epoch, by its mean duration"
     )
@@ -123,7 +123,7 @@ def make_encoder(torch):
 
 
 def train(model, optimizer, batch, steps: int) -> list[float]:
-    """Return the seconds of each step."""
+    """Train for a number of steps; return the seconds of each."""
     seconds = []
     for _ in range(steps):
         began = time.perf_counter()

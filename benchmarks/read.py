@@ -1,11 +1,12 @@
-"""Time to read and encode a million words: CoNLL columns here, parquet through `datasets` there.
+"""Time the reading and encoding of a million words: the suite and the course's code.
 
     python benchmarks/read.py                 # 1 million words, 3 rounds
     python benchmarks/read.py --words 10000000 --rounds 1
 
-The rival does what the course does, with the same words in a parquet file: `load_dataset`, then
-`map` with the tokenizer and `align_labels_with_tokens`. Each measurement is a process of its own
-with empty caches; the two take turns. Times exclude imports; memory is the peak of the process.
+The suite reads CoNLL columns. The rival does what the course does, with the same words in a parquet
+file: `load_dataset`, then `map` with the tokenizer and `align_labels_with_tokens`. Each measurement
+is a process of its own with empty caches; the two take turns. Times exclude imports; memory is the
+peak of the process.
 """
 
 import argparse
@@ -61,17 +62,17 @@ def write_corpus(folder: Path, words: int) -> None:
         for block in text.strip().split("\n\n")
         if not block.startswith("-DOCSTART-")
     ]
-    shuffled, written = random.Random(0), 0
+    generator, num_written = random.Random(0), 0
     schema = pa.schema({"tokens": pa.list_(pa.string()), "ner_tags": pa.list_(pa.int64())})
     with (
         open(folder / "train.conll", "w", encoding="utf-8") as columns,
         pq.ParquetWriter(folder / "train.parquet", schema) as table,
     ):
-        while written < words:
+        while num_written < words:
             rows = []
-            for block in shuffled.choices(blocks, k=1000):
+            for block in generator.choices(blocks, k=1000):
                 tokens = [
-                    word if shuffled.random() > 0.05 else f"{word}{shuffled.randrange(10**6)}"
+                    word if generator.random() > 0.05 else f"{word}{generator.randrange(10**6)}"
                     for word, _ in block
                 ]
                 columns.writelines(
@@ -79,7 +80,7 @@ def write_corpus(folder: Path, words: int) -> None:
                 )
                 columns.write("\n")
                 rows.append({"tokens": tokens, "ner_tags": [LABELS.index(tag) for _, tag in block]})
-                written += len(tokens)
+                num_written += len(tokens)
             table.write_table(pa.Table.from_pylist(rows, schema=schema))
     (folder / "validation.conll").write_text("Rome\tB-LOC\nis\tO\n")
 
@@ -167,7 +168,7 @@ SIDES = {"suite": measure_suite, "course": measure_course}
 
 
 def now():
-    """Return the seconds of the clock, and of the processor, which other load disturbs less."""
+    """Return the seconds of the clock and of the processor, which other load affects less."""
     import numpy as np
 
     return np.array([time.perf_counter(), time.process_time()])
@@ -191,7 +192,7 @@ def figures(read, encode, rows, label_names: list[str]) -> dict:
 def report(words: int, results: dict[str, list[dict]]) -> None:
     """Print the medians of both sides and their ratio."""
     works = [run["work"] for runs in results.values() for run in runs]
-    assert all(work == works[0] for work in works), "the two did not do the same work"
+    assert all(work == works[0] for work in works), "the sides did not do the same work"
     print(f"{words:,} words, {works[0]['sub-words']:,} sub-words, {platform.machine()}, ", end="")
     print(f"{os.cpu_count()} cores, median of {len(works) // 2}")
     for position, clock in enumerate(("clock", "processor")):

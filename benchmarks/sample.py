@@ -1,6 +1,6 @@
-"""Quality of the embedded corpus: a tagger trained on it, scored on real text.
+"""Score models trained on the embedded corpus on real text.
 
-    export NER_CORPORA=FOLDER          # holds uner-ewt/, wnut17/ and ewt/
+    export NER_CORPORA=FOLDER          # contains uner-ewt/, wnut17/ and ewt/
     python train_trainer.py --sample && python benchmarks/sample.py uner MODEL
     python benchmarks/sample.py wnut MODEL
     python benchmarks/sample.py everyday MODEL
@@ -31,7 +31,7 @@ from tagging.tagger import Tagger
 EVERYDAY = Path(__file__).parent.parent / "tests" / "everyday.jsonl"
 TYPES = {"PER", "LOC", "ORG"}
 WNUT_TYPES = {"person": "PER", "location": "LOC", "corporation": "ORG", "group": "ORG"}
-# The Treebank's tags that differ in CoNLL-2003.
+# The Treebank's tags that differ from those of CoNLL-2003.
 CONLL_POS = {
     "-LRB-": "(",
     "-RRB-": ")",
@@ -69,7 +69,7 @@ def keep_types(tags: list[str], names: dict[str, str]) -> list[str]:
 
 
 def conll_pos(word: str, tag: str) -> str:
-    """Return CoNLL-2003's tag for a tag of the Treebank; every "to" is TO there."""
+    """Return CoNLL-2003's tag for a tag of the Treebank; CoNLL-2003 tags every "to" as TO."""
     return "TO" if word.lower() == "to" else CONLL_POS.get(tag, tag)
 
 
@@ -100,9 +100,9 @@ def score_columns(tagger: Tagger, words, gold, entity_tags: bool) -> dict:
 
 
 def score_everyday(tagger: Tagger) -> dict:
-    """Return the scores over running text: a span is right if its type, start and end are.
+    """Return the scores on running text: a span is correct if its type, start and end are.
 
-    Each character gets a tag, so that spans become tags independently of any word splitting.
+    Each character gets a tag, so that the scores do not depend on the splitting of words.
     """
     rows = EVERYDAY.read_text(encoding="utf-8").splitlines()
     rows = [json.loads(row) for row in rows]

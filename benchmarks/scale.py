@@ -1,12 +1,12 @@
-"""Growth of memory and time with the corpus: reading, encoding, training, evaluation, tagging.
+"""Measure how memory and time grow with the corpus, from reading to tagging.
 
     python benchmarks/scale.py                     # 10,000 and 100,000 sentences
     python benchmarks/scale.py 10000 100000 1000000
 
-The sentences of the embedded corpus are repeated, with every tenth word replaced by a number, so
-that none is a copy. The model is a random BERT of two narrow layers: memory that grows here is the
-suite's own. Memory is the peak of anonymous memory; pages of memory-mapped files, which the system
-can take back, do not count.
+The sentences of the embedded corpus are repeated, with one in ten words of label O replaced by a
+number, so that few are copies. The model is a random BERT of two narrow layers, so memory that
+grows is the suite's own. Memory is the peak of anonymous memory; pages of memory-mapped files,
+which the system can reclaim, do not count.
 """
 
 import json
@@ -66,14 +66,14 @@ def write_corpus(columns: Path, lines: Path, size: int) -> int:
         ]
         for row in sample.splits["train"]
     ]
-    noise = random.Random(0)
+    generator = random.Random(0)
     count = 0
     with open(columns, "w", encoding="utf-8") as table, open(lines, "w", encoding="utf-8") as text:
         for number in range(size):
             words = []
             for word, label in sentences[number % len(sentences)]:
-                if label == "O" and noise.random() < 0.1:
-                    word = str(noise.randrange(10**6))
+                if label == "O" and generator.random() < 0.1:
+                    word = str(generator.randrange(10**6))
                 words.append(word)
                 table.write(f"{word} {label}\n")
             table.write("\n")
@@ -103,7 +103,7 @@ def thin_encoder(folder: Path) -> Path:
 
 def measured(command: list[str]) -> tuple[float, float]:
     """Run a command; return its seconds and its peak of anonymous memory in MB."""
-    begun, peak = time.time(), 0.0
+    began, peak = time.time(), 0.0
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
         status = Path(f"/proc/{process.pid}/status")
@@ -117,7 +117,7 @@ def measured(command: list[str]) -> tuple[float, float]:
         if process.wait():
             errors.seek(0)
             sys.exit(f"{' '.join(command)}\n{errors.read().decode()[-3000:]}")
-    return time.time() - begun, peak
+    return time.time() - began, peak
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Start-up time: first answer from a cold start, `--help`, start of training.
+"""Time the start-up: the first answer of infer.py, `--help`, and the start of training.
 
     python benchmarks/start.py --model bert-finetuned-ner      # a folder that training wrote
     python benchmarks/start.py --model FOLDER --against ../another/checkout
 
 The rival is a one-liner with transformers' `pipeline` on the same folder; with --against, also the
 scripts of another checkout of this suite. Sides take turns; medians of whole processes are printed,
-and beside them the import of torch and transformers alone. "Training" is the time until training
-begins, on a corpus that was read before.
+together with the time to import torch and transformers. "Training" is the time until training
+begins, on a corpus that is cached.
 """
 
 import argparse
@@ -27,7 +27,7 @@ PIPELINE = (
     "(sys.argv[2]))"
 )
 IMPORTS = "import torch, transformers; from transformers import AutoModelForTokenClassification"
-BEGINS = "output "  # begins the line that a training script prints when all is ready
+BEGINS = "output "  # starts the line that a training script prints when it is ready
 OTHER = ", other checkout"
 
 
@@ -64,15 +64,15 @@ def starts(checkout: Path, model: str, folder: str) -> dict[str, tuple[list[str]
 def compare(rounds: int, model: str, folder: str, against: Path | None) -> None:
     """Time all sides in turn and print the medians."""
     own = starts(ROOT, model, f"{folder}/own")
-    old = starts(against.resolve(), model, f"{folder}/other") if against else {}
+    rivals = starts(against.resolve(), model, f"{folder}/other") if against else {}
     sides = {
         "pipeline one-liner": (["-c", PIPELINE, model, TEXT], None),
         "import torch, transformers": (["-c", IMPORTS], None),
-        # Each command next to its rival: a slow minute of the machine then concerns both.
+        # Each command is next to its rival, so that a slow minute of the machine affects both.
         **{
             f"{name}{side}": commands[name]
             for name in own
-            for side, commands in (("", own), (OTHER, old))
+            for side, commands in (("", own), (OTHER, rivals))
             if commands
         },
     }
@@ -86,7 +86,7 @@ def compare(rounds: int, model: str, folder: str, against: Path | None) -> None:
     print(f"{platform.platform()}, {os.cpu_count()} cores; {time.strftime('%Y-%m-%d')}")
     for name, values in times.items():
         print(f"{name:47}{medians[name]:6.2f} s   ({min(values):.2f}-{max(values):.2f})")
-    for name in old:
+    for name in rivals:
         ratio = medians[name] / medians[f"{name}{OTHER}"]
         print(f"{name}: {ratio:.2f} of the other checkout's time")
     ratio = medians["infer.py TEXT"] / medians["pipeline one-liner"]
@@ -100,7 +100,7 @@ def compare(rounds: int, model: str, folder: str, against: Path | None) -> None:
 
 
 def timed(command: list[str], until: str | None) -> float:
-    """Return the seconds of a Python process until its end, or until a line begins with `until`."""
+    """Return the seconds until a Python process ends, or prints a line that starts with `until`."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *command],

@@ -1,4 +1,4 @@
-"""Training speed: both scripts of the suite against plain use of Trainer, in one run.
+"""Compare the training speed of both scripts of the suite with that of plain Trainer.
 
     NER_CORPORA=... python benchmarks/train.py                  # WNUT-17, MiniLM, CPU or GPU
     NER_CORPORA=... python benchmarks/train.py --f1             # all sentences, F1 over 3 seeds
@@ -8,8 +8,8 @@
 
 The rival is what a reader of the course writes today: default `TrainingArguments`, random order,
 dynamic padding, fp32. With --against, the rivals are the scripts of another checkout of this suite.
-All sides train the same sentences for the same epochs and steps, at the same learning rate, and the
-suite scores them on the same test split. Runs are interleaved; medians are printed.
+All sides train on the same sentences for the same epochs and steps, at the same learning rate, and
+the suite scores them on the same test split. Runs are interleaved; medians are printed.
 `bert-base-size` is BERT-base with random weights, for speed only.
 """
 
@@ -72,7 +72,7 @@ def corpus_files(name: str) -> list[Path]:
 
 
 def compare(options, train: Path, test: Path, folder: Path) -> None:
-    """Train by all sides in turn, score the models, and print the table."""
+    """Train with all sides in turn, score the models, and print the table."""
     from settings.defaults import embedded_encoder
 
     model = options.model
@@ -85,9 +85,9 @@ def compare(options, train: Path, test: Path, folder: Path) -> None:
     if options.against:
         sides, rivals = {}, {}
         for script in SCRIPTS:
-            other = f"{script}, other checkout"
-            sides |= {script: ROOT / script, other: options.against / script}
-            rivals |= {script: other, other: other}
+            rival = f"{script}, other checkout"
+            sides |= {script: ROOT / script, rival: options.against / script}
+            rivals |= {script: rival, rival: rival}
     speeds = {side: [] for side in sides}
     f1s = {side: [] for side in sides}
     work = {}
@@ -96,7 +96,7 @@ def compare(options, train: Path, test: Path, folder: Path) -> None:
             output = folder / f"{side.replace(' ', '_')}-{seed}"
             run = {
                 "train_file": str(train),
-                "validation_file": str(test),  # else a tenth of the training file is held out
+                "validation_file": str(test),  # otherwise a tenth of the training file is held out
                 "model_name_or_path": model,
                 "output_dir": str(output),
                 "num_train_epochs": options.epochs,
@@ -118,13 +118,13 @@ def compare(options, train: Path, test: Path, folder: Path) -> None:
             print(
                 f"  seed {seed}, {side}: {speeds[side][-1]:.1f} sentences/s, F1 {f1s[side][-1]:.4f}"
             )
-    assert len(set(work.values())) == 1, f"not the same work: {work}"
+    assert len(set(work.values())) == 1, f"the sides did not do the same work: {work}"
     num_steps = next(iter(work.values()))[0]
     report(options, model, train, speeds, f1s, rivals, num_steps)
 
 
 def call(command) -> None:
-    """Run a Python command; end with its output if it fails."""
+    """Run a Python command; if it fails, exit with its output."""
     done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
@@ -173,7 +173,7 @@ def train_plainly(run: dict) -> None:
         label2id={name: i for i, name in enumerate(corpus.label_names)},
         ignore_mismatched_sizes=True,
     )
-    chosen = (
+    names = (
         "output_dir",
         "num_train_epochs",
         "per_device_train_batch_size",
@@ -183,7 +183,7 @@ def train_plainly(run: dict) -> None:
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
-            **{name: run[name] for name in chosen}, save_strategy="no", disable_tqdm=True
+            **{name: run[name] for name in names}, save_strategy="no", disable_tqdm=True
         ),
         train_dataset=train,
         data_collator=DataCollatorForTokenClassification(tokenizer),
@@ -206,7 +206,7 @@ def load_splits(train: str, test: str, sentences: int | None = None):
 
 
 def random_bert_base(encoder: Path, folder: Path) -> str:
-    """Save a BERT of BERT-base's sizes with random weights and the tokenizer of `encoder`."""
+    """Save a BERT of BERT-base's size with random weights and the tokenizer of `encoder`."""
     from transformers import AutoTokenizer, BertConfig, BertForTokenClassification
 
     tokenizer = AutoTokenizer.from_pretrained(encoder)
@@ -238,7 +238,7 @@ def report(options, model: str, train: Path, speeds, f1s, rivals, num_steps: int
 
 
 def operations_per_sentence(model: str, train: Path) -> float:
-    """Return the floating-point operations of a training step for a mean sentence.
+    """Return the floating-point operations of a training step for an average sentence.
 
     Forward and backward: 6 for each weight of the layers and each token, and the two products of
     attention.

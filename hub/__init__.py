@@ -1,6 +1,6 @@
-"""The Hub: a folder of results is pushed to a repository on the Hugging Face Hub.
+"""Push a folder of results to a repository on the Hugging Face Hub.
 
 `access` checks before training that the push is allowed, `contents` selects the files, `client`
 makes one commit of them, and `pusher` does that in the background while training continues. No
-other room writes to the Hub.
+other package writes to the Hub.
 """

@@ -1,4 +1,4 @@
-"""Access to the Hub: checked before a model is loaded, with the reason for a refusal."""
+"""Check the access to the Hub before a model is loaded, and explain a refusal."""
 
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,12 @@ def check_access(hub: HubSettings, output_dir: str | Path) -> str:
         validate_repo_id(repo_id)
         _refuse_read_only_token(user, repo_id)
         api.create_repo(repo_id, private=hub.hub_private_repo or None, exist_ok=True)
-        # `create_repo` accepts a repository of another user that exists already.
+        # `create_repo` does not fail if another user's repository exists already.
         api.auth_check(repo_id, write=True)
     except UserError:
         raise
     except Exception as error:
-        # `from None`: a traceback must not show the request, which holds the token.
+        # `from None`: a traceback must not show the request, which contains the token.
         raise UserError(scrub(_explain_refusal(error, name), token)) from None
     return repo_id
 
@@ -58,7 +58,7 @@ def _refuse_read_only_token(user: dict[str, Any], repo_id: str) -> None:
 
 
 def _explain_refusal(error: Exception, name: str) -> str:
-    """Return the message for an error that `check_access` met; `name` is the repository's."""
+    """Return the message for an error in `check_access`; `name` is that of the repository."""
     if isinstance(error, HFValidationError):
         return (
             f"--push_to_hub: not a repository name: got {name!r}, expected 'name' or "

@@ -1,7 +1,7 @@
 """The Hub's client: time-outs, errors in one line, one commit.
 
 The client of huggingface_hub waits forever by default, and its own retries (five for each request,
-any `Retry-After` waited out) can be neither shortened nor interrupted. `set_timeouts` changes both
+waiting out any `Retry-After`) can be neither shortened nor interrupted. `set_timeouts` changes both
 for the whole process; `hub.pusher` does the retries.
 """
 
@@ -34,12 +34,12 @@ PUSH_THREAD = "hub-push"  # the name of the thread whose requests the library mu
 
 
 def set_timeouts(seconds: float) -> None:
-    """Limit the waits of the Hub's client, and let a push fail at its first error.
+    """Limit the waits of the Hub's client, and make a push fail at its first error.
 
     `seconds`: the longest wait for a connection, and for each byte sent or received.
     """
-    # The class, and those of requests and responses, come from an HTTP library that versions of
-    # huggingface_hub choose: no name of it is imported here.
+    # Which HTTP library the client comes from depends on the version of huggingface_hub, so no
+    # name of that library is imported here.
     client: Any = get_session()
     client_class, hooks = type(client), client.event_hooks
 
@@ -53,7 +53,8 @@ def set_timeouts(seconds: float) -> None:
 
 def _send_in_time(send: Callable[..., Any], seconds: float, request: Any, **options: object) -> Any:
     """Send a request with time-outs; in a push, raise errors that the library does not retry."""
-    # Set on the request, because the library replaces the client's own by None in some calls.
+    # Set on each request, because huggingface_hub overrides the client's time-outs with None in
+    # some calls.
     requested = request.extensions.get("timeout", {})
     kinds = ("connect", "read", "write", "pool")
     request.extensions["timeout"] = {kind: requested.get(kind) or seconds for kind in kinds}
@@ -78,7 +79,7 @@ def status_code(error: BaseException) -> int | None:
 
 
 def retry_after(error: BaseException) -> float:
-    """Return the seconds that the server asked to wait, or 0 if it did not ask."""
+    """Return the seconds that the server asks the client to wait, or 0."""
     response = _response(error)
     if response is None:
         return 0.0
@@ -118,8 +119,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def commit_folder(api: HfApi, repo_id: str, folder: Path, message: str) -> str:
     """Make one commit of everything in `folder`; return its URL.
 
-    Safe to repeat: files that arrived before are not sent again. If nothing is left to change
-    (the commit was made, but its answer was lost), the URL is that of the newest commit.
+    Safe to repeat: files that have already arrived are not sent again. If nothing is left to change
+    (the commit was made, but its response was lost), the URL is that of the newest commit.
     """
     remote_paths = api.list_repo_files(repo_id)
     if "README.md" in remote_paths and (folder / "README.md").exists():
@@ -129,8 +130,8 @@ def commit_folder(api: HfApi, repo_id: str, folder: Path, message: str) -> str:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     ]
-    # One by one: the library uploads several in a thread pool, which Python waits for on exit, so
-    # that Ctrl-C would have to wait for a hanging connection.
+    # One by one: the library uploads several files in a thread pool, and Python waits for the pool
+    # on exit, so Ctrl-C would have to wait for a hanging connection.
     for addition in additions:
         api.preupload_lfs_files(repo_id, [addition])
     new_paths = {addition.path_in_repo for addition in additions}
@@ -145,7 +146,7 @@ def commit_folder(api: HfApi, repo_id: str, folder: Path, message: str) -> str:
 
 
 def _keep_edits_on_the_hub(api: HfApi, repo_id: str, card: Path) -> None:
-    """Add to the file `card` what a person wrote into the card on the Hub."""
+    """Add the edits that a person made to the card on the Hub to the file `card`."""
     headers = build_hf_headers(token=api.token)
     response = get_session().get(hf_hub_url(repo_id, "README.md"), headers=headers)
     hf_raise_for_status(response)

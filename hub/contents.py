@@ -1,4 +1,4 @@
-"""Contents of a push: which files of a folder go to the Hub, which there become outdated."""
+"""The files of a push: those of a folder to upload, and those on the Hub that become outdated."""
 
 import glob
 import os
@@ -7,8 +7,8 @@ import shlex
 import shutil
 from pathlib import Path
 
-# Never pushed with a model: state of optimizers and trainers, and pickles, of which
-# `training_args.bin` holds the token.
+# Never pushed with a model: the state of optimizers and trainers, and pickles; the pickle
+# `training_args.bin` contains the token.
 STATE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt", ".distcp"}
 STATE_FILES = {"trainer_state.json", "checkpoint.json"}
 UNFINISHED_SUFFIXES = {".tmp", ".temp", ".part", ".partial", ".incomplete", ".lock", ".swp"}
@@ -20,7 +20,7 @@ LARGEST_TEXT = 50_000_000  # bytes; larger files are not searched for the token
 def files_to_push(folder: str | Path) -> list[Path]:
     """Return the files of a model: those at the top of `folder`, without state and partial files.
 
-    Equal for the folders of both training scripts, whatever else they hold.
+    They are the same for the folders of both training scripts, whatever else those contain.
     """
     return [
         path
@@ -32,7 +32,8 @@ def files_to_push(folder: str | Path) -> list[Path]:
 def checkpoint_files(checkpoint: Path) -> list[Path]:
     """Return the finished files of a checkpoint, optimizer state included.
 
-    `training_args.bin` is left out: a pickle that holds the token and is not needed to resume.
+    `training_args.bin` is left out: it is a pickle that contains the token, and resuming does not
+    need it.
     """
     return [
         path
@@ -54,7 +55,7 @@ def _is_finished(path: Path) -> bool:
 
 
 def holds_token(path: Path, token: str | None) -> bool:
-    """Return whether a text file or a small pickle holds the token; tensors cannot."""
+    """Return whether a text file or a small pickle contains the token; tensors cannot."""
     if not token or path.suffix == ".safetensors" or path.stat().st_size > LARGEST_TEXT:
         return False
     return token.encode() in path.read_bytes()
@@ -63,8 +64,8 @@ def holds_token(path: Path, token: str | None) -> bool:
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file so that later changes of `source` do not reach the copy.
 
-    Weights are hard-linked, which needs neither time nor space: safetensors writes a new inode
-    each time it saves. Other files may be rewritten in place.
+    Weights are hard-linked, which takes neither time nor space. That is safe because safetensors
+    writes a new inode at each save; other files may be rewritten in place.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.suffix == ".safetensors":
@@ -77,10 +78,11 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def is_outdated(path_in_repo: str, with_checkpoint: bool) -> bool:
-    """Return whether a file of the repository must go if this push does not hold it.
+    """Return whether a file of the repository must be deleted if this push does not contain it.
 
-    That is so for weights, which another number of shards may have left behind, and, if the push
-    holds a checkpoint, for files of an older checkpoint: both would be read by mistake.
+    That applies to weights, which an earlier push in another number of shards may have left, and,
+    if the push contains a checkpoint, to files of an older checkpoint. Both would be loaded by
+    mistake.
     """
     return bool(WEIGHTS_IN_REPO.fullmatch(path_in_repo)) or (
         with_checkpoint and path_in_repo.startswith(f"{CHECKPOINT_IN_REPO}/")

@@ -4,8 +4,8 @@
     pusher.push(folder, "Training in progress epoch 0")  # returns immediately
     url = pusher.finish(folder)                          # pushes "Training complete" and waits
 
-A push must never harm the training. So `push` copies the files (what is uploaded later is what was
-saved then), one thread uploads the copies in order, and that thread retries what fails.
+A push must never harm the training. So `push` copies the files, because training may overwrite them
+before they are uploaded; one thread uploads the copies in order and retries each failed push.
 """
 
 import atexit
@@ -50,18 +50,18 @@ from settings.run_settings import HubSettings
 from support.errors import UserError
 from support.secrets import scrub
 
-MAX_WAITING = 3  # pushes that wait behind the current one; each holds a copy on disk
+MAX_WAITING = 3  # pushes that wait behind the current one; each has a copy on disk
 PUSH_TIMEOUT = 60.0  # seconds without a byte from or to the server
 LAST_TRIES = 5  # tries of one push at the end of the run, when the user waits for it
 LAST_TRIES_SECONDS = 120.0  # no new try of a push after this long at the end of the run
-FIRST_WAIT = 1.0  # seconds before the second try; then twice as long each time, up to
-LONGEST_WAIT = 60.0  # seconds between two tries
-LONGEST_RETRY_AFTER = 300.0  # seconds a server may ask for at the end of the run
+FIRST_WAIT = 1.0  # seconds before the second try; doubled before each further try
+LONGEST_WAIT = 60.0  # seconds between two tries, at most
+LONGEST_RETRY_AFTER = 300.0  # the longest Retry-After to wait for at the end of the run, seconds
 REFUSALS = (401, 403, 404, 413)  # HTTP statuses that a retry rarely changes
 
 
 class PushFailed(UserError):
-    """The last push failed. The message has the reason and the command that pushes by hand."""
+    """The last push failed; the message gives the reason and the command to push by hand."""
 
     status = 3  # the model is complete, on disk
 
@@ -69,13 +69,13 @@ class PushFailed(UserError):
 @dataclass
 class _Push:
     message: str
-    copies: Path  # the folder that holds what to push
+    copies: Path  # the folder of the files to push
     problem: str | None = None  # the last failure, as shown to the user
     pushed: bool = False
 
 
 def start_pushing(hub: HubSettings, output_dir: str | Path) -> "Pusher":
-    """Check that this run may push; return a `Pusher` to the repository, which exists then.
+    """Check that this run may push, create the repository, and return a `Pusher` to it.
 
     Raises a `UserError` as `hub.access.check_access` does.
     """
@@ -88,9 +88,9 @@ class Pusher:
 
     `repo_id` is "namespace/name", from `check_access`. The copies wait in a hidden folder of
     `output_dir`, which is deleted at the end; on the same file system as the pushed folders,
-    weights need no copy. `token`: None for that of HF_TOKEN or of the login. `strategy`:
+    weights are not copied. `token`: None for that of HF_TOKEN or of the login. `strategy`:
     "every_save"; "end", with which `push` does nothing; or "checkpoint", which also pushes the
-    checkpoint given, as `last-checkpoint/`, from which a run can be resumed elsewhere. A
+    given checkpoint as `last-checkpoint/`, so that a run can be resumed elsewhere. A
     connection counts as hanging after `timeout` seconds without a byte. `say` is called with each
     line for the user, from any thread; by default the line goes to stderr.
     """
@@ -119,7 +119,7 @@ class Pusher:
         self._commit_url = self.url
         self._thread: threading.Thread | None = None
         self._bars_were_disabled = are_progress_bars_disabled()
-        shutil.rmtree(self._copies, ignore_errors=True)  # those of a run that was killed
+        shutil.rmtree(self._copies, ignore_errors=True)  # left by a run that was killed
         set_timeouts(timeout)
         atexit.register(self.abandon)  # a script that fails must not leave copies
 
@@ -129,7 +129,7 @@ class Pusher:
         return self._current is None and not self._waiting
 
     def push(self, folder: str | Path, message: str, checkpoint: str | Path | None = None) -> None:
-        """Queue what `folder` holds now. Costs a copy of its small files and raises nothing."""
+        """Queue a copy of the files in `folder`; report a failure to copy, but never raise."""
         if self.strategy == "end" or self._abandoned:
             return
         try:
@@ -145,8 +145,8 @@ class Pusher:
     ) -> str:
         """Push `folder`, wait for this and all earlier pushes, and return the last commit's URL.
 
-        Each push that still waits gets several tries. Once one of them has failed for good, each
-        later one gets one try. Raises `PushFailed` if the last push failed; `folder` is unchanged.
+        Each waiting push gets several tries. Once one of them has failed for good, each later one
+        gets a single try. Raises `PushFailed` if the last push failed; `folder` is unchanged.
         """
         try:
             last = self._copy(folder, message, checkpoint)
@@ -167,25 +167,25 @@ class Pusher:
         if not last.pushed:
             raise self._failure(folder, message, last.problem or "the pushing thread ended")
         for push in self._failed:
-            self._say(f"{push.message!r} was not pushed. Later commits hold newer files.")
+            self._say(f"{push.message!r} was not pushed. Later commits contain newer files.")
         return self._commit_url
 
     def abandon(self, quiet: bool = False) -> None:
-        """Give up what is not pushed yet, within a second: for Ctrl-C and for errors."""
+        """Give up all unfinished pushes within a second, after Ctrl-C or an error."""
         if self._abandoned:
             return
         with self._changed:
             self._abandoned = True
-            lost = [self._current] if self._current else []
-            lost += self._waiting
+            unfinished = [self._current] if self._current else []
+            unfinished += self._waiting
             self._waiting.clear()
             self._changed.notify_all()
         if self._thread is not None:
-            # A thread in a hanging connection ends with the process.
+            # A thread that hangs in a connection ends with the process.
             self._thread.join(timeout=1)
         self._clean_up()
-        if lost and not quiet:
-            messages = ", ".join(repr(push.message) for push in lost)
+        if unfinished and not quiet:
+            messages = ", ".join(repr(push.message) for push in unfinished)
             self._say(f"Interrupted. Not pushed to {self.url}: {messages}.")
 
     # --- In the training thread ---------------------------------------------------------------
@@ -226,7 +226,7 @@ class Pusher:
                 "waiting. The Hub is slower than the training."
             )
         if self._thread is None:
-            disable_progress_bars()  # they would be drawn across those of the training
+            disable_progress_bars()  # they would be drawn over those of the training
             _silence_library(PUSH_THREAD)
             self._thread = threading.Thread(target=self._work, name=PUSH_THREAD, daemon=True)
             self._thread.start()
@@ -292,7 +292,7 @@ class Pusher:
                 self._changed.notify_all()
 
     def _push_patiently(self, push: _Push) -> bool:
-        """Try until the push succeeds or, at the end of the run, its tries are used up."""
+        """Try until the push succeeds or, at the end of the run, has used up its tries."""
         num_failures = num_last_failures = 0
         while not self._abandoned:
             finishing = self._finish_began is not None
@@ -306,11 +306,11 @@ class Pusher:
                 refused = status_code(error) in REFUSALS
             else:
                 if num_failures:
-                    self._say(f"{push.message!r} was pushed by a retry.")
+                    self._say(f"{push.message!r} was pushed after a retry.")
                 return True
             if num_failures == 0:
-                aside = "" if finishing else " Training continues."
-                self._say(f"Pushing {push.message!r} failed ({problem}). Retrying.{aside}")
+                note = "" if finishing else " Training continues."
+                self._say(f"Pushing {push.message!r} failed ({problem}). Retrying.{note}")
             with self._changed:
                 push.problem = problem
             num_failures += 1
@@ -338,7 +338,7 @@ class Pusher:
     def _pause(self, seconds: float, requested_wait: float) -> None:
         """Wait between two tries.
 
-        The end of the run ends the wait, except for the seconds that the server asked for.
+        When the end of the run comes, only the seconds that the server asked for are waited out.
         """
         began, was_finishing = time.monotonic(), self._finish_began is not None
 
@@ -353,6 +353,6 @@ class Pusher:
 
 
 def _silence_library(thread_name: str) -> None:
-    """Keep the library's warnings about pushes off the screen; `Pusher` reports each once."""
+    """Suppress the library's warnings in a thread; `Pusher` reports each problem once."""
     for handler in logging.getLogger("huggingface_hub").handlers:
         handler.addFilter(lambda record: record.threadName != thread_name)

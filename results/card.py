@@ -24,7 +24,7 @@ from support.secrets import scrub
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-# Cards on the Hub hold these two lines: another wording would no longer recognise them.
+# Cards on the Hub contain these two lines: with other wording, they would not be recognised.
 CARD_BEGIN = "<!-- Generated: what stands from here to the end mark is rewritten by each run. -->"
 CARD_END = "<!-- End of the generated part. What stands outside of it is kept. -->"
 HASHES = re.compile(r"<!-- Generated metadata: (\{.*?\}) -->")
@@ -53,10 +53,10 @@ def write_card(folder: str | Path, facts: Facts) -> Path:
     """Write `README.md`, the model card, into `folder`, whole or not at all.
 
     Only the generated part of an existing card is replaced. Metadata that a person has added or
-    changed stays; scores are always those of this run.
+    changed is kept; scores are always those of this run.
 
     Args:
-        folder: holds the model; its picture `training_curves.png` is shown if it is there.
+        folder: holds the model; its picture `training_curves.png` is shown if it exists.
         facts: describe the run, see `generate_card`.
 
     Returns:
@@ -68,7 +68,7 @@ def write_card(folder: str | Path, facts: Facts) -> Path:
     if path.exists():
         try:
             card = merge_cards(card, path.read_text(encoding="utf-8-sig"))
-        except Exception as error:  # whatever a person wrote there must not end a training
+        except Exception as error:  # nothing that a person wrote there may stop the training
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             card_path = path.with_name("README.generated.md")
             print(
@@ -84,7 +84,7 @@ def generate_card(facts: Facts, folder: Path) -> str:
     """Return the card of a run, the text of a README.md.
 
     Args:
-        folder: holds the model; its picture `training_curves.png` is shown if it is there.
+        folder: holds the model; its picture `training_curves.png` is shown if it exists.
         facts: `output_name`, `base_model`, `base_model_license`, `corpus_name`, `dataset_id`,
             `corpus_fingerprint`, `task` ("ner", "pos", "chunk" or another name), `label_names`,
             `entity_tags`, `language`, `scores` (split -> {"overall": metric -> value, "per_type":
@@ -112,22 +112,23 @@ def merge_cards(new: str, old: str) -> str:
     """Return the card `new` with what a person has added to `old`.
 
     That is metadata that no run wrote or that was changed since, and text outside the generated
-    part. If a person has edited both, `new` wins.
+    part. If a person has edited both cards, `new` takes precedence.
 
     Raises:
         ValueError, yaml.YAMLError: the metadata of `old` cannot be read.
     """
     new_card, old_card = ModelCard(new), ModelCard(old, ignore_metadata_errors=True)
-    kept = _metadata_of_a_person(new_card)
-    taken = {k: v for k, v in _metadata_of_a_person(old_card).items() if k not in kept}
-    new_card.data.__dict__.update(taken)
+    new_edits = _metadata_of_a_person(new_card)
+    old_edits = _metadata_of_a_person(old_card)
+    added = {key: value for key, value in old_edits.items() if key not in new_edits}
+    new_card.data.__dict__.update(added)
     before, after = _texts_of_a_person(new_card.text)
     old_texts = _texts_of_a_person(old_card.text)
     rewrite = not (before.strip() or after.strip()) and any(text.strip() for text in old_texts)
     if rewrite:
         generated = new_card.text.removeprefix(before).removesuffix(after)
         new_card.text = old_texts[0] + generated + old_texts[1]
-    return str(new_card) if taken or rewrite else new
+    return str(new_card) if added or rewrite else new
 
 
 def _short_hash(value: object) -> str:
@@ -135,7 +136,7 @@ def _short_hash(value: object) -> str:
 
 
 def _metadata_of_a_person(card: ModelCard) -> dict[str, Any]:
-    """Return the metadata of an older card that no run wrote, or that was changed since."""
+    """Return the metadata of a card that no run wrote, or that was changed since."""
     match = HASHES.search(card.text)
     generated = json.loads(match[1]) if match else {}
     return {
@@ -174,7 +175,7 @@ def _hub_id(name: str | None) -> str | None:
 def _base_model_id(facts: Facts) -> str | None:
     """Return the base model's id on the Hub, if it came from there.
 
-    For a local folder the facts give the last part of its path only, which may be the name of
+    For a local folder, the facts have only the last part of its path, which may be the name of
     somebody else's model.
     """
     name = facts.get("base_model") or ""
@@ -213,7 +214,7 @@ def _slug(text: str) -> str:
 def _eval_results(facts: Facts) -> list[EvalResult]:
     """Return the scores of the last split that has any, overall and by type.
 
-    The test split comes after the validation split.
+    The test split counts as later than the validation split.
     """
     splits = [split for split in ("validation", "test") if split in facts.get("scores", {})]
     if not splits:
@@ -343,5 +344,5 @@ def _cell(value: object) -> str:
 
 
 def _python_string(text: str) -> str:
-    """Return a string literal; those of JSON are also Python's."""
+    """Return a text as a Python string literal, which JSON's string literals are too."""
     return json.dumps(text, ensure_ascii=False)

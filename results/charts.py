@@ -17,7 +17,7 @@ from support.text import printable
 STEP_POINTS = 300
 HISTOGRAM_BINS = 40
 
-# In a page each of these colours becomes the CSS variable of its name, and follows the theme.
+# In a page, each of these colours becomes the CSS variable of that name and follows the theme.
 COLOURS = {
     "ink": "#1d2430",
     "muted": "#5a6472",
@@ -55,7 +55,7 @@ class Chart(NamedTuple):
 def training_charts(
     history: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]], entity_tags: bool
 ) -> list[Chart]:
-    """Return the curves of a run, by epoch and by step; a curve without numbers is left out.
+    """Return the curves of a run, by epoch and by step; a curve without points is left out.
 
     `history`: one mapping for each epoch; `steps`: one for each logged step.
     """
@@ -92,7 +92,7 @@ def points(rows: Iterable[Mapping[str, Any]], x: str, y: str) -> list[Point]:
 
 
 def thinned(line: list[Point]) -> list[Point]:
-    """Return at most `STEP_POINTS` points, each the mean of equally many neighbours."""
+    """Return at most `STEP_POINTS` points, each the mean of a group of neighbours."""
     size = math.ceil(len(line) / STEP_POINTS) or 1
     groups = [line[first : first + size] for first in range(0, len(line), size)]
     return [
@@ -151,7 +151,7 @@ def chart_svg(chart: Chart) -> str:
                 parent.remove(child)
     for element in svg.iter():
         if element.tag == f"{{{SVG}}}g":
-            element.attrib.pop("id", None)  # the same in every picture of the page
+            element.attrib.pop("id", None)  # not unique on a page of several pictures
         for key, value in element.attrib.items():
             for name, colour in COLOURS.items():
                 value = value.replace(colour, f"var(--{name})")
@@ -164,7 +164,7 @@ def chart_svg(chart: Chart) -> str:
 
 
 def _short(name: str) -> str:
-    """Return a name of at most 24 characters, to fit into a picture."""
+    """Return a name shortened to 24 characters, to fit into a picture."""
     name = printable(name)
     return name if len(name) <= 24 else name[:23] + "…"
 
@@ -220,9 +220,10 @@ def _draw_confusion(axes: Axes, names: list[str], counts: list[list[int]]) -> No
 def _picture(
     size: tuple[float, float], draws: Sequence[Callable[[Axes], None]], file_format: str
 ) -> bytes:
-    """Return a picture of `draws`, functions of axes, two in a row.
+    """Return a picture of several drawings, two in a row.
 
-    `size`: the size of one drawing in inches; `file_format`: "png" or "svg".
+    `draws`: functions that draw on axes. `size`: the size of one drawing in inches. `file_format`:
+    "png" or "svg".
     """
     # Imported here so that a script without pictures does not load matplotlib.
     import matplotlib
@@ -238,7 +239,7 @@ def _picture(
     rows = math.ceil(len(draws) / columns)
     target = io.BytesIO()
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # matplotlib draws boxes for a script that its font lacks; the picture is still useful.
+        # If its font lacks a script, matplotlib draws boxes; the picture is still useful.
         warnings.filterwarnings("ignore", message="Glyph|Matplotlib currently does not support")
         figure = Figure((size[0] * columns, size[1] * rows), layout="constrained")
         for place, draw in enumerate(draws, start=1):

@@ -8,12 +8,12 @@ from typing import Any
 
 from support.files import write_json, written_whole
 
-FILE_PREFIXES = {"validation": "eval", "test": "predict"}  # of a split's file and of its keys
+FILE_PREFIXES = {"validation": "eval", "test": "predict"}  # of a split's file and its keys
 Sentence = tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[float]]
 
 
 def flat_metrics(scores: dict[str, Any], entity_level: bool = False) -> dict[str, Any]:
-    """Return `{"f1": ..., "loss": ...}` of nested scores; `entity_level` adds the types' own.
+    """Return nested scores as `{"f1": ..., "loss": ...}`; `entity_level` adds those of each type.
 
     `scores`: as `scoring.scores.compute_metrics` returns them.
     """
@@ -25,22 +25,23 @@ def flat_metrics(scores: dict[str, Any], entity_level: bool = False) -> dict[str
 
 
 def save_results(folder: Path, split: str, metrics: dict[str, Any]) -> None:
-    """Write `{split}_results.json`, and all splits together into `all_results.json`."""
+    """Write `{split}_results.json`, and merge the metrics into `all_results.json`."""
     write_json(folder / f"{split}_results.json", metrics)
-    together = folder / "all_results.json"
+    all_results = folder / "all_results.json"
     try:
-        earlier = json.loads(together.read_text(encoding="utf-8"))
+        earlier = json.loads(all_results.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         earlier = {}
     kept = {name: value for name, value in earlier.items() if not name.startswith(f"{split}_")}
-    write_json(together, kept | metrics)
+    write_json(all_results, kept | metrics)
 
 
 def write_predictions(path: Path, sentences: Iterable[Sentence]) -> None:
     """Write word, gold tag and predicted tag in columns, as conlleval reads them.
 
     `sentences`: as `common.postprocess` yields them; without gold tags there are two columns. A
-    blank line ends each sentence. A blank inside a word or a tag, or an empty one, becomes `_`.
+    blank line ends each sentence. White space inside a word or tag becomes `_`, as does an empty
+    word or tag.
     """
     with written_whole(path) as file:
         for words, gold, predicted, _ in sentences:

@@ -27,7 +27,7 @@ RUN_FILE = "run.json"
 
 
 def run_identity(settings: Settings, corpus: Corpus) -> dict[str, Any]:
-    """Return what must agree for a run to replace an earlier one in its folder."""
+    """Return the values that must agree for a run to replace an earlier one in its folder."""
     return {
         "corpus": corpus.name,
         "model": model_title(settings.model.model_name_or_path),
@@ -40,8 +40,8 @@ def check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
     """Raise UserError for a folder that this run must not or cannot write into.
 
     That is a file, a folder that cannot be written, or one that holds a run with another corpus,
-    model, task or label set. A model's own folder takes its scores on the corpus that it was
-    trained on.
+    model, task or label set. A model may be scored into its own folder, on the
+    corpus that it was trained on.
     """
     folder, do_train = settings.output_dir, settings.do_train
     for path in (folder, *folder.parents):
@@ -57,7 +57,7 @@ def check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
     except FileNotFoundError:
         if do_train and (folder / "config.json").exists():
             raise UserError(
-                f"--output_dir {folder}: holds a model that no run of this suite saved.{advice}"
+                f"--output_dir {folder}: contains a model that was not saved by this suite.{advice}"
             ) from None
         return
     except (ValueError, OSError):
@@ -72,12 +72,12 @@ def check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
     ]
     if differences:
         text = "\n".join(differences)
-        raise UserError(f"--output_dir {folder}: holds another run:\n{text}{advice}")
+        raise UserError(f"--output_dir {folder}: contains another run:\n{text}{advice}")
 
 
 def _try_to_write(folder: Path) -> None:
-    """Raise UserError where the folder cannot be written; remove what was made to find out."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    """Raise UserError if the folder cannot be written; remove the folders that the try created."""
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -87,16 +87,16 @@ def _try_to_write(folder: Path) -> None:
         raise UserError(f"--output_dir {folder}: cannot be written: {reason}") from None
     finally:
         with suppress(OSError):
-            for path in made:
+            for path in created:
                 path.rmdir()
 
 
 def earlier_run(folder: Path) -> dict[str, str]:
-    """Return what a run from the beginning says of an earlier run in its output folder."""
+    """Return the rows about an earlier run in `folder` that a run from the beginning prints."""
     run_file, saved = folder / RUN_FILE, checkpoint_folders(folder)
     finished = run_file.stat().st_mtime_ns if run_file.exists() else 0
     if saved and time_saved(saved[-1]) > finished:
-        return {"start": f"from the beginning; {saved[-1]} is there to --resume_from_checkpoint"}
+        return {"start": f"from the beginning; to resume {saved[-1]}: --resume_from_checkpoint"}
     return {"replaces": f"the run in {folder}"} if finished else {}
 
 
@@ -104,9 +104,9 @@ def earlier_run(folder: Path) -> dict[str, str]:
 def staged(folder: Path, state: Any, identity: dict[str, Any]) -> Iterator[Path]:
     """Yield a new folder whose files move into `folder` once all of them are written.
 
-    Until then the old model stays complete. The new one carries its `identity` (see
-    `run_identity`) from its first moment, so that a run killed before its end may run again.
-    Entered by every process (`state`: accelerate's `PartialState`).
+    Until then, the old model stays complete. The new one is moved together with its `identity` (see
+    `run_identity`), so that a run killed after that can be repeated in the same folder. Every
+    process must enter (`state`: accelerate's `PartialState`).
     """
     stage = folder / ".partial"
     try:

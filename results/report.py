@@ -1,9 +1,9 @@
-"""The report of a run: a page and pictures.
+"""The report of a run: an HTML page and pictures.
 
     write_report("bert-finetuned-ner", run)           # report.html and its pictures as PNG
 
-`scoring.mistakes` counts and `charts` draws. Functions here prepare plain data for the page;
-its words and layout are in `templates/report.html.jinja`.
+`scoring.mistakes` counts the mistakes and `charts` draws the pictures. The functions here prepare
+plain data for the page; its words and layout are in `templates/report.html.jinja`.
 """
 
 import math
@@ -49,7 +49,7 @@ Run = Mapping[str, Any]
 
 
 class Nouns(NamedTuple):
-    """The word for what the tags of a run mark."""
+    """The noun for a span that the tags of a run mark."""
 
     singular: str
     plural: str
@@ -129,7 +129,7 @@ def is_entity_run(run: Run) -> bool:
 
 
 def nouns_of(run: Run) -> Nouns:
-    """Return the word for what the tags of a run mark."""
+    """Return the noun for a span that the tags of a run mark."""
     return NOUNS.get(run.get("task") or "", Nouns("entity", "entities"))
 
 
@@ -171,7 +171,7 @@ def run_facts(run: Run) -> list[Fact]:
 
 
 def label_fact(run: Run) -> Fact:
-    """Return the row about the labels of the run: how many, and their types."""
+    """Return the row about the labels of the run: their number and their types."""
     labels = run.get("label_names") or []
     if not labels:
         return Fact("Labels", None)
@@ -207,7 +207,7 @@ def sorted_rows(values: Mapping[str, object]) -> list[tuple[str, str]]:
 
 
 class Tile(NamedTuple):
-    """A number in large print; `value` is a score or, for `words scored`, a count."""
+    """A number in large print; `value` is a score or, for the label `words`, a count."""
 
     label: str
     value: float
@@ -344,7 +344,7 @@ def confusion_table(survey: Survey) -> ConfusionTable | None:
 
 @dataclass(frozen=True)
 class KindsRow:
-    """The entities of a type (None: of all types): how many, how many exact, and of each kind."""
+    """The number of entities of a type (None: of all types): in total, exact, and of each kind."""
 
     type: str | None
     total: int
@@ -356,7 +356,7 @@ def kinds_rows(kinds: Mapping[tuple[str, str | None], int], alone: str) -> list[
     """Return the entities of one side by type and kind, the most frequent types first.
 
     `kinds` counts by (kind, type). A row adds up: exact, wrong type, wrong boundary, and `alone`,
-    the kind of those that overlap nothing.
+    the kind of entities that overlap nothing.
     """
     by_type: dict[str | None, Counter[str]] = {}
     for (kind, name), count in kinds.items():
@@ -436,7 +436,7 @@ def shown_mistake(mistake: Mistake, entity_tags: bool) -> ShownMistake:
 
 @dataclass(frozen=True)
 class KindGroup:
-    """The mistakes of a kind: how many pairs there are, and the most confident ones."""
+    """The mistakes of a kind: the number of pairs, and the most confident pairs."""
 
     kind: str
     total: int
@@ -514,10 +514,10 @@ def tag_mistakes(survey: Survey) -> TagMistakes:
             gold,
             predicted,
             count,
-            place < MISTAKES_SHOWN,
+            rank < MISTAKES_SHOWN,
             [shown_mistake(mistake, False) for mistake in mistakes[gold, predicted]],
         )
-        for place, ((gold, predicted), count) in enumerate(ranked[:CONFUSIONS_SHOWN])
+        for rank, ((gold, predicted), count) in enumerate(ranked[:CONFUSIONS_SHOWN])
     ]
     rarer = sum(count for _, count in ranked[CONFUSIONS_SHOWN:])
     return TagMistakes(sum(errors.values()), confusions, rarer)
@@ -546,13 +546,13 @@ class LabelTable:
 def label_table(
     counts: Mapping[str, Mapping[str, int]], label_names: Sequence[str] | None
 ) -> LabelTable | None:
-    """Return the words by split and label, the labels of the model first."""
+    """Return the number of words by split and label, the labels of the model first."""
     if not counts:
         return None
     labels = dict.fromkeys(label_names or ())
     labels |= dict.fromkeys(label for words in counts.values() for label in words)
     totals = {split: sum(words.values()) for split, words in counts.items()}
-    # Beside the bar of O no other bar would be visible, so O has none.
+    # Next to a bar of O, the other bars would be too short to see, so O has none.
     tallest = {
         split: max((count for label, count in words.items() if label != "O"), default=0) or 1
         for split, words in counts.items()

@@ -1,4 +1,4 @@
-"""The results of a run: scores as they come, and the files that its folder holds at the end."""
+"""The results of a run: scores during the run, and the files in its folder at the end."""
 
 import platform
 import shlex
@@ -132,7 +132,7 @@ class RunResults:
             broadcast_object_list(flat)
         return flat[0]
 
-    # --- At the end ---
+    # --- Files ---
 
     def write(self) -> None:
         """Write the result files, predictions.txt, run.json, the model card and the report."""
@@ -140,8 +140,8 @@ class RunResults:
         if self.state.is_main_process:
             with disk_errors_reported(folder):
                 self._write(folder)
-        # Not only to end together: a process that ends in the moment of its last gather may wait
-        # forever for gloo's thread, which waits for Python's lock.
+        # Without this, a process that exits right after its last gather may wait forever for gloo's
+        # thread, which waits for Python's lock.
         self.state.wait_for_everyone()
 
     def _write(self, folder: Path) -> None:
@@ -163,16 +163,16 @@ class RunResults:
         if do_train:
             write_json(folder / RUN_FILE, run_identity(self.settings, self.corpus) | self._facts())
         # A model's folder that is only scored keeps the report of its training.
-        shown = bool(self.scores) and (do_train or not (folder / RUN_FILE).exists())
-        if shown:
+        has_report = bool(self.scores) and (do_train or not (folder / RUN_FILE).exists())
+        if has_report:
             report.write_report(folder, self._facts() | self._corpus_facts())
         if do_train:
-            self.write_card(folder)  # with the report's figures
-        ending = f"; open {folder / 'report.html'}." if shown else "."
+            self.write_card(folder)  # after the report, whose pictures it shows
+        ending = f"; open {folder / 'report.html'}." if has_report else "."
         say("", *self.settings.replaced, f"Everything is in {folder}{ending}")
 
     def write_card(self, folder: Path) -> None:
-        """Write the model card with what is known so far; a person's additions to it stay."""
+        """Write the model card with the facts known so far; a person's additions are kept."""
         if not self.state.is_main_process:
             return
         earlier = self.settings.output_dir / "README.md"
@@ -182,10 +182,10 @@ class RunResults:
 
     def _say_scores(self, split: str) -> None:
         windows = self.windows[split]
-        without = windows.num_words - windows.words_with_subwords
+        num_without = windows.num_words - windows.words_with_subwords
         say(
             f"\n{split}: {self.scores[split]['words']} words scored of {windows.num_words} in the "
-            "corpus" + (f", {without} of them without a sub-word" if without else ""),
+            "corpus" + (f", {num_without} of them without a sub-word" if num_without else ""),
             score_table(self.scores[split]),
         )
 
@@ -237,13 +237,13 @@ class RunResults:
         }
 
     def _example(self) -> str:
-        """Return a sentence to try the model on, not of the training split if there is another."""
+        """Return a sentence of the last split, to try the model on."""
         rows = next(reversed(self.corpus.splits.values()))
         sentences = (row["tokens"] for row in rows.select(range(min(50, len(rows)))))
         return next((" ".join(words) for words in sentences if 6 <= len(words) <= 25), "")
 
     def _corpus_facts(self) -> dict[str, Any]:
-        """Return what the report alone shows: counts of the corpus, and the sentences scored."""
+        """Return the facts for the report alone: counts of the corpus and scored sentences."""
         split = "test" if "test" in self.scores else "validation"
         columns = ("tokens", "gold", "predicted", "probability")
         return {

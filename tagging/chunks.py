@@ -1,4 +1,4 @@
-"""Chunks: inputs in lists, whose texts are sorted by length and tagged together."""
+"""Chunks: lists of inputs whose texts are sorted by length and tagged together."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from tagging.tagger import Tagger
 
 CHUNK_TEXTS = 1024  # enough for batches without padding
 CHUNK_CHARACTERS = 1 << 19
-FIRST_CHUNK = 8
+FIRST_CHUNK_TEXTS = 8  # few, so that the first results come soon
 
 
 class TaggedItem(NamedTuple):
@@ -23,13 +23,13 @@ class TaggedItem(NamedTuple):
 
 
 def in_chunks(items: Iterable[Item], is_waiting: Callable[[], bool]) -> Iterator[list[Item]]:
-    """Yield items in lists that grow from a few, so that the first results come soon.
+    """Yield items in chunks, the first of them short.
 
-    The lists depend on the items alone, so every process gets the same lists of the same file,
-    except that a list ends early where `is_waiting` says that no further item has arrived. An
-    error in reading is raised after the items before it.
+    The chunks depend on the items alone, so every process gets the same chunks of the same file,
+    except that a chunk ends early if `is_waiting` reports that no further item has arrived. A
+    reading error is raised after the items before it have been yielded.
     """
-    size = FIRST_CHUNK
+    size = FIRST_CHUNK_TEXTS
     chunk: list[Item] = []
     characters = 0
     failure = None

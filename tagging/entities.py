@@ -1,4 +1,4 @@
-"""Tags of words to entities of the text, for tags of any scheme."""
+"""From the tags of words to the entities of a text, for any tag scheme."""
 
 from typing import Any, NamedTuple
 

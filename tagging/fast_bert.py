@@ -18,7 +18,7 @@ from common import IGNORED
 if TYPE_CHECKING:  # torch is imported by the functions that need it: it takes a second
     import torch
 
-# The only values this module computes; sizes and labels may be any.
+# The configuration values that this module supports; sizes and labels are free.
 SUPPORTED_CONFIG: dict[str, tuple[object, ...]] = {
     "model_type": ("bert",),
     "architectures": (["BertForTokenClassification"],),
@@ -95,9 +95,9 @@ FILLER: Window = {"input_ids": [0], "token_type_ids": [0], "word_index": [IGNORE
 
 
 def round_up(rows: int) -> int:
-    """Return `rows` or the next of few sizes above it, at most a sixteenth larger.
+    """Round a number of rows up to one of a few sizes, by at most a sixteenth.
 
-    A CPU compiles a kernel for each size, which takes longer than a product in bf16 does.
+    A CPU compiles a kernel for each size, which takes longer than a matrix product in bf16.
     """
     step = 1 << max(0, rows.bit_length() - 5)
     return -(-rows // step) * step
@@ -106,8 +106,8 @@ def round_up(rows: int) -> int:
 class Bert:
     """`BertForTokenClassification` for inference, with hardly any padding.
 
-    The sub-words of a batch lie one after another. Only attention sees single windows, and
-    computes those of one length together.
+    The sub-words of a batch are concatenated. Only attention works window by window, and computes
+    windows of the same length together.
     """
 
     def __init__(self, config: dict[str, Any], weights: dict[str, "torch.Tensor"]):
@@ -115,7 +115,7 @@ class Bert:
 
         self.heads, self.epsilon = config["num_attention_heads"], config["layer_norm_eps"]
         self.dtype = weights["classifier.weight"].dtype
-        # Sums and norms are computed in fp32 whatever the precision of the products is.
+        # Sums and norms are computed in fp32, whatever the precision of the matrix products.
         self.tables = [weights[f"{EMBEDDINGS}{name}.weight"].float() for name in EMBEDDING_TABLES]
 
         def affine(name: str) -> list[torch.Tensor]:
@@ -125,11 +125,11 @@ class Bert:
             return [part.float() for part in affine(name)]
 
         self.norm, self.head = norm(f"{EMBEDDINGS}LayerNorm"), affine("classifier")
-        self.layers = []  # of each: weights and biases of the six operations of a layer
+        self.layers = []  # for each layer, the weights and biases of its six operations
         for number in range(config["num_hidden_layers"]):
             parts = {part: f"bert.encoder.layer.{number}.{part}" for part in LAYER_PARTS}
             projections = zip(*(affine(parts[name]) for name in LAYER_PARTS[:3]), strict=True)
-            # One product for queries, keys and values.
+            # One matrix product for queries, keys and values.
             layer = [[torch.cat(joined) for joined in projections]]
             for part in LAYER_PARTS[3:]:
                 layer.append(norm(parts[part]) if "Norm" in part else affine(parts[part]))
@@ -178,7 +178,7 @@ class Bert:
         return logits[: len(first)], word_index[first]
 
     def _attention(self, joined: "torch.Tensor", runs: list[tuple[int, int]]) -> "torch.Tensor":
-        """Return the mixed values (sub-words, size) of windows.
+        """Return the attended values of windows, (sub-words, size).
 
         `joined`: (sub-words, 3 x size), queries, keys, values. `runs`: (length, number of windows
         of this length in a row).

@@ -1,4 +1,4 @@
-"""Which files to read: paths, globs and folders to a list of files."""
+"""The input files: paths, globs and folders expanded to a list of files."""
 
 import glob
 import os
@@ -12,9 +12,9 @@ COLUMN_EXTENSIONS = {
 }  # fmt: skip
 JSON_EXTENSIONS = {".json", ".jsonl", ".ndjson"}
 PROSE_EXTENSIONS = {"", ".log", ".markdown", ".md", ".text", ".txt"}
-# Files of a folder that are tagged; the help of --input lists these extensions.
+# In a folder, files with these extensions are tagged; the help of --input lists them.
 TEXT_EXTENSIONS = PROSE_EXTENSIONS | COLUMN_EXTENSIONS | JSON_EXTENSIONS
-# Files of a folder that are scored: the readers of corpora know more formats.
+# In a folder, files with these extensions are scored: the corpus readers know more formats.
 LABELLED_EXTENSIONS = TEXT_EXTENSIONS | {".arrow", ".csv", ".parquet"}
 STANDARD_INPUT = "-"
 
@@ -25,7 +25,8 @@ def find_files(
     """Return (files to read, files passed over) for paths, globs and folders, in order.
 
     A folder contributes its files with one of `extensions`; a file that is named itself is read
-    whatever its extension; `-` stays as it is. Raises UserError for each pattern without a file.
+    whatever its extension; `-` stays as it is. Raises one UserError about all patterns that give
+    no file.
     """
     files: list[str] = []
     passed_over: list[str] = []
@@ -52,7 +53,7 @@ def find_files(
 
 
 def _files_of_folder(folder: Path) -> list[str]:
-    """Return the files of a folder and of those inside it, without hidden ones, sorted."""
+    """Return the files in a folder and its subfolders, sorted, without hidden ones."""
     return [
         str(path)
         for path in sorted(folder.rglob("*"))
@@ -65,19 +66,19 @@ def _no_text(inside: list[str], extensions: Collection[str]) -> str:
     known = ", ".join(sorted(extension for extension in extensions if extension))
     return (
         f"no text files in this folder: got {shortened(inside)}, expected files without an "
-        f"extension or with one of {known}, each perhaps followed by .gz. To read a file with "
+        f"extension or with one of {known}, optionally followed by .gz. To read a file with "
         "another extension, name the file itself."
     )
 
 
 def shortened(paths: list[str], shown: int = 8) -> str:
-    """Return the first paths, separated by commas, and the number of the others."""
-    rest = len(paths) - shown
-    return ", ".join(paths[:shown]) + (f" and {rest:,} more" if rest > 0 else "")
+    """Return the first paths, separated by commas, and the number of the remaining ones."""
+    remaining = len(paths) - shown
+    return ", ".join(paths[:shown]) + (f" and {remaining:,} more" if remaining > 0 else "")
 
 
 def extension_of(path: str) -> str:
-    """Return the extension in lower case, without .gz and the numbers of logs (app.log.1.gz).
+    """Return the extension in lower case, ignoring .gz and the numbers of logs (app.log.1.gz).
 
     The extension may be empty.
     """

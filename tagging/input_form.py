@@ -1,7 +1,7 @@
 """The form of an input, detected by its extension and its first lines: text, JSON or columns.
 
-Unlike a corpus, an input may be prose, and prose must never be taken for columns: so columns are
-recognized only where they are certain.
+Unlike a corpus, an input may be prose, and prose must never be taken for columns, so columns are
+recognised only if they are certain.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from corpus.formats.text import open_bytes
 from tagging.files import COLUMN_EXTENSIONS, JSON_EXTENSIONS, extension_of
 
 Form = Literal["text", "jsonl", "json", "conll"]
-# Of an entity. The type begins with a letter, unlike in "vitamin B-12".
+# An entity tag. Its type begins with a letter, unlike in "vitamin B-12".
 TAG = re.compile(r"[BIESLUM]-[^\W\d_]\S*")
 CONLLU_COMMENT = re.compile(r"# (?:(?:sent_id|text|newdoc id|global\.columns) = |newdoc$|newpar\b)")
 CERTAIN_ROWS = 10
@@ -25,7 +25,7 @@ CERTAIN_ROWS = 10
 def form_of(path: str, lines: Iterable[str]) -> Form:
     """Return the form of a file by its extension, or else by its first lines.
 
-    Takes no more of `lines` than the decision needs.
+    Consumes no more of `lines` than the decision needs.
     """
     extension = extension_of(path)
     if extension in COLUMN_EXTENSIONS:
@@ -41,12 +41,12 @@ def form_of(path: str, lines: Iterable[str]) -> Form:
 
 
 def are_columns(lines: Iterable[str]) -> bool:
-    """Return whether lines are certainly CoNLL columns; for prose the first line mostly decides.
+    """Return whether lines are certainly CoNLL columns; prose is usually ruled out by one line.
 
     A single row is certain only with -DOCSTART-, two tags, or something that only CoNLL-U has: a
     line of prose may end in "blood group O" or "die S-Bahn". Three rows of the same width that end
     in tags (two if there are no more) are certain if the tags include an entity and an O, or an
-    entity of two words. Otherwise ten such rows are.
+    entity of two words. Otherwise ten such rows are needed.
     """
     tags: list[str] = []
     width = None
@@ -82,18 +82,18 @@ def _is_certain_row(line: str, cells: list[str]) -> bool:
 
 
 def _is_row(cells: list[str]) -> bool:
-    """Return whether cells are a word, perhaps more, and a tag, none with a space in it."""
+    """Return whether cells are a word, perhaps further columns, and a tag, all without spaces."""
     if len(cells) < 2 or not all(cells) or any(" " in cell for cell in cells):
         return False
     return cells[-1] == "O" or TAG.fullmatch(cells[-1]) is not None
 
 
 def is_prose(path: str) -> bool:
-    """Return whether a file is plain text without rows of one width."""
+    """Return whether a file is plain text, not rows of words that share one width."""
     with open_bytes(path) as file:
         head = [line.decode("utf-8", "replace") for line in itertools.islice(file, HEAD_SIZE)]
     if form_of(path, head) != "text":
         return False
     widths = Counter(len(line.split()) for line in head if line.strip())
-    commonest = max(widths.values(), default=0)
-    return commonest < 2 or commonest < 0.9 * widths.total()
+    most_frequent = max(widths.values(), default=0)
+    return most_frequent < 2 or most_frequent < 0.9 * widths.total()

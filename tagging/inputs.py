@@ -1,7 +1,7 @@
 """Inputs: texts and words, one by one, from files, folders and pipes.
 
 Only the current line is in memory, so streams may have any length. A line that cannot be read
-ends the reading with an error that names the line, or is skipped and counted.
+ends the run with an error that names the line, or is skipped and counted.
 """
 
 import io
@@ -27,7 +27,7 @@ from support.text import quote
 from tagging.files import STANDARD_INPUT
 from tagging.input_form import form_of
 
-# Fields of a record, the likeliest first. Raw texts are strings; the other fields hold words.
+# Fields of a record, the most likely first. Raw texts are strings; the other fields hold words.
 RAW_TEXTS = ("text", "sentence")
 TEXT_FIELDS = tuple(dict.fromkeys(("text", *TEXT_COLUMNS)))
 # Seconds to wait for the next line of a pipe while its form is undecided.
@@ -47,7 +47,7 @@ class Item(NamedTuple):
 class BrokenLines(Problems):
     """Lines that cannot be read: an error at the first, or skipped and counted.
 
-    `skip`: skip them. `verbose`: report each skipped line on standard error.
+    `skip`: skip such lines. `verbose`: report each skipped line on standard error.
     """
 
     def __init__(self, *, skip: bool, verbose: bool = True):
@@ -56,10 +56,10 @@ class BrokenLines(Problems):
 
     def add(self, problem: Problem) -> None:
         """Raise UserError, or count and report the problem."""
-        # What readers of a corpus expect includes labels, which no text to tag needs.
+        # `problem.expected` is left out: it asks for labels, which a text to tag does not need.
         message = f"{problem.place}: {problem.title}: {problem.detail}"
         if not self.skip:
-            raise UserError(f"{message}\nTo skip what cannot be read: --skip_errors")
+            raise UserError(f"{message}\nTo skip lines that cannot be read: --skip_errors")
         self.skipped += 1
         if self.verbose:
             print(f"skipped: {message}", file=sys.stderr)
@@ -110,7 +110,7 @@ class Source:
     def is_waiting(self, seconds: float = 0) -> bool:
         """Return whether no further line arrives within `seconds`.
 
-        Lines at hand should then be processed instead of being collected.
+        The lines collected so far should then be processed.
         """
         if self._descriptor is None or self._ready:
             return False
@@ -167,7 +167,7 @@ def _utf8_lines(source: Source, problems: Problems) -> Iterator[bytes]:
 
 
 def _first_lines(lines: Iterator[bytes], seen: list[bytes], source: Source) -> Iterator[str]:
-    """Yield lines to detect the form by, and append them to `seen`; stop where a pipe waits."""
+    """Yield the lines that show the form, and append them to `seen`; stop when a pipe stalls."""
     for line in itertools.islice(lines, HEAD_SIZE):
         seen.append(line)
         yield line.decode("utf-8-sig" if len(seen) == 1 else "utf-8", "replace").rstrip("\r\n")
@@ -208,7 +208,8 @@ def _items_of_records(
 ) -> Iterator[Item]:
     """Yield the texts of records.
 
-    A text is the field asked for, or else `text`, or else the first other field for texts or words.
+    A text is in the field that the user named, or else in `text`, or else in the first of the other
+    `TEXT_FIELDS`.
     """
     names = (options.text_column,) if options.text_column else TEXT_FIELDS
     for record in records:
@@ -246,7 +247,10 @@ def item_of_words(
     text: object = None,
     fields: dict[str, Any] | None = None,
 ) -> Item:
-    """Return the item of given words, placed in `text` if they are in it, or joined by spaces."""
+    """Return the item of given words, located in `text` if it has all of them, else joined.
+
+    Joined words are separated by spaces.
+    """
     placed = _place_words(words, text) if isinstance(text, str) else None
     if placed is None:
         text, placed = " ".join(words), []

@@ -161,7 +161,7 @@ def newest_model(folder: Path) -> Path | None:
 
 
 def default_model(folder: Path) -> tuple[str, str]:
-    """Return the model to use if the user names none, and the reason in words.
+    """Return the default model and the reason for choosing it, as text.
 
     It is the newest model trained in `folder`, or else the course's. Raises UserError if there is
     neither.

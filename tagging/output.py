@@ -22,7 +22,7 @@ class OutputFile:
         self.path, self.writing, self.interrupted = path, False, False
 
     def __enter__(self) -> "OutputFile":
-        # Half of a surrogate pair becomes \udXXX, as in JSON.
+        # An unpaired surrogate is written as \udXXX, as in JSON.
         options: dict[str, Any] = {
             "encoding": "utf-8",
             "errors": "backslashreplace",
@@ -52,7 +52,7 @@ class OutputFile:
             self._uninterrupted(self.file.write, piece)
 
     def flush(self) -> None:
-        """Pass what was written on to whoever reads the file."""
+        """Flush the file, so that its reader gets everything written so far."""
         self._uninterrupted(self.file.flush)
 
     def _uninterrupted(self, write: Callable[..., object], *piece: str) -> None:

@@ -1,4 +1,4 @@
-"""A page of tagged texts, in the look of a run's report.
+"""An HTML page of tagged texts, styled like the report of a run.
 
     file.writelines(render_texts(Tagger(folder)(texts)))
 
@@ -69,8 +69,8 @@ def render_texts(results: Iterable[dict[str, Any]], title: str = "") -> Iterator
     """Yield the pieces of a page of tagged texts, each text in one piece as soon as it is read.
 
     Each of `results` has `text` and `entities` (`entity_group`, `score`, `start`, `end`: code
-    points of the text, in order). With `words` (`tag`, `score`, `start`, `end`) these are shown
-    instead of the entities. A `file` is a heading above the texts that come from it. Raises
+    points of the text, in order). If it has `words` (`tag`, `score`, `start`, `end`), these are
+    shown instead of the entities. A `file` is a heading above the texts that come from it. Raises
     ValueError for offsets that overlap or lie outside the text.
     """
     template = page_environment(TEMPLATES).get_template("tagged_texts.html.jinja")

@@ -14,11 +14,11 @@ from support.processes import is_main_process, local_rank, rank, world_size
 from tagging.chunks import TaggedItem
 from tagging.inputs import Item
 
-WAIT_DAYS = 7  # a process may wait that long for the slowest
+WAIT_DAYS = 7  # the longest that a process waits for the slowest one
 
 
 def device_of_process() -> str | None:
-    """Return the device of this process; None if it is the only one and may use any."""
+    """Return the device of this process; None for the only process, which may use any device."""
     if world_size() == 1:
         return None
     import torch
@@ -33,7 +33,7 @@ def own_chunks(chunks: Iterable[list[Item]]) -> Iterator[list[Item]]:
 
 
 def all_gather(value: Any) -> list[Any]:
-    """Return the values of all processes, on each of them; wait for all of them."""
+    """Return the values of all processes, on each process; wait for all of them."""
     import datetime
 
     from torch import distributed
@@ -46,7 +46,7 @@ def all_gather(value: Any) -> list[Any]:
 
 
 def leave_group() -> None:
-    """Leave the process group while Python still runs: its threads may want Python's lock."""
+    """Leave the process group while Python still runs: its threads may need Python's lock."""
     if world_size() > 1 and "torch.distributed" in sys.modules:
         from torch import distributed
 
@@ -60,7 +60,7 @@ def share(
     output: Path,
     write: Callable[[Iterator[TaggedItem]], None],
 ) -> None:
-    """Tag chunks on all processes; the main process writes all of them in order.
+    """Tag chunks on all processes; the main process writes the results of all of them in order.
 
     Each process keeps its results in a file of its own next to `output`, and removes it at the
     end. If reading fails, the results before the error are written first.

@@ -13,10 +13,10 @@ SHOW_AFTER_S, TERMINAL_EVERY_S, LOG_EVERY_S = 3.0, 0.5, 30.0
 
 
 class Progress:
-    """A line on standard error, shown once a run takes long.
+    """A line on standard error, shown after the first few seconds of a run.
 
     `files`: the inputs; their size gives the share that is done. `results_on_terminal`: results
-    go to the same terminal, so that they show the progress.
+    go to the same terminal and show the progress themselves.
     """
 
     def __init__(self, files: Sequence[str], results_on_terminal: bool):
@@ -24,7 +24,7 @@ class Progress:
         self.texts = self.words = 0
         self.terminal = sys.stderr.isatty()
         sized = not any(path == STANDARD_INPUT or path.endswith(".gz") for path in files)
-        # 0: unknown, as the input is compressed or a pipe.
+        # 0: unknown, because an input is compressed or a pipe.
         self.total_bytes = sum(map(os.path.getsize, files)) if sized else 0
         self.quiet = not is_main_process() or (self.terminal and results_on_terminal)
 
@@ -33,15 +33,15 @@ class Progress:
         self.texts += texts
         self.words += words
         now = time.monotonic()
-        every = TERMINAL_EVERY_S if self.terminal else LOG_EVERY_S
-        if self.quiet or now - self.started < SHOW_AFTER_S or now - self.shown < every:
+        interval = TERMINAL_EVERY_S if self.terminal else LOG_EVERY_S
+        if self.quiet or now - self.started < SHOW_AFTER_S or now - self.shown < interval:
             return
-        self.shown, passed = now, now - self.started
-        line = f"{self.texts:,} texts, {self.words / passed:,.0f} words/s"
+        self.shown, elapsed = now, now - self.started
+        line = f"{self.texts:,} texts, {self.words / elapsed:,.0f} words/s"
         share = sum(source.bytes_read for source in sources) / max(self.total_bytes, 1)
         if 0 < share <= 1:
-            line += f", {share:.0%}, {_clock(passed / share - passed)} left"
-        if self.terminal:  # written over the line before
+            line += f", {share:.0%}, {_clock(elapsed / share - elapsed)} left"
+        if self.terminal:  # overwrites the previous line
             print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
         else:
             print(line, file=sys.stderr, flush=True)

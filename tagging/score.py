@@ -57,7 +57,7 @@ def _check_task(tagger: Tagger, gold: list[list[str]]) -> None:
     labels = sorted({tag for tags in gold for tag in tags})
     if common.are_entity_tags(labels) != tagger.entity_tags and labels != ["O"]:
         raise UserError(
-            "the labels of the input belong to another task than the model's:\n"
+            "the labels of the input belong to a different task than the model's:\n"
             f"  got:      {', '.join(labels[:8])}\n"
             f"  expected: {', '.join(tagger.label_names[:8])}"
         )
@@ -73,8 +73,8 @@ def labelled_items(
     for path in files:
         opened = detect.read(path, options, problems)
         if not opened.labelled:
-            found = opened.layout or "unreadable"
-            raise UserError(f"{path}: no labels to score against: got {found}")
+            layout = opened.layout or "unreadable"
+            raise UserError(f"{path}: no labels to score against: got {layout}")
         if may_be_prose and opened.layout_kind is LayoutKind.COLUMNS and is_prose(path):
             raise UserError(
                 f"{path}: no labels to score against: got plain text, expected one word and its "
@@ -92,6 +92,6 @@ def _tag_name(tag: str | int, label_names: Sequence[str] | None, sentence: Sente
     if label_names and 0 <= tag < len(label_names):
         return label_names[tag]
     raise UserError(
-        f"{sentence.place()}: an integer label without a name: got {tag}, expected names of labels "
+        f"{sentence.place()}: an integer label without a name: got {tag}, expected label names "
         "in the file"
     )

@@ -33,8 +33,8 @@ class Tagger:
 
     `model`: a folder or a name on the Hub, of any `AutoModelForTokenClassification`. `dtype`:
     fp32, bf16 or fp16; tags that the latter two leave in doubt are computed again in fp32.
-    `device`: a name as torch has it; default: a GPU if there is one. `batch_tokens`: sub-words in
-    a batch. Raises UserError if the model cannot tag words.
+    `device`: a device name of torch; default: a GPU if there is one. `batch_tokens`: sub-words in a
+    batch. Raises UserError if the model cannot tag words.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class Tagger:
         return results
 
     def tag_texts(self, texts: list[tuple[str, Words | None]]) -> list[TaggedText]:
-        """Tag texts, each given with its words, or with None to have it split."""
+        """Return texts with their tags; a text comes with its words, or with None to be split."""
         split = [(text, split_words(text) if words is None else words) for text, words in texts]
         tagged = self.tag_words([[word for word, _, _ in words] for _, words in split])
         return [TaggedText(*text, *tags) for text, tags in zip(split, tagged, strict=True)]
 
     def tag_words(self, sentences: list[list[str]]) -> list[tuple[list[str], list[float]]]:
-        """Return (tags, their probabilities), one for each word, of each sentence of words.
+        """Return the tags and their probabilities for each sentence, one of each for each word.
 
         As in evaluation, a word without a sub-word gets O; its probability is 0 here.
         """
@@ -116,8 +116,10 @@ class Tagger:
         probabilities = [0.0] * len(tags)
         doubtful = self._predict(self.network, windows, tags, probabilities)
         if self.exact_network is not None and doubtful:
-            again = [window for window in windows if not doubtful.isdisjoint(window["word_index"])]
-            self._predict(self.exact_network, again, tags, probabilities)
+            retagged = [
+                window for window in windows if not doubtful.isdisjoint(window["word_index"])
+            ]
+            self._predict(self.exact_network, retagged, tags, probabilities)
         return [
             (tags[start:end], probabilities[start:end])
             for start, end in zip(starts, ends, strict=True)

@@ -29,7 +29,7 @@ def as_pretty(
 ) -> Iterator[str]:
     """Yield each text in lines of at most `width` columns, with labels under the words.
 
-    `width`: default: that of the terminal. Colour depends on `file` and on NO_COLOR, FORCE_COLOR
+    `width` defaults to that of the terminal. Colour depends on `file` and on NO_COLOR, FORCE_COLOR
     and TERM, as rich reads them. Without colour, entities are in brackets.
     """
     width = width or shutil.get_terminal_size().columns
@@ -59,7 +59,7 @@ def as_pretty(
 
 
 def _cells(result: dict[str, Any], brackets: bool) -> Iterator[Cell]:
-    """Yield a text cut into words and entities; an entity stays whole if a line has room for it."""
+    """Yield the cells of a text: its entities or tagged words, and the words between them."""
     text, position = result["text"], 0
     if "words" in result:
         marks = [
@@ -119,7 +119,9 @@ def _draw(cells: list[Cell], styles: dict[str, str]) -> Iterator[Text]:
         style = ""
         if cell.label:
             style = styles.setdefault(cell.kind, COLOURS[len(styles) % len(COLOURS)])
-            if label_end and label_end >= column:  # the label before reaches here: make room
+            if (
+                label_end and label_end >= column
+            ):  # the previous label reaches this column: make room
                 above.append(" " * (label_end + 1 - column))
                 column = label_end + 1
             below.append(" " * (column - label_end))
@@ -137,6 +139,6 @@ def _draw(cells: list[Cell], styles: dict[str, str]) -> Iterator[Text]:
 def visible(text: str) -> str:
     """Return a text in which nothing moves the cursor.
 
-    White space becomes a space each, control characters become pictures of themselves.
+    Each white-space character becomes a space, each control character its visible symbol.
     """
     return printable(re.sub(r"\s", " ", text))

@@ -42,7 +42,8 @@ def to_text(
     """Yield tagged inputs as text in one of the formats.
 
     `file` is where the text goes: a terminal gets colours. `scores`: CoNLL columns have the
-    probability of each tag. `with_source`: CSV has the file of each row. `title` is that of a page.
+    probability of each tag. `with_source`: CSV has the file of each row. `title`: the title of an
+    HTML page.
     """
     if output_format == "conll":
         return as_conll(items, scores)
@@ -59,7 +60,7 @@ def to_text(
 
 
 def as_jsonl(items: Iterable[TaggedItem]) -> Iterator[str]:
-    """Yield one object a line: the input's own fields, the text, its entities or words."""
+    """Yield one line for each input: its own fields, its text, and its entities or words."""
     for item in items:
         source = {} if item.source is None else {"file": item.source}
         values = {
@@ -68,7 +69,7 @@ def as_jsonl(items: Iterable[TaggedItem]) -> Iterator[str]:
         }
         row = {**source, **item.fields, **values}
         line = json.dumps(row, ensure_ascii=False)
-        # JSON allows these in strings, but many readers take them for the end of a line.
+        # JSON allows these in strings, but many readers treat them as line ends.
         yield LINE_ENDS.sub(lambda match: f"\\u{ord(match[0]):04x}", line) + "\n"
 
 
@@ -107,11 +108,12 @@ def as_csv(items: Iterable[TaggedItem], with_source: bool = False) -> Iterator[s
         yield line.getvalue()
         line.seek(0)
         line.truncate()
-    yield line.getvalue()  # the head, if there was no text
+    yield line.getvalue()  # the header row, if there was no text
 
 
 def as_html(items: Iterable[TaggedItem], title: str = "") -> Iterator[str]:
     """Yield an HTML page with `title`."""
+    # Imported here, so that the other formats do not load Jinja2.
     from tagging.page import render_texts
 
     return render_texts((item.result | {"file": item.source} for item in items), title)

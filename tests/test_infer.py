@@ -1,4 +1,4 @@
-"""Tests of infer.py by its command line: input, results, output, exit status."""
+"""Tests of infer.py through its command line: input, results, output, exit status."""
 
 import contextlib
 import gzip
@@ -44,7 +44,7 @@ INFER = str(ROOT / "infer.py")
 
 @pytest.fixture
 def cli(tiny_tagger, look_up, monkeypatch, capfd, tmp_path):
-    """Run infer.py with flags, in this process: (exit status, output, messages)."""
+    """Return a function that runs infer.py in this process: (exit status, output, messages)."""
     monkeypatch.chdir(tmp_path)
 
     def run(*argv, model=tiny_tagger):
@@ -60,7 +60,7 @@ def cli(tiny_tagger, look_up, monkeypatch, capfd, tmp_path):
     return run
 
 
-# --- What is read -----------------------------------------------------------------------------
+# --- Input ------------------------------------------------------------------------------------
 
 
 def test_each_argument_gets_one_result(cli):
@@ -87,7 +87,7 @@ def test_a_document_is_one_text_with_its_line_ends(cli, tmp_path):
     assert [content[e["start"] : e["end"]] for e in row["entities"]] == ["Peter Blackburn", "Paris"]
 
 
-def test_json_lines_carry_their_other_fields_through(cli, tmp_path):
+def test_json_lines_keep_their_other_fields(cli, tmp_path):
     records = [
         {"id": 7, "text": TEXT, "meta": {"entities": [1], "é": None}},
         {"tokens": ["Peter", "Blackburn", "has spaces", "", "EU"], "id": 8},
@@ -99,8 +99,8 @@ def test_json_lines_carry_their_other_fields_through(cli, tmp_path):
     assert first == records[0] | {"entities": rounded(TEXT_ENTITIES)}
     assert second["tokens"] == records[1]["tokens"] and second["id"] == 8
     assert second["text"] == "Peter Blackburn has spaces  EU"
-    found = [(e["word"], second["text"][e["start"] : e["end"]]) for e in second["entities"]]
-    assert found == [("Peter Blackburn",) * 2, ("EU",) * 2]
+    entities = [(e["word"], second["text"][e["start"] : e["end"]]) for e in second["entities"]]
+    assert entities == [("Peter Blackburn",) * 2, ("EU",) * 2]
     assert third["text"] == "(Peter)EU"
     assert [(e["start"], e["end"]) for e in third["entities"]] == [(1, 6), (7, 9)]
 
@@ -147,7 +147,7 @@ def test_files_globs_folders_and_compressed_files_in_order(cli, tmp_path):
     assert [row["text"] for row in rows] == ["Peter", "EU", "Anna", "Paris"]
 
 
-def test_text_wins_over_tokens_unless_they_are_asked_for(cli, tmp_path):
+def test_text_takes_precedence_over_tokens_unless_the_user_names_them(cli, tmp_path):
     records = [
         {"text": "Anna in Paris", "words": "x"},
         {"text": "Anna in Paris", "tokens": []},
@@ -202,7 +202,7 @@ def test_by_document_applies_to_plain_text_only(cli, tmp_path):
     assert [row.get("id") for row in rows] == [1, 2, None, None, None]
 
 
-def test_a_folder_contributes_its_texts_and_other_files_are_named_once(cli, tmp_path, snapshot):
+def test_a_folder_contributes_its_texts_and_other_files_are_reported_once(cli, tmp_path, snapshot):
     texts = ["a.txt", "b.MD", "c.log.1.gz", "NOTES", "d.text", "e.markdown", "v 1.5"]
     for name in texts:
         content = f"Peter {name}".encode()
@@ -276,7 +276,7 @@ def test_order_over_many_chunks(cli, tmp_path):
     assert all(len(row["entities"]) == 1 for row in rows)
 
 
-# --- What cannot be read ------------------------------------------------------------------------
+# --- Errors -----------------------------------------------------------------------------------
 
 BROKEN = b'{"text": "Peter"}\n{"text": \n{"words": 1}\n\xff\xfe{}\n{"text": "EU"}\n'
 
@@ -301,7 +301,7 @@ def test_broken_lines_are_skipped_and_counted(cli, tmp_path, snapshot):
     assert stable(messages, tmp_path) == snapshot
 
 
-def test_a_program_is_not_taken_for_text(cli, tmp_path, snapshot):
+def test_a_binary_file_is_not_read_as_text(cli, tmp_path, snapshot):
     path = write_file(tmp_path, "a.out", b"\x7fELF\x02\x01\x01\0\0\0\xff\0\n")
     status, _, messages = cli("--input", path)
     assert status == 2 and f"{path}:1:" in messages
@@ -390,12 +390,12 @@ def test_a_folder_of_checkpoints_names_the_newest(cli, tmp_path, tiny_tagger, sn
     assert cli("a", model="run/step_30")[0] == 0
 
 
-@pytest.mark.parametrize("answers", [False, True], ids=["refused", "hanging"])
-def test_without_the_hub_an_unknown_model_is_reported_immediately(tmp_path, snapshot, answers):
-    """Of a Hub whose port is closed, and of one that takes the connection and says nothing."""
+@pytest.mark.parametrize("accepts", [False, True], ids=["refused", "hanging"])
+def test_without_the_hub_an_unknown_model_is_reported_immediately(tmp_path, snapshot, accepts):
+    """The port of the Hub is closed, or accepts the connection and never answers."""
     with socket.socket() as server:
         server.bind(("localhost", 0))
-        if answers:
+        if accepts:
             server.listen()
         environment = os.environ | {
             "HF_ENDPOINT": f"http://localhost:{server.getsockname()[1]}",
@@ -408,19 +408,19 @@ def test_without_the_hub_an_unknown_model_is_reported_immediately(tmp_path, snap
     assert process.returncode == 2 and output == b""
     assert b"nope:" in messages and messages.count(b"\n") <= 2
     assert messages.decode() == snapshot(name="message")
-    bare = time_of_help()
-    # The probe's three seconds, and what a machine with more to do than cores takes to start.
-    assert seconds < reachability.HUB_TIMEOUT_S + 20 * max(bare, 0.2)
+    # Besides the time-out, a busy machine needs time to start the process.
+    assert seconds < reachability.HUB_TIMEOUT_S + 20 * max(time_of_help(), 0.2)
 
 
 def time_of_help() -> float:
+    """Return the seconds that `infer.py --help` takes."""
     began = time.monotonic()
     start("--help").communicate(timeout=60)
     return time.monotonic() - began
 
 
 def test_the_service_of_the_readme_refuses_bytes_that_are_not_utf_8(tiny_tagger, monkeypatch):
-    """The snippet itself, with another model, on a port of its own."""
+    """Run the snippet of the README with another model, on a free port."""
     import http.client
     import http.server
 
@@ -471,7 +471,7 @@ def test_a_slow_tokenizer_is_refused(cli, tmp_path, tiny_tagger, monkeypatch):
     assert status == 2 and str(tiny_tagger) in messages
 
 
-def test_the_newest_model_in_the_folder_is_used_and_named(cli, tmp_path, snapshot):
+def test_the_newest_model_in_the_folder_is_used_and_reported(cli, tmp_path, snapshot):
     status, _, messages = cli("Peter", model=None)
     assert status == 2 and "python train_trainer.py --sample" in messages
     assert messages == snapshot
@@ -485,7 +485,7 @@ def test_the_newest_model_in_the_folder_is_used_and_named(cli, tmp_path, snapsho
     assert messages == snapshot
 
 
-# --- What is written --------------------------------------------------------------------------
+# --- Output -----------------------------------------------------------------------------------
 
 
 def test_csv_has_a_row_for_each_entity(cli):
@@ -498,13 +498,13 @@ def test_csv_has_a_row_for_each_entity(cli):
     )
 
 
-def test_conll_has_all_words_and_with_all_words_their_scores(cli):
+def test_conll_has_every_word_and_with_all_words_its_score(cli):
     assert cli("Peter said", "--output_format", "conll")[1] == "Peter\tB-PER\nsaid\tO\n\n"
     output = cli("Peter said", "--output_format", "conll", "--all_words")[1]
     assert output == f"Peter\tB-PER\t{SURE:.4f}\nsaid\tO\t{SURE:.4f}\n\n"
 
 
-def test_conll_has_one_row_for_each_word_whatever_the_word_is(cli, tmp_path):
+def test_conll_has_one_row_for_each_word_even_with_white_space(cli, tmp_path):
     words = ["Peter", "", "a\tb", "c\u2028d", "e f"]
     path = write_file(tmp_path, "a.jsonl", json.dumps({"tokens": words}))
     output = cli("--input", path, "--output_format", "conll")[1]
@@ -547,14 +547,14 @@ def test_a_replaced_field_is_reported_once(cli, tmp_path, snapshot):
     ] * 3
 
 
-def test_a_page_of_several_files_names_each_before_its_texts(cli, tmp_path):
+def test_a_page_of_several_files_has_a_heading_above_the_texts_of_each(cli, tmp_path):
     write_file(tmp_path, "in/<a>.txt", "Peter\nsaid")
     write_file(tmp_path, "in/b.txt", "EU")
     page = cli("--input", "in", "--output_format", "html")[1]
-    heads = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
-    assert heads == ["in/&lt;a&gt;.txt", "in/b.txt"]
-    places = [page.index(part) for part in ("in/&lt;a&gt;", "Peter<", "said<", "in/b.txt<", "EU<")]
-    assert places == sorted(places)
+    headings = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
+    assert headings == ["in/&lt;a&gt;.txt", "in/b.txt"]
+    order = [page.index(part) for part in ("in/&lt;a&gt;", "Peter<", "said<", "in/b.txt<", "EU<")]
+    assert order == sorted(order)
     assert "<h2" not in cli("--input", "in/b.txt", "--output_format", "html")[1]
 
 
@@ -564,7 +564,7 @@ def test_a_label_stays_on_the_line_of_its_score(cli):
     assert "white-space:nowrap" in label
 
 
-def test_half_a_surrogate_pair_is_written_as_json_writes_it(cli, tmp_path):
+def test_an_unpaired_surrogate_is_written_as_json_writes_it(cli, tmp_path):
     path = write_file(tmp_path, "a.jsonl", '{"text": "Peter \\ud800"}')
     (row,) = rows_of(cli("--input", path)[1])
     assert row["text"] == "Peter \ud800" and len(row["entities"]) == 1
@@ -574,7 +574,7 @@ def test_half_a_surrogate_pair_is_written_as_json_writes_it(cli, tmp_path):
 
 
 def labelled_corpus() -> list[list[tuple[str, str]]]:
-    """Sentences of random words and legal random tags, one of them longer than a window."""
+    """Return sentences of random words and valid random tags, one of them longer than a window."""
     random = np.random.default_rng(0)
     vocabulary = [*KNOWN, "said", "the", "lamb", "Brooklyn", "rejects", "U.S.", "\u200b"]
     sentences = []
@@ -590,18 +590,19 @@ def labelled_corpus() -> list[list[tuple[str, str]]]:
 
 
 def table_numbers(output: str) -> dict[str, list[str]]:
+    """Return the numbers in each row of the score table."""
     rows = (line.rsplit(maxsplit=4) for line in output.splitlines()[2:])
     return {row[0]: row[1:] for row in rows if len(row) == 5}
 
 
-def test_score_is_conlleval_of_a_network_run_sentence_by_sentence(
+def test_scores_are_those_of_conlleval_on_a_network_run_sentence_by_sentence(
     tiny_tagger, monkeypatch, capfd, tmp_path
 ):
     import torch
     from conlleval import evaluate
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-    # Windows cannot be told apart here, so that no sentence may be longer than one.
+    # The reference has no windows, so the sentence that needs several is left out.
     sentences = labelled_corpus()[:-1]
     model = AutoModelForTokenClassification.from_pretrained(tiny_tagger).eval()
     tokenizer = AutoTokenizer.from_pretrained(tiny_tagger)
@@ -613,8 +614,8 @@ def test_score_is_conlleval_of_a_network_run_sentence_by_sentence(
             ids = model(**encoded).logits[0].argmax(-1).tolist()
         owners = encoded.word_ids()
         for number, (word, tag) in enumerate(sentence):
-            at = owners.index(number) if number in owners else None
-            predicted = "O" if at is None else model.config.id2label[ids[at]]
+            position = owners.index(number) if number in owners else None
+            predicted = "O" if position is None else model.config.id2label[ids[position]]
             lines.append(f"{word} {tag} {predicted}")
         lines.append("")
     expected = evaluate(lines)
@@ -629,13 +630,13 @@ def test_score_is_conlleval_of_a_network_run_sentence_by_sentence(
     table = table_numbers(output)
     overall = expected["overall"]["chunks"]["evals"]
     assert table["overall"][:3] == [f"{overall[k]:.4f}" for k in ("prec", "rec", "f1")]
-    for kind, found in expected["slots"]["chunks"].items():
-        scores = [f"{found['evals'][k]:.4f}" for k in ("prec", "rec", "f1")]
+    for kind, values in expected["slots"]["chunks"].items():
+        scores = [f"{values['evals'][k]:.4f}" for k in ("prec", "rec", "f1")]
         assert table[kind][:3] == scores, kind
 
 
-def test_score_is_the_score_of_training(tiny_tagger, monkeypatch, capfd, tmp_path):
-    """The evaluation of the training scripts, on the same sentences, windows among them."""
+def test_scores_are_those_of_training(tiny_tagger, monkeypatch, capfd, tmp_path):
+    """Compare with the training scripts' evaluation, also on a sentence of several windows."""
     import datasets
     import torch
     from torch.utils.data import DataLoader
@@ -699,8 +700,8 @@ def test_labels_of_another_task_are_reported(cli, tmp_path, snapshot):
     status, output, messages = cli("--input", pos, "--score")
     assert status == 2 and output == "" and "NNP" in messages
     assert messages == snapshot
-    other = write_file(tmp_path, "other.conll", "Peter B-DRUG\nsaid O\n")
-    status, output, messages = cli("--input", other, "--score")
+    drugs = write_file(tmp_path, "other.conll", "Peter B-DRUG\nsaid O\n")
+    status, output, messages = cli("--input", drugs, "--score")
     assert status == 0 and "DRUG" in messages
     assert messages == snapshot
     assert table_numbers(output)["DRUG"] == ["0.0000", "0.0000", "0.0000", "1"]
@@ -710,6 +711,7 @@ def test_labels_of_another_task_are_reported(cli, tmp_path, snapshot):
 
 
 def start(*argv, **options) -> subprocess.Popen:
+    """Start infer.py as a process of its own, with pipes."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.Popen([sys.executable, INFER, *map(str, argv)], **options)
 
@@ -727,10 +729,11 @@ def test_importing_does_nothing_and_help_needs_no_model(snapshot):
     assert done.stdout == snapshot
 
 
-def test_a_pipe_gets_its_answer_line_by_line_and_may_close(tiny_tagger):
-    """The first answer comes while the second text is not yet there."""
+def test_a_pipe_gets_its_results_line_by_line_and_may_close(tiny_tagger):
+    """Each result arrives before the next text is sent."""
     process = start("--model", tiny_tagger, stdin=subprocess.PIPE)
-    watchdog = threading.Timer(60, process.kill)  # else a first answer that is held back hangs
+    # Otherwise, a result that is held back would hang the test.
+    watchdog = threading.Timer(60, process.kill)
     watchdog.start()
     for text in ("Peter", "", "ünïcödé"):
         process.stdin.write(f"{text}\n".encode())
@@ -775,7 +778,7 @@ def test_processes_share_the_scoring(cli, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_on_a_terminal(tiny_tagger, no_color):
-    """Colours and labels under the words; without colour where NO_COLOR asks for it."""
+    """Labels are under the words, in colour unless NO_COLOR is set."""
     main, terminal = pty.openpty()
     environment = os.environ | {"NO_COLOR": no_color, "TERM": "xterm"}
     process = start(
@@ -786,7 +789,7 @@ def test_on_a_terminal(tiny_tagger, no_color):
     try:
         while block := os.read(main, 4096):
             shown += block
-    except OSError:  # Linux ends a terminal so
+    except OSError:  # how Linux reports the end of a terminal
         pass
     assert process.wait(60) == 0, process.stderr.read()
     assert (b"\x1b[" in shown) == (not no_color)
@@ -799,12 +802,12 @@ def test_two_processes_write_what_one_writes(tiny_tagger, tmp_path):
     source = write_file(tmp_path, "big.jsonl", lines)
     common_flags = ["--model", tiny_tagger, "--input", source, "--output"]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    one = start(*common_flags, tmp_path / "one.jsonl", env=environment)
-    assert one.wait(120) == 0, one.stderr.read()
+    single = start(*common_flags, tmp_path / "one.jsonl", env=environment)
+    assert single.wait(120) == 0, single.stderr.read()
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", INFER]
     flags = map(str, [*common_flags, tmp_path / "two.jsonl"])
-    two = subprocess.run([*torchrun, *flags], capture_output=True, text=True, env=environment)
-    assert two.returncode == 0, two.stderr
+    shared = subprocess.run([*torchrun, *flags], capture_output=True, text=True, env=environment)
+    assert shared.returncode == 0, shared.stderr
     assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
     assert len(rows_of((tmp_path / "one.jsonl").read_text())) == 300
     assert sorted(os.listdir(tmp_path)) == ["big.jsonl", "one.jsonl", "two.jsonl"]
@@ -812,7 +815,7 @@ def test_two_processes_write_what_one_writes(tiny_tagger, tmp_path):
 
 @pytest.mark.exhaustive
 def test_200_megabytes_in_constant_memory(tiny_tagger, tmp_path):
-    """A million records, 200 MB, take no more memory than ten thousand, within 30 MB."""
+    """A million records (200 MB) take at most 30 MB more memory than ten thousand."""
     text = "Peter Blackburn went from Paris to New York , Anna said on Monday ."
     peaks = []
     for count in (10_000, 1_000_000):

@@ -9,7 +9,7 @@ import pytest
 from results.report import write_report
 from tagging.page import render_texts
 from tests.helpers.browser import CHROMIUM, Browser
-from tests.helpers.pages import SPLIT_IN_TWO, entity_run, found, plain_run
+from tests.helpers.pages import SPLIT_IN_TWO, entity_in, entity_run, plain_run
 from tests.helpers.scored_sentences import ENTITY_EXAMPLES
 
 
@@ -45,7 +45,8 @@ def pages(tmp_path_factory):
     )
     write_report(folder / "plain", plain_run())
     text = f"Ada {endless} אנגלה מרקל ביקרה בירושלים\r\n\t👩‍👩‍👧 \x07 <b>"
-    marked = [found(text, "Ada", "PER"), found(text, endless, "ORG"), found(text, "מרקל", "PER")]
+    names = {"Ada": "PER", endless: "ORG", "מרקל": "PER"}
+    marked = [entity_in(text, name, kind) for name, kind in names.items()]
     word = {"word": "Ada", "tag": "NOUN" * 40, "score": 0.5, "start": 0, "end": 3}
     results = [{"text": text, "entities": marked}, {"text": text, "entities": [], "words": [word]}]
     (folder / "texts.html").write_text("".join(render_texts(results)), "utf-8", newline="")
@@ -59,12 +60,12 @@ def pages(tmp_path_factory):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
 @pytest.mark.parametrize("name", ["entities", "plain", "texts"])
-def test_page_in_chromium(browser, pages, name, width, height, theme):
+def test_a_page_fits_its_window_and_loads_nothing(browser, pages, name, width, height, theme):
     browser.open(pages[name], width, height, theme)
     browser.value("document.querySelectorAll('details').forEach(d => d.open = true)")
-    complaints = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
-    assert browser.seen(*complaints) == []
-    requests = [seen["request"]["url"] for seen in browser.seen("Network.requestWillBeSent")]
+    messages = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+    assert browser.seen(*messages) == []
+    requests = [event["request"]["url"] for event in browser.seen("Network.requestWillBeSent")]
     assert requests == [pages[name].as_uri()]
     root = "document.documentElement"
     assert browser.value(f"{root}.scrollWidth") <= browser.value("innerWidth") == width
@@ -76,8 +77,8 @@ def test_page_in_chromium(browser, pages, name, width, height, theme):
         " e.getBoundingClientRect().left < -1)).map(e => e.outerHTML.slice(0, 80))"
     )
     assert escaped == []
-    ground = browser.value("getComputedStyle(document.body).backgroundColor")
-    brightness = sum(map(int, re.findall(r"\d+", ground)[:3])) / 3
+    background = browser.value("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(map(int, re.findall(r"\d+", background)[:3])) / 3
     assert brightness > 200 if theme == "light" else brightness < 60
     if folder := os.environ.get("NER_SCREENSHOTS"):
         browser.screenshot(Path(folder) / f"{name}_{width}_{theme}.png")

@@ -26,7 +26,7 @@ class Browser:
     def __init__(self, profile):
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
-        # The shell puts the pipe's ends where Chromium looks for them.
+        # The shell connects the pipes to the file descriptors that Chromium uses.
         line = f'exec "$@" 3<&{commands} 4>&{answers}'
         self._process = subprocess.Popen(
             ["bash", "-c", line, "bash", CHROMIUM, *FLAGS, f"--user-data-dir={profile}"],
@@ -46,7 +46,7 @@ class Browser:
     def _read(self) -> dict:
         while b"\0" not in self._buffer:
             piece = os.read(self._answers, 1 << 16)
-            assert piece, "Chromium ended"
+            assert piece, "Chromium exited"
             self._buffer += piece
         message, self._buffer = self._buffer.split(b"\0", 1)
         return json.loads(message)
@@ -92,6 +92,6 @@ class Browser:
         path.write_bytes(base64.b64decode(picture["data"]))
 
     def close(self) -> None:
-        os.close(self._commands)  # Chromium ends when its command pipe closes
+        os.close(self._commands)  # Chromium exits when its command pipe closes
         self._process.wait(timeout=20)
         os.close(self._answers)

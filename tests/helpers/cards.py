@@ -47,9 +47,9 @@ FACTS = {
 
 
 def problems_the_hub_would_find(text: str) -> list[str]:
-    """The Hub's published rules for model card metadata, as far as these cards can break them."""
-    found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-    data = yaml.safe_load(found[1]) if found else None
+    """Return how a card breaks the Hub's rules for metadata, as far as our cards can break them."""
+    header = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    data = yaml.safe_load(header[1]) if header else None
     if not isinstance(data, dict):
         return ["no metadata"]
     repo = re.compile(r"[\w.-]+(/[\w.-]+)?")

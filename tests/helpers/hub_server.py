@@ -1,7 +1,7 @@
 """A Hugging Face Hub for tests, built on the standard library.
 
 The unmodified `huggingface_hub` and `datasets` reach it through HF_ENDPOINT. It keeps every commit
-with all its files, checks the digests of uploads, and can be given faults:
+with all its files, checks the digests of uploads, and injects faults on request:
 
     with HubServer() as hub:
         hub.fail("PUT /lfs", status=500, times=2)
@@ -30,14 +30,18 @@ LFS_SUFFIXES = (".safetensors", ".bin", ".pt", ".parquet", ".png", ".model", ".z
 
 @dataclasses.dataclass
 class Commit:
+    """A commit with its whole tree."""
+
     oid: str
     message: str
-    files: dict[str, bytes]  # the whole tree, not the difference
-    changed: set[str]
+    files: dict[str, bytes]  # of the whole tree
+    changed: set[str]  # paths that were added, replaced or deleted
 
 
 @dataclasses.dataclass
 class Repo:
+    """A repository: its commits and branches."""
+
     kind: str  # "model" or "dataset"
     id: str
     private: bool = False
@@ -67,7 +71,7 @@ class Repo:
 
 @dataclasses.dataclass
 class Fault:
-    """A fault of the first `times` requests whose "METHOD /path" matches `pattern`."""
+    """A fault in the first `times` requests whose "METHOD /path" matches `pattern`."""
 
     pattern: str
     status: int | None = None
@@ -75,13 +79,13 @@ class Fault:
     body: str = ""
     delay: float = 0.0  # seconds before the request is answered as usual
     hold: threading.Event | None = None  # the request is answered as usual once this is set
-    hang: bool = False  # no answer until the server is closed or the client goes away
+    hang: bool = False  # the connection stays open without an answer until the server is closed
     cut: bool = False  # the connection is closed in the middle of the request's body
     lose_answer: bool = False  # the request takes effect, but its answer is never sent
     wrong_digest: bool = False  # the upload is refused as damaged
     times: float = 1
-    after_commits: int = 0  # not before the repositories hold this many pushed commits
-    seen: int = 0
+    after_commits: int = 0  # not before the repositories contain this many pushed commits
+    seen: int = 0  # requests that met the fault
 
 
 class HubServer:
@@ -114,7 +118,7 @@ class HubServer:
 
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._http.daemon_threads = True
-        self._http.handle_error = lambda *_: None  # tests end clients early
+        self._http.handle_error = lambda *_: None  # tests disconnect clients
         self.port = self._http.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(
@@ -192,7 +196,7 @@ def is_large(path: str) -> bool:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # One packet for each answer, sent immediately: a second would wait 40 ms for the first.
+    # One packet for each answer, sent immediately: a second packet would wait 40 ms.
     wbufsize = -1
     disable_nagle_algorithm = True
     hub: HubServer
@@ -271,7 +275,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._not_found("EntryNotFound")
 
     def _redirected(self) -> bool:
-        """Redirect a request for a repository by an old name; return whether it was one."""
+        """Redirect a request that uses the old name of a repository; return whether it did."""
         match = re.match(r"(/api/(?:models|datasets)/|/datasets/|/)([^/]+)(?=/|$)", self.path)
         new_name = self.hub.redirects.get(match[2]) if match else None
         if new_name is None:
@@ -382,13 +386,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._json({"type": "user", "name": user, "fullname": user, "orgs": orgs, "auth": token})
 
     def create_repo(self):
-        wanted = json.loads(self.body)
+        request = json.loads(self.body)
         user, _ = self._user()
         if user is None:
             self._refuse(401, "Invalid username or password.")
             return
-        repo_id = f"{wanted.get('organization') or user}/{wanted['name']}"
-        kind = wanted.get("type") or "model"
+        repo_id = f"{request.get('organization') or user}/{request['name']}"
+        kind = request.get("type") or "model"
         url = {"url": f"{self.hub.url}/{repo_id}", "name": repo_id, "id": repo_id}
         if not self._may_write(repo_id):
             self._refuse(403, "You don't have the rights to create a model under this namespace")
@@ -397,7 +401,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if (kind, repo_id) in self.hub.repos:
                 self._json({"error": "You already created this repo", **url}, 409)
                 return
-            self.hub.create(repo_id, kind, wanted.get("visibility") == "private")
+            self.hub.create(repo_id, kind, request.get("visibility") == "private")
         self._json(url)
 
     def auth_check(self, kind, repo_id, write):
@@ -482,9 +486,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 case "deletedFolder":
                     changes[value["path"].rstrip("/") + "/"] = None
         with self.hub.lock:
-            made = repo.commit(summary, changes, revision)
-        url = f"{self.hub.url}/{repo_id}/commit/{made.oid}"
-        self._json({"success": True, "commitOid": made.oid, "commitUrl": url, "hookOutput": ""})
+            commit = repo.commit(summary, changes, revision)
+        url = f"{self.hub.url}/{repo_id}/commit/{commit.oid}"
+        self._json({"success": True, "commitOid": commit.oid, "commitUrl": url, "hookOutput": ""})
 
     def info(self, kind, repo_id, revision):
         repo_and_commit = self._commit_at(kind, repo_id, revision or "main")

@@ -1,4 +1,4 @@
-"""Parsed pages, and runs for a report."""
+"""Parsed HTML pages, and the facts of runs for a report."""
 
 from collections.abc import Collection
 from html.parser import HTMLParser
@@ -23,7 +23,7 @@ class Element:
         return self.attributes.get("class") or ""
 
     def all(self, name: str | None = None, css: str | None = None) -> "list[Element]":
-        """Return the elements inside this one, in order, by name and by the whole `class`."""
+        """Return the elements inside this one, in order, filtered by name and whole `class`."""
         below = [child for child in self.children if isinstance(child, Element)]
         return [
             element
@@ -45,12 +45,12 @@ class Element:
 
     @property
     def text(self) -> str:
-        """The text with each run of white space as one blank."""
+        """The text with each run of white space collapsed to one space."""
         return " ".join(self.content().split())
 
 
 class Page(HTMLParser):
-    """A page as a tree; an element that is not closed in order is an error."""
+    """A page as a tree; elements that are not properly nested are an error."""
 
     def __init__(self, source: str):
         super().__init__(convert_charrefs=True)
@@ -95,7 +95,7 @@ class Page(HTMLParser):
 
     @property
     def mistakes(self) -> list[list[str]]:
-        """The parts of the line above each mistake's sentence."""
+        """The parts of the line above the sentence of each mistake."""
         return [
             [part.text for part in article.all("p")[0].children if isinstance(part, Element)]
             for article in self.root.all("article", "mistake")
@@ -147,7 +147,7 @@ def assert_inert(page: Page) -> None:
 
 
 def entity_run(**more) -> dict:
-    """Return the facts of a run as a training script passes them; its numbers differ."""
+    """Return the facts of a run as a training script passes them, with made-up numbers."""
     scores = {
         "overall": {"precision": 0.3333, "recall": 0.2525, "f1": 0.2857, "accuracy": 0.6},
         "per_type": {
@@ -192,6 +192,7 @@ def entity_run(**more) -> dict:
 
 
 def plain_run(**more) -> dict:
+    """Return the facts of a run with plain tags."""
     scores = {
         "overall": {"accuracy": 0.5, "macro_f1": 0.4321},
         "per_type": {
@@ -214,7 +215,8 @@ def plain_run(**more) -> dict:
     return run | more
 
 
-def found(text: str, word: str, kind: str, score: float = 0.5) -> dict:
+def entity_in(text: str, word: str, kind: str, score: float = 0.5) -> dict:
+    """Return the entity that marks the first `word` of a text."""
     start = text.index(word)
     end = start + len(word)
     return {"entity_group": kind, "score": score, "start": start, "end": end, "word": word}

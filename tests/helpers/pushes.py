@@ -1,4 +1,4 @@
-"""Pushes of a run to a `HubServer`: what is saved, what arrived, what the user was told."""
+"""Pushes of a run to a `HubServer`: files saved, files pushed, and messages to the user."""
 
 import re
 import time
@@ -11,12 +11,12 @@ from tests.helpers.messages import stable
 REPO = "tester/model"
 WEIGHTS = "PUT /lfs/"
 COMMIT = "POST .*/commit/main"
-# The words of other libraries, which change with their versions.
+# Messages of other libraries, which change with their versions.
 CAUSE = re.compile(r"\b(?!FileNotFound)\w*(?:Error|Timeout): .*?(?=\)\. |\)\.$)", re.MULTILINE)
 
 
 def save(folder: Path, epoch: int) -> dict[str, bytes]:
-    """Save as the scripts do: weights get a new inode, JSON is rewritten in place."""
+    """Save files as the scripts do: weights get a new inode, JSON is rewritten in place."""
     weights = folder / "model.safetensors"
     new = folder / ".new"
     new.write_bytes(f"weights {epoch}".encode() * 5000)
@@ -33,7 +33,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def pushed(server: HubServer) -> dict[str, dict[str, bytes]]:
-    """Return message -> files of each commit, in order, without the repository's first file."""
+    """Return the files of each commit by its message, in order, without `.gitattributes`."""
     result = {}
     for commit in server.commits(REPO):
         assert commit.message not in result, "the same push twice"
@@ -44,7 +44,7 @@ def pushed(server: HubServer) -> dict[str, dict[str, bytes]]:
 
 
 def run_epochs(pusher, folder: Path, epochs: int = 2, between=lambda epoch: None) -> dict:
-    """Save and push as a training script does; return what each commit must hold, by message."""
+    """Save and push as a training script does; return the files due in each commit, by message."""
     saved = {}
     for epoch in range(epochs):
         message = f"Training in progress epoch {epoch}"
@@ -69,5 +69,5 @@ def events(lines: list[str]) -> list[str]:
 
 
 def stable_message(text: object, server: HubServer, folder: Path) -> str:
-    """Return a message without what differs by run, machine or library version."""
+    """Return a message without the parts that differ by run, machine or library version."""
     return CAUSE.sub("<cause>", stable(text, folder).replace(server.url, "<hub>"))

@@ -2,10 +2,11 @@
 
 
 def example(gold: str, predicted: str, probability=None, tokens: str | None = None) -> dict:
+    """Return a scored sentence; tags and tokens are given as words separated by spaces."""
     gold, predicted = gold.split(), predicted.split()
     tokens = tokens.split() if tokens else [f"w{n}" for n in range(len(gold))]
-    made = {"tokens": tokens, "gold": gold, "predicted": predicted}
-    return made if probability is None else made | {"probability": probability}
+    sentence = {"tokens": tokens, "gold": gold, "predicted": predicted}
+    return sentence if probability is None else sentence | {"probability": probability}
 
 
 ENTITY_EXAMPLES = [

@@ -1,4 +1,4 @@
-"""A model whose tags are known, and what the tests of tagging share."""
+"""A model whose tags are known, and other helpers for the tests of tagging."""
 
 import json
 import math
@@ -29,7 +29,7 @@ TEXT_ENTITIES = [
 
 
 class LookUp:
-    """A network that looks the tag of each sub-word up in `KNOWN`."""
+    """A network that looks up the tag of each sub-word in `KNOWN`."""
 
     def __init__(self, tokenizer, labels: list[str]):
         import torch
@@ -38,9 +38,9 @@ class LookUp:
         self.logits[:, 0] = 4.0
         self.widths = []  # (windows, longest window) of each batch
         for word, tag in KNOWN.items():
-            number = tokenizer.backend.token_to_id(word)
-            self.logits[number] = 0.0
-            self.logits[number, labels.index(tag)] = 4.0
+            token_id = tokenizer.backend.token_to_id(word)
+            self.logits[token_id] = 0.0
+            self.logits[token_id, labels.index(tag)] = 4.0
 
     def __call__(self, windows):
         import torch
@@ -53,7 +53,7 @@ class LookUp:
 
 
 def use_look_up(monkeypatch) -> None:
-    """Make each `Tagger` of a folder that the hand-written BERT can load a look-up model."""
+    """Replace the network of each model that `fast_bert` loads by a `LookUp`."""
     load = fast_bert.load
 
     def load_look_up(folder, dtype, device):
@@ -79,7 +79,7 @@ def rows_of(output: str) -> list[dict]:
 
 
 def rounded(entities: list[dict]) -> list[dict]:
-    """Return entities with their scores rounded as JSON Lines have them."""
+    """Return entities with their scores rounded as in the JSON Lines output."""
     return [{**entity, "score": round(entity["score"], 4)} for entity in entities]
 
 

@@ -1,4 +1,4 @@
-"""A Hub of our own, a folder of results, and a pusher between them."""
+"""A local Hub, a folder of results, and a pusher between them."""
 
 import pytest
 from huggingface_hub import close_session, constants
@@ -41,7 +41,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def lines():
-    """What the pusher says, line by line."""
+    """The lines that the pusher prints for the user."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""The check of access before training, against a Hub of our own."""
+"""The check of access before training, against a local Hub."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from tests.helpers.pushes import stable_message
 
 def test_check_access_creates_the_repository_under_the_users_name(server, folder):
     assert check_access(HubSettings(), folder) == "tester/output"
-    assert check_access(HubSettings(), folder) == "tester/output"  # now it exists
+    assert check_access(HubSettings(), folder) == "tester/output"  # it exists now
     assert not server.repos["model", "tester/output"].private
 
 

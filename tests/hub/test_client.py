@@ -40,7 +40,7 @@ def test_the_card_is_read_back_from_the_hub(server, pusher, folder):
     assert any("validate-yaml" in request for request in server.requests)
 
 
-def test_what_a_person_wrote_on_the_hub_survives_a_push(server, pusher, folder):
+def test_edits_of_a_person_on_the_hub_survive_a_push(server, pusher, folder):
     card = write_card(folder, FACTS).read_text()
     edited = card.replace("license: apache-2.0", "license: mit") + "\n## Limits\n\nNews only.\n"
     server.add(REPO, {"README.md": edited.encode()})

@@ -1,4 +1,4 @@
-"""Contents of a push: the files of a model, never its state, never the token."""
+"""The contents of a push: the files of a model, never training state, never the token."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_state_hidden_and_unfinished_files_are_not_pushed(server, pusher, folder
     assert pushed(server) == {"Training complete": saved}
 
 
-def test_a_checkpoint_is_pushed_only_with_its_strategy(server, pusher, folder):
+def test_a_checkpoint_is_pushed_only_with_strategy_checkpoint(server, pusher, folder):
     saved = {"Training in progress epoch 0": save(folder, 0)}
     (folder / "checkpoint-1").mkdir()
     (folder / "checkpoint-1" / "optimizer.pt").write_text("moments")
@@ -58,7 +58,7 @@ def test_strategy_checkpoint_keeps_the_newest_checkpoint_beside_the_model(
     assert extra(last) == {"last-checkpoint/optimizer-b.pt", "last-checkpoint/rng/0.pkl"}
 
 
-def test_a_file_that_holds_the_token_is_not_pushed(server, pusher, folder, lines, snapshot):
+def test_a_file_that_contains_the_token_is_not_pushed(server, pusher, folder, lines, snapshot):
     saved = save(folder, 0)
     (folder / "all_results.json").write_text(f'{{"hub_token": "{TOKEN}"}}')
     pusher.finish(folder)

@@ -1,7 +1,7 @@
-"""Both training scripts and `infer.py` against a Hub of our own.
+"""Both training scripts and `infer.py` against a local Hub.
 
-Corpus and encoder come from that Hub, as for a run without arguments; each epoch is pushed; what
-was pushed is read back.
+Corpus and encoder come from that Hub, as for a run without arguments; each epoch is pushed; the
+pushed files are read back.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ OUTPUTS = {"train_trainer.py": "bert-finetuned-ner"}
 OUTPUTS["train_accelerate.py"] = "bert-finetuned-ner-accelerate"
 CHECKPOINTS = {"train_trainer.py": "checkpoint-*", "train_accelerate.py": "epoch_*"}
 SENTENCES = {"train": 24, "validation": 8, "test": 8}
-EPOCHS = 3  # the recipe's
+EPOCHS = 3  # as in the recipe
 MESSAGES = [f"Training in progress epoch {epoch}" for epoch in range(EPOCHS)]
 MESSAGES += ["Training complete"]
 
@@ -39,13 +39,13 @@ CHUNKS = ["O", "B-NP", "I-NP", "B-VP", "I-VP"]
 NER = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"]
 
 
-# --- What the Hub holds -----------------------------------------------------------------------
+# --- Contents of the Hub ----------------------------------------------------------------------
 
 
 def add_conll2003(server: HubServer, repo_id: str = "lhoestq/conll2003") -> None:
     """Add a data set in the form of lhoestq/conll2003.
 
-    Parquet files with integer labels, whose names are in the README and in the files.
+    Its parquet files have integer labels, whose names are in the README and in the files.
     """
     import datasets
 
@@ -99,7 +99,7 @@ def add_encoder(server: HubServer, folder: Path) -> None:
 
 
 def add_scripted_conll2003(server: HubServer) -> None:
-    """Add conll2003 as it is on the Hub: moved, still a script, with a parquet copy."""
+    """Add conll2003 as it is on the Hub: under a new name, as a script, with a parquet copy."""
     moved = "eriktks/conll2003"
     repo = server.add(moved, {"conll2003.py": b"import datasets\n"}, kind="dataset")
     server.redirects["conll2003"] = moved
@@ -191,7 +191,7 @@ def runs(recipe_hub, tmp_path_factory) -> dict[str, Run]:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_every_epoch_is_a_commit_with_the_bytes_it_saved(script, recipe_hub, runs):
+def test_every_epoch_is_a_commit_of_the_files_that_it_saved(script, recipe_hub, runs):
     run = runs[script]
     assert run.status == 0, run.out
     commits = recipe_hub.commits(f"tester/{OUTPUTS[script]}")
@@ -208,12 +208,12 @@ def test_every_epoch_is_a_commit_with_the_bytes_it_saved(script, recipe_hub, run
 
 
 def nothing_replaced(run: Run) -> bool:
-    """Return whether the run used the default corpus and model, not what stands in for them."""
+    """Return whether the run used the default corpus and model, not the embedded ones."""
     return json.loads(read(run, "run.json"))["replaced"] == []
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_the_recipe_took_corpus_and_encoder_from_the_hub(script, recipe_hub, runs):
+def test_the_recipe_loads_corpus_and_encoder_from_the_hub(script, recipe_hub, runs):
     for path in ("datasets/lhoestq/conll2003/resolve", "/bert-base-cased/resolve"):
         assert any(path in request for request in recipe_hub.requests), path
     assert nothing_replaced(runs[script])
@@ -226,7 +226,7 @@ def test_the_recipe_took_corpus_and_encoder_from_the_hub(script, recipe_hub, run
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_no_file_and_no_line_of_the_run_holds_the_token(script, recipe_hub, runs):
+def test_no_file_and_no_line_of_the_run_contains_the_token(script, recipe_hub, runs):
     assert TOKEN not in runs[script].out
     for path in runs[script].folder.rglob("*"):
         if path.is_file():
@@ -241,7 +241,7 @@ def configuration(commit: Commit) -> dict:
 
 
 def card_without_names(commit: Commit, script: str) -> str:
-    """Return the card without what must differ: the names of the script and of its folder."""
+    """Return the card without the names of the script and its folder, which must differ."""
     card = commit.files["README.md"].decode().replace(OUTPUTS[script], "FOLDER")
     lines = card.replace(script, "SCRIPT").splitlines()
     return "\n".join(line for line in lines if "Generated metadata" not in line)
@@ -279,7 +279,7 @@ def weight_sum(content: bytes) -> float:
     return float(sum(weight.double().abs().sum() for weight in load(content).values()))
 
 
-def test_what_was_pushed_is_read_back_by_name_and_revision(recipe_hub, runs, tmp_path):
+def test_pushed_models_are_read_back_by_name_and_revision(recipe_hub, runs, tmp_path):
     names, expected = [], []
     for script in SCRIPTS:
         repo_id = f"tester/{OUTPUTS[script]}"
@@ -297,7 +297,7 @@ def test_what_was_pushed_is_read_back_by_name_and_revision(recipe_hub, runs, tmp
     assert [float(line) for line in result.stdout.split()] == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_data_set_that_is_still_a_script_is_read_from_its_parquet_copy(recipe_hub, tmp_path):
+def test_a_data_set_that_is_a_script_is_read_from_its_parquet_copy(recipe_hub, tmp_path):
     add_scripted_conll2003(recipe_hub)
     run = train(recipe_hub, tmp_path, SCRIPTS[0], "--dataset_name", "conll2003", "--check")
     assert run.status == 0, run.out
@@ -358,7 +358,7 @@ def read(run: Run, name: str) -> bytes:
 def test_a_push_that_cannot_work_is_refused_before_anything_is_loaded(
     recipe_hub, tmp_path, snapshot
 ):
-    seen = len(recipe_hub.requests)
+    num_earlier = len(recipe_hub.requests)
     flags = ("--push_to_hub", "--hub_model_id", "somebody/else")
     run = train(recipe_hub, tmp_path, SCRIPTS[0], *flags)
     assert run.status == 2
@@ -366,7 +366,7 @@ def test_a_push_that_cannot_work_is_refused_before_anything_is_loaded(
     error = next(line for line in run.out.splitlines() if line.startswith("error: "))
     assert stable_message(error, recipe_hub, tmp_path) == snapshot
     assert not run.folder.exists()
-    assert not any("resolve" in request for request in recipe_hub.requests[seen:])
+    assert not any("resolve" in request for request in recipe_hub.requests[num_earlier:])
 
 
 def test_ctrl_c_during_a_hanging_push_saves_a_checkpoint_and_ends_soon(recipe_hub, tmp_path):
@@ -395,7 +395,7 @@ def test_ctrl_c_during_a_hanging_push_saves_a_checkpoint_and_ends_soon(recipe_hu
     folder = tmp_path / OUTPUTS["train_accelerate.py"]
     assert not (folder / ".push").exists()
     written = max(path.stat().st_mtime for path in folder.glob("step_*/checkpoint.json"))
-    # On a machine with more load than cores, a process takes longer to end.
+    # On an overloaded machine, a process takes longer to end.
     assert ended - written < 5 * max(1.0, os.getloadavg()[0] / os.cpu_count())
 
 
@@ -465,7 +465,7 @@ def test_no_fault_reaches_the_training_or_loses_a_commit(
     script, fault, recipe_hub, unpushed, tmp_path
 ):
     name = f"faulty-{OUTPUTS[script]}-{fault.replace(' ', '-')}"
-    recipe_hub.large_files.clear()  # else the weights are known and not uploaded again
+    recipe_hub.large_files.clear()  # otherwise the weights would not be uploaded again
     installed = [recipe_hub.fail(pattern, **options) for pattern, options in FAULTS[fault]]
     flags = ("--push_to_hub", "--hub_model_id", name, "--save_total_limit", "9")
     run = train(recipe_hub, tmp_path, script, *flags)

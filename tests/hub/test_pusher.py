@@ -1,4 +1,4 @@
-"""Pushes in the background to a Hub of our own: order, faults, interruption."""
+"""Pushes in the background to a local Hub: order, faults, interruption."""
 
 import hashlib
 import math
@@ -39,9 +39,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning"
 # --- Commits and their order ------------------------------------------------------------------
 
 
-def test_each_commit_holds_the_files_of_its_epoch_although_they_changed_later(
-    server, pusher, folder
-):
+def test_each_commit_has_the_files_of_its_epoch_although_they_changed_later(server, pusher, folder):
     server.fail("POST .*/preupload", delay=0.3, times=1)
     saved = run_epochs(pusher, folder)
     url = pusher.finish(folder)
@@ -95,12 +93,12 @@ def test_strategy_end_makes_one_commit(server, repo, folder, lines):
 def test_a_failed_copy_loses_the_push_but_does_not_stop_training(
     server, pusher, folder, lines, monkeypatch, problem, snapshot
 ):
-    def full(*_):
+    def failing_copy(*_):
         raise problem
 
     save(folder, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(contents_module.shutil, "copyfile", full)
+        patch.setattr(contents_module.shutil, "copyfile", failing_copy)
         pusher.push(folder, "Training in progress epoch 0")
     assert problem.strerror in "".join(lines)
     assert stable_message("\n".join(events(lines)), server, folder) == snapshot
@@ -150,7 +148,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_nothing_is_lost_under_a_fault(fault, server, pusher, folder, lines):
+def test_no_push_is_lost_through_a_fault(fault, server, pusher, folder, lines):
     pattern, options = FAULTS[fault]
     installed = server.fail(pattern, **options)
     if "hang" in options:
@@ -169,7 +167,7 @@ def test_nothing_is_lost_under_a_fault(fault, server, pusher, folder, lines):
 @pytest.mark.parametrize(
     "headers", [{"Retry-After": "1"}, {"RateLimit": '"api";r=0;t=1', "Retry-After": "soon"}]
 )
-def test_the_wait_that_a_server_asks_for_is_kept_even_at_the_end_of_the_run(
+def test_the_wait_that_a_server_asks_for_is_observed_even_at_the_end_of_the_run(
     server, pusher, folder, headers
 ):
     fault = server.fail(COMMIT, status=429, headers=headers, times=1)
@@ -179,7 +177,7 @@ def test_the_wait_that_a_server_asks_for_is_kept_even_at_the_end_of_the_run(
     began = time.monotonic()
     save(folder, 1)
     pusher.finish(folder)
-    # Without the server's request: 0.3 s at most, and none at the end of the run.
+    # Without the server's request, the wait would be 0.3 s at most, or none at the end of the run.
     assert 0.9 <= time.monotonic() - began < 3
     assert len(server.commits(REPO)) == 2
 
@@ -234,9 +232,9 @@ def test_later_pushes_arrive_although_an_older_one_is_refused(
 ):
     """The weights of epoch 0, which are always refused, must not prevent the final push."""
     released = threading.Event()
-    weights = hashlib.sha256(b"weights 0" * 5000).hexdigest()
-    server.fail(f"PUT /lfs/{weights}", status=413, hold=released)
-    server.fail(f"PUT /lfs/{weights}", status=413, times=math.inf)
+    digest = hashlib.sha256(b"weights 0" * 5000).hexdigest()
+    server.fail(f"PUT /lfs/{digest}", status=413, hold=released)
+    server.fail(f"PUT /lfs/{digest}", status=413, times=math.inf)
     saved = run_epochs(pusher, folder)
     released.set()
     pusher.finish(folder)
@@ -247,11 +245,11 @@ def test_later_pushes_arrive_although_an_older_one_is_refused(
 
 
 def test_after_a_push_that_failed_for_good_the_last_gets_one_try(server, pusher, folder):
-    def weights(epoch):
+    def digest_of_weights(epoch):
         return hashlib.sha256(f"weights {epoch}".encode() * 5000).hexdigest()
 
-    first = server.fail(f"PUT /lfs/{weights(0)}", status=500, times=math.inf)
-    last = server.fail(f"PUT /lfs/{weights(1)}", status=500, times=math.inf)
+    first = server.fail(f"PUT /lfs/{digest_of_weights(0)}", status=500, times=math.inf)
+    last = server.fail(f"PUT /lfs/{digest_of_weights(1)}", status=500, times=math.inf)
     with pytest.raises(PushFailed, match="500"):
         run_epochs(pusher, folder, 1)
         pusher.finish(folder)
@@ -306,10 +304,12 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("doing", ["pusher.finish(folder)", "time.sleep(60)"])
-def test_ctrl_c_during_a_hanging_push_ends_the_process_soon(server, repo, folder, doing, snapshot):
+@pytest.mark.parametrize("activity", ["pusher.finish(folder)", "time.sleep(60)"])
+def test_ctrl_c_during_a_hanging_push_ends_the_process_soon(
+    server, repo, folder, activity, snapshot
+):
     fault = server.fail(WEIGHTS, hang=True, times=math.inf)
-    script = INTERRUPTED.replace("FINISH_OR_TRAIN", doing)
+    script = INTERRUPTED.replace("FINISH_OR_TRAIN", activity)
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(folder)],
         cwd=ROOT,
@@ -360,7 +360,7 @@ def test_an_answer_that_repeats_the_token_is_shown_without_it(server, pusher, fo
 # --- Costs ------------------------------------------------------------------------------------
 
 
-def test_a_push_costs_the_training_thread_little_time(server, pusher, folder):
+def test_a_push_takes_little_time_from_the_training_thread(server, pusher, folder):
     server.fail(COMMIT, delay=0.3, times=math.inf)
     save(folder, 0)
     began = time.thread_time()

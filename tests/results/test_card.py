@@ -1,4 +1,4 @@
-"""The model card: its metadata, its text, and what a person wrote in it."""
+"""The model card: its metadata, its text, and the edits of a person."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def metadata(path: Path) -> dict:
     return ModelCard.load(path).data.to_dict()
 
 
-def test_the_card_holds_metadata_for_the_hub_and_text_for_a_reader(folder, snapshot):
+def test_the_card_contains_metadata_for_the_hub_and_text_for_readers(folder, snapshot):
     path = write_card(folder, FACTS)
     text = path.read_text()
     assert path == folder / "README.md"
@@ -43,11 +43,11 @@ def test_the_card_holds_metadata_for_the_hub_and_text_for_a_reader(folder, snaps
         **{"LOC precision": 1.0, "LOC recall": 0.5, "LOC f1": 2 / 3},
         **{"PER precision": 0.0, "PER recall": 0.0},  # its F1 is not a number
     }
-    for wanted in (
+    for part in (
         "46435", "| LOC | 1.0000 | 0.5000 | 0.6667 |", "0123456789abcdef", "infer.py", "pipeline(",
         "learning_rate: 2e-05", "transformers: 5.23.0", "--seed 42", "`B-LOC`", "| 1 | 0.4000 |",
     ):  # fmt: skip
-        assert wanted in text, wanted
+        assert part in text, part
     assert TOKEN not in text
     assert "hub_token:" not in text
     assert "training_curves.png" not in text
@@ -67,7 +67,7 @@ def test_the_card_shows_an_existing_picture(folder):
 
 
 def test_replaced_defaults_are_reported_first(folder):
-    replaced = ["The Hub cannot be reached: the embedded corpus stands in."]
+    replaced = ["The Hub cannot be reached: the embedded corpus is used instead."]
     body = ModelCard.load(write_card(folder, {**FACTS, "replaced": replaced})).text
     assert body.index(replaced[0]) < body.index("[google-bert/bert-base-cased]")
 
@@ -148,7 +148,7 @@ def test_writing_the_same_card_again_changes_nothing(folder):
     assert write_card(folder, FACTS).read_bytes() == first
 
 
-def test_a_card_without_a_generated_part_is_kept_whole(folder):
+def test_the_whole_text_of_a_card_without_a_generated_part_is_kept(folder):
     mine = "---\nlicense: cc-by-4.0\nthumbnail: me.png\n---\n# My model\n\nBy hand.\n"
     (folder / "README.md").write_text(mine)
     path = write_card(folder, FACTS)

@@ -3,7 +3,7 @@
 from results import charts, report
 
 
-def test_thinned_lines_keep_their_mean():
+def test_thinned_lines_have_the_means_of_neighbours():
     line = [(n, 2.0 * n) for n in range(1200)]
     thin = charts.thinned(line)
     assert len(thin) == charts.STEP_POINTS == 300
@@ -16,7 +16,7 @@ def test_points_without_a_finite_number_are_left_out():
     assert charts.points(rows, "x", "y") == [(1, 2)]
 
 
-def test_length_chart_by_hand():
+def test_length_chart_equals_one_computed_by_hand():
     lengths = {"train": {0: 1, 3: 1, 79: 2}, "test": {"5": 4}, "empty": {}}
     lengths = report.sentence_lengths({"lengths": lengths})
     chart = charts.length_chart(lengths, 40)

@@ -15,7 +15,7 @@ GOLD = [["B-PER", "I-PER", "O"], ["B-LOC"], ["O", "O"]]
 PREDICTED = [["B-PER", "I-PER", "O"], ["B-PER"], ["O", "B-LOC"]]
 
 
-def test_results_of_splits_come_together(tmp_path):
+def test_all_results_merges_the_results_of_the_splits(tmp_path):
     scores = score_tags(GOLD, PREDICTED, True) | {"loss": 0.25}
     flat = flat_metrics(scores)
     assert set(flat) == {"precision", "recall", "f1", "accuracy", "loss", "words"}
@@ -77,7 +77,7 @@ WORDS = [
     "-DOCSTART-",
 ]
 words_of_any_kind = st.text(st.characters(exclude_categories=["Cs"]), max_size=4).filter(
-    lambda word: word != "-X-"  # where conlleval sees the end of a sentence
+    lambda word: word != "-X-"  # which conlleval reads as the end of a sentence
 ) | st.sampled_from(WORDS)
 tagged_sentences = st.lists(
     st.lists(
@@ -112,7 +112,7 @@ def test_conlleval_reads_predictions_and_finds_our_scores(tmp_path_factory, sent
     assert theirs["overall"]["tags"]["stats"]["correct"] == counts["words right"]
 
 
-def test_predictions_that_fail_leave_the_old_file(tmp_path):
+def test_a_failure_while_writing_predictions_keeps_the_old_file(tmp_path):
     file = tmp_path / "predictions.txt"
     file.write_text("old")
 
@@ -123,7 +123,7 @@ def test_predictions_that_fail_leave_the_old_file(tmp_path):
     with pytest.raises(RuntimeError):
         write_predictions(file, rows())
     assert file.read_text() == "old"
-    with pytest.raises(ValueError):  # a word too few is no sentence
+    with pytest.raises(ValueError):  # a predicted tag is missing
         write_predictions(file, [(["a", "b"], ["O", "O"], ["O"], [1.0])])
     assert file.read_text() == "old"
 
@@ -135,7 +135,7 @@ def test_tags_with_blanks_stay_one_column(tmp_path):
     assert len(line.split()) == 3
 
 
-def test_all_results_are_those_of_this_run(tmp_path):
+def test_a_new_run_replaces_the_metrics_of_its_splits_in_all_results(tmp_path):
     save_results(tmp_path, "eval", {"eval_f1": 0.5, "eval_OLD_f1": 0.1})
     save_results(tmp_path, "eval", {"eval_f1": 0.6})
     assert json.loads((tmp_path / "all_results.json").read_text()) == {"eval_f1": 0.6}

@@ -1,4 +1,4 @@
-"""The output folder: what is refused, and how a new model replaces the old one."""
+"""The output folder: refusals, and the replacement of an old model by a new one."""
 
 import os
 from pathlib import Path
@@ -39,22 +39,22 @@ def refused(folder, **changes) -> str:
 
 
 def save_run(folder, **changes) -> None:
-    """Write the files of a finished run that a later one looks at."""
+    """Write the files of a finished run that a later run checks."""
     folder.mkdir()
     write_json(folder / RUN_FILE, run_identity(*run_of(folder, **changes)))
     (folder / "config.json").write_text("{}")
 
 
-def test_new_empty_and_same_runs_are_allowed(tmp_path):
+def test_a_new_folder_an_empty_one_and_one_of_the_same_run_are_allowed(tmp_path):
     check(tmp_path / "new")
-    assert not (tmp_path / "new").exists()  # nothing is written by looking
+    assert not (tmp_path / "new").exists()  # the check creates nothing
     (tmp_path / "empty").mkdir()
     check(tmp_path / "empty")
     (tmp_path / "empty" / "notes.txt").write_text("mine")
     check(tmp_path / "empty")
     save_run(tmp_path / "same")
     check(tmp_path / "same")
-    # Other hyperparameters make no other run.
+    # A run with other hyperparameters still counts as the same run.
     check(tmp_path / "same", learning_rate=1.0, seed=3)
 
 
@@ -72,7 +72,10 @@ def test_folder_that_is_a_file_is_refused(changes, tmp_path, snapshot):
         ({"model_name_or_path": "roberta-base"}, "model"),
         ({"task_name": "pos"}, "task"),
         ({"labels": ["O", "B-LOC"]}, "label_names"),
-        ({"labels": ["O", "I-PER", "B-PER"]}, "label_names"),  # the order is the head's
+        (
+            {"labels": ["O", "I-PER", "B-PER"]},
+            "label_names",
+        ),  # the order of the head's outputs
     ],
 )
 def test_folder_with_another_run_is_refused(changes, differs, tmp_path, snapshot):
@@ -85,11 +88,11 @@ def test_folder_with_another_run_is_refused(changes, differs, tmp_path, snapshot
     assert stable(message, tmp_path) == snapshot
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
     check(tmp_path / "run", overwrite_output_dir=True, **changes)
-    # Scores of another corpus or model would lie beside those of training.
+    # Scores on another corpus or of another model would lie beside those of training.
     assert refused(tmp_path / "run", do_train=False, **changes) == message
 
 
-def test_a_model_s_own_folder_takes_its_scores(tmp_path):
+def test_a_model_may_be_scored_into_its_own_folder(tmp_path):
     save_run(tmp_path / "run")
     own = {"model_name_or_path": str(tmp_path / "run"), "do_train": False}
     check(tmp_path / "run", **own)
@@ -102,7 +105,7 @@ def test_a_folder_that_cannot_be_written_is_refused(folder, snapshot):
     assert refused(Path(folder)) == snapshot
 
 
-def test_trying_to_write_leaves_nothing(tmp_path):
+def test_trying_to_write_leaves_no_folders(tmp_path):
     check(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
 
@@ -113,14 +116,14 @@ def test_all_differences_are_reported_together(tmp_path):
     assert len(message.splitlines()) == 5
 
 
-def test_model_of_somebody_else_is_refused(tmp_path, snapshot):
+def test_a_model_of_somebody_else_is_refused(tmp_path, snapshot):
     (tmp_path / "config.json").write_text("{}")
     assert stable(refused(tmp_path), tmp_path) == snapshot
     check(tmp_path, overwrite_output_dir=True)
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", b"\xff"])
-def test_damaged_record_of_a_run_is_another_run(content, tmp_path):
+def test_a_damaged_run_file_counts_as_another_run(content, tmp_path):
     file = tmp_path / RUN_FILE
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     differences = [line.split(":")[0].strip() for line in refused(tmp_path).splitlines()[1:-1]]
@@ -132,7 +135,7 @@ def test_long_label_lists_are_cut_in_the_message(tmp_path):
     assert len(refused(tmp_path / "run")) < 1000
 
 
-def test_staged_files_arrive_together(tmp_path):
+def test_staged_files_move_into_the_folder_together(tmp_path):
     folder = tmp_path / "deep" / "run"
     with staged(folder, ALONE, {}) as stage:
         (stage / "model.safetensors").write_text("new")
@@ -151,7 +154,7 @@ def test_staged_keeps_the_old_files_when_saving_fails(tmp_path):
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "model.safetensors": "old", "config.json": "old", "notes.txt": "old",
     }  # fmt: skip
-    # What a killed run left half-written is gone from the next.
+    # The half-written files of a killed run are deleted by the next run.
     (tmp_path / ".partial").mkdir()
     (tmp_path / ".partial" / "half").write_text("half")
     with staged(tmp_path, ALONE, {}) as stage:
@@ -163,10 +166,10 @@ def test_staged_keeps_the_old_files_when_saving_fails(tmp_path):
     assert sorted(os.listdir(tmp_path)) == names
 
 
-def test_staged_is_left_to_the_main_process(tmp_path):
+def test_only_the_main_process_writes_staged_files(tmp_path):
     waits = []
-    other = SimpleNamespace(is_main_process=False, wait_for_everyone=lambda: waits.append(1))
-    with staged(tmp_path / "run", other, {}):
+    second = SimpleNamespace(is_main_process=False, wait_for_everyone=lambda: waits.append(1))
+    with staged(tmp_path / "run", second, {}):
         pass
     assert waits
     assert not (tmp_path / "run").exists()

@@ -34,15 +34,15 @@ def test_no_access_token_is_shown(secret):
     assert shown.startswith("train.py ") and shown.endswith(" --seed 7 --label_all_tokens")
 
 
-def test_import_brings_neither_matplotlib_nor_torch():
-    heavy = (
+def test_importing_loads_neither_matplotlib_nor_torch():
+    code = (
         "import results.report, tagging.page, sys\n"
         "print(*{'matplotlib','torch','datasets','evaluate'} & {*sys.modules})"
     )
-    answer = subprocess.run(
-        [sys.executable, "-c", heavy], capture_output=True, text=True, check=True
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert answer.stdout.split() == []
+    assert process.stdout.split() == []
 
 
 def test_report_of_entity_tags_shows_the_run_and_its_results(tmp_path, snapshot):
@@ -56,7 +56,7 @@ def test_report_of_entity_tags_shows_the_run_and_its_results(tmp_path, snapshot)
         "6 min 12 s",
         "0.2857",
         "0.4242",
-        "2 (50.0 %)",  # sentences of test that needed windows
+        "2 (50.0 %)",  # sentences of test that were cut into windows
         "800 (80.0 %)",
         "New York",
     ):
@@ -130,10 +130,10 @@ def test_mistakes_are_sorted_by_confidence(tmp_path):
     assert re.findall(r"confidence (0\.\d)", text) == ["0.9", "0.6", "0.3"]
 
 
-def test_the_last_split_comes_first_unless_another_was_scored(tmp_path):
+def test_the_last_split_comes_first_unless_the_run_names_another(tmp_path):
     scores = entity_run()["scores"]["test"]
-    other = scores | {"overall": scores["overall"] | {"f1": 0.1234}}
-    run = {"scores": {"validation": other, "test": scores}}
+    validation = scores | {"overall": scores["overall"] | {"f1": 0.1234}}
+    run = {"scores": {"validation": validation, "test": scores}}
     tile = r"F1 ?(0\.\d+) ?precision"
     page = report_page(tmp_path, run)
     assert re.search(tile, page.all_text)[1] == "0.2857"
@@ -143,7 +143,7 @@ def test_the_last_split_comes_first_unless_another_was_scored(tmp_path):
     assert "validation" in types.all("p")[0].text
 
 
-def test_same_run_same_page(tmp_path):
+def test_the_same_run_gives_the_same_page(tmp_path):
     write_report(tmp_path / "one", entity_run())
     write_report(tmp_path / "two", entity_run(examples=iter(ENTITY_EXAMPLES)))
     for path in (tmp_path / "one").iterdir():
@@ -151,7 +151,7 @@ def test_same_run_same_page(tmp_path):
 
 
 @pytest.mark.parametrize("missing", sorted(entity_run()))
-def test_report_without_any_one_key(tmp_path, missing, monkeypatch):
+def test_report_of_a_run_without_a_key(tmp_path, missing, monkeypatch):
     monkeypatch.setattr(charts, "_picture", lambda *_: b"<svg></svg>")
     run = entity_run()
     del run[missing]
@@ -180,7 +180,7 @@ def test_report_shows_no_access_token(tmp_path):
 
 
 def poisoned(value):
-    """The same structure with the payload in every string."""
+    """Return the same structure with the payload in every string."""
     if isinstance(value, str):
         return value[:2] + PAYLOAD if value[:2] in ("B-", "I-") else PAYLOAD
     if isinstance(value, dict):

@@ -17,6 +17,6 @@ def test_tags_of_any_scheme_give_the_same_entities():
         ["B-X", "E-X", "O", "S-Y", "B-X", "E-X"],
         ["B-X", "L-X", "O", "U-Y", "B-X", "L-X"],
     ):
-        found = entities_of(TaggedText("0 1 2 3 4 5", words, tags, [1.0] * 6))
-        spans = [(one["entity_group"], one["start"], one["end"]) for one in found]
+        entities = entities_of(TaggedText("0 1 2 3 4 5", words, tags, [1.0] * 6))
+        spans = [(entity["entity_group"], entity["start"], entity["end"]) for entity in entities]
         assert spans == [("X", 0, 3), ("Y", 6, 7), ("X", 8, 11)]

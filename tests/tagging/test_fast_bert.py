@@ -18,11 +18,11 @@ from tests.helpers.tagging import TEXT, cached_tagger
 
 
 def test_the_network_equals_that_of_transformers(tiny_tagger):
-    """Logits of every batch, against each window alone in `BertForTokenClassification`."""
+    """Compare the logits of batches with those of transformers, window by window."""
     import torch
     from transformers import AutoModelForTokenClassification
 
-    _, _, plain = fast_bert.load(tiny_tagger, torch.float32, "cpu")
+    _, _, ours = fast_bert.load(tiny_tagger, torch.float32, "cpu")
     theirs = AutoModelForTokenClassification.from_pretrained(tiny_tagger).eval()
     random = np.random.default_rng(0)
     for lengths in ([1], [64], [40, 17, 17, 17, 3, 1], [5] * 9):
@@ -41,28 +41,28 @@ def test_the_network_equals_that_of_transformers(tiny_tagger):
                 logits = theirs(**inputs).logits[0]
             expected.append(logits[torch.tensor(window["word_index"]) != common.IGNORED])
         with torch.inference_mode():
-            logits, words = plain(windows)
+            logits, words = ours(windows)
         torch.testing.assert_close(logits, torch.cat(expected), rtol=0, atol=2e-6)
         flat = [i for window in windows for i in window["word_index"] if i != common.IGNORED]
         assert words.tolist() == flat
 
 
-def test_products_come_in_few_sizes(tiny_tagger, monkeypatch):
-    """Each size is a kernel more to make and to keep, some hundred thousand bytes in bf16."""
+def test_matrix_products_have_few_sizes(tiny_tagger, monkeypatch):
+    """Each size needs one more kernel to compile and keep, several hundred kilobytes in bf16."""
     import torch
 
     rows = set()
     linear = torch.nn.functional.linear
 
-    def noted(x, *args):
+    def recording_linear(x, *args):
         rows.add(len(x))
         return linear(x, *args)
 
-    monkeypatch.setattr(torch.nn.functional, "linear", noted)
+    monkeypatch.setattr(torch.nn.functional, "linear", recording_linear)
     tagger = cached_tagger(tiny_tagger)
     for number in range(513, 1025):
         tagger.tag_words([["Peter"] * 7] * (number // 7) + [["Anna"] * (number % 7 + 1)])
-    assert len(rows) < 70  # 512 numbers of words, as many of sub-words
+    assert len(rows) < 70  # for 512 different numbers of words and of sub-words
     for n in range(5000):
         assert n <= fast_bert.round_up(n) <= n * 17 / 16
 
@@ -81,7 +81,7 @@ def test_the_tokenizer_equals_that_of_transformers(tiny_tagger, sentences):
 
 @cache
 def both_tokenizers(folder: Path) -> tuple:
-    """Return the hand-written BERT's tokenizer and that of transformers."""
+    """Return the tokenizers of `fast_bert` and of transformers."""
     import torch
 
     _, tokenizer, _ = fast_bert.load(folder, torch.float32, "cpu")
@@ -107,5 +107,5 @@ def test_other_models_are_left_to_transformers(tiny_tagger, tmp_path, change):
     assert [result["text"] for result in results] == texts
     if "word_splitter" in change:  # the same network, trained elsewhere
         expected = Tagger(tiny_tagger)(texts, all_words=True)
-        for one, other in zip(results, expected, strict=True):
-            assert [w["tag"] for w in one["words"]] == [w["tag"] for w in other["words"]]
+        for result, wanted in zip(results, expected, strict=True):
+            assert [w["tag"] for w in result["words"]] == [w["tag"] for w in wanted["words"]]

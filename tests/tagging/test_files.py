@@ -1,4 +1,4 @@
-"""Tests of tagging/files.py: extensions, and the files that folders and globs stand for."""
+"""Tests of tagging/files.py: extensions, and the files in folders and matched by globs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tests of tagging/input_form.py: plain text is not taken for columns, nor columns for text."""
+"""Tests of tagging/input_form.py: plain text is not read as columns, nor columns as text."""
 
 import pytest
 
@@ -37,17 +37,17 @@ PROSE = [
 
 
 @pytest.mark.parametrize("content", COLUMNS)
-def test_columns_are_recognized_by_their_first_lines(content):
+def test_columns_are_recognised_by_their_first_lines(content):
     lines = content.splitlines()
     assert [form_of(name, lines) for name in ("-", "a.txt.gz", "a")] == ["conll"] * 3
 
 
 @pytest.mark.parametrize("content", PROSE)
-def test_prose_is_never_taken_for_columns(content):
+def test_prose_is_never_read_as_columns(content):
     assert form_of("a.txt", content.splitlines()) == "text"
 
 
-def test_no_line_of_our_own_prose_is_taken_for_columns():
+def test_no_line_of_our_own_prose_is_read_as_columns():
     lines = "".join((ROOT / name).read_text() for name in ("README.md", "LICENSE")).splitlines()
     for start in range(len(lines)):
         assert not are_columns(lines[start : start + 20]), lines[start]

@@ -1,4 +1,4 @@
-"""Tests of tagging/loading.py: which models are loaded, which refused."""
+"""Tests of tagging/loading.py: models that are loaded and models that are refused."""
 
 import pytest
 
@@ -19,15 +19,15 @@ def test_another_architecture_works(tmp_path):
     )  # fmt: skip
     DistilBertForTokenClassification(config).save_pretrained(tmp_path)
     save_tiny_tokenizer(tmp_path)
-    found = Tagger(tmp_path)
-    assert found.max_length == 64
-    (result,) = found(["Peter went to Paris . " * 40], all_words=True)
+    tagger = Tagger(tmp_path)
+    assert tagger.max_length == 64
+    (result,) = tagger(["Peter went to Paris . " * 40], all_words=True)
     assert len(result["words"]) == 200
 
 
 @pytest.mark.parametrize("name", ["/no/such", "a/b/c", "./x", "runs/x/", "~/x", "a b"])
 def test_a_name_that_cannot_be_a_repository_is_a_missing_folder(monkeypatch, snapshot, name):
-    monkeypatch.setattr(reachability, "hub_reachable", lambda: pytest.fail("the Hub was asked"))
+    monkeypatch.setattr(reachability, "hub_reachable", lambda: pytest.fail("the Hub was contacted"))
     with pytest.raises(UserError) as error:
         Tagger(name)
     assert str(error.value).startswith(f"{name}:")

@@ -16,7 +16,7 @@ def test_a_signal_waits_for_the_end_of_the_piece(tmp_path):
         def write(self, piece):
             written.append(piece[:3])
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.05)  # the handler runs before this is over
+            time.sleep(0.05)  # the handler runs during this sleep
             written.append(piece[3:])
 
         def flush(self):

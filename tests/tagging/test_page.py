@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.html import hue
 from support.text import printable
 from tagging.page import render_texts
-from tests.helpers.pages import PAYLOAD, Element, Page, assert_inert, found
+from tests.helpers.pages import PAYLOAD, Element, Page, assert_inert, entity_in
 
 
 def texts_page(results) -> Page:
@@ -18,7 +18,7 @@ def texts_page(results) -> Page:
 
 def test_tagged_text_shows_label_and_score_beside_the_words(snapshot):
     text = "Ada met Bob in Rome."
-    marked = [found(text, "Ada", "PER", 0.98765), found(text, "Rome", "LOC")]
+    marked = [entity_in(text, "Ada", "PER", 0.98765), entity_in(text, "Rome", "LOC")]
     page = texts_page([{"text": text, "entities": marked}, {"text": "", "entities": []}])
     assert_inert(page)
     marks = [(m.children[0], m.all("span", "label")[0].text) for m in page.root.all("mark")]
@@ -57,7 +57,7 @@ def test_chunks_word_by_word_take_the_colour_of_their_type_and_no_label_for_O():
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(), max_size=40), st.data())
 def test_every_text_is_shown_unchanged(text, data):
-    """All of Unicode; control characters and halves of surrogate pairs have their replacements."""
+    """All of Unicode; only control characters and unpaired surrogates are replaced."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6).map(set)))
     spans = list(zip(cuts[::2], cuts[1::2], strict=False))
     marked = [{"entity_group": "X", "score": 1.0, "start": a, "end": b} for a, b in spans]
@@ -112,18 +112,18 @@ def test_each_file_is_a_heading_above_its_texts():
 
 
 def test_a_label_stays_on_the_line_of_its_score():
-    page = texts_page([{"text": "Ada", "entities": [found("Ada", "Ada", "PER")]}])
+    page = texts_page([{"text": "Ada", "entities": [entity_in("Ada", "Ada", "PER")]}])
     (label,) = page.root.all("span", "label")
     assert "white-space:nowrap" in label.attributes["style"]
 
 
 def test_texts_stream():
     """The page begins before the first result is read; each text follows its result."""
-    asked = []
+    read = []
 
     def results():
         for n in itertools.count():
-            asked.append(n)
+            read.append(n)
             yield {"text": f"text {n}", "entities": []}
 
     chunks = render_texts(results())
@@ -131,7 +131,7 @@ def test_texts_stream():
     assert head.startswith("<!DOCTYPE html>")
     while '<main class="texts">' not in head:
         head += next(chunks)
-    assert asked == []
+    assert read == []
     for n in range(3):
         assert f"text {n}" in next(chunks)
-        assert asked == list(range(n + 1))
+        assert read == list(range(n + 1))

@@ -16,10 +16,10 @@ def test_entities_of_a_text(look_up):
     assert look_up([]) == []
 
 
-def test_adjacent_entities_are_kept_apart_and_a_stray_inside_begins_one(look_up):
+def test_adjacent_entities_are_kept_apart_and_a_stray_i_tag_begins_an_entity(look_up):
     (result,) = look_up(["Peter Anna Paris York Blackburn Peter Blackburn"])
-    found = [(entity["entity_group"], entity["word"]) for entity in result["entities"]]
-    assert found == [
+    entities = [(entity["entity_group"], entity["word"]) for entity in result["entities"]]
+    assert entities == [
         ("PER", "Peter"),
         ("PER", "Anna"),
         ("LOC", "Paris York"),
@@ -45,18 +45,18 @@ def test_plain_tags_give_words(tiny_pos_tagger):
     assert {word["tag"] for word in result["words"]} <= {"DET", "NOUN", "PUNCT", "VERB"}
 
 
-def test_a_text_of_any_length_loses_nothing_at_the_windows_edges(look_up):
-    """64 tokens a window: every offset of an entity from an edge occurs."""
+def test_a_text_of_any_length_loses_nothing_at_the_edges_of_windows(look_up):
+    """With 64 tokens per window, every offset of an entity from a window's edge occurs."""
     for filler in range(1, 6):
         sentence = "Peter Blackburn " + "said " * filler + "New York and "
         text = sentence * 60
         (result,) = look_up([text])
-        found = [(one["entity_group"], one["word"]) for one in result["entities"]]
-        assert found == [("PER", "Peter Blackburn"), ("LOC", "New York")] * 60
+        entities = [(entity["entity_group"], entity["word"]) for entity in result["entities"]]
+        assert entities == [("PER", "Peter Blackburn"), ("LOC", "New York")] * 60
     assert max(width for _, width in look_up.network.widths) == 64
 
 
-def test_batches_keep_to_the_budget_and_order_does_not_matter(tiny_tagger, look_up):
+def test_batches_keep_to_the_limit_and_results_to_the_order_of_the_texts(tiny_tagger, look_up):
     texts = [f"Peter {'said ' * (i * 7 % 40)}Paris" for i in range(100)]
     look_up.batch_tokens = 128
     results = look_up(texts)
@@ -70,10 +70,10 @@ def test_batching_changes_no_tag_of_a_real_network(tiny_tagger):
     single = Tagger(tiny_tagger, batch_tokens=1)(texts, all_words=True)
     for batch_tokens in (100, 10_000):
         batched = Tagger(tiny_tagger, batch_tokens=batch_tokens)(texts, all_words=True)
-        for one, other in zip(single, batched, strict=True):
-            assert [w["tag"] for w in one["words"]] == [w["tag"] for w in other["words"]]
-            assert [w["score"] for w in one["words"]] == pytest.approx(
-                [w["score"] for w in other["words"]], abs=1e-5
+        for expected, result in zip(single, batched, strict=True):
+            assert [w["tag"] for w in expected["words"]] == [w["tag"] for w in result["words"]]
+            assert [w["score"] for w in expected["words"]] == pytest.approx(
+                [w["score"] for w in result["words"]], abs=1e-5
             )
 
 
@@ -89,9 +89,8 @@ any_text = st.text(st.characters(exclude_categories=()), max_size=40) | st.lists
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(any_text, max_size=4))
 @example(["\ud800 Peter", "\r\n", "", "a\u0000b", "e\u0301a 👩‍👩‍👧 中文"])
-def test_offsets_index_the_text_whatever_it_holds(tiny_tagger, texts):
-    found_tagger = cached_tagger(tiny_tagger)
-    results = found_tagger(texts, all_words=True)
+def test_offsets_index_the_text_whatever_it_contains(tiny_tagger, texts):
+    results = cached_tagger(tiny_tagger)(texts, all_words=True)
     assert [result["text"] for result in results] == texts
     for result in results:
         text, words = result["text"], result["words"]
@@ -120,17 +119,17 @@ def test_a_string_is_not_a_sentence_of_words(tiny_tagger, snapshot):
 
 def test_bf16_computes_doubtful_tags_again_in_fp32(tiny_tagger, monkeypatch):
     fp32, bf16 = (Tagger(tiny_tagger, dtype=dtype) for dtype in ("fp32", "bf16"))
-    # Alone in a window each, so that some windows are in doubt and others are not.
+    # Each word has a window of its own, so that some windows are in doubt and others are not.
     text = "Peter went to Paris said Anna of EU rejects German call"
     words = [[word] for word in text.split()]
 
     def probabilities(tagger, doubt):
         monkeypatch.setattr(tagger_module, "DOUBT", doubt)
-        return [p for _, found in tagger.tag_words(words) for p in found]
+        return [p for _, of_words in tagger.tag_words(words) for p in of_words]
 
     exact, rough = probabilities(fp32, 0.0), probabilities(bf16, 0.0)
     assert rough == pytest.approx(exact, abs=0.05) and rough != exact
-    assert probabilities(bf16, 1.1) == exact  # all of it in doubt
+    assert probabilities(bf16, 1.1) == exact  # every tag is in doubt
     mixed = probabilities(bf16, 0.5)
     assert all(p in pair for p, *pair in zip(mixed, exact, rough, strict=True))
     assert mixed not in (exact, rough)

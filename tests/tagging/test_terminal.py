@@ -13,7 +13,7 @@ from tagging.terminal import as_pretty
 
 
 class Terminal(io.StringIO):
-    """A terminal that keeps what is written to it."""
+    """A terminal that records the text written to it."""
 
     def isatty(self) -> bool:
         return True
@@ -28,14 +28,14 @@ def test_labels_are_under_the_words(look_up):
     assert pretty(["Peter Blackburn went to Paris .", "", "said"], look_up) == (
         "[Peter Blackburn] went to [Paris] .\nPER 0.87                  LOC 0.87\n\nsaid\n"
     )
-    # Wide characters and joined emoji count the columns they take; short words make room.
+    # Wide characters and joined emoji count as the columns they take; short words are spaced out.
     assert pretty(["中文 👩‍👩‍👧 EU EU EU said"], look_up) == (
         "中文 👩‍👩‍👧 [EU]     [EU]     [EU] said\n        ORG 0.87 ORG 0.87 ORG 0.87\n"
     )
     assert pretty(["Peter said"], look_up, all_words=True) == "Peter said\nB-PER\n"
 
 
-def test_long_lines_break_between_words_and_controls_move_no_cursor(look_up):
+def test_long_lines_break_between_words_and_control_characters_do_not_move_the_cursor(look_up):
     shown = pretty(["said Peter " * 20 + "\x1b[2J\tEU\r"], look_up, width=40)
     lines = shown.splitlines()
     assert all(cell_len(line) <= 40 for line in lines)
@@ -97,7 +97,7 @@ def test_colour_follows_the_terminal_and_the_environment(
     ],
 )
 def test_columns_on_a_terminal(look_up, text, width):
-    """The label is under its word whatever comes before it on the line."""
+    """The label is under its word, whatever precedes the word on the line."""
     above, below = pretty([f"{text} EU"], look_up).splitlines()
     assert above.endswith("[EU]")
     assert below == " " * (width + 1) + "ORG 0.87"

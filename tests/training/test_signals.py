@@ -57,15 +57,15 @@ def test_a_run_mentions_an_earlier_one_in_its_folder(flags, tmp_path):
     """A stopped run could be resumed; a finished one is about to be replaced."""
     flags = [*flags, "--max_steps", 6, "--save_total_limit", 9]
     stopped = {"status": 143, "before": partial(interrupt, MICRO_BATCH, 3, signal.SIGTERM)}
-    offer = "out/step_4 is there to --resume_from_checkpoint"
+    offer = "to resume out/step_4: --resume_from_checkpoint"
     first = run(LOOP, flags, tmp_path, **stopped)
-    assert "is there to" not in first and "replaces" not in first
+    assert "to resume" not in first and "replaces" not in first
     assert offer in run(LOOP, flags, tmp_path)
     again = run(LOOP, flags, tmp_path, **stopped)
-    assert "replaces  the run in out" in again and "is there to" not in again
+    assert "replaces  the run in out" in again and "to resume" not in again
     assert offer in run(LOOP, flags, tmp_path, **stopped), "step_4 is newer than the finished run"
     resumed = run(LOOP, [*flags, "--resume_from_checkpoint"], tmp_path)
-    assert "is there to" not in resumed and "replaces" not in resumed
+    assert "to resume" not in resumed and "replaces" not in resumed
 
 
 @pytest.mark.parametrize("script", BOTH)
