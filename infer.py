@@ -24,7 +24,7 @@ from support.processes import is_main_process, world_size
 from support.text import counted
 from tagging.chunks import TaggedItem, in_chunks, tag_chunk
 from tagging.entities import TaggedText
-from tagging.files import (
+from tagging.input_files import (
     LABELLED_EXTENSIONS,
     STANDARD_INPUT,
     TEXT_EXTENSIONS,
@@ -34,7 +34,7 @@ from tagging.files import (
 )
 from tagging.inputs import BrokenLines, Item, Source, read_items
 from tagging.loading import default_model
-from tagging.output import OutputFile
+from tagging.output_file import OutputFile
 from tagging.processes import device_of_process, leave_group, share
 from tagging.progress import Progress
 from tagging.tagger import Tagger

@@ -40,13 +40,13 @@ def main() -> None:
     from encoder.model import load_config, load_model, match_labels, remember_encoding
     from encoder.tokenizer import load_run_tokenizer, window_length
     from hub.pusher import start_pushing
-    from results.folder import check_output_dir, run_identity, staged
+    from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunResults
     from settings.defaults import make_settings
     from training.checkpoints import checkpoint_staged, delete_old, save_model
+    from training.loop import TrainingRun
     from training.plan import plan_training
     from training.progress import choose_best_score
-    from training.run import TrainingRun
     from training.runtime import (
         ask_hub,
         export_to_deepspeed,

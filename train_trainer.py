@@ -31,7 +31,7 @@ def main() -> None:
     from encoder.model import load_config, load_model, match_labels, remember_encoding
     from encoder.tokenizer import load_run_tokenizer, window_length
     from hub.pusher import start_pushing
-    from results.folder import check_output_dir, run_identity, staged
+    from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunResults
     from settings.defaults import make_settings
     from training.plan import plan_training

@@ -16,8 +16,8 @@ from corpus.load import Corpus
 from encoder.batches import WindowSet
 from results import report
 from results.card import write_card
-from results.files import FILE_PREFIXES, flat_metrics, save_results, write_predictions
-from results.folder import RUN_FILE, earlier_run, run_identity
+from results.output_folder import RUN_FILE, earlier_run, run_identity
+from results.result_files import FILE_PREFIXES, flat_metrics, save_results, write_predictions
 from scoring.scores import compute_metrics
 from scoring.table import score_table
 from settings.defaults import is_embedded, model_title

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
+from corpus.formats.column_names import HEAD_SIZE
 from corpus.formats.columns import CONLLU_COLUMNS, DOCUMENT_START
-from corpus.formats.layout import HEAD_SIZE
 from corpus.formats.text import open_bytes
-from tagging.files import COLUMN_EXTENSIONS, JSON_EXTENSIONS, extension_of
+from tagging.input_files import COLUMN_EXTENSIONS, JSON_EXTENSIONS, extension_of
 
 Form = Literal["text", "jsonl", "json", "conll"]
 # An entity tag. Its type begins with a letter, unlike in "vitamin B-12".

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeGuard
 
+from corpus.formats.column_names import HEAD_SIZE, TEXT_COLUMNS
 from corpus.formats.columns import open_columns
 from corpus.formats.json import read_json_array, read_jsonl
-from corpus.formats.layout import HEAD_SIZE, TEXT_COLUMNS
 from corpus.formats.records import Record
 from corpus.formats.sentence import ReadOptions
 from corpus.formats.text import bad_byte, encoding_of, open_bytes, reading
@@ -24,7 +24,7 @@ from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.words import Words
 from support.errors import UserError
 from support.text import quote
-from tagging.files import STANDARD_INPUT
+from tagging.input_files import STANDARD_INPUT
 from tagging.input_form import form_of
 
 # Fields of a record, the most likely first. Raw texts are strings; the other fields hold words.

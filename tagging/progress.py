@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from support.processes import is_main_process
-from tagging.files import STANDARD_INPUT
+from tagging.input_files import STANDARD_INPUT
 from tagging.inputs import Source
 
 SHOW_AFTER_S, TERMINAL_EVERY_S, LOG_EVERY_S = 3.0, 0.5, 30.0

@@ -56,7 +56,7 @@ SIDE_EFFECTS = {
     "support/errors.py": {"global"},
     "support/reachability.py": {"environment", "patch"},
     "tagging/loading.py": {"global"},
-    "tagging/output.py": {"global"},
+    "tagging/output_file.py": {"global"},
     "training/runtime.py": {"environment", "global"},
     "training/signals.py": {"global"},
 }

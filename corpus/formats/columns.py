@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from corpus.formats.layout import (
+from corpus.formats.column_names import (
     HEAD_SIZE,
     TEXT_COLUMNS,
     first_named,

@@ -10,15 +10,15 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from corpus.formats.columns import open_columns
-from corpus.formats.json import WRAPPED_RECORDS, read_json_array, read_json_object, read_jsonl
-from corpus.formats.layout import (
+from corpus.formats.column_names import (
     SENTENCE_COLUMNS,
     SPAN_COLUMNS,
     TEXT_COLUMNS,
     first_named,
     label_columns,
 )
+from corpus.formats.columns import open_columns
+from corpus.formats.json import WRAPPED_RECORDS, read_json_array, read_json_object, read_jsonl
 from corpus.formats.record_layout import open_records
 from corpus.formats.records import Record
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions

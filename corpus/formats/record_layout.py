@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from corpus.formats.layout import (
+from corpus.formats.column_names import (
     DOCUMENT_COLUMNS,
     HEAD_SIZE,
     RECORD_ID_COLUMNS,

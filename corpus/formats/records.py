@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from corpus.formats.layout import SPAN_COLUMNS, first_named, label_columns
+from corpus.formats.column_names import SPAN_COLUMNS, first_named, label_columns
 from corpus.formats.sentence import LayoutKind, ReadOptions
 from corpus.problems import ProblemKind
 from support.text import quote

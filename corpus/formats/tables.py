@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from corpus.formats.layout import (
+from corpus.formats.column_names import (
     DOCUMENT_COLUMNS,
     HEAD_SIZE,
     RECORD_ID_COLUMNS,
@@ -143,6 +143,7 @@ def open_table(
         else:
             batches = pyarrow.ipc.open_stream(file)
             schema = batches.schema
+        _ = schema.names  # decodes them: a damaged name is not UTF-8
     except errors as error:
         problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
         return UNREADABLE

@@ -7,7 +7,7 @@ from typing import get_args
 import infer
 from settings.parse import make_parser, parse_flags
 from settings.tagging_flags import OutputFormat, TaggingFlags
-from tagging.files import TEXT_EXTENSIONS
+from tagging.input_files import TEXT_EXTENSIONS
 from tagging.writers import FORMATS_BY_EXTENSION
 
 

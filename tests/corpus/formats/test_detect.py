@@ -135,6 +135,7 @@ def damage(content: bytes, seed: int) -> bytes:
 @pytest.mark.parametrize("name", DAMAGED)
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), task=st.sampled_from(["ner", "pos"]))
+@example(seed=880, task="ner")  # in an Arrow stream, the name of a column that is not UTF-8
 def test_no_damaged_file_causes_a_traceback(tmp_path_factory, name, seed, task):
     content = DAMAGED[name]
     content = content if isinstance(content, bytes) else content.encode()

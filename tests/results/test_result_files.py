@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.files import flat_metrics, save_results, write_predictions
+from results.result_files import flat_metrics, save_results, write_predictions
 from scoring.scores import count_tags, score_tags
 
 GOLD = [["B-PER", "I-PER", "O"], ["B-LOC"], ["O", "O"]]

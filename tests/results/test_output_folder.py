@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from results.folder import RUN_FILE, check_output_dir, run_identity, staged
+from results.output_folder import RUN_FILE, check_output_dir, run_identity, staged
 from settings.defaults import make_settings
 from settings.flags import SharedFlags
 from support.errors import UserError

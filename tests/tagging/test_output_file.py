@@ -1,4 +1,4 @@
-"""Tests of tagging/output.py: a signal does not cut a piece."""
+"""Tests of tagging/output_file.py: a signal does not cut a piece."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tagging.output import OutputFile
+from tagging.output_file import OutputFile
 
 
 def test_a_signal_waits_for_the_end_of_the_piece(tmp_path):

@@ -1,9 +1,9 @@
-"""Tests of tagging/files.py: extensions, and the files in folders and matched by globs."""
+"""Tests of tagging/input_files.py: extensions, and the files in folders and matched by globs."""
 
 import pytest
 
 from support.errors import UserError
-from tagging.files import extension_of, find_files, shortened
+from tagging.input_files import extension_of, find_files, shortened
 from tests.helpers.tagging import write_file
 
 
