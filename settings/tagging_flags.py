@@ -41,8 +41,8 @@ class TaggingFlags:
         "auto",
         "text: plain text. jsonl: JSON Lines with the field `text` (a string) or, in records "
         "without it, `tokens` (a list of strings); other fields are copied to the output. conll: "
-        "CoNLL columns. auto, the default: by the extension, or else by the first lines; what is "
-        "not certainly JSON or columns is plain text.",
+        "CoNLL columns. auto: by the extension, or else by the first lines; what is not certainly "
+        "JSON or columns is plain text.",
         group="input",
     )
     by: Literal["line", "document"] = flag(
