@@ -130,12 +130,12 @@ class RawSplit:
 
     @property
     def labelled(self) -> bool:
-        """Whether all sources of the split have labels."""
+        """Return whether all sources of the split have labels."""
         return all(opened.labelled for opened in self.opened)
 
     @property
     def raw_text(self) -> bool:
-        """Whether words come from the suite's word splitter."""
+        """Return whether words come from the suite's word splitter."""
         return any(opened.raw_text for opened in self.opened)
 
     def count(self, batch: RawBatch) -> None:

@@ -61,7 +61,7 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """How sentences become windows of sub-words with labels."""
+    """The making of windows: their length, and which sub-words have labels."""
 
     max_seq_length: int | None = None  # None: the model's own limit
     pad_to_max_length: bool = False
@@ -75,7 +75,7 @@ class WindowSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How the weights are trained."""
+    """The training of the weights: steps, batches, rate, precision."""
 
     num_train_epochs: float = 3.0
     max_steps: int = -1  # -1: set by the epochs
@@ -97,7 +97,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class CheckpointSettings:
-    """When checkpoints are written, which are kept, which one training resumes from."""
+    """Checkpoints: when they are written, which are kept, which one training resumes from."""
 
     every_steps: int = 0  # 0: none between the ends of the epochs
     every_epoch: bool = True
@@ -122,7 +122,7 @@ class OutputSettings:
 
 @dataclass(frozen=True)
 class HubSettings:
-    """Whether and where the model is pushed."""
+    """Pushes to the Hub: whether, where to, and how often."""
 
     push_to_hub: bool = False
     hub_model_id: str | None = None

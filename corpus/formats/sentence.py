@@ -57,7 +57,7 @@ class OpenedSource(NamedTuple):
 
     @property
     def raw_text(self) -> bool:
-        """Whether the words come from the suite's word splitter."""
+        """Return whether the words come from the suite's word splitter."""
         return self.layout_kind is LayoutKind.TEXT
 
 
