@@ -45,6 +45,7 @@ def main() -> None:
     from settings.defaults import make_settings
     from training.checkpoints import checkpoint_staged, delete_old, save_model
     from training.loop import TrainingRun
+    from training.optimizer import parameter_groups
     from training.plan import plan_training
     from training.progress import choose_best_score
     from training.runtime import (
@@ -93,13 +94,7 @@ def main() -> None:
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)
     with state.main_process_first():
-        windows = encode_corpus(
-            corpus,
-            tokenizer,
-            max_length,
-            label_all_tokens=settings.windows.label_all_tokens,
-            overwrite_cache=settings.windows.overwrite_cache,
-        )
+        windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)
     plan = plan_training(settings, corpus, windows, max_length, best, precision, state)
     model = load_model(
         settings.model,
@@ -214,20 +209,6 @@ def main() -> None:
     accelerator.end_training()
     if pusher:
         say(f"Pushed: {pusher.finish(output_dir)}")
-
-
-def parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
-    """Return the trained parameters in two groups: matrices decay, biases and norms do not."""
-    groups: dict[bool, list[Any]] = {True: [], False: []}
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            # DeepSpeed may have partitioned the parameter; `ds_shape` is its full shape.
-            shape = getattr(parameter, "ds_shape", parameter.shape)
-            groups[len(shape) > 1].append(parameter)
-    return [
-        {"params": groups[True], "weight_decay": weight_decay},
-        {"params": groups[False], "weight_decay": 0.0},
-    ]
 
 
 def predict(

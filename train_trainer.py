@@ -75,13 +75,7 @@ def main() -> None:
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)
     with state.main_process_first():
-        windows = encode_corpus(
-            corpus,
-            tokenizer,
-            max_length,
-            label_all_tokens=settings.windows.label_all_tokens,
-            overwrite_cache=settings.windows.overwrite_cache,
-        )
+        windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)
     plan = plan_training(settings, corpus, windows, max_length, best, precision, state)
     model = load_model(
         settings.model,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common import IGNORED, inside_labels, tokenize_and_align_labels
+from settings.run_settings import WindowSettings
 
 if TYPE_CHECKING:
     import torch
@@ -30,9 +31,7 @@ def encode_corpus(
     corpus: Corpus,
     tokenizer: PreTrainedTokenizerFast,
     max_length: int,
-    *,
-    label_all_tokens: bool = True,
-    overwrite_cache: bool = False,
+    settings: WindowSettings,
 ) -> dict[str, WindowSet]:
     """Return each split as windows of at most `max_length` tokens.
 
@@ -40,7 +39,9 @@ def encode_corpus(
     the other splits have one label per word. Encoded splits are cached, unless `overwrite_cache`,
     under a key of everything that they depend on: corpus, labels, tokenizer, length, `ENCODING`.
     """
-    inside = inside_labels(corpus.label_names, corpus.entity_tags) if label_all_tokens else None
+    inside = None
+    if settings.label_all_tokens:
+        inside = inside_labels(corpus.label_names, corpus.entity_tags)
     # Read once, because encoding changes the truncation that a tokenizer states.
     tokenizer_text = tokenizer.backend_tokenizer.to_str()
     windows = {}
@@ -58,7 +59,7 @@ def encode_corpus(
         )
         key = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
         windows[name] = encode_split(
-            split, tokenizer, max_length, inside, evaluate, key, overwrite_cache
+            split, tokenizer, max_length, inside, evaluate, key, settings.overwrite_cache
         )
     return windows
 

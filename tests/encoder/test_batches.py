@@ -9,6 +9,7 @@ import common
 from encoder import batches
 from encoder.batches import PadBatch, encode_corpus, encode_split
 from encoder.tokenizer import load_tokenizer
+from settings.run_settings import WindowSettings
 from tests.helpers.models import ENTITY_LABELS
 from tests.helpers.sub_words import (
     COURSE_VOCABULARY,
@@ -149,14 +150,14 @@ SENTENCES = [
 def test_corpus_is_encoded_for_training_and_for_evaluation(tiny_encoder):
     corpus = corpus_of(ENTITY_LABELS, train=SENTENCES, validation=SENTENCES, test=SENTENCES[1:])
     tokenizer = load_tokenizer(str(tiny_encoder))
-    windows = encode_corpus(corpus, tokenizer, 16)
+    windows = encode_corpus(corpus, tokenizer, 16, WindowSettings())
     assert set(windows) == {"train", "validation", "test"}
     assert windows["train"][0]["labels"] == [-100, 1, 2, 0, 0, 5, 6, 0, -100]  # la ##mb
     assert "word_index" not in windows["train"][0]
     assert windows["validation"][0]["labels"] == [-100, 1, 2, 0, 0, 5, -100, 0, -100]
     assert windows["validation"][1]["word_index"] == [-100, 6, -100]
     assert windows["test"][0]["word_index"] == [-100, 0, -100]
-    windows = encode_corpus(corpus, tokenizer, 64, label_all_tokens=False)
+    windows = encode_corpus(corpus, tokenizer, 64, WindowSettings(label_all_tokens=False))
     assert windows["train"][0]["labels"] == [-100, 1, 2, 0, 0, 5, -100, 0, -100]
 
 
@@ -173,7 +174,7 @@ def test_encoded_corpus_is_cached_by_all_that_it_depends_on(tiny_encoder, tmp_pa
 
     def encodes(tokenizer=tokenizer, max_length=64, **options) -> bool:
         calls.clear()
-        encode_corpus(corpus, tokenizer, max_length, **options)
+        encode_corpus(corpus, tokenizer, max_length, WindowSettings(**options))
         return bool(calls)
 
     assert encodes()
