@@ -46,9 +46,9 @@ def split_words(text: str) -> Words:
     """Return the words of raw text as (word, start, end), with `text[start:end] == word`.
 
     Positions are in code points. Between two words there is only white space. The text may
-    contain halves of surrogate pairs.
+    contain halves of surrogate pairs. Raises TypeError for what is not a string.
     """
-    if not text.isascii() and _LONE_SURROGATE.search(text):
+    if _LONE_SURROGATE.search(text):
         placed = _pre_tokenizer().pre_tokenize_str(_LONE_SURROGATE.sub(_REPLACEMENT, text))
         return [(text[start:end], start, end) for _, (start, end) in placed]
     return [(word, start, end) for word, (start, end) in _pre_tokenizer().pre_tokenize_str(text)]

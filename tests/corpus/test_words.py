@@ -120,3 +120,9 @@ def test_half_a_surrogate_pair_is_a_word(text, words):
 def test_readable_words_hold_no_half_of_a_surrogate_pair():
     words = ["EU", "\U0001f44d", "a\ud83d", "\udc4d"]
     assert readable(words) == ["EU", "\U0001f44d", "a\ufffd", "\ufffd"]
+
+
+@pytest.mark.parametrize("value", [1, None, ["a"]])
+def test_what_is_not_a_string_is_a_type_error(value):
+    with pytest.raises(TypeError, match="expected string"):
+        split_words(value)
