@@ -9,16 +9,14 @@ import numpy as np
 import pyarrow.compute as pc
 
 from corpus.hold_out import hold_out
-from corpus.labels import Labels, declared_names, settle_labels
-from corpus.load import cache_folder, check_splits, needs_hold_out, new_folder, notes_on
+from corpus.labels import Labels
+from corpus.load import cache_folder, needs_hold_out, new_folder, notes_on, read_raw
 from corpus.problems import MAX_SHOWN, GroupedProblems, Place, Problem, ProblemKind, Problems
 from corpus.sources import Source, find_sources
 from corpus.splits import (
-    CorpusTags,
     PartOfSplit,
     RawBatch,
     RawSplit,
-    read_split,
     sentence_hashes,
 )
 from corpus.tag_problems import report_stray_tags
@@ -69,16 +67,7 @@ def _check(
     max_seq_length: int | None,
 ) -> list[str]:
     """Return the notes and tables as lines; add to `problems`."""
-    declared, tags = declared_names(settings.label_names), CorpusTags()
-    raw = {
-        split: read_split(folder / split, split_sources, tags, declared, problems)
-        for split, split_sources in sources.items()
-    }
-    check_splits(raw, problems)
-    labels = None
-    if not problems:
-        task, scheme = settings.task_name, settings.tag_scheme
-        labels = settle_labels(task, scheme, raw, tags.names, declared, problems)
+    raw, labels = read_raw(settings, sources, folder, problems)
     notes = [] if labels is None else notes_on(raw, labels)
     splits = raw
     if labels is not None and needs_hold_out(settings, raw):

@@ -80,17 +80,7 @@ def read_corpus(
     Raises `CorpusError`.
     """
     problems = Problems()
-    declared = declared_names(settings.label_names)
-    tags = CorpusTags()
-    raw = {
-        split: read_split(folder / f"{split}.raw", split_sources, tags, declared, problems)
-        for split, split_sources in sources.items()
-    }
-    check_splits(raw, problems)
-    labels = None
-    if not problems:
-        task, scheme = settings.task_name, settings.tag_scheme
-        labels = settle_labels(task, scheme, raw, tags.names, declared, problems)
+    raw, labels = read_raw(settings, sources, folder, problems)
     if labels is None:
         raise CorpusError(problems)
     report_stray_tags(labels.table, labels.scheme, raw, problems.warnings)
@@ -121,6 +111,28 @@ def read_corpus(
         "notes": notes,
         "word_splitter": WORD_SPLITTER if raw_text else None,
     }
+
+
+def read_raw(
+    settings: CorpusSettings,
+    sources: dict[str, list[Source]],
+    folder: Path,
+    problems: Problems,
+) -> tuple[dict[str, RawSplit], Labels | None]:
+    """Read every split into `folder`; return the splits and the labels of the corpus.
+
+    What is wrong goes to `problems`; there are no labels then.
+    """
+    declared, tags = declared_names(settings.label_names), CorpusTags()
+    raw = {
+        split: read_split(folder / f"{split}.raw", split_sources, tags, declared, problems)
+        for split, split_sources in sources.items()
+    }
+    check_splits(raw, problems)
+    if problems:
+        return raw, None
+    task, scheme = settings.task_name, settings.tag_scheme
+    return raw, settle_labels(task, scheme, raw, tags.names, declared, problems)
 
 
 def needs_hold_out(settings: CorpusSettings, raw: dict[str, RawSplit]) -> bool:

@@ -36,7 +36,7 @@ def checkpoint_staged(
     Entered by every process (`state`: accelerate's `PartialState`). `conditions`: what a run that
     resumes from here must agree with.
     """
-    partial = partial_folder(folder)
+    partial = folder.with_name(f".{folder.name}.partial")
     try:
         with disk_errors_reported(folder):
             if state.is_main_process:
@@ -59,11 +59,6 @@ def seal(
     if state.is_main_process:
         _write_manifest(partial, conditions, progress)
         _put_in_place(partial, folder)
-
-
-def partial_folder(folder: Path) -> Path:
-    """Return the folder that a checkpoint is written into before it takes its name."""
-    return folder.with_name(f".{folder.name}.partial")
 
 
 def remove_leftovers(output_dir: Path) -> None:
