@@ -126,7 +126,11 @@ def main() -> None:
         progress = results.begin_training(plan, precision)
         accelerator.init_trackers(f"{settings.corpus.task_name}_no_trainer", settings.simple_flags)
         run = TrainingRun(
-            accelerator, plan, progress, training.logging_steps, checkpoints.every_steps
+            accelerator,
+            plan,
+            progress,
+            settings.intervals.logging_steps,
+            int(settings.intervals.save_steps) * (settings.intervals.save_strategy == "steps"),
         )
         stop_signals = StopSignals(state)
         started, first_step = time.time(), progress.step
@@ -174,7 +178,7 @@ def main() -> None:
                 progress.end_epoch(epoch, scores, f"epoch_{epoch}", best)
                 accelerator.log({f"eval/{k}": v for k, v in scores.items()}, step=progress.step)
             progress.epochs_done += 1
-            if checkpoints.every_epoch:
+            if settings.intervals.save_strategy == "epoch" or settings.intervals.save_each_epoch:
                 folder = save_checkpoint(f"epoch_{epoch}")
                 if pusher:
                     # Pushes a copy of this epoch's files; training continues during the upload.

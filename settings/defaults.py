@@ -16,6 +16,7 @@ from settings.run_settings import (
     CheckpointSettings,
     CorpusSettings,
     HubSettings,
+    IntervalSettings,
     ModelSettings,
     OutputSettings,
     Settings,
@@ -62,6 +63,12 @@ def make_settings(flags: SharedFlags, suffix: str, hub_ready: bool) -> Settings:
     recipe = EMBEDDED_RECIPE if is_embedded(values["model_name_or_path"]) else RECIPE
     values |= {name: value for name, value in recipe.items() if values[name] is None}
     values["report_to"] = _trackers(flags)
+    steps = flags.checkpointing_steps
+    if steps is not None:
+        values["save_strategy"] = "steps" if steps.isdigit() else steps
+        values["save_steps"] = float(steps) if steps.isdigit() else values["save_steps"]
+    if not values["do_eval"]:
+        values["eval_strategy"] = "no"
     if flags.output_dir is None:
         values["output_dir"] = default_output_dir(
             values["model_name_or_path"], values["task_name"], suffix
@@ -119,7 +126,9 @@ def _by_subject(flags: SharedFlags, values: dict[str, Any], replaced: tuple[str,
         names = {field.name for field in dataclasses.fields(subject)} & values.keys()
         chosen = {name: values[name] for name in names}
         lists = {n: tuple(v) for n, v in chosen.items() if isinstance(v, list)}
-        empty = dict.fromkeys(("train_file", "validation_file", "test_file", "label_names"), ())
+        empty = dict.fromkeys(
+            ("train_file", "validation_file", "test_file", "label_names", "hub_include"), ()
+        )
         missing = {n: v for n, v in empty.items() if n in chosen and chosen[n] is None}
         return subject(**(chosen | lists | missing | overrides))
 
@@ -131,12 +140,9 @@ def _by_subject(flags: SharedFlags, values: dict[str, Any], replaced: tuple[str,
         model=pick(ModelSettings),
         windows=pick(WindowSettings),
         training=pick(TrainingSettings, sharded_by=sharding_library(flags)),
-        checkpoints=pick(
-            CheckpointSettings,
-            every_steps=flags.checkpoint_every,
-            # A push of each epoch needs the checkpoint of that epoch.
-            every_epoch=flags.checkpointing_steps in (None, "epoch") or pushes_epochs,
-        ),
+        # A push of each epoch needs the checkpoint of that epoch.
+        intervals=pick(IntervalSettings, save_each_epoch=pushes_epochs),
+        checkpoints=pick(CheckpointSettings),
         output=pick(
             OutputSettings,
             output_dir=Path(values["output_dir"]),
@@ -150,6 +156,7 @@ def _by_subject(flags: SharedFlags, values: dict[str, Any], replaced: tuple[str,
         replaced=replaced,
         flags=public,
         shared_flags={field.name: public[field.name] for field in shared if field.name in public},
+        weight_flags={},
     )
 
 

@@ -148,6 +148,15 @@ class SharedFlags:
     max_grad_norm: float | None = _training(
         None, "Clip the gradient to this norm; 0 never clips. Default: 1."
     )
+    label_smoothing_factor: float = _training(
+        0.0, "Share of the probability that the loss spreads over all labels, from 0 to below 1."
+    )
+    optim: Literal["adamw_torch_fused", "adamw_torch", "sgd", "rmsprop", "adagrad"] = _training(
+        "adamw_torch_fused", "Optimizer."
+    )
+    adam_beta1: float = _training(0.9, "Decay of AdamW's mean of the gradient.")
+    adam_beta2: float = _training(0.999, "Decay of AdamW's mean of the squared gradient.")
+    adam_epsilon: float = _training(1e-8, "Term that keeps AdamW from dividing by zero.")
     lr_scheduler_type: Literal[
         "linear",
         "cosine",
@@ -157,10 +166,14 @@ class SharedFlags:
         "constant_with_warmup",
         "inverse_sqrt",
     ] = _training("linear", "Schedule of the learning rate.")
+    lr_scheduler_kwargs: dict[str, Any] | str | None = _training(
+        None, 'Arguments of the schedule, as JSON: {"num_cycles": 2}.'
+    )
     warmup_steps: float = _training(
         0, "Steps of warm-up; a value below 1 is a share of all steps.", "--num_warmup_steps"
     )
     seed: int = _training(42, "Seed of the new head, dropout and the order of the data.")
+    data_seed: int | None = _training(None, "Seed of the order of the data. Default: --seed.")
     use_cpu: bool = _training(False, "Use the CPU even if there is a GPU.", "--cpu")
     bf16: bool = _training(False, "The same as --mixed_precision bf16.")
     fp16: bool = _training(False, "The same as --mixed_precision fp16.")
@@ -168,11 +181,38 @@ class SharedFlags:
         None, "Precision of training. Default: the launcher's, else what suits the hardware."
     )
     group_by_length: bool = _training(True, "Make batches of windows of similar length.")
-    logging_steps: float = _tracking(10, "Steps between two logged losses.")
+    gradient_checkpointing: bool = _training(
+        False, "Compute activations again in the backward pass: less memory, slower."
+    )
+    dataloader_num_workers: int = _training(
+        0, "Processes that prepare batches. Default: 0, the training process itself."
+    )
+    logging_strategy: Literal["no", "steps", "epoch"] = _tracking(
+        "steps", "When to log the loss: 'steps' (--logging_steps), 'epoch', or 'no'."
+    )
+    logging_steps: float = _tracking(
+        10, "Steps between two logged losses; a value below 1 is a share of all steps."
+    )
+    eval_strategy: Literal["no", "steps", "epoch"] = _evaluation(
+        "epoch", "When to evaluate: 'epoch', 'steps' (--eval_steps), or 'no'."
+    )
+    eval_steps: float | None = _evaluation(
+        None,
+        "Steps between two evaluations; a value below 1 is a share of all steps. Default: "
+        "--logging_steps.",
+    )
 
     # Checkpoints
+    save_strategy: Literal["no", "steps", "epoch", "best"] = _checkpoints(
+        "epoch",
+        "When to save a checkpoint: 'epoch', 'steps' (--save_steps), 'best' (after each better "
+        "score), or 'no'.",
+    )
+    save_steps: float = _checkpoints(
+        500, "Steps between two checkpoints; a value below 1 is a share of all steps."
+    )
     checkpointing_steps: str | None = _checkpoints(
-        None, "When to save a checkpoint: 'epoch', N (every N steps), or 'no'. Default: epoch."
+        None, "The strategy in one word: 'epoch', N (every N steps), or 'no'."
     )
     save_total_limit: int | None = _checkpoints(
         2, "Number of checkpoints to keep; the newest and the best are always kept."
@@ -199,6 +239,7 @@ class SharedFlags:
     )
 
     # Tracking and the Hub
+    disable_tqdm: bool = _tracking(False, "Show no progress bar.")
     with_tracking: bool = _tracking(False, "Report to every tracker that is installed.")
     report_to: list[str] | None = _tracking(
         None, "Trackers: tensorboard, wandb, trackio, ..., all or none."
@@ -211,6 +252,11 @@ class SharedFlags:
         None, "Token, if neither HF_TOKEN nor `hf auth login` provides one.", "--token"
     )
     hub_private_repo: bool = _hub(False, "Create the repository as private.")
+    hub_include: list[Literal["predictions", "report"]] | None = _hub(
+        None,
+        "Push files with texts of the corpus too: predictions, report. Default: model, tokenizer, "
+        "configuration, card and scores only.",
+    )
     hub_strategy: Literal["end", "every_save", "checkpoint"] = _hub(
         "every_save", "Push at the end, at every save, or at every save with the last checkpoint."
     )
@@ -227,12 +273,6 @@ class SharedFlags:
     def scores_epochs(self) -> bool:
         """Return whether a validation split is used; without any --do_ flag it is."""
         return self.do_eval or not (self.do_train or self.do_predict)
-
-    @property
-    def checkpoint_every(self) -> int:
-        """Return the steps between two checkpoints; 0: none between the ends of the epochs."""
-        steps = self.checkpointing_steps
-        return int(steps) if steps and steps.isdigit() else 0
 
 
 @dataclass

@@ -85,22 +85,44 @@ class TrainingSettings:
     learning_rate: float = 2e-5
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
+    label_smoothing_factor: float = 0.0
+    optim: str = "adamw_torch_fused"
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
+    adam_epsilon: float = 1e-8
     lr_scheduler_type: str = "linear"
+    lr_scheduler_kwargs: dict[str, Any] | None = None
     warmup_steps: float = 0.0
     seed: int = 42
+    data_seed: int | None = None  # of the order of the data; None: `seed`
     use_cpu: bool = False
     mixed_precision: str | None = None  # None: what the launcher or the hardware says
+    gradient_checkpointing: bool = False
     group_by_length: bool = True
-    logging_steps: float = 10
+    dataloader_num_workers: int = 0
     sharded_by: str | None = None  # "FSDP" or "DeepSpeed"
 
 
 @dataclass(frozen=True)
-class CheckpointSettings:
-    """Checkpoints: when they are written, which are kept, which one training resumes from."""
+class IntervalSettings:
+    """When a run logs, evaluates and saves; a number of steps below 1 is a share of all steps."""
 
-    every_steps: int = 0  # 0: none between the ends of the epochs
-    every_epoch: bool = True
+    logging_strategy: str = "steps"  # or "epoch", "no"
+    logging_steps: float = 10
+    logging_first_step: bool = False
+    eval_strategy: str = "epoch"  # or "steps", "no"
+    eval_steps: float | None = None  # None: `logging_steps`
+    eval_delay: float = 0  # epochs, or steps with "steps", before the first evaluation
+    eval_on_start: bool = False
+    save_strategy: str = "epoch"  # or "steps", "best", "no"
+    save_steps: float = 500
+    save_each_epoch: bool = False  # whatever the strategy: for the push of each epoch
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """Checkpoints: which are kept, which is the best, which one training resumes from."""
+
     save_total_limit: int | None = 2
     resume_from_checkpoint: str | None = None
     load_best_model_at_end: bool = False
@@ -117,6 +139,7 @@ class OutputSettings:
     overwrite_output_dir: bool = False
     return_entity_level_metrics: bool = False
     verbose: bool = False
+    disable_tqdm: bool = False
     report_to: tuple[str, ...] = ()  # trackers
 
 
@@ -129,6 +152,7 @@ class HubSettings:
     hub_token: str | None = field(default=None, repr=False)
     hub_private_repo: bool = False
     hub_strategy: str = "every_save"
+    hub_include: tuple[str, ...] = ()  # "predictions", "report": files with texts of the corpus
 
     @property
     def pushes_epochs(self) -> bool:
@@ -144,6 +168,7 @@ class Settings:
     model: ModelSettings
     windows: WindowSettings
     training: TrainingSettings
+    intervals: IntervalSettings
     checkpoints: CheckpointSettings
     output: OutputSettings
     hub: HubSettings
@@ -154,6 +179,7 @@ class Settings:
     replaced: tuple[str, ...]  # one sentence for each replaced default
     flags: dict[str, Any]  # all, with their final values, without the token: for trackers
     shared_flags: dict[str, Any]  # those that both scripts have: for run.json and the card
+    weight_flags: dict[str, Any]  # those that change the weights: equal to resume a run
 
     @property
     def output_dir(self) -> Path:

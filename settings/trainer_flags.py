@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 import torch
 from transformers import TrainingArguments
 from transformers.trainer_utils import SchedulerType
+from transformers.training_args import OptimizerNames
 
 from settings.flags import SharedFlags, flag
 from settings.run_settings import Settings
@@ -18,14 +19,7 @@ class TrainerFlags(SharedFlags, TrainingArguments):
     lr_scheduler_type: SchedulerType = flag(  # all of Trainer's, not only the loop's
         "linear", "Schedule of the learning rate.", group="training"
     )
-    eval_strategy: str = flag(
-        "epoch", "When to evaluate: 'epoch', 'steps' (--eval_steps), or 'no'.", group="evaluation"
-    )
-    save_strategy: str = flag(
-        "epoch",
-        "When to save: 'epoch', 'steps' (--save_steps), or 'no'; --checkpointing_steps wins.",
-        group="output and checkpoints",
-    )
+    optim: OptimizerNames = flag("adamw_torch_fused", "Optimizer.", group="training")
 
     def __post_init__(self) -> None:
         """Refuse invalid values; `training_arguments` initializes Trainer's own."""
@@ -40,7 +34,7 @@ def training_arguments(
     `precision`: "no", "bf16" or "fp16". Call it before the model is loaded: ZeRO 3 of DeepSpeed
     needs the arguments by then. Raises UserError for values that Trainer refuses.
     """
-    training, checkpoints, hub = settings.training, settings.checkpoints, settings.hub
+    training, hub = settings.training, settings.hub
     values = {field.name: getattr(flags, field.name) for field in fields(TrainingArguments)}
     values |= {name: settings.flags[name] for name in values.keys() & settings.flags.keys()}
     values |= {
@@ -62,12 +56,6 @@ def training_arguments(
         "save_only_model": False,  # every checkpoint can be resumed from
         "disable_tqdm": False,
     }
-    if not settings.do_eval:
-        values["eval_strategy"] = "no"
-    if flags.checkpointing_steps is not None:
-        every = checkpoints.every_steps
-        values["save_strategy"] = "steps" if every else flags.checkpointing_steps
-        values["save_steps"] = every or 500
     try:
         trainer_args = TrainingArguments(**values)
     except ValueError as error:
