@@ -6,6 +6,7 @@ libraries are imported inside the functions, so that collecting the tests costs 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,45 +104,50 @@ def of_class(name: str, *first: str, **options: Any) -> Any:
     if first:
         vocabulary = tokenizer.get_vocab()
         others = sorted(vocabulary.keys() - set(first), key=vocabulary.__getitem__)
+        trained = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+        if "merges" in trained:
+            options["merges"] = [tuple(merge) for merge in trained["merges"]]
         numbered = {piece: number for number, piece in enumerate([*first, *others])}
-        merges = getattr(tokenizer.backend_tokenizer.model, "merges", None)
-        if merges is None and name == "RobertaTokenizer":
-            import json
-
-            merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
-            merges = [tuple(merge) for merge in merges]
-        options |= {"merges": merges} if merges else {}
         tokenizer = kind(vocab=numbered, **options)
     return tokenizer
 
 
-def byte_level(before: list[str], after: list[str], **names: Any) -> Any:
-    """Return a trained byte-level BPE of the generic class; it puts tokens around each window."""
+def byte_level(before: list[str], after: list[str], left: bool = False, **names: str) -> Any:
+    """Return a trained byte-level BPE of the generic class.
+
+    `before`, `after`: the tokens around each window. `names`: the special tokens by their role.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
-    specials = sorted({value for value in names.values() if isinstance(value, str)} - {"left"})
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
-        special_tokens=specials,
+        special_tokens=sorted(set(names.values())),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     backend.train_from_iterator(sample_texts(), trainer)
-    around = {token: backend.token_to_id(token) for token in (*before, *after)}
-    if around:
-        backend.post_processor = processors.TemplateProcessing(
-            single=[*before, "$A", *after], special_tokens=list(around.items())
-        )
-    return PreTrainedTokenizerFast(tokenizer_object=backend, **names)
+    backend.post_processor = processors.TemplateProcessing(
+        single=[*before, "$A", *after],
+        special_tokens=[(token, backend.token_to_id(token)) for token in (*before, *after)],
+    )
+    side = "left" if left else "right"
+    return PreTrainedTokenizerFast(tokenizer_object=backend, padding_side=side, **names)
 
 
 def left_padded_gpt2() -> Any:
     """Return GPT-2's tokenizer as its users set it up: on the Hub it has no padding."""
     return of_class("GPT2Tokenizer", pad_token="<|endoftext|>", padding_side="left")
+
+
+def canine() -> Any:
+    """Return a slow tokenizer of characters, the only kind that Canine has."""
+    from transformers import CanineTokenizer
+
+    return CanineTokenizer()
 
 
 def llama() -> Any:
@@ -150,8 +156,8 @@ def llama() -> Any:
         [],
         bos_token="<|begin_of_text|>",
         eos_token="<|end_of_text|>",
-        pad_token="<|end_of_text|>",
-        padding_side="left",
+        pad_token="<|end_of_text|>",  # as its users set it: it has none of its own
+        left=True,
     )
 
 
@@ -184,6 +190,7 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "bert": lambda: of_class("BertTokenizer", do_lower_case=False),
     "big_bird": lambda: of_class("BigBirdTokenizer"),
     "camembert": lambda: of_class("CamembertTokenizer"),
+    "canine": canine,
     "deberta": lambda: of_class("DebertaTokenizer"),
     "deberta-v2": lambda: of_class("DebertaV2Tokenizer"),
     "eurobert": eurobert,
@@ -261,21 +268,28 @@ def tiny_config(kind: type, tokenizer: Any, changes: dict[str, Any]) -> Any:
     return kind(**{**values, **{k: v for k, v in changes.items() if k not in kind.sub_configs}})
 
 
+def save_configuration(architecture: Architecture, folder: Path) -> Any:
+    """Save the configuration and the tokenizer of an architecture; return the configuration."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    tokenizer = FAMILIES[architecture.family]()
+    tokenizer.save_pretrained(folder)
+    config = tiny_config(CONFIG_MAPPING[architecture.model_type], tokenizer, architecture.changes)
+    config.save_pretrained(folder)
+    return config
+
+
 def build(architecture: Architecture, folder: Path) -> Path:
     """Save a random encoder of an architecture with its tokenizer, as on the Hub."""
     import torch
     from transformers import AutoModelForTokenClassification
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    tokenizer = FAMILIES[architecture.family]()
-    config = tiny_config(CONFIG_MAPPING[architecture.model_type], tokenizer, architecture.changes)
+    config = save_configuration(architecture, folder)
     torch.manual_seed(0)
     model = AutoModelForTokenClassification.from_config(config)
-    encoder = getattr(model, model.base_model_prefix)
-    encoder.save_pretrained(folder)
+    getattr(model, model.base_model_prefix).save_pretrained(folder)
     if architecture.legacy_names:
         _save_legacy_names(folder / "model.safetensors")
-    tokenizer.save_pretrained(folder)
     return folder
 
 
@@ -340,6 +354,8 @@ ARCHITECTURES = [
     Architecture("helium", "llama"),
     Architecture("ibert", "roberta"),
     Architecture("jina_embeddings_v3", "xlm-roberta"),
+    Architecture("layoutlm", "bert"),
+    Architecture("lilt", "roberta", {"hidden_size": 48}),
     Architecture("llama", "llama"),
     Architecture("longformer", "roberta"),
     Architecture("megatron-bert", "bert"),
@@ -354,7 +370,6 @@ ARCHITECTURES = [
     Architecture("modernvbert", "modernbert"),
     Architecture("mpnet", "mpnet"),
     Architecture("mpt", "gpt_neox"),
-    Architecture("mra", "roberta"),
     Architecture("mt5", "t5"),
     Architecture("nemotron", "llama"),
     Architecture("nomic_bert", "bert"),
@@ -385,7 +400,7 @@ ARCHITECTURES = [
     Architecture("stablelm", "llama"),
     Architecture("starcoder2", "gpt2"),
     Architecture("t5", "t5"),
-    Architecture("t5gemma", "gemma"),
+    Architecture("t5gemma", "gemma", {"initializer_range": 0.1}),
     Architecture("t5gemma2", "gemma"),
     Architecture("ultrabert", "modernbert"),
     Architecture("ultravbert", "modernbert"),
@@ -399,17 +414,16 @@ ARCHITECTURES = [
 ]
 
 REFUSED = [
+    Architecture("canine", "canine"),
+    Architecture("mra", "roberta"),
     Architecture("bros", "bert"),
-    Architecture("canine", "bert"),
-    Architecture("layoutlm", "bert"),
     Architecture("layoutlmv2", "layoutlmv2"),
     Architecture("layoutlmv3", "layoutlmv3"),
-    Architecture("lilt", "roberta", {"hidden_size": 48}),
     Architecture("luke", "luke", {"entity_vocab_size": 8, "entity_emb_size": 8}),
     Architecture("markuplm", "markuplm"),
+    Architecture("xmod", "xlm-roberta", name="xmod-without-language"),
 ]
-NOT_BUILT: dict[str, str] = {}
-WITHOUT_BF16 = {"deberta"}
+WITHOUT_BF16 = {"deberta", "xmod"}
 WITHOUT_GRADIENT_CHECKPOINTING = {
     *("albert", "flaubert", "funnel", "ibert", "mpnet", "squeezebert", "xlm", "xlnet"),
 }
