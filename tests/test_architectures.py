@@ -48,7 +48,7 @@ KILLED_STEP = 8  # in the middle of the second epoch
 # A great weight decay shows which parameters decay. The slow start leaves the greatest loss to the
 # first epoch, which is the one to keep, and a head that still predicts many tags.
 FLAGS = [
-    *("--num_train_epochs", 3, "--learning_rate", 2e-3, "--warmup_steps", 12),
+    *("--num_train_epochs", 3, "--learning_rate", 2e-3, "--warmup_steps", 16),
     *("--per_device_train_batch_size", 8, "--per_device_eval_batch_size", 6),
     *("--weight_decay", 0.5, "--mixed_precision", "no", "--logging_steps", 1),
     *("--output_dir", "out"),
