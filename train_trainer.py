@@ -44,7 +44,13 @@ def main() -> None:
         training_precision,
     )
     from training.signals import StopSignals
-    from training.trainer import TrainingCallback, WindowTrainer
+    from training.trainer import (
+        SAVED_BY,
+        TrainingCallback,
+        WindowTrainer,
+        check_trainer_optimizer,
+    )
+    from training.weights import restore_best
 
     state = join_processes(flags.use_cpu)
     settings = make_settings(flags, suffix="", hub_ready=ask_hub(flags, state))
@@ -76,7 +82,11 @@ def main() -> None:
     remember_encoding(config, max_length, settings.corpus.task_name)
     with state.main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)
-    plan = plan_training(settings, corpus, windows, max_length, best, precision, state)
+    plan = plan_training(
+        settings, corpus, identity, tokenizer, windows, max_length, best, precision, state, SAVED_BY
+    )
+    if plan is not None:
+        check_trainer_optimizer(trainer_args, plan.warmup_steps, plan.total_steps)
     model = load_model(
         settings.model,
         config,
@@ -106,18 +116,20 @@ def main() -> None:
             TrainingCallback(trainer, progress, stop_signals, settings, pusher, results.write_card)
         )
         trainer.train(resume_from_checkpoint=plan.checkpoint and str(plan.checkpoint))
-        stop_signals.restore()
         if stop_signals.stopping:
-            stop_signals.exit(output_dir / f"checkpoint-{progress.step}")
-        trainer.note_pending_loss()
-        results.end_training(time.time() - started, progress.step - first_step)
+            stop_signals.exit(progress.checkpoint_path(output_dir))
+        stop_signals.restore()
+        trainer.losses.note_pending()
+        results.end_training(plan, time.time() - started, first_step)
+        if checkpoints.load_best_model_at_end:
+            restore_best(trainer.accelerator, trainer.model_wrapped, output_dir, progress)
         with staged(output_dir, state, identity) as stage:
             trainer.save_model(stage)
 
     # --- Evaluate and save ---
-    # Training scored every epoch: validation is due again only if earlier weights were restored.
-    validation_due = plan is None or checkpoints.load_best_model_at_end
-    if settings.do_eval and "validation" in windows and validation_due:
+    # Training may have scored the last weights already; those of the best score are new.
+    scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
+    if settings.do_eval and "validation" in windows and not scored:
         trainer.evaluate(windows["validation"])
     if settings.do_predict and "test" in windows:
         trainer.evaluate(windows["test"], metric_key_prefix="test")

@@ -53,7 +53,6 @@ class RunResults:
         self.repo_id = None if pusher is None else pusher.repo_id
         self.precision = "no"  # of training
         self.progress = Progress()
-        self.step_size = 0
         # A model may know labels that are not entity tags, such as [CLS]: they are read as O.
         self.tags = [
             name if common.are_entity_tags([name]) or not corpus.entity_tags else "O"
@@ -70,13 +69,14 @@ class RunResults:
     def begin_training(self, plan: Plan, precision: str) -> Progress:
         """Print what will run; return the progress that training continues."""
         self.precision, self.progress = precision, plan.restored_progress()
-        self.step_size = plan.order.step_size
         self._announce(plan)
         return self.progress
 
-    def end_training(self, seconds: float, steps: int) -> None:
-        """Record the metrics of training; `seconds` and `steps` are of this session alone."""
-        self.train_metrics = self.progress.train_metrics(seconds, steps, self.step_size)
+    def end_training(self, plan: Plan, seconds: float, first_step: int) -> None:
+        """Record the metrics of training; `seconds` since `first_step` are of this session."""
+        last_step = self.progress.step
+        samples = plan.num_windows(first_step, last_step)
+        self.train_metrics = self.progress.train_metrics(seconds, last_step - first_step, samples)
 
     def _announce(self, plan: Plan) -> None:
         """Print what will run, as a short table."""
@@ -131,6 +131,10 @@ class RunResults:
 
             broadcast_object_list(flat)
         return flat[0]
+
+    def is_scored(self, split: str) -> bool:
+        """Return whether this session scored a split after the last step of training."""
+        return split in self.predictions and self.progress.scored_step == self.progress.step
 
     # --- Files ---
 

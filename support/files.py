@@ -1,9 +1,8 @@
-"""Files: written whole or not at all, disk errors, names of checkpoints."""
+"""Files: written whole or not at all, permissions, disk errors."""
 
 import errno
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,9 +10,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from support.errors import UserError
-
-CHECKPOINT_NAME = re.compile(r"(epoch_|step_|checkpoint-)\d+")
-CHECKPOINT_MANIFEST = "checkpoint.json"  # written last; a checkpoint without it is not complete
 
 
 @contextmanager
@@ -83,19 +79,3 @@ def disk_errors_reported(path: Path) -> Iterator[None]:
             f"{path} could not be written: {reason}. Earlier checkpoints are unchanged. Once this "
             "is fixed, the same command with --resume_from_checkpoint resumes from them."
         ) from error
-
-
-def checkpoint_folders(output_dir: Path) -> list[Path]:
-    """Return the folders of `output_dir` named like a checkpoint, the newest last."""
-    folders = [
-        path
-        for path in output_dir.glob("*")
-        if CHECKPOINT_NAME.fullmatch(path.name) and path.is_dir()
-    ]
-    return sorted(folders, key=time_saved)
-
-
-def time_saved(checkpoint: Path) -> int:
-    """Return when a checkpoint's manifest was written, in nanoseconds; 0 without a manifest."""
-    manifest = checkpoint / CHECKPOINT_MANIFEST
-    return manifest.stat().st_mtime_ns if manifest.exists() else 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from common import IGNORED
 from encoder.batches import PadBatch
 from support.errors import UserError
-from support.files import checkpoint_folders
+from support.manifests import checkpoint_folders
 from tagging import fast_bert
 from tagging.fast_bert import Window
 

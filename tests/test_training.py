@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.files import checkpoint_folders
+from support.manifests import checkpoint_folders
 from tests.helpers.messages import stable
 from tests.helpers.models import save_tiny_tagger
 from tests.helpers.script_runs import (

@@ -3,7 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from support.files import checkpoint_folders
+from support.manifests import checkpoint_folders
 from tests.helpers.script_runs import TOKEN_LOSS, TRAINER, facts
 from training.checkpoints import damage
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.errors import UserError
-from support.files import checkpoint_folders
+from support.manifests import checkpoint_folders
 from tests.helpers.checkpoints import ALONE, MICRO_BATCH, complete, history, name_of
 from tests.helpers.script_runs import (
     BOTH,
