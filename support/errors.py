@@ -37,9 +37,9 @@ def on_main_process(state: Any, action: Callable[[], Result]) -> Result:
 
         broadcast_object_list(outcome)
         state.wait_for_everyone()  # a process that ends here must not take the connection away
-    result, error = outcome
-    if error is not None:
-        raise error
+    result, problem = outcome
+    if problem is not None:
+        raise problem
     return result
 
 

@@ -212,7 +212,7 @@ def test_the_folder_may_vanish_while_it_is_locked(tmp_path, release, monkeypatch
 
     monkeypatch.setattr(module.os, "listdir", vanishing)
     lock_output_dir(tmp_path, ALONE)
-    assert len(calls) == 3
+    assert len(calls) > 2
     assert (tmp_path / ".run" / LOCK_FILE).exists()
 
 
