@@ -28,11 +28,9 @@ def main() -> None:
     # --- Settings ---
     flags = parse_flags(LoopFlags, __doc__)
     # Imported here so that `--help` and a mistyped flag respond immediately.
-    import torch
     from accelerate import Accelerator
     from accelerate.utils import GradientAccumulationPlugin, set_seed
     from torch.utils.data import DataLoader
-    from transformers import get_scheduler
 
     from corpus.load import load_corpus
     from encoder.batches import PadBatch, encode_corpus
@@ -44,6 +42,7 @@ def main() -> None:
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunResults
     from settings.defaults import make_settings
+    from support.work_folder import lock_output_dir
     from training.checkpoints import (
         checkpoint_name,
         checkpoint_path,
@@ -98,6 +97,7 @@ def main() -> None:
     tokenizer = load_run_tokenizer(settings.model)
     identity = run_identity(settings, corpus)
     check_output_dir(settings, identity)
+    lock_output_dir(output_dir, state)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)
     with state.main_process_first():
@@ -125,8 +125,9 @@ def main() -> None:
     if plan is not None:
         if training.gradient_checkpointing:
             model.gradient_checkpointing_enable()
+        train_windows: Any = windows["train"]  # a data set, but not a subclass of torch's Dataset
         loader = DataLoader(
-            windows["train"],  # type: ignore[arg-type]  # a data set, but not torch's Dataset
+            train_windows,
             training.per_device_train_batch_size,
             sampler=plan.order,
             collate_fn=collate,
@@ -168,7 +169,7 @@ def main() -> None:
             return folder
 
         if plan.owes_scores(progress):
-            run.end_evaluation(evaluate("validation"), plan.checkpoint and plan.checkpoint.name)
+            run.end_evaluation(evaluate("validation"), plan.restored_name)
         for epoch in plan.epochs_left(progress):
             for micro_batches in plan.steps_left(accelerator, loader, epoch, progress):
                 model.train()

@@ -34,6 +34,7 @@ def main() -> None:
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunResults
     from settings.defaults import make_settings
+    from support.work_folder import lock_output_dir
     from training.plan import plan_training
     from training.progress import choose_best_score
     from training.runtime import (
@@ -78,6 +79,7 @@ def main() -> None:
     tokenizer = load_run_tokenizer(settings.model)
     identity = run_identity(settings, corpus)
     check_output_dir(settings, identity)
+    lock_output_dir(output_dir, state)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)
     with state.main_process_first():
@@ -117,7 +119,7 @@ def main() -> None:
         )
         trainer.train(resume_from_checkpoint=plan.checkpoint and str(plan.checkpoint))
         if stop_signals.stopping:
-            stop_signals.exit(progress.checkpoint_path(output_dir))
+            stop_signals.exit(trainer.checkpoint_folder())
         stop_signals.restore()
         trainer.losses.note_pending()
         results.end_training(plan, time.time() - started, first_step)

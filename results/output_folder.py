@@ -13,13 +13,8 @@ from corpus.load import Corpus
 from settings.defaults import model_title
 from settings.run_settings import Settings
 from support.errors import UserError
-from support.files import (
-    checkpoint_folders,
-    disk_errors_reported,
-    share_file_modes,
-    time_saved,
-    write_json,
-)
+from support.files import disk_errors_reported, share_file_modes, write_json
+from support.manifests import checkpoint_folders, read_manifest
 from support.processes import is_main_process
 from support.text import shortened
 
@@ -93,10 +88,13 @@ def _try_to_write(folder: Path) -> None:
 
 def earlier_run(folder: Path) -> dict[str, str]:
     """Return the rows about an earlier run in `folder` that a run from the beginning prints."""
-    run_file, saved = folder / RUN_FILE, checkpoint_folders(folder)
-    finished = run_file.stat().st_mtime_ns if run_file.exists() else 0
-    if saved and time_saved(saved[-1]) > finished:
-        return {"start": f"from the beginning; to resume {saved[-1]}: --resume_from_checkpoint"}
+    finished: dict[str, Any] = {}
+    with suppress(OSError, ValueError):
+        finished = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    for newest in checkpoint_folders(folder)[-1:]:
+        manifest = read_manifest(newest)
+        if manifest is not None and manifest.run_id != finished.get("run_id"):
+            return {"start": f"from the beginning; to resume {newest}: --resume_from_checkpoint"}
     return {"replaces": f"the run in {folder}"} if finished else {}
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,9 +20,12 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     `mode`: "w" for text in UTF-8, "wb" for bytes. Until the end, and after an error, an earlier
     file of that name stays as it was.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    # A name of its own, and mode "x": a user's file is never overwritten or deleted.
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
-        with open(partial, mode, encoding=None if "b" in mode else "utf-8") as file:
+        with open(
+            partial, mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8"
+        ) as file:
             yield file
         os.replace(partial, path)
     except BaseException:

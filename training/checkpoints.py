@@ -219,7 +219,9 @@ def find_checkpoint(
 
 
 def _newest_complete(output_dir: Path) -> Path:
-    named = [p for p in output_dir.glob("*") if re.fullmatch(r"(epoch_|step_|checkpoint-)\d+", p.name)]
+    named = [
+        p for p in output_dir.glob("*") if re.fullmatch(r"(epoch_|step_|checkpoint-)\d+", p.name)
+    ]
     without_manifest = [path for path in sorted(named) if read_manifest(path) is None]
     for candidate in [*reversed(checkpoint_folders(output_dir)), *without_manifest]:
         problem = damage(candidate)

@@ -61,6 +61,6 @@ class TrainingRun:
         self.accelerator.log(logs, step=progress.step)
 
     def checkpoint_due(self) -> bool:
-        """Return whether a checkpoint is to be saved: the plan says so, or a signal ends the run."""
+        """Return whether a checkpoint is to be saved, by the plan or because a signal came."""
         signalled = self.stop_signals.should_stop()
         return signalled or self.calendar.saves_at(self.progress.step, self.improved)

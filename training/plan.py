@@ -45,6 +45,11 @@ class Plan:
         """Return the number of steps of the run."""
         return self.calendar.total_steps
 
+    @property
+    def restored_name(self) -> str | None:
+        """Return the name of the checkpoint to resume from, or None."""
+        return None if self.checkpoint is None else self.checkpoint.name
+
     def restored_progress(self) -> Progress:
         """Return the progress of the checkpoint to resume from, or that of a new run."""
         return Progress() if self.checkpoint is None else read_progress(self.checkpoint)

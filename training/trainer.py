@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
@@ -240,13 +242,14 @@ def check_trainer_optimizer(args: TrainingArguments, warmup_steps: int, total_st
             if plain and issubclass(optimizer_class, torch.optim.Optimizer):
                 optimizer = optimizer_class(parameter_groups(model, args.weight_decay), **options)
     name, arguments = args.lr_scheduler_type, args.lr_scheduler_kwargs
-    make_scheduler(optimizer, str(getattr(name, "value", name)), warmup_steps, total_steps, arguments)
+    make_scheduler(
+        optimizer, str(getattr(name, "value", name)), warmup_steps, total_steps, arguments
+    )
 
 
 def _optimizer_flags(args: TrainingArguments) -> str:
     flags = f"--optim {getattr(args.optim, 'value', args.optim)}"
     return flags + (f", --optim_args {args.optim_args}" if args.optim_args else "")
-
 
 
 class TrainingCallback(ProgressCallback):
@@ -278,8 +281,10 @@ class TrainingCallback(ProgressCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Load the weights of the checkpoint that is resumed from, strictly."""
-        if self.show_progress:
-            super().on_train_begin(args, state, control, **kwargs)
+        if state.is_world_process_zero:
+            shown = self.show_progress
+            self.training_bar = tqdm(total=state.max_steps, dynamic_ncols=True, disable=not shown)
+        self.current_step = 0
         trainer, checkpoint = self.trainer, self.plan.checkpoint
         sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
         if checkpoint is not None and not sharded:
@@ -295,8 +300,7 @@ class TrainingCallback(ProgressCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Count the step, and say what follows it; a signal ends the run with a checkpoint."""
-        if self.training_bar is not None:
-            super().on_step_end(args, state, control, **kwargs)
+        super().on_step_end(args, state, control, **kwargs)
         step = self.progress.step = state.global_step
         self.is_step_done = True
         control.should_log = self.calendar.logs_at(step)
@@ -333,7 +337,7 @@ class TrainingCallback(ProgressCallback):
         if self.is_step_done:
             checkpoint = self.trainer.checkpoint_folder().name
         else:  # before the first step: these weights are those of a checkpoint, or not saved
-            checkpoint = self.plan.checkpoint and self.plan.checkpoint.name
+            checkpoint = self.plan.restored_name
         self.trainer.losses.note_pending()
         epoch = self.calendar.epoch_of(step)
         improved = progress.record_scores(epoch, scores, checkpoint, self.plan.best)

@@ -12,7 +12,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from support.errors import UserError
+from support.errors import UserError, on_main_process
 from training.checkpoints import damage
 from training.progress import Progress, diverged
 
@@ -26,13 +26,8 @@ def save_model(accelerator: Any, model: Any, tokenizer: Any, folder: Path, step:
     UserError if a weight is not finite.
     """
     weights = accelerator.get_state_dict(model)
-    broken = [_not_finite(weights)]
-    if accelerator.num_processes > 1:  # the main process alone has the weights if they are sharded
-        from accelerate.utils import broadcast_object_list
-
-        broadcast_object_list(broken)
-    if broken[0]:
-        raise diverged(f"{broken[0]} is not finite", step)
+    # If they are sharded, the main process alone has them now.
+    on_main_process(accelerator.state, lambda: _check_finite(weights, step))
     if accelerator.is_main_process:
         # torch.compile, which a launcher may request, adds a prefix to the names.
         weights = {name.replace("_orig_mod.", ""): weight for name, weight in weights.items()}
@@ -41,11 +36,10 @@ def save_model(accelerator: Any, model: Any, tokenizer: Any, folder: Path, step:
         tokenizer.save_pretrained(folder)
 
 
-def _not_finite(weights: Mapping[str, torch.Tensor]) -> str | None:
+def _check_finite(weights: Mapping[str, torch.Tensor], step: int) -> None:
     for name, weight in weights.items():
         if weight.is_floating_point() and not torch.isfinite(weight).all():
-            return name
-    return None
+            raise diverged(f"{name} is not finite", step)
 
 
 def save_state_dict(accelerator: Any, model: Any, folder: Path) -> None:
@@ -70,9 +64,7 @@ def load_weights(model: Any, folder: Path) -> None:
     state_file = folder / STATE_FILE
     files = [state_file] if state_file.exists() else _model_files(folder)
     weights = {
-        name: weight
-        for file in files
-        for name, weight in safetensors.torch.load_file(file).items()
+        name: weight for file in files for name, weight in safetensors.torch.load_file(file).items()
     }
     missing, unexpected = model.load_state_dict(weights, strict=False)
     shared = _names_of_shared(model)
@@ -137,7 +129,8 @@ def _model_files(folder: Path) -> list[Path]:
 
 def _shapes(file: Path) -> list[tuple[str, tuple[int, ...]]]:
     with safetensors.safe_open(file, framework="pt") as weights:
-        return [(name, tuple(weights.get_slice(name).get_shape())) for name in weights.keys()]
+        names = list(weights.keys())
+        return [(name, tuple(weights.get_slice(name).get_shape())) for name in names]
 
 
 def _names_of_shared(model: Any) -> dict[str, set[str]]:
