@@ -79,9 +79,14 @@ def make_scheduler(
         )
 
 
+def stand_in() -> nn.Module:
+    """Return a module with one parameter, to try an optimizer on; draws no random numbers."""
+    return nn.ParameterList([nn.Parameter(torch.zeros(1, 1))])
+
+
 def check_optimizer(training: TrainingSettings, warmup_steps: int, total_steps: int) -> None:
     """Raise UserError if the loop's optimizer or schedule cannot be constructed."""
-    optimizer = make_optimizer(nn.Linear(1, 1), training)
+    optimizer = make_optimizer(stand_in(), training)
     name, arguments = training.lr_scheduler_type, training.lr_scheduler_kwargs
     make_scheduler(optimizer, name, warmup_steps, total_steps, arguments)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import Trainer, TrainingArguments
@@ -30,6 +29,7 @@ from training.optimizer import (
     decaying_parameters,
     make_scheduler,
     parameter_groups,
+    stand_in,
 )
 from training.order import evaluation_order, seed_step
 from training.plan import Plan
@@ -233,7 +233,7 @@ def check_trainer_optimizer(args: TrainingArguments, warmup_steps: int, total_st
     Optimizers that look at the modules of the model are not tried here: `WindowTrainer` reports
     their errors.
     """
-    model = nn.Linear(1, 1)
+    model = stand_in()
     optimizer: Any = torch.optim.SGD(model.parameters(), lr=args.learning_rate)
     with construction_errors_reported(_optimizer_flags(args)):
         if not args.optim_target_modules:
