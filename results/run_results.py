@@ -214,6 +214,7 @@ class RunResults:
         licensed = model == DEFAULT_MODEL or is_embedded(model)
         return {
             "suite_version": VERSION,
+            "run_id": self.progress.run_id,
             "script": self.script,
             "command": scrub(shlex.join([self.script, *sys.argv[1:]]), corpus.hub_token),
             "output_name": settings.output_dir.resolve().name,

@@ -74,24 +74,6 @@ def is_replaceable(folder: Path, identity: dict[str, Any]) -> bool:
     return manifest is not None and manifest.identity == json.loads(json.dumps(identity))
 
 
-def refuse_foreign_folders(
-    output_dir: Path, saved_by: str, calendar: Calendar, identity: dict[str, Any]
-) -> None:
-    """Raise UserError if a folder that is not ours has the name of a checkpoint of this run."""
-    steps = [n for n in range(1, calendar.total_steps + 1) if calendar.saves_at(n, improved=False)]
-    names = (checkpoint_name(saved_by, calendar, step) for step in steps)
-    foreign = [
-        str(output_dir / name)
-        for name in names
-        if (output_dir / name).exists() and not is_replaceable(output_dir / name, identity)
-    ]
-    if foreign:
-        raise UserError(
-            f"--output_dir {output_dir}: this run would save checkpoints in folders that it did "
-            f"not write: {', '.join(foreign)}. Move them, or choose another --output_dir."
-        )
-
-
 def checkpoint_name(saved_by: str, calendar: Calendar, step: int) -> str:
     """Return the name of the checkpoint of a step; `saved_by`: "accelerate" or "Trainer"."""
     if saved_by == "Trainer":

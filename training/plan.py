@@ -15,7 +15,7 @@ from settings.defaults import model_title
 from settings.run_settings import Settings
 from support.errors import UserError
 from training.calendar import Calendar
-from training.checkpoints import damage, find_checkpoint, read_progress, refuse_foreign_folders
+from training.checkpoints import damage, find_checkpoint, read_progress
 from training.order import TrainingOrder, seed_step
 from training.progress import BestScore, Progress
 
@@ -123,8 +123,8 @@ def plan_training(
 
     `state`: accelerate's `PartialState`. `saved_by`: the library that writes the checkpoints,
     "accelerate" or "Trainer"; neither reads those of the other. Raises UserError if there is
-    nothing to train on, if a folder is in the way of a checkpoint, or if the checkpoint to resume
-    from is missing, damaged or from a run under other conditions.
+    nothing to train on, or if the checkpoint to resume from is missing, damaged or from a run
+    under other conditions.
     """
     if not settings.do_train:
         return None
@@ -163,7 +163,6 @@ def plan_training(
     } | settings.weight_flags
     conditions = json.loads(json.dumps(conditions))  # as a manifest gives them back
     output_dir = settings.output_dir
-    refuse_foreign_folders(output_dir, saved_by, calendar, identity)
     checkpoint = find_checkpoint(checkpoints.resume_from_checkpoint, output_dir, conditions)
     if checkpoint is not None and checkpoints.load_best_model_at_end:
         best_name = read_progress(checkpoint).best_checkpoint
