@@ -1,0 +1,58 @@
+"""Manifests: the file in each checkpoint that says whose it is, how far it got, and what it holds.
+
+A folder without a manifest of this suite is not a checkpoint, whatever its name.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "checkpoint.json"  # written last; a checkpoint without it is not complete
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest of a checkpoint."""
+
+    identity: dict[str, Any]  # corpus, model, task and labels: see `results.output_folder`
+    conditions: dict[str, Any]  # what a run that resumes must agree with
+    progress: dict[str, Any]  # fields of `training.progress.Progress`
+    files: dict[str, int]  # path in the checkpoint -> CRC-32
+
+    @property
+    def run_id(self) -> str:
+        """Return the id of the run; ids of later runs are greater."""
+        return str(self.progress.get("run_id", ""))
+
+    @property
+    def step(self) -> int:
+        """Return the number of steps done."""
+        return int(self.progress.get("step", 0))
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of a checkpoint; None if there is none of this suite."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    names = ("identity", "conditions", "progress", "files")
+    if not isinstance(content, dict):
+        return None
+    if not all(isinstance(content.get(name), dict) for name in names):
+        return None
+    return Manifest(**{name: content[name] for name in names})
+
+
+def checkpoint_folders(output_dir: Path) -> list[Path]:
+    """Return the checkpoints in a folder, by run and step, the newest last.
+
+    Recorded numbers decide, because a copy of a folder has other file times.
+    """
+    manifests = {
+        path: manifest
+        for path in sorted(output_dir.glob("[!.]*"))
+        if path.is_dir() and (manifest := read_manifest(path))
+    }
+    return sorted(manifests, key=lambda path: (manifests[path].run_id, manifests[path].step))
