@@ -43,6 +43,7 @@ def main() -> None:
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunResults
     from settings.defaults import make_settings
+    from support.work_folder import lock_output_dir
     from training.checkpoints import checkpoint_staged, delete_old, save_model
     from training.loop import TrainingRun
     from training.optimizer import parameter_groups
@@ -63,8 +64,7 @@ def main() -> None:
     export_to_deepspeed(training)
     if settings.check:
         check_and_exit(settings.corpus, settings.model, settings.windows.max_seq_length)
-    pushes = settings.hub.push_to_hub and state.is_main_process
-    pusher = start_pushing(settings.hub, output_dir) if pushes else None
+    pusher = start_pushing(settings.hub, output_dir, state)
     precision = training_precision(training.mixed_precision, training.use_cpu)
     accelerator = Accelerator(
         cpu=training.use_cpu,
@@ -90,7 +90,8 @@ def main() -> None:
     corpus = match_labels(corpus, config)
     tokenizer = load_run_tokenizer(settings.model)
     identity = run_identity(settings, corpus)
-    check_output_dir(settings, identity)
+    check_output_dir(settings, identity, state)
+    lock_output_dir(output_dir, state)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)
     with state.main_process_first():

@@ -34,6 +34,7 @@ def main() -> None:
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunResults
     from settings.defaults import make_settings
+    from support.work_folder import lock_output_dir
     from training.plan import plan_training
     from training.progress import choose_best_score
     from training.runtime import (
@@ -52,8 +53,7 @@ def main() -> None:
     export_to_deepspeed(training)
     if settings.check:
         check_and_exit(settings.corpus, settings.model, settings.windows.max_seq_length)
-    pushes = settings.hub.push_to_hub and state.is_main_process
-    pusher = start_pushing(settings.hub, output_dir) if pushes else None
+    pusher = start_pushing(settings.hub, output_dir, state)
     precision = training_precision(training.mixed_precision, training.use_cpu)
     trainer_args = training_arguments(flags, settings, precision)
     state = trainer_args.distributed_state  # TrainingArguments has replaced it
@@ -71,7 +71,8 @@ def main() -> None:
     corpus = match_labels(corpus, config)
     tokenizer = load_run_tokenizer(settings.model)
     identity = run_identity(settings, corpus)
-    check_output_dir(settings, identity)
+    check_output_dir(settings, identity, state)
+    lock_output_dir(output_dir, state)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)
     with state.main_process_first():

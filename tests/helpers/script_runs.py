@@ -6,6 +6,7 @@ exit status, and can be killed. The processes of one run find each other as unde
 RANK, WORLD_SIZE and MASTER_PORT.
 """
 
+import atexit
 import importlib
 import itertools
 import json
@@ -244,7 +245,10 @@ def _play(script, flags, folder, log, environment, before):
         replace(WRITE_REPORT, lambda write_report: lambda *args, **kwargs: None)
     if before:
         before()
-    runpy.run_path(str(ROOT / script), run_name="__main__")
+    try:
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    finally:  # a fresh interpreter calls these; a forked process does not
+        atexit._run_exitfuncs()
 
 
 def run(
