@@ -136,17 +136,6 @@ class RunResults:
             broadcast_object_list(flat)
         return flat[0]
 
-    def _flat_scores(self, split: str) -> dict[str, Any]:
-        """Return the scores of a split for result files and history.
-
-        Those of a type are left out, unless they are asked for or decide which epoch is the best.
-        """
-        scores = self.scores[split]
-        every = flat_scores(scores, label_types(self.tags, self.corpus.entity_tags))
-        if self.settings.output.return_entity_level_metrics:
-            return every
-        return flat_scores(scores, ()) | {k: v for k, v in every.items() if k == self.best.name}
-
     # --- Files ---
 
     def write(self) -> None:
@@ -196,6 +185,17 @@ class RunResults:
         if earlier.exists() and not (folder / "README.md").exists():
             shutil.copyfile(earlier, folder / "README.md")
         write_card(folder, self._facts())
+
+    def _flat_scores(self, split: str) -> dict[str, Any]:
+        """Return the scores of a split for result files and history.
+
+        Those of a type are left out, unless they are asked for or decide which epoch is the best.
+        """
+        scores = self.scores[split]
+        every = flat_scores(scores, label_types(self.tags, self.corpus.entity_tags))
+        if self.settings.output.return_entity_level_metrics:
+            return every
+        return flat_scores(scores, ()) | {k: v for k, v in every.items() if k == self.best.name}
 
     def _say_scores(self, split: str) -> None:
         windows = self.windows[split]
