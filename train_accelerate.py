@@ -69,8 +69,7 @@ def main() -> None:
     export_to_deepspeed(training)
     if settings.check:
         check_and_exit(settings.corpus, settings.model, settings.windows.max_seq_length)
-    pushes = settings.hub.push_to_hub and state.is_main_process
-    pusher = start_pushing(settings.hub, output_dir) if pushes else None
+    pusher = start_pushing(settings.hub, output_dir, state)
     precision = training_precision(training.mixed_precision, training.use_cpu)
     accelerator = Accelerator(
         cpu=training.use_cpu,
@@ -89,14 +88,14 @@ def main() -> None:
     # --- Corpus ---
     with state.main_process_first():
         corpus = load_corpus(settings.corpus)
-    best = choose_best_score(settings, corpus.entity_tags)
+    best = choose_best_score(settings.checkpoints, corpus.label_names, corpus.entity_tags)
 
     # --- Model ---
     config = load_config(settings.model, corpus.label_names, do_train=settings.do_train)
     corpus = match_labels(corpus, config)
     tokenizer = load_run_tokenizer(settings.model)
     identity = run_identity(settings, corpus)
-    check_output_dir(settings, identity)
+    check_output_dir(settings, identity, state)
     lock_output_dir(output_dir, state)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)

@@ -146,12 +146,12 @@ def kill_once(script, flags, processes, folder: Path, moments, full_run_s: float
         partial_folders = set()
 
         def is_writing():
-            partial_folders.update(path.name for path in out.glob(".*.partial"))
+            partial_folders.update(path.name for path in out.glob(".run/[!.]*/"))
             return len(partial_folders) == number
 
         alive = wait_until(started, is_writing)
         time.sleep(moments.uniform(0, 0.1))
-    was_writing = any(out.glob(".*.partial"))
+    was_writing = any(out.glob(".run/[!.]*/"))
     alive = alive and all(process.is_alive() for process in started.processes)
     started.send(signal.SIGKILL)
     statuses = started.wait()

@@ -17,8 +17,8 @@ from encoder.batches import WindowSet
 from results import report
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
-from results.result_files import FILE_PREFIXES, flat_metrics, save_results, write_predictions
-from scoring.scores import compute_metrics
+from results.result_files import FILE_PREFIXES, save_results, write_predictions
+from scoring.scores import compute_metrics, flat_scores, label_types
 from scoring.table import score_table
 from settings.defaults import is_embedded, model_title
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL
@@ -50,6 +50,7 @@ class RunResults:
         """`state`: accelerate's `PartialState`. `pusher`: a `hub.pusher.Pusher` or None."""
         self.settings, self.corpus, self.windows = settings, corpus, windows
         self.window_length, self.best, self.state = window_length, best, state
+        self.pusher = pusher
         self.repo_id = None if pusher is None else pusher.repo_id
         self.precision = "no"  # of training
         self.progress = Progress()
@@ -63,6 +64,7 @@ class RunResults:
         self.train_metrics: dict[str, float] = {}
         self.scores: dict[str, dict[str, Any]] = {}  # by split
         self.predictions: dict[str, common.WordPredictions] = {}
+        self.epoch_steps: int | None = None
 
     # --- Training ---
 
@@ -70,6 +72,7 @@ class RunResults:
         """Print what will run; return the progress that training continues."""
         self.precision, self.progress = precision, plan.restored_progress()
         self._announce(plan)
+        self.epoch_steps = plan.order.steps
         return self.progress
 
     def end_training(self, plan: Plan, seconds: float, first_step: int) -> None:
@@ -101,6 +104,8 @@ class RunResults:
             rows["resumes"] = f"{plan.checkpoint}, step {self.progress.step}"
         else:
             rows |= earlier_run(output_dir)
+        if self.pusher is not None:
+            rows["push"] = self.pusher.plan
         say(*self.settings.replaced, *corpus.notes)
         say(*(f"{name:10}{value}" for name, value in rows.items()))
 
@@ -124,8 +129,7 @@ class RunResults:
                     f"{scores['words']} words scored of {windows.num_words} in the corpus"
                 )
             self.scores[split] = scores
-            entity_level = self.settings.output.return_entity_level_metrics
-            flat = [flat_metrics(scores, entity_level)]
+            flat = [self._flat_scores(split)]
         if self.state.num_processes > 1:
             from accelerate.utils import broadcast_object_list
 
@@ -155,8 +159,7 @@ class RunResults:
             save_results(folder, "train", self.train_metrics)
         for split, prefix in FILE_PREFIXES.items():
             if split in self.scores:
-                entity_level = self.settings.output.return_entity_level_metrics
-                flat = flat_metrics(self.scores[split], entity_level)
+                flat = self._flat_scores(split)
                 save_results(folder, prefix, {f"{prefix}_{k}": v for k, v in flat.items()})
                 self._say_scores(split)
         if "test" in self.predictions:
@@ -165,7 +168,8 @@ class RunResults:
                 words = self.windows["test"].num_words
                 say(f"\ntest: {words} words tagged, see predictions.txt; the split has no labels.")
         if do_train:
-            write_json(folder / RUN_FILE, run_identity(self.settings, self.corpus) | self._facts())
+            identity = run_identity(self.settings, self.corpus)
+            write_json(folder / RUN_FILE, identity | self._facts())
         # A model's folder that is only scored keeps the report of its training.
         has_report = bool(self.scores) and (do_train or not (folder / RUN_FILE).exists())
         if has_report:
@@ -174,6 +178,8 @@ class RunResults:
             self.write_card(folder)  # after the report, whose pictures it shows
         ending = f"; open {folder / 'report.html'}." if has_report else "."
         say("", *self.settings.replaced, f"Everything is in {folder}{ending}")
+        if self.pusher is not None and not do_train:  # otherwise `_announce` has said it
+            say(f"Pushes to {self.pusher.plan}.")
 
     def write_card(self, folder: Path) -> None:
         """Write the model card with the facts known so far; a person's additions are kept."""
@@ -183,6 +189,17 @@ class RunResults:
         if earlier.exists() and not (folder / "README.md").exists():
             shutil.copyfile(earlier, folder / "README.md")
         write_card(folder, self._facts())
+
+    def _flat_scores(self, split: str) -> dict[str, Any]:
+        """Return the scores of a split for result files and history.
+
+        Those of a type are left out, unless they are asked for or decide which epoch is the best.
+        """
+        scores = self.scores[split]
+        every = flat_scores(scores, label_types(self.tags, self.corpus.entity_tags))
+        if self.settings.output.return_entity_level_metrics:
+            return every
+        return flat_scores(scores, ()) | {k: v for k, v in every.items() if k == self.best.name}
 
     def _say_scores(self, split: str) -> None:
         windows = self.windows[split]
@@ -205,11 +222,18 @@ class RunResults:
         settings = self.settings
         corpus, model = settings.corpus, settings.model.model_name_or_path
         on_hub = corpus.dataset_name is not None and not Path(corpus.dataset_name).exists()
+        is_local = Path(model).exists()
         arguments = settings.shared_flags | {
+            # The path of a folder on this machine is of no use to others.
+            "model_name_or_path": model_title(model) if is_local else model,
+            # The one used, whichever flag or launcher chose it.
+            "mixed_precision": self.precision,
             "metric_for_best_model": self.best.name,
             "greater_is_better": self.best.greater_is_better,
             "hub_model_id": self.repo_id or settings.hub.hub_model_id,
         }
+        for name in ("bf16", "fp16"):
+            arguments.pop(name, None)
         english = corpus.sample or corpus.dataset_name == DEFAULT_CORPUS
         licensed = model == DEFAULT_MODEL or is_embedded(model)
         return {
@@ -219,11 +243,12 @@ class RunResults:
             "command": scrub(shlex.join([self.script, *sys.argv[1:]]), corpus.hub_token),
             "output_name": settings.output_dir.resolve().name,
             "base_model": model_title(model),
+            "base_model_is_local": is_local and not is_embedded(model),
             "base_model_license": "apache-2.0" if licensed else None,
             "repo_id": self.repo_id,
             "corpus_name": self.corpus.name,
             "language": "en" if english else None,
-            "example_text": self._example(),
+            "example_text": self._example() if settings.hub.hub_include else None,
             "dataset_id": corpus.dataset_name if on_hub else None,
             "corpus_fingerprint": self.corpus.fingerprint,
             "task": corpus.task_name,
@@ -236,6 +261,7 @@ class RunResults:
             "precision": self._precision_name(),
             "processes": self.state.num_processes,
             "duration_s": round(time.time() - self.started, 1),
+            "epoch_steps": self.epoch_steps,
             "history": self.progress.history,
             "step_losses": self.progress.step_losses,
             "scores": self.scores,

@@ -201,11 +201,11 @@ def find_checkpoint(
 
 
 def _newest_complete(output_dir: Path) -> Path:
-    named = [
-        p for p in output_dir.glob("*") if re.fullmatch(r"(epoch_|step_|checkpoint-)\d+", p.name)
-    ]
-    without_manifest = [path for path in sorted(named) if read_manifest(path) is None]
-    for candidate in [*reversed(checkpoint_folders(output_dir)), *without_manifest]:
+    name = re.compile(r"(epoch_|step_|checkpoint-)[0-9.]+")
+    candidates = checkpoint_folders(output_dir)[::-1]
+    others = (path for path in output_dir.glob("*") if name.fullmatch(path.name) and path.is_dir())
+    # First those that only look like checkpoints, so that each of them is reported.
+    for candidate in [*sorted(set(others) - set(candidates)), *candidates]:
         problem = damage(candidate)
         if problem is None:
             return candidate

@@ -2,13 +2,16 @@
 
 import math
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from settings.run_settings import Settings
+from scoring.scores import score_names
+from settings.run_settings import CheckpointSettings
 from support.errors import UserError
 from support.terminal import say
+from support.text import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -23,20 +26,20 @@ class BestScore:
         return best is None or (score > best if self.greater_is_better else score < best)
 
 
-def choose_best_score(settings: Settings, entity_tags: bool) -> BestScore:
+def choose_best_score(
+    checkpoints: CheckpointSettings, label_names: Sequence[str], entity_tags: bool
+) -> BestScore:
     """Return the score that decides: the flag's, else F1, or accuracy for plain tags.
 
-    Raises UserError for a score that such tags do not have.
+    Raises UserError for a score that a model with these labels does not have.
     """
-    checkpoints = settings.checkpoints
     name = checkpoints.metric_for_best_model or ("f1" if entity_tags else "accuracy")
     name = name.removeprefix("eval_")
-    scores = ["precision", "recall", "f1"] if entity_tags else ["macro_f1"]
-    scores += ["accuracy", "loss"]
-    if name not in scores and not settings.output.return_entity_level_metrics:
+    names = score_names(label_names, entity_tags)
+    if name not in names:
         raise UserError(
-            f"--metric_for_best_model {name}: expected one of {', '.join(scores)}. The score of a "
-            "type, such as PER_f1, needs --return_entity_level_metrics."
+            f"--metric_for_best_model: no such score: got {name}, expected one of "
+            f"{', '.join(names)}{did_you_mean(name, names)}"
         )
     greater = checkpoints.greater_is_better
     return BestScore(name, not name.endswith("loss") if greater is None else greater)
