@@ -56,10 +56,8 @@ def training_arguments(
         "save_only_model": False,  # every checkpoint can be resumed from
         "disable_tqdm": False,
         "logging_strategy": "no",
-        "eval_strategy": "no",
         "save_strategy": "no",
         "load_best_model_at_end": False,
-        "logging_first_step": False,
     }
     try:
         trainer_args = TrainingArguments(**values)

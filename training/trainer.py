@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 import common
 from encoder.batches import PadBatch, WindowSet
@@ -60,6 +61,10 @@ class WindowTrainer(Trainer):
             args.greater_is_better = plan.best.greater_is_better
             args.warmup_steps = plan.warmup_steps
             args.lr_scheduler_kwargs = scheduler_arguments(args, plan.best.greater_is_better)
+        # The plan's calendar decides, through `TrainingCallback`.
+        args.logging_strategy = args.eval_strategy = IntervalStrategy.NO
+        args.save_strategy = SaveStrategy.NO
+        args.logging_first_step = False
         super().__init__(
             model=model,
             args=args,
