@@ -200,6 +200,19 @@ def test_a_file_system_without_locks_is_reported(tmp_path, release, monkeypatch,
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("place", ["write_json", "make_work_folder"])
+def test_an_error_of_the_disk_is_a_user_error(place, tmp_path, release, monkeypatch, snapshot):
+    def full_disk(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, place, full_disk)
+    with pytest.raises(UserError) as error:
+        lock_output_dir(tmp_path / "output", ALONE)
+    assert stable(error.value, tmp_path) == snapshot
+    release()
+    assert names(tmp_path) == []
+
+
 def test_the_folder_may_vanish_while_it_is_locked(tmp_path, release, monkeypatch):
     """The run that has just ended removes it."""
     listdir, calls = os.listdir, []
