@@ -233,6 +233,7 @@ class RunResults:
         english = corpus.sample or corpus.dataset_name == DEFAULT_CORPUS
         licensed = model == DEFAULT_MODEL or is_embedded(model)
         return {
+            "run_id": self.progress.run_id,
             "suite_version": VERSION,
             "script": self.script,
             "command": scrub(shlex.join([self.script, *sys.argv[1:]]), corpus.hub_token),

@@ -85,7 +85,9 @@ def test_card_report_and_run_json_agree_on_the_arguments(tiny_encoder, tmp_path)
     score(results)
     results.write()
     out = tmp_path / "out"
-    arguments = json.loads((out / "run.json").read_text())["arguments"]
+    run = json.loads((out / "run.json").read_text())
+    assert run["run_id"] == results.progress.run_id
+    arguments = run["arguments"]
     assert arguments["mixed_precision"] == "bf16"
     assert arguments["model_name_or_path"] == tiny_encoder.name
     assert "bf16" not in arguments
