@@ -32,8 +32,10 @@ def main():
     lock_output_dir(output_dir, SimpleNamespace(is_main_process=True, num_processes=1))
     (work_folder(output_dir) / "step_1").mkdir()
     (work_folder(output_dir) / "step_1" / "weights").write_text("half")
-    if sys.argv[2] == "fork" and os.fork() == 0:
-        sys.exit(0)  # runs the handlers at exit
+    if sys.argv[2] == "fork":
+        if (child := os.fork()) == 0:
+            sys.exit(0)  # calls the handlers at exit
+        os.waitpid(child, 0)
     if sys.argv[2] == "error":
         raise UserError("no such corpus")
     print("locked", flush=True)
