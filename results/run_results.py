@@ -237,6 +237,7 @@ class RunResults:
         english = corpus.sample or corpus.dataset_name == DEFAULT_CORPUS
         licensed = model == DEFAULT_MODEL or is_embedded(model)
         return {
+            "run_id": self.progress.run_id,
             "suite_version": VERSION,
             "run_id": self.progress.run_id,
             "script": self.script,

@@ -79,45 +79,55 @@ def lock_output_dir(output_dir: str | Path, state: Any) -> None:
 
 def _lock(output_dir: Path) -> None:
     created = [path for path in (output_dir, *output_dir.parents) if not path.exists()]
-    lock = FileLock(work_folder(output_dir) / LOCK_FILE, fallback_to_soft=False)
+    folder = work_folder(output_dir)
+    lock = FileLock(folder / LOCK_FILE, fallback_to_soft=False)
     try:
-        _acquire(lock, output_dir)
+        if not _acquire(lock, output_dir):
+            print(
+                f"--output_dir {output_dir}: its file system has no locks. Make sure that no "
+                "second run writes into the folder.",
+                file=sys.stderr,
+            )
+        atexit.register(_release, lock, output_dir, created, os.getpid())
+        _clear(folder)
+        owner = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
+            "command": scrub(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+        }
+        write_json(folder / OWNER_FILE, owner)
     except Timeout:
         raise UserError(
             f"--output_dir {output_dir}: in use by another run: {_owner(output_dir)}. Wait until "
             "it has ended, or choose another folder with --output_dir."
         ) from None
-    except (OSError, NotImplementedError) as error:
-        if isinstance(error, OSError) and error.errno not in NO_LOCKS:
-            reason = error.strerror or error
-            raise UserError(f"--output_dir {output_dir}: cannot be locked: {reason}") from None
-        print(
-            f"--output_dir {output_dir}: its file system has no locks. Make sure that no second "
-            "run writes into the folder.",
-            file=sys.stderr,
-        )
-    atexit.register(_release, lock, output_dir, created, os.getpid())
-    _clear(work_folder(output_dir))
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    owner = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "started": datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
-        "command": scrub(command),
-    }
-    write_json(work_folder(output_dir) / OWNER_FILE, owner)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"--output_dir {output_dir}: {folder} cannot be used: {reason}") from None
 
 
-def _acquire(lock: FileLock, output_dir: Path) -> None:
-    """Acquire the lock now or never; a run that ends meanwhile may remove the folder."""
-    for remaining_tries in reversed(range(10)):
+def _acquire(lock: FileLock, output_dir: Path) -> bool:
+    """Acquire the lock now or never; return False if the file system has no locks.
+
+    Raises Timeout if another process holds it. A run that is just ending may remove the folder.
+    """
+    tries = 10
+    while True:
+        tries -= 1
         try:
             make_work_folder(output_dir)
             lock.acquire(blocking=False)
-            return
+            return True
         except FileNotFoundError:
-            if not remaining_tries:
+            if not tries:
                 raise
+        except NotImplementedError:
+            return False
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            return False
 
 
 def _owner(output_dir: Path) -> str:

@@ -197,9 +197,10 @@ def test_an_unfinished_run_is_known_by_its_id_not_by_file_times(tmp_path):
     assert earlier_run(tmp_path) == {}
     write_json(tmp_path / RUN_FILE, {"run_id": "2026-02-01"})
     assert list(earlier_run(tmp_path)) == ["replaces"]
-    # Checkpoints of the finished run, and of an earlier one, copied later than run.json.
-    checkpoint(tmp_path / "epoch_1", "2026-02-01", 20)
+    # Checkpoints of an earlier run, and of the finished one, copied later than run.json.
     checkpoint(tmp_path / "step_9", "2026-01-01", 90)
+    assert list(earlier_run(tmp_path)) == ["replaces"]
+    checkpoint(tmp_path / "epoch_1", "2026-02-01", 20)
     assert list(earlier_run(tmp_path)) == ["replaces"]
     checkpoint(tmp_path / "step_5", "2026-03-01", 5)  # of a run that has not written its results
     os.utime(tmp_path / "step_5" / MANIFEST, (0, 0))

@@ -32,8 +32,10 @@ def main():
     lock_output_dir(output_dir, SimpleNamespace(is_main_process=True, num_processes=1))
     (work_folder(output_dir) / "step_1").mkdir()
     (work_folder(output_dir) / "step_1" / "weights").write_text("half")
-    if sys.argv[2] == "fork" and os.fork() == 0:
-        sys.exit(0)  # runs the handlers at exit
+    if sys.argv[2] == "fork":
+        if (child := os.fork()) == 0:
+            sys.exit(0)  # calls the handlers at exit
+        os.waitpid(child, 0)
     if sys.argv[2] == "error":
         raise UserError("no such corpus")
     print("locked", flush=True)
@@ -196,6 +198,19 @@ def test_a_file_system_without_locks_is_reported(tmp_path, release, monkeypatch,
     lock_output_dir(tmp_path, ALONE)
     assert "no locks" in capsys.readouterr().err
     assert (tmp_path / ".run" / "owner.json").exists()
+    release()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["write_json", "make_work_folder"])
+def test_an_error_of_the_disk_is_a_user_error(place, tmp_path, release, monkeypatch, snapshot):
+    def full_disk(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, place, full_disk)
+    with pytest.raises(UserError) as error:
+        lock_output_dir(tmp_path / "output", ALONE)
+    assert stable(error.value, tmp_path) == snapshot
     release()
     assert names(tmp_path) == []
 
