@@ -92,6 +92,11 @@ def _given(flags: Any, names: Iterable[str]) -> Iterable[tuple[str, Any]]:
             yield name, value
 
 
+def text_of(value: Any) -> str:
+    """Return a flag's value, which may be one of Trainer's enumerations, as text."""
+    return str(getattr(value, "value", value))
+
+
 def _number_problems(flags: Any) -> list[str]:
     problems = []
     for name, value in _given(flags, AT_LEAST_ONE):
@@ -172,21 +177,23 @@ def _contradictions(flags: Any) -> list[str]:
     steps = flags.checkpointing_steps
     if steps not in (None, "epoch", "no") and not re.fullmatch("0*[1-9][0-9]*", steps):
         problems.append(f"--checkpointing_steps {steps}: expected 'epoch', 'no' or a number")
-    best = [
+    needing_scores = [
         f"--{name}"
-        for name in ("load_best_model_at_end", "early_stopping_patience")
+        for name in ("load_best_model_at_end", "early_stopping_patience", "eval_on_start")
         if getattr(flags, name)
     ]
-    if best and not flags.scores_epochs:
+    if flags.save_strategy == "best":
+        needing_scores.append("--save_strategy best")
+    schedule = text_of(flags.lr_scheduler_type)
+    if schedule in ("reduce_lr_on_plateau", "greedy"):
+        needing_scores.append(f"--lr_scheduler_type {schedule}")
+    trains = flags.do_train or not (flags.do_eval or flags.do_predict)
+    if needing_scores and trains and (flags.eval_strategy == "no" or not flags.scores_epochs):
+        advice = "Leave out --eval_strategy no" if flags.scores_epochs else "Add --do_eval"
         problems.append(
-            f"{' and '.join(best)}: nothing is evaluated during training. Add --do_eval"
+            f"{' and '.join(needing_scores)}: nothing is evaluated during training. {advice}"
         )
-    elif best and flags.eval_strategy == "no":
-        problems.append(
-            f"{' and '.join(best)}: nothing is evaluated during training. Leave out "
-            "--eval_strategy no"
-        )
-    optim = str(getattr(flags.optim, "value", flags.optim))
+    optim = text_of(flags.optim)
     for name, default in ADAM_DEFAULTS.items():
         if optim in WITHOUT_ADAM and getattr(flags, name) != default:
             problems.append(f"--{name} {getattr(flags, name)}: --optim {optim} does not take it")

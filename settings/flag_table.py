@@ -57,7 +57,6 @@ OF_TRAINER = {
     "torch_compile_mode": "Mode of torch.compile; turns --torch_compile on.",
     "neftune_noise_alpha": "Add noise of this strength to the embeddings (NEFTune).",
     "torch_empty_cache_steps": "Empty the cache of the GPU's memory every N steps.",
-    "logging_first_step": "Log the loss of the first step too.",
     "log_on_each_node": "Log on the first process of each node, not only on that of the first.",
     "include_num_input_tokens_seen": "Log the number of sub-words seen: all, non_padding or no.",
     "log_level": "Level of transformers' own messages on the main process.",
@@ -67,8 +66,6 @@ OF_TRAINER = {
     "trackio_space_id": "Space on the Hub that trackio reports to.",
     "trackio_bucket_id": "Bucket on the Hub that trackio reports to.",
     "trackio_static_space_id": "Space on the Hub that trackio freezes the results in.",
-    "eval_delay": "Epochs, or steps with --eval_strategy steps, before the first evaluation.",
-    "eval_on_start": "Evaluate before the first step.",
     "full_determinism": "Use only operations whose results can be repeated; slower.",
     "accelerator_config": "A JSON file or JSON: `non_blocking`, and `sync_each_batch` in "
     "`gradient_accumulation_kwargs`. The suite settles the other keys.",

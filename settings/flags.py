@@ -203,6 +203,7 @@ class SharedFlags:
     logging_steps: float = _tracking(
         10, "Steps between two logged losses; a value below 1 is a share of all steps."
     )
+    logging_first_step: bool = _tracking(False, "Log the loss of the first step too.")
     eval_strategy: Literal["no", "steps", "epoch"] = _evaluation(
         "epoch", "When to evaluate: 'epoch', 'steps' (--eval_steps), or 'no'."
     )
@@ -211,6 +212,10 @@ class SharedFlags:
         "Steps between two evaluations; a value below 1 is a share of all steps. Default: "
         "--logging_steps.",
     )
+    eval_delay: float = _evaluation(
+        0, "Epochs, or steps with --eval_strategy steps, before the first evaluation."
+    )
+    eval_on_start: bool = _evaluation(False, "Evaluate before the first step too.")
 
     # Checkpoints
     save_strategy: Literal["no", "steps", "epoch", "best"] = _checkpoints(

@@ -82,9 +82,12 @@ def training_arguments(
         "ddp_backend": flags.ddp_backend if world_size() > 1 else None,
         # Trainer's default searches the graph of every step for parameters without a gradient.
         "ddp_find_unused_parameters": bool(flags.ddp_find_unused_parameters),
-        # Done by the suite, in the same way for both scripts.
+        # Done by the suite, in the same way for both scripts. `WindowTrainer` turns off Trainer's
+        # evaluation later: without one, schedules that follow the scores are refused here.
         "logging_strategy": "no",
-        "eval_strategy": "no",
+        "logging_first_step": False,
+        "eval_delay": 0,
+        "eval_on_start": False,
         "save_strategy": "no",
         "save_total_limit": None,
         "load_best_model_at_end": False,

@@ -30,6 +30,7 @@ BAD = {
     "max_steps": ("0", "-2", "1.5"),
     "logging_steps": ("0", "-1", "1.5", "nan", "inf"),
     "eval_steps": ("0", "-1", "1.5", "nan", "inf"),
+    "eval_delay": ("-1", "nan"),
     "save_steps": ("0", "-1", "1.5", "nan", "inf"),
     "save_total_limit": ("0", "-1"),
     "per_device_train_batch_size": ("0", "-1"),
@@ -60,7 +61,6 @@ BAD = {
 BAD_OF_TRAINER = {
     "optim_args": ("foo", "a=1,b", "=1"),
     "optim_target_modules": ("attention",),  # --optim is AdamW
-    "eval_delay": ("-1", "nan"),
     "neftune_noise_alpha": ("-1", "nan", "inf"),
     "torch_empty_cache_steps": ("0", "-1"),
     "dataloader_prefetch_factor": ("0", "2"),  # there are no workers
@@ -137,6 +137,8 @@ def test_no_text_ends_in_a_traceback(script):
         ["--early_stopping_patience", "2", "--do_train"],
         ["--load_best_model_at_end", "--eval_strategy", "no"],
         ["--load_best_model_at_end", "--do_train", "--do_predict"],
+        ["--eval_on_start", "--eval_strategy", "no"],
+        ["--save_strategy", "best", "--do_train"],
         ["--train_sampling_strategy", "group_by_length", "--no_group_by_length"],
         ["--optim", "sgd", "--adam_beta1", "0.8"],
         ["--bf16", "--fp16"],
@@ -146,6 +148,16 @@ def test_no_text_ends_in_a_traceback(script):
 def test_flags_that_contradict_each_other(argv, script):
     message = refused(*argv, script=script)
     assert argv[0] in message
+
+
+def test_schedule_that_follows_the_scores_needs_them():
+    argv = ("--lr_scheduler_type", "reduce_lr_on_plateau", "--eval_strategy", "no")
+    assert "evaluated" in refused(*argv, script=TrainerFlags)
+
+
+def test_without_training_flags_of_training_may_stay():
+    for words in (["--load_best_model_at_end"], ["--save_strategy", "best"]):
+        parse("--do_predict", *words)
 
 
 def test_validation_may_be_scored_at_the_end_alone():

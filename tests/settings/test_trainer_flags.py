@@ -41,7 +41,6 @@ HONOURED = {
     "torch_compile_mode": (["reduce-overhead"], "reduce-overhead"),
     "neftune_noise_alpha": (["5"], 5.0),
     "torch_empty_cache_steps": (["7"], 7),
-    "logging_first_step": (["true"], True),
     "log_on_each_node": (["false"], False),
     "include_num_input_tokens_seen": (["true"], "all"),
     "log_level": (["info"], "info"),
@@ -51,8 +50,6 @@ HONOURED = {
     "trackio_space_id": (["me/space"], "me/space"),
     "trackio_bucket_id": (["me/bucket"], "me/bucket"),
     "trackio_static_space_id": (["false"], False),
-    "eval_delay": (["2"], 2.0),
-    "eval_on_start": (["true"], True),
     "full_determinism": (["true"], True),
     "dataloader_pin_memory": (["false"], False),
     "dataloader_persistent_workers": (["true", *WORKERS], True),
@@ -178,10 +175,11 @@ def test_trainer_does_not_do_what_the_suite_does(arguments):
         *("--save_strategy", "steps", "--save_steps", "3", "--save_total_limit", "1"),
         *("--logging_steps", "0.5", "--label_names", "O", "B-X", "--metric_for_best_model", "f1"),
         *("--resume_from_checkpoint", "--disable_tqdm", "--hub_token", "secret"),
-        *("--push_to_hub", "--hub_strategy", "checkpoint"),
+        *("--push_to_hub", "--hub_strategy", "checkpoint", "--eval_on_start"),
+        *("--logging_first_step", "--lr_scheduler_type", "reduce_lr_on_plateau"),
     )
-    strategies = (held.logging_strategy, held.eval_strategy, held.save_strategy)
-    assert [strategy.value for strategy in strategies] == ["no", "no", "no"]
+    assert held.logging_strategy.value == held.save_strategy.value == "no"
+    assert held.logging_first_step is held.eval_on_start is False
     assert held.load_best_model_at_end is held.push_to_hub is held.disable_tqdm is False
     assert held.save_total_limit is held.resume_from_checkpoint is held.hub_token is None
     assert held.label_names is None
