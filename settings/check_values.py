@@ -60,11 +60,33 @@ RECOMPUTATION_KEYS = (
     *("use_reentrant", "preserve_rng_state", "determinism_check", "debug", "early_stop"),
     *("every_n_layers", "offload"),
 )
-# Optimizers that have none of AdamW's arguments.
+# Optimizers that have none of AdamW's arguments, by the beginning of their names.
 WITHOUT_ADAM = (
-    *("sgd", "rmsprop", "adagrad", "adafactor", "galore_adafactor"),
-    *("galore_adafactor_layerwise", "lomo", "adalomo"),
+    *("sgd", "rmsprop", "adagrad", "adafactor", "galore", "lomo", "adalomo", "grokadamw"),
+    "schedule_free_sgd",
 )
+# The arguments in --optim_args that optimizers take, by the beginning of their names.
+OPTIM_ARGS = {
+    "sgd": ("momentum", "dampening", "nesterov"),
+    "adagrad": ("lr_decay", "eps"),
+    "rmsprop": ("momentum", "alpha", "eps", "centered"),
+    "ademamix": ("beta1", "beta2", "beta3", "alpha", "eps", "t_alpha", "t_beta3"),
+    "paged_ademamix": ("beta1", "beta2", "beta3", "alpha", "eps", "t_alpha", "t_beta3"),
+    "adamw_anyprecision": (
+        *("use_kahan_summation", "momentum_dtype", "variance_dtype"),
+        "compensation_buffer_dtype",
+    ),
+    "galore": ("rank", "update_proj_gap", "scale", "proj_type"),
+    "apollo": ("rank", "proj", "scale_type", "update_proj_gap", "scale", "proj_type"),
+    "grokadamw": (
+        *("alpha_init", "lamb", "gamma", "grokking_signal_decay_rate", "gradient_clipping"),
+    ),
+    "adamw_torch_4bit": ("block_size", "bf16_stochastic_round"),
+    "adamw_torch_8bit": ("block_size", "bf16_stochastic_round"),
+    "schedule_free": ("weight_lr_power", "r"),
+    "stable_adamw": ("max_lr", "kahan_sum", "decouple_lr"),
+}
+TAKES_ANY = "rmsprop_bnb"  # passes all of them on
 ADAM_DEFAULTS = {"adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8}
 
 
@@ -143,9 +165,7 @@ def _word_problems(flags: Any) -> list[str]:
         if not isinstance(value, dict):
             problems.append(f'--{name} {value}: expected JSON such as {{"name": 1}}')
     for name, value in _given(flags, ("optim_args",)):
-        parts = value.replace(" ", "").split(",")
-        if not all(re.fullmatch(r"[^=]+=[^=]+", part) for part in parts):
-            problems.append(f"--{name} {value}: expected key=value, separated by commas")
+        problems += _optim_args_problems(f"--{name}", value, text_of(flags.optim))
     for name, value in _given(flags, ("fsdp",)):
         known = (*FSDP_OPTIONS, "offload", "auto_wrap")
         problems += [
@@ -154,6 +174,22 @@ def _word_problems(flags: Any) -> list[str]:
             if word not in known
         ]
     return problems
+
+
+def _optim_args_problems(place: str, value: str, optim: str) -> list[str]:
+    parts = value.replace(" ", "").split(",")
+    if not all(re.fullmatch(r"[^=]+=[^=]+", part) for part in parts):
+        return [f"{place} {value}: expected key=value, separated by commas"]
+    if optim.startswith(TAKES_ANY):
+        return []
+    taken = next((names for start, names in OPTIM_ARGS.items() if optim.startswith(start)), ())
+    expected = f"one of {', '.join(taken)}" if taken else "none for this optimizer"
+    given = [part.partition("=")[0] for part in parts]
+    return [
+        f"{place} {name}: --optim {optim} does not take it: expected {expected}"
+        for name in given
+        if name not in taken
+    ]
 
 
 def _contradictions(flags: Any) -> list[str]:
@@ -195,7 +231,7 @@ def _contradictions(flags: Any) -> list[str]:
         )
     optim = text_of(flags.optim)
     for name, default in ADAM_DEFAULTS.items():
-        if optim in WITHOUT_ADAM and getattr(flags, name) != default:
+        if optim.startswith(WITHOUT_ADAM) and getattr(flags, name) != default:
             problems.append(f"--{name} {getattr(flags, name)}: --optim {optim} does not take it")
     for name, _ in _given(flags, ("optim_target_modules",)):
         if not optim.startswith(("galore", "apollo")):

@@ -73,7 +73,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if not action.option_strings:
             return super()._format_action_invocation(action)
-        if action.nargs == 0 or isinstance(action.const, bool):
+        if action.nargs == 0 or (isinstance(action.const, bool) and action.default is not None):
             return action.option_strings[0]
         value = self._format_args(action, "TEXT")
         return f"{action.option_strings[0]} {value}"
@@ -290,9 +290,8 @@ def _value_options(hint: Any, default: object, advice: str) -> dict[str, Any]:
     if dict in kinds:
         return {"type": _json if str not in kinds else _json_or_text, "metavar": "TEXT"}
     if kinds == [bool]:
-        switch = {} if default is None else {"nargs": "?", "const": True}
         read = _or_none(_boolean) if optional else _boolean
-        return {"type": read, "metavar": "true|false"} | switch
+        return {"type": read, "nargs": "?", "const": True, "metavar": "true|false"}
     number = {int: _whole_number, float: _number}.get(kinds[0])
     if number is not None:
         # A flag whose default is a number may be turned off.

@@ -1,7 +1,9 @@
 """Values of flags that cannot work, refused together before anything is loaded."""
 
 import dataclasses
+import inspect
 import json
+import re
 
 import pytest
 
@@ -59,7 +61,7 @@ BAD = {
 }
 # Those of train_trainer.py.
 BAD_OF_TRAINER = {
-    "optim_args": ("foo", "a=1,b", "=1"),
+    "optim_args": ("foo", "a=1,b", "=1", "momentum=0.9"),  # AdamW takes none
     "optim_target_modules": ("attention",),  # --optim is AdamW
     "neftune_noise_alpha": ("-1", "nan", "inf"),
     "torch_empty_cache_steps": ("0", "-1"),
@@ -140,7 +142,7 @@ def test_no_text_ends_in_a_traceback(script):
         ["--eval_on_start", "--eval_strategy", "no"],
         ["--save_strategy", "best", "--do_train"],
         ["--train_sampling_strategy", "group_by_length", "--no_group_by_length"],
-        ["--optim", "sgd", "--adam_beta1", "0.8"],
+        ["--adam_beta1", "0.8", "--optim", "sgd"],
         ["--bf16", "--fp16"],
         ["--bf16", "--mixed_precision", "no"],
     ],
@@ -148,6 +150,34 @@ def test_no_text_ends_in_a_traceback(script):
 def test_flags_that_contradict_each_other(argv, script):
     message = refused(*argv, script=script)
     assert argv[0] in message
+
+
+def test_arguments_of_optimizers():
+    for optim, words in (
+        ("sgd", "momentum=0.9, nesterov=true"),
+        ("galore_adamw_layerwise", "rank=4"),
+        ("rmsprop_bnb_8bit", "anything=1"),
+        ("stable_adamw", "kahan_sum=1,max_lr=2"),
+    ):
+        parse("--optim", optim, "--optim_args", words, script=TrainerFlags)
+    message = refused("--optim", "sgd", "--optim_args", "momentun=0.9", script=TrainerFlags)
+    assert "momentun" in message and "momentum" in message
+    assert "weight_decay" in refused(
+        *("--optim", "sgd", "--optim_args", "weight_decay=1"), script=TrainerFlags
+    )
+
+
+def test_arguments_of_optimizers_are_those_of_transformers():
+    from transformers import trainer_optimizer
+
+    source = inspect.getsource(trainer_optimizer)
+    names = re.findall(r'optim_args\.(?:get|pop)\(\s*"(\w+)"', source)
+    names += re.findall(r'"(\w+)" in ctx.optim_args', source)
+    for group in re.findall(r"for key in \((.*?)\):\s+if key in ctx.optim_args", source):
+        names += re.findall(r'"(\w+)"', group)
+    # Weight decay is a flag of its own, which wins.
+    expected = {*names} - {"weight_decay"}
+    assert {name for taken in check_values.OPTIM_ARGS.values() for name in taken} == expected
 
 
 def test_schedule_that_follows_the_scores_needs_them():

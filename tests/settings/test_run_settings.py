@@ -148,7 +148,7 @@ def test_flags_that_change_the_weights_are_conditions(name, settings):
 @pytest.mark.parametrize(
     "argv",
     [
-        ["--optim", "stable_adamw", "--optim_args", "a=1"],
+        ["--optim", "stable_adamw", "--optim_args", "max_lr=1"],
         ["--neftune_noise_alpha", "5"],
         ["--torch_compile_backend", "eager"],
         ["--tf32", "false"],

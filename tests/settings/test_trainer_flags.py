@@ -29,7 +29,7 @@ def arguments(embedded, tmp_path, monkeypatch):
 # Flag -> its words, and what Trainer's arguments hold then (None: under the flag's name).
 WORKERS = ("--dataloader_num_workers", "2")
 HONOURED = {
-    "optim_args": (["r=1,s=2"], "r=1,s=2"),
+    "optim_args": (["momentum=0.9", "--optim", "sgd"], "momentum=0.9"),
     "optim_target_modules": (["attn", "mlp", "--optim", "galore_adamw"], ["attn", "mlp"]),
     "tf32": (["false"], False),
     "gradient_checkpointing_kwargs": (
@@ -58,7 +58,7 @@ HONOURED = {
     "ddp_find_unused_parameters": (["true"], True),
     "ddp_bucket_cap_mb": (["5"], 5),
     "ddp_broadcast_buffers": (["false"], False),
-    "ddp_static_graph": (["true"], True),
+    "ddp_static_graph": ([], True),
     "ddp_timeout": (["60"], 60),
     "fsdp": (["full_shard"], True),
 }
