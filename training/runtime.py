@@ -2,6 +2,7 @@
 
 import os
 import sys
+from datetime import timedelta
 from typing import Any
 
 from settings.defaults import DEEPSPEED_VALUES, needs_hub
@@ -9,13 +10,17 @@ from settings.flags import SharedFlags
 from settings.run_settings import TrainingSettings
 from support import reachability
 from support.errors import UserError
+from support.processes import world_size
 
 
-def join_processes(use_cpu: bool) -> Any:
+def join_processes(
+    use_cpu: bool, backend: str | None = None, timeout_s: float | None = None
+) -> Any:
     """Return accelerate's `PartialState`, which connects the processes of a run.
 
-    Raises UserError if a launcher for GPUs started more processes than the machine has GPUs: each
-    process would train alone.
+    `backend`: of torch.distributed; default: the device's. `timeout_s`: seconds that a process
+    waits for the others; default: torch's. Raises UserError if a launcher for GPUs started more
+    processes than the machine has GPUs: each process would train alone.
     """
     started = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if started > 1 and not use_cpu:
@@ -32,7 +37,18 @@ def join_processes(use_cpu: bool) -> Any:
             )
     from accelerate import PartialState
 
-    return PartialState(cpu=use_cpu)
+    options: dict[str, Any] = {}
+    if world_size() > 1:
+        if backend is not None:
+            options["backend"] = backend
+        if timeout_s is not None:
+            options["timeout"] = timedelta(seconds=timeout_s)
+    try:
+        return PartialState(cpu=use_cpu, **options)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        if backend is None:
+            raise
+        raise UserError(f"--ddp_backend {backend}: cannot be used here: {error}") from None
 
 
 def ask_hub(flags: SharedFlags, state: Any) -> bool:
@@ -73,6 +89,21 @@ def export_to_deepspeed(training: TrainingSettings) -> None:
     """Export the flags that `accelerate launch --use_deepspeed` also has, or its defaults win."""
     for name, (variable, _) in DEEPSPEED_VALUES.items():
         os.environ[variable] = str(getattr(training, name))
+
+
+def start_trackers(accelerator: Any, project: str, flags: dict[str, int | float | str]) -> None:
+    """Start the accelerator's trackers with the flags of the run.
+
+    Raises UserError if one cannot be started: it may need an account or the network.
+    """
+    try:
+        accelerator.init_trackers(project, flags)
+    except Exception as error:  # each library has its own
+        names = " ".join(str(name) for name in accelerator.log_with)
+        raise UserError(
+            f"--report_to {names}: cannot be started: {type(error).__name__}: {error}. Set it up, "
+            "or leave it out."
+        ) from error
 
 
 def quiet_libraries(verbose: bool) -> None:

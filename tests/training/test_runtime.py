@@ -1,6 +1,7 @@
 """The processes of a run, and its precision."""
 
 import os
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from training.runtime import (
     ask_hub,
     export_to_deepspeed,
     join_processes,
+    start_trackers,
     training_precision,
 )
 
@@ -125,3 +127,43 @@ def test_a_gpu_of_another_kind_than_cuda_is_used_in_fp32(monkeypatch, tmp_path):
         settings = make_settings(flags, "", hub_ready=True)
         assert training_precision(None, settings.training.use_cpu) == expected
         assert training_arguments(flags, settings, "no").use_cpu == (not available)
+
+
+# --- Trackers ---------------------------------------------------------------------------------
+
+
+def test_tracker_that_cannot_be_started_is_a_user_error():
+    class NoAccount:
+        log_with = ("wandb",)
+
+        def init_trackers(self, project, flags):
+            raise RuntimeError("api_key not configured")
+
+    with pytest.raises(UserError, match=r"--report_to wandb.*api_key not configured"):
+        start_trackers(NoAccount(), "ner", {})
+
+
+# --- The backend of the processes -------------------------------------------------------------
+
+
+def test_processes_are_joined_through_the_requested_backend(monkeypatch):
+    joined = []
+    monkeypatch.setattr("accelerate.PartialState", lambda **options: joined.append(options))
+    join_processes(True, "gloo", 60)  # one process has none
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    join_processes(True, "gloo", 60)
+    join_processes(True)
+    assert joined == [
+        {"cpu": True},
+        {"cpu": True, "backend": "gloo", "timeout": timedelta(seconds=60)},
+        {"cpu": True},
+    ]
+
+
+def test_backend_that_is_not_available(monkeypatch):
+    def refuse(**options):
+        raise ValueError("Your assigned backend nccl is not available")
+
+    monkeypatch.setattr("accelerate.PartialState", refuse)
+    with pytest.raises(UserError, match="--ddp_backend nccl"):
+        join_processes(True, "nccl")
