@@ -58,6 +58,7 @@ def main() -> None:
         export_to_deepspeed,
         join_processes,
         quiet_libraries,
+        start_trackers,
         training_precision,
     )
     from training.signals import StopSignals
@@ -147,7 +148,9 @@ def main() -> None:
         if plan.checkpoint is not None:
             accelerator.load_state(plan.checkpoint)
         progress = results.begin_training(plan, precision)
-        accelerator.init_trackers(f"{settings.corpus.task_name}_no_trainer", settings.simple_flags)
+        start_trackers(
+            accelerator, f"{settings.corpus.task_name}_no_trainer", settings.simple_flags
+        )
         stop_signals = StopSignals(state)
         run = TrainingRun(accelerator, plan, progress, stop_signals, settings.output.show_progress)
         started, first_step = time.time(), progress.step

@@ -239,7 +239,6 @@ class RunResults:
         return {
             "run_id": self.progress.run_id,
             "suite_version": VERSION,
-            "run_id": self.progress.run_id,
             "script": self.script,
             "command": scrub(shlex.join([self.script, *sys.argv[1:]]), corpus.hub_token),
             "output_name": settings.output_dir.resolve().name,

@@ -160,14 +160,19 @@ def stopped(request, flags, tmp_path_factory):
 
 
 OTHER_CONDITIONS = {
-    "--per_device_train_batch_size": ("4", "batch size of a process"),
-    "--gradient_accumulation_steps": ("2", "batches of a step"),
-    "--learning_rate": ("3e-3", "learning rate"),
+    "--per_device_train_batch_size": ("4", "per_device_train_batch_size"),
+    "--gradient_accumulation_steps": ("2", "gradient_accumulation_steps"),
+    "--learning_rate": ("3e-3", "learning_rate"),
     "--max_steps": ("5", "steps"),
     "--seed": ("1", "seed"),
+    "--data_seed": ("1", "data_seed"),
     "--max_seq_length": ("20", "window length"),
     "--max_train_samples": ("44", "sentences of each split"),
-    "--weight_decay": ("0.1", "weight decay"),
+    "--weight_decay": ("0.1", "weight_decay"),
+    "--label_smoothing_factor": ("0.1", "label_smoothing_factor"),
+    "--optim": ("sgd", "optim"),
+    "--adam_beta1": ("0.8", "adam_beta1"),
+    "--metric_for_best_model": ("loss", "best score"),
 }
 
 
@@ -178,7 +183,13 @@ def test_every_other_condition_is_refused_by_name(stopped, tmp_path):
         resume = [flag, value, "--resume_from_checkpoint"]
         output = run(script, [*flags, *resume], tmp_path, status=2)
         assert f"  {name}" in output, output
+    shutil.copytree(flags[flags.index("--model_name_or_path") + 1], tmp_path / "uncased")
+    rules = json.loads((tmp_path / "uncased" / "tokenizer.json").read_text())
+    rules["normalizer"] = {"type": "Lowercase"}
+    (tmp_path / "uncased" / "tokenizer.json").write_text(json.dumps(rules))
     resume = ["--resume_from_checkpoint", "--overwrite_output_dir"]
+    output = run(script, [*flags, "--tokenizer_name", "uncased", *resume], tmp_path, status=2)
+    assert "  tokenizer" in output
     output = run(script, [*flags, *resume], tmp_path, processes=2, status=2)
     assert "processes: 1 there, 2 now" in output
     changed = Path(flags[flags.index("--train_file") + 1]).read_text() + "Kiwi B-FRUIT\n"
