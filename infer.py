@@ -54,6 +54,7 @@ def main() -> None:
     tagger = Tagger(
         announced_default_model() if flags.model is None else flags.model,
         revision=flags.revision,
+        trust_remote_code=flags.trust_remote_code,
         dtype=flags.dtype,
         device=flags.device or device_of_process(),
         batch_tokens=flags.batch_tokens,

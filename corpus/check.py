@@ -25,23 +25,22 @@ from support.errors import UserError
 from support.terminal import table_text
 from support.text import counted, quote
 
-NO_LIMIT = 10**6  # sub-words; tokenizers without a limit give 10**30
 LONG_FROM = 1000  # words; a longer sentence usually means that blank lines are missing
 
 
 def check_corpus(
-    settings: CorpusSettings, tokenizer: Any = None, max_seq_length: int | None = None
+    settings: CorpusSettings, tokenizer: Any = None, window_length: int = 512
 ) -> tuple[str, bool]:
     """Return the report on a whole corpus, and whether it has no problems.
 
-    `tokenizer`: a fast tokenizer; without it the report leaves out sub-words. `max_seq_length`:
+    `tokenizer`: a fast tokenizer; without it the report leaves out sub-words. `window_length`:
     sub-words per window, including special tokens.
     """
     problems = Problems()
     try:
         sources = find_sources(settings)
         with new_folder(cache_folder(settings)) as folder:
-            lines = _check(settings, sources.by_split, folder, problems, tokenizer, max_seq_length)
+            lines = _check(settings, sources.by_split, folder, problems, tokenizer, window_length)
     except UserError as error:
         return f"{error}\n\nTraining would not start.", False
     text = [f"Corpus: {sources.name}", *sources.notes, *lines]
@@ -64,7 +63,7 @@ def _check(
     folder: Path,
     problems: Problems,
     tokenizer: Any,
-    max_seq_length: int | None,
+    window_length: int,
 ) -> list[str]:
     """Return the notes and tables as lines; add to `problems`."""
     raw, labels = read_raw(settings, sources, folder, problems)
@@ -80,7 +79,7 @@ def _check(
         }
     coverage = {}
     if tokenizer is not None:
-        limit = window_size(tokenizer, max_seq_length)
+        limit = window_length - tokenizer.num_special_tokens_to_add()
         coverage = {name: Coverage(tokenizer, limit, split) for name, split in splits.items()}
     warnings = problems.warnings
     report_unknown_words(coverage, warnings)
@@ -98,12 +97,6 @@ def _check(
 
 
 # --- Sub-words ----------------------------------------------------------------------------------
-
-
-def window_size(tokenizer: Any, max_seq_length: int | None) -> int:
-    """Return the number of sub-words of a sentence that fit into one window."""
-    length = min(max_seq_length or tokenizer.model_max_length, tokenizer.model_max_length)
-    return length - tokenizer.num_special_tokens_to_add()
 
 
 class Coverage:
@@ -252,14 +245,13 @@ def report_shared_sentences(raw: dict[str, RawSplit], warnings: GroupedProblems)
 def split_table(raw: dict[str, RawSplit], coverage: dict[str, Coverage]) -> list[str]:
     """Return the figures of each split as a table, and the place of the longest sentence."""
     head = ["split", "sentences", "words", "documents", "longest"]
-    limit = max((split_coverage.limit for split_coverage in coverage.values()), default=NO_LIMIT)
-    if limit < NO_LIMIT:
-        head.append(f"words beyond one window of {limit} sub-words")
+    for split_coverage in list(coverage.values())[:1]:  # all have the same limit
+        head.append(f"words beyond one window of {split_coverage.limit} sub-words")
     rows = []
     for name, split in raw.items():
         sizes = (split.sentences, split.words, len(split.documents), split.longest)
         row = [name, *(f"{size:,}" for size in sizes)]
-        if limit < NO_LIMIT:
+        if coverage:
             row.append(f"{100 * coverage[name].beyond / max(1, split.words):.2f} %")
         rows.append(row)
     longest = max(raw.values(), key=lambda split: split.longest)

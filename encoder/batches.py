@@ -105,11 +105,11 @@ def encode_split(
 
 
 class WindowSet:
-    """Windows as a map-style data set, with one more row at index `len(self)`: the filler.
+    """Windows as a map-style data set, with fillers at the indices from `len(self)` on.
 
-    The filler completes the last batch. It is the shortest window with all labels -100 and no
-    word, so it changes neither loss nor score, and each sentence counts once on any number of
-    processes.
+    A filler completes a batch. It is a window with all labels -100 and no word, so it changes
+    neither loss nor score, and each sentence counts once on any number of processes. Index
+    `len(self)` is the filler of the shortest window, `len(self) + 1 + i` that of window `i`.
     """
 
     num_words: int  # of the split
@@ -130,11 +130,7 @@ class WindowSet:
             self.words_with_subwords += int(batch["words"].sum())
             self.sentences_cut += int((batch["part"] == 1).sum())
             start += len(batch["length"])
-        self.filler: Window = {}
-        if len(self.lengths):
-            self.filler = dict(self.rows[int(self.lengths.argmin())])
-            for name in {"labels", "word_index"} & self.filler.keys():
-                self.filler[name] = [IGNORED] * len(self.filler[name])
+        self.shortest = int(self.lengths.argmin()) if len(self.lengths) else 0
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -156,27 +152,42 @@ class WindowSet:
             yield pc.list_flatten(batch[column]).to_numpy()
 
     def __getitem__(self, index: int) -> Window:
-        return self.filler if index == len(self) else self.rows[int(index)]
+        return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: list[int]) -> list[Window]:
-        real = iter(self.rows.__getitems__([int(i) for i in indices if i != len(self)]))
-        return [self.filler if i == len(self) else next(real) for i in indices]
+        size = len(self)
+        origins = [int(i) % (size + 1) for i in indices]
+        windows = self.rows.__getitems__([self.shortest if i == size else i for i in origins])
+        for index, window in zip(indices, windows, strict=True):
+            if index >= size:
+                for name in {"labels", "word_index"} & window.keys():
+                    window[name] = [IGNORED] * len(window[name])
+        return windows
 
 
 class PadBatch:
-    """Collator: pads windows of different lengths into tensors of (batch, longest)."""
+    """Collator: pads windows of different lengths on the right, into tensors of (batch, longest).
+
+    The side is not the tokenizer's: padding on the left moves the words to other positions, and
+    causal attention never sees what lies on the right.
+    """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, multiple_of: int = 1, length: int | None = None
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        multiple_of: int = 1,
+        length: int | None = None,
+        padding_leaks: bool = False,
     ) -> None:
-        """Pad as the tokenizer does, to its side and with its ids.
+        """Pad with the tokenizer's ids.
 
         `multiple_of` rounds the length up, so that batches have few shapes: a CPU compiles
         kernels for each, and kernels of a GPU prefer multiples of 8. `length` pads every batch to
-        this many tokens.
+        this many tokens. `padding_leaks` (see `encoder.traits`): no padding where all windows of a
+        batch have one length, as in evaluation.
         """
         self.multiple_of, self.length = multiple_of, length
-        self.left = tokenizer.padding_side == "left"
+        self.padding_leaks = padding_leaks
         self.fill = {
             "input_ids": tokenizer.pad_token_id or 0,
             "token_type_ids": tokenizer.pad_token_type_id,
@@ -190,11 +201,12 @@ class PadBatch:
 
         lengths = [len(window["input_ids"]) for window in windows]
         longest = self.length or -(-max(lengths) // self.multiple_of) * self.multiple_of
+        if self.padding_leaks and len(set(lengths)) == 1:
+            longest = lengths[0]
         batch = {"attention_mask": np.zeros((len(windows), longest), dtype=np.int64)}
         for name in windows[0].keys() & self.fill.keys():
             batch[name] = np.full((len(windows), longest), self.fill[name], dtype=np.int64)
         for row, length in enumerate(lengths):
-            part = slice(longest - length, longest) if self.left else slice(0, length)
             for name, values in batch.items():
-                values[row, part] = 1 if name == "attention_mask" else windows[row][name]
+                values[row, :length] = 1 if name == "attention_mask" else windows[row][name]
         return {name: torch.from_numpy(values) for name, values in batch.items()}

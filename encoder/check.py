@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from encoder.tokenizer import load_run_tokenizer
+from encoder.architecture import load_base_config
+from encoder.tokenizer import load_run_tokenizer, window_length
 from settings.run_settings import CorpusSettings, ModelSettings
 from support.errors import UserError
 from support.processes import is_main_process
@@ -14,14 +15,19 @@ from support.processes import is_main_process
 def check_and_exit(
     corpus: CorpusSettings, model: ModelSettings, max_seq_length: int | None
 ) -> NoReturn:
-    """Print the report on the corpus and exit: status 0 if training would start, otherwise 2."""
+    """Print the report on the corpus and exit: status 0 if training would start, otherwise 2.
+
+    Raises UserError if the model allows no windows of `max_seq_length`.
+    """
     from corpus.check import check_corpus  # imports datasets, which `--help` need not wait for
 
     try:
-        tokenizer = load_run_tokenizer(model)
+        tokenizer, config = load_run_tokenizer(model), load_base_config(model)
     except UserError:  # not reachable: the report leaves sub-words out
-        tokenizer = None
-    report, would_start = check_corpus(corpus, tokenizer, max_seq_length)
+        report, would_start = check_corpus(corpus)
+    else:
+        length = window_length(tokenizer, config, max_seq_length)
+        report, would_start = check_corpus(corpus, tokenizer, length)
     if is_main_process():
         print(report)
     sys.exit(0 if would_start else 2)

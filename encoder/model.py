@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from corpus.words import WORD_SPLITTER
+from encoder.architecture import load_base_config
 from encoder.cpu import enabled
 from encoder.errors import not_loaded
 from settings.defaults import model_title
@@ -35,13 +36,7 @@ def load_config(
     `match_labels` then maps the corpus to it. Raises UserError for a head with other labels, and,
     if nothing is trained, for a model without a head.
     """
-    from transformers import AutoConfig
-
-    name = model.config_name or model.model_name_or_path
-    try:
-        config = AutoConfig.from_pretrained(name, **model.hub_options)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(not_loaded("configuration", name, error)) from None
+    config = load_base_config(model)
     has_head = any("ForTokenClassification" in a for a in config.architectures or [])
     model_labels = [config.id2label[i] for i in range(config.num_labels)]
     if has_head and set(label_names) <= set(model_labels):
@@ -99,6 +94,7 @@ def load_model(
     do_train: bool,
     sharded_by: str | None = None,
     train_token_ids: Sequence[int] | np.ndarray | None = None,
+    optim: str = "adamw_torch_fused",
     cpu_dropout: bool = True,
     occurring_rows_only: bool = True,
 ) -> PreTrainedModel:
@@ -106,19 +102,21 @@ def load_model(
 
     A new head is drawn from torch's seed. The caller moves the model to `device`. `sharded_by`:
     "FSDP" or "DeepSpeed", if they are to split the parameters. `train_token_ids`: the distinct
-    sub-words of the training split. Two speed-ups apply unless switched off here or by
-    `encoder.cpu.enabled`: `cpu_dropout` (see `encoder.cpu.dropout`), on a CPU, and
-    `occurring_rows_only` (see `encoder.cpu.embeddings`), in training without sharding. Raises
-    UserError if the weights cannot be loaded.
+    sub-words of the training split. `optim`: Trainer's name of the optimizer. Two speed-ups apply
+    unless switched off here or by `encoder.cpu.enabled`: `cpu_dropout` (see
+    `encoder.cpu.dropout`), on a CPU, and `occurring_rows_only` (see `encoder.cpu.embeddings`), in
+    training without sharding and with an elementwise optimizer. Raises UserError if the weights
+    cannot be loaded.
     """
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForTokenClassification
 
     from encoder.cpu.dropout import use_cpu_dropout
-    from encoder.cpu.embeddings import train_occurring_rows
+    from encoder.cpu.embeddings import ELEMENTWISE, train_occurring_rows
 
     drops_on_cpu = cpu_dropout and device.type == "cpu" and enabled("dropout")
-    trains_some_rows = do_train and not sharded_by and occurring_rows_only and enabled("embeddings")
+    trains_some_rows = do_train and not sharded_by and optim in ELEMENTWISE
+    trains_some_rows = trains_some_rows and occurring_rows_only and enabled("embeddings")
     trained_rows = train_token_ids if trains_some_rows else None
     # Under FSDP every process must load the weights, not the main one alone: otherwise a new head
     # has no memory in the others, and accelerate identifies parameters by address. Without

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from encoder.errors import not_loaded
+from encoder.positions import usable_positions
 from support.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def load_tokenizer(name: str, **hub_options: Any) -> PreTrainedTokenizerFast:
 
     `hub_options` go to `from_pretrained`. Some byte-level tokenizers must put a space before each
     word, otherwise they tokenize a word of a list differently from the same word in running text;
-    comparing the two shows which do. Raises UserError if there is no fast tokenizer.
+    comparing the two shows which do. Raises UserError if there is no fast tokenizer, or if it
+    needs more than words.
     """
     from transformers import AutoTokenizer
 
@@ -41,6 +43,7 @@ def load_tokenizer(name: str, **hub_options: Any) -> PreTrainedTokenizerFast:
         tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, **hub_options)
     if not _reads_words(tokenizer):  # the generic class, ModernBERT's, ignores add_prefix_space
         _put_space_before_words(tokenizer)
+    _check_words(tokenizer, name)
     return tokenizer
 
 
@@ -54,22 +57,21 @@ def window_length(
 ) -> int:
     """Return the longest window in tokens, special tokens included.
 
-    That is `max_seq_length` or, if None, the limit of tokenizer and model, which is 512 if they
-    state none. Raises UserError if `max_seq_length` is beyond the limit, or has no room for a
-    sub-word.
+    That is `max_seq_length` or, if None, the limit that tokenizer and model state, which is 512 if
+    they state none. Raises UserError if `max_seq_length` is beyond what the model can compute, or
+    has no room for a sub-word.
     """
-    limit = tokenizer.model_max_length
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions and positions > 0:
-        # RoBERTa and its relatives count two positions that no token can have: 514 for 512.
-        limit = min(limit, positions - positions % 8)
+    positions = usable_positions(config)
     shortest = tokenizer.num_special_tokens_to_add() + 1
     if max_seq_length is None:
+        stated = getattr(config.get_text_config(), "max_position_embeddings", None)
+        limits = [tokenizer.model_max_length, positions or stated]
+        limit = min(limit for limit in limits if limit and limit > 0)
         return int(limit) if limit < NO_LIMIT else LENGTH_WITHOUT_LIMIT
-    if not shortest <= max_seq_length <= limit:
+    if not shortest <= max_seq_length <= (positions or max_seq_length):
+        expected = f"{shortest} to {positions}" if positions else f"at least {shortest}"
         raise UserError(
-            f"--max_seq_length {max_seq_length}: out of range for this model: expected {shortest} "
-            f"to {limit:g}"
+            f"--max_seq_length {max_seq_length}: out of range for this model: expected {expected}"
         )
     return max_seq_length
 
@@ -83,6 +85,21 @@ def _reads_words(tokenizer: PreTrainedTokenizerFast) -> bool:
         return False
     running_text = tokenizer(" ".join(words), add_special_tokens=False)
     return from_words["input_ids"][1:] == running_text["input_ids"][1:]
+
+
+def _check_words(tokenizer: PreTrainedTokenizerFast, name: str) -> None:
+    """Raise UserError unless sentences of words are tokenized as such."""
+    reason = ""
+    try:
+        # A batch, as `common.encode` makes it: LUKE's tokenizer takes the words for two texts.
+        encoded = tokenizer([["the", "word"]], is_split_into_words=True)
+    except (AssertionError, NotImplementedError, TypeError, ValueError) as error:
+        reason = f"\n  {str(error).splitlines()[0]}"
+    if reason or 1 in encoded.sequence_ids(0):
+        raise UserError(
+            f"{name}: the tokenizer does not read words: got {type(tokenizer).__name__}, expected "
+            f"a tokenizer that needs nothing but the words of a text. Choose another model.{reason}"
+        )
 
 
 def _put_space_before_words(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -110,6 +110,9 @@ class TaggingFlags:
         group="model",
     )
     revision: str = flag("main", "Branch, tag or commit of a model on the Hub.", group="model")
+    trust_remote_code: bool = flag(
+        False, "Run code that comes with the model.", group="model", switch=True
+    )
 
     # Speed
     device: str | None = flag(

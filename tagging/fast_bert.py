@@ -27,8 +27,43 @@ SUPPORTED_CONFIG: dict[str, tuple[object, ...]] = {
     "is_decoder": (False, None),
     "add_cross_attention": (False, None),
     "quantization_config": (None,),
+    "pruned_heads": ({}, None),
+    "padding_leaks": (False, None),
+    "auto_map": (None,),  # the model's own code
 }
+SIZES = ("num_hidden_layers", "num_attention_heads", "layer_norm_eps", "id2label")
 FILES = ("model.safetensors", "tokenizer.json", "tokenizer_config.json")
+# Files that change the weights or the vocabulary.
+OTHER_FILES = ("adapter_config.json", "added_tokens.json", "special_tokens_map.json")
+# Settings of a tokenizer that change nothing about the tokenization of words.
+NEUTRAL_SETTINGS = {
+    "backend",
+    "clean_up_tokenization_spaces",
+    "do_basic_tokenize",
+    "is_local",
+    "local_files_only",
+    "mask_token",
+    "max_length",
+    "model_max_length",
+    "model_specific_special_tokens",
+    "name_or_path",
+    "never_split",
+    "pad_to_multiple_of",
+    "pad_token_type_id",
+    "padding_side",
+    "processor_class",
+    "special_tokens_map_file",
+    "stride",
+    "tokenizer_class",
+    "truncation_side",
+    "truncation_strategy",
+}
+# Fields of the normalizer in tokenizer.json, and their names in tokenizer_config.json.
+NORMALIZATION = {
+    "lowercase": "do_lower_case",
+    "strip_accents": "strip_accents",
+    "handle_chinese_chars": "tokenize_chinese_chars",
+}
 Window = dict[str, list[int]]  # columns by name, each (sub-words,)
 
 
@@ -41,24 +76,61 @@ class FastBert(NamedTuple):
 
 
 def load(folder: Path, dtype: "torch.dtype", device: "torch.device | str") -> FastBert | None:
-    """Return a BERT that a training script of this suite saved; None for any other model."""
+    """Return a BERT that a training script of this suite saved; None for any other model.
+
+    None also where anything in the folder would make transformers compute something else.
+    """
     config = _read_json(folder / "config.json")
     if "word_splitter" not in config or not all((folder / name).is_file() for name in FILES):
         return None
-    settings = _read_json(folder / "tokenizer_config.json")
-    if settings.get("tokenizer_class") not in ("BertTokenizer", "BertTokenizerFast"):
+    if any((folder / name).exists() for name in OTHER_FILES):
         return None
     if any(config.get(name) not in allowed for name, allowed in SUPPORTED_CONFIG.items()):
+        return None
+    if not all(name in config for name in SIZES):
+        return None
+    settings = _read_json(folder / "tokenizer_config.json")
+    if not _is_plain_bert_tokenizer(settings, _read_json(folder / "tokenizer.json")):
         return None
     from safetensors.torch import load_file
 
     weights = load_file(folder / "model.safetensors")
     if set(weights) != set(weight_names(config["num_hidden_layers"])):
         return None
+    if len(weights["classifier.bias"]) != len(config["id2label"]):
+        return None
     config["id2label"] = {int(label_id): label for label_id, label in config["id2label"].items()}
     weights = {name: value.to(device=device, dtype=dtype) for name, value in weights.items()}
     return FastBert(
         SimpleNamespace(**config), WordTokenizer(folder, settings), Bert(config, weights)
+    )
+
+
+def _is_plain_bert_tokenizer(settings: dict[str, Any], tokenizer: dict[str, Any]) -> bool:
+    """Return whether tokenizer.json alone says how transformers tokenizes words.
+
+    transformers builds a BERT tokenizer of the vocabulary and its settings; it does not read the
+    rest of tokenizer.json. `settings`: tokenizer_config.json. `tokenizer`: tokenizer.json.
+    """
+    names = {name: settings.get(name) for name in ("cls_token", "sep_token", "unk_token")}
+    known = {*NEUTRAL_SETTINGS, *names, "pad_token", *NORMALIZATION.values()}
+    if settings.get("tokenizer_class") not in ("BertTokenizer", "BertTokenizerFast"):
+        return False
+    if not settings.keys() <= known or not isinstance(settings.get("pad_token"), str):
+        return False
+    normalizer, model = tokenizer["normalizer"], tokenizer["model"]
+    post_processor = tokenizer["post_processor"] or {}
+    ends = [piece.get("SpecialToken", {}).get("id") for piece in post_processor.get("single", [])]
+    return (
+        normalizer is not None
+        and normalizer["type"] == "BertNormalizer"
+        and normalizer["clean_text"]
+        and all(normalizer[ours] == settings.get(name) for ours, name in NORMALIZATION.items())
+        and tokenizer["pre_tokenizer"] == {"type": "BertPreTokenizer"}
+        and model["type"] == "WordPiece"
+        and model["continuing_subword_prefix"] == "##"
+        and model["unk_token"] == names["unk_token"]
+        and ends == [names["cls_token"], None, names["sep_token"]]
     )
 
 
@@ -205,15 +277,13 @@ class Bert:
 class WordTokenizer:
     """The part of a fast tokenizer of transformers that `common.encode` and `PadBatch` use."""
 
-    padding_side = "right"
-
     def __init__(self, folder: Path, settings: dict[str, Any]):
         from tokenizers import Tokenizer
 
         self.backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.backend.no_truncation()
         self.backend.no_padding()
-        self.pad_token_id = self.backend.token_to_id(settings.get("pad_token", "[PAD]"))
+        self.pad_token_id = self.backend.token_to_id(settings["pad_token"])
         self.pad_token_type_id = settings.get("pad_token_type_id", 0)
 
     def __call__(self, sentences: list[list[str]], **_: object) -> "EncodedSentences":

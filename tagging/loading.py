@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common import IGNORED
 from encoder.batches import PadBatch
+from settings.run_settings import ModelSettings
 from support.errors import UserError
 from support.manifests import checkpoint_folders
 from tagging import fast_bert
@@ -35,8 +36,17 @@ class LoadedModel(NamedTuple):
     network: Network
 
 
-def load(name: str, revision: str, dtype: "torch.dtype", device: "torch.device") -> LoadedModel:
-    """Return a model from a folder or the Hub; raise UserError if it cannot tag words."""
+def load(
+    name: str,
+    revision: str,
+    dtype: "torch.dtype",
+    device: "torch.device",
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """Return a model from a folder or the Hub; raise UserError if it cannot tag words.
+
+    `trust_remote_code`: whether code that comes with the model may run.
+    """
     folder = Path(name)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -46,18 +56,25 @@ def load(name: str, revision: str, dtype: "torch.dtype", device: "torch.device")
     else:
         _check_name(name, revision)
     # Imported here, because a BERT of this suite starts without transformers.
-    from transformers import AutoConfig, AutoModelForTokenClassification
+    from transformers import AutoModelForTokenClassification
     from transformers.utils import logging
 
+    from encoder.architecture import NO_HALF_WEIGHTS, check_supported, load_base_config
     from encoder.errors import not_loaded
-    from encoder.tokenizer import load_tokenizer
+    from encoder.tokenizer import load_run_tokenizer
 
     logging.disable_progress_bar()
 
-    try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(not_loaded("model", name, error)) from None
+    # Stated even if it is False: otherwise transformers asks on standard input, which may be text.
+    source = ModelSettings(name, model_revision=revision, trust_remote_code=trust_remote_code)
+    config = load_base_config(source)
+    check_supported(config, name, trust_remote_code=trust_remote_code)
+    kind, precision = config.model_type, str(dtype).removeprefix("torch.")
+    if precision != "float32" and kind in NO_HALF_WEIGHTS:
+        raise UserError(
+            f"{name}: half precision is not available for this model: got {precision} for {kind}, "
+            "expected float32. Leave out --dtype."
+        )
     architectures = config.architectures or []
     if not any("ForTokenClassification" in architecture for architecture in architectures):
         got = ", ".join(architectures) or "a model that names no architecture"
@@ -65,14 +82,20 @@ def load(name: str, revision: str, dtype: "torch.dtype", device: "torch.device")
             f"{name}: the model does not tag words: got {got}, expected a model for token "
             f"classification. To train one: python train_trainer.py --model_name_or_path {name}"
         )
-    tokenizer = load_tokenizer(name, revision=revision)
+    tokenizer = load_run_tokenizer(source)
     try:
         network = AutoModelForTokenClassification.from_pretrained(
-            name, revision=revision, config=config, dtype=dtype
+            name, config=config, dtype=dtype, **source.hub_options
         )
     except (OSError, ValueError) as error:
         raise UserError(not_loaded("model", name, error)) from None
-    return LoadedModel(config, tokenizer, PaddedNetwork(network.to(device).eval(), tokenizer))
+    network = network.to(device).eval()
+    # The training scripts store the trait. In half precision it would be lost in rounding.
+    if getattr(config, "padding_leaks", None) is None and precision == "float32":
+        from encoder.traits import observe_traits
+
+        observe_traits(network, tokenizer, longest_window(tokenizer, config))
+    return LoadedModel(network.config, tokenizer, PaddedNetwork(network, tokenizer))
 
 
 class PaddedNetwork:

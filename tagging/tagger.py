@@ -7,7 +7,7 @@ padding.
 
 import os
 from collections.abc import Iterable, Iterator
-from itertools import compress, islice
+from itertools import compress, groupby, islice
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,9 @@ CHUNK_TEXTS = 4096  # texts that `Tagger.__call__` sorts by length together
 class Tagger:
     """A model that tags texts: `Tagger("folder")(["My name is Sylvain."])`.
 
-    `model`: a folder or a name on the Hub, of any `AutoModelForTokenClassification`. `dtype`:
-    fp32, bf16 or fp16; tags that the latter two leave in doubt are computed again in fp32.
+    `model`: a folder or a name on the Hub, of any `AutoModelForTokenClassification`.
+    `trust_remote_code`: whether code that comes with the model may run. `dtype`: fp32, bf16 or
+    fp16; tags that the latter two leave in doubt are computed again in fp32.
     `device`: a device name of torch; default: a GPU if there is one. `batch_tokens`: sub-words in a
     batch. Raises UserError if the model cannot tag words.
     """
@@ -42,6 +43,7 @@ class Tagger:
         model: str | os.PathLike[str],
         *,
         revision: str = "main",
+        trust_remote_code: bool = False,
         dtype: str = "fp32",
         device: str | None = None,
         batch_tokens: int | None = None,
@@ -60,10 +62,12 @@ class Tagger:
         for name in dict.fromkeys((dtype, "fp32")):
             precision = getattr(torch, DTYPES[name])
             config, self.tokenizer, networks[name] = load(
-                str(model), revision, precision, self.device
+                str(model), revision, precision, self.device, trust_remote_code
             )
         self.network: Network = networks[dtype]
         self.exact_network = None if dtype == "fp32" else networks["fp32"]
+        # The last configuration is that of fp32, in which the trait was observed.
+        self.padding_leaks: bool = getattr(config, "padding_leaks", False)
         self.max_length = longest_window(self.tokenizer, config)
         self.task: str | None = getattr(config, "task_name", None)
         self.label_names = [config.id2label[i] for i in range(len(config.id2label))]
@@ -152,13 +156,23 @@ class Tagger:
         return doubtful
 
     def _batches(self, windows: list[Window]) -> Iterator[list[Window]]:
-        """Yield windows of similar length, the longest first, up to `batch_tokens` sub-words."""
+        """Yield windows of similar length, the longest first, up to `batch_tokens` sub-words.
+
+        If padding would change the tags, as evaluation batches: all of one length.
+        """
         windows = sorted(windows, key=lambda window: -len(window["input_ids"]))
-        start = 0
-        while start < len(windows):
-            size = max(1, self.batch_tokens // len(windows[start]["input_ids"]))
-            yield windows[start : start + size]
-            start += size
+        groups = [windows]
+        if self.padding_leaks:
+            groups = [
+                list(group)
+                for _, group in groupby(windows, lambda window: len(window["input_ids"]))
+            ]
+        for group in groups:
+            start = 0
+            while start < len(group):
+                size = max(1, self.batch_tokens // len(group[start]["input_ids"]))
+                yield group[start : start + size]
+                start += size
 
     def result(
         self, tagged: TaggedText, all_words: bool = False, min_score: float = 0.0

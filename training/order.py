@@ -53,16 +53,25 @@ class TrainingOrder:
         return iter(steps.ravel())
 
 
-def evaluation_order(lengths: np.ndarray, round_size: int) -> np.ndarray:
+def evaluation_order(lengths: np.ndarray, round_size: int, one_length: bool = False) -> np.ndarray:
     """Return the indices of all windows, the longest first, completed to whole rounds.
 
     `lengths`: (windows,). `round_size`: windows of a batch on all processes together. Every batch
     is full on any number of processes, so that each window is always computed beside the same
-    windows and its scores are the same to the last digit.
+    windows and its scores are the same to the last digit. `one_length`: all windows of a round
+    have the same length, its fillers too (see `encoder.batches.WindowSet`), for a model whose
+    results depend on padding.
     """
-    order = np.full(-(-len(lengths) // round_size) * round_size, len(lengths), np.int32)
-    order[: len(lengths)] = np.argsort(-lengths, kind="stable")
-    return order
+    order = np.argsort(-lengths, kind="stable").astype(np.int32)
+    if not one_length:
+        fillers = np.full(-len(order) % round_size, len(lengths), np.int32)
+        return np.concatenate([order, fillers])
+    runs = np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
+    rounds = []
+    for run in runs:  # the windows of one length
+        fillers = run[:1].repeat(-len(run) % round_size) + len(lengths) + 1
+        rounds += [run, fillers]
+    return np.concatenate(rounds)
 
 
 def seed_step(seed: int, step: int, process: int) -> None:

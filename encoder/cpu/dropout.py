@@ -67,12 +67,22 @@ def attention(
         )
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = (query * scaling) @ key.transpose(-1, -2)
-    if mask is not None and mask.dtype == torch.bool:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    elif mask is not None:
-        scores = scores + mask
+    sees_nothing = None  # (batch, 1 or heads, tokens, 1), where a token sees no key
+    if mask is not None:
+        visible = mask if mask.dtype == torch.bool else mask != -torch.inf
+        sees_key = visible.any(-1, keepdim=True)
+        if not sees_key.all():  # softmax would give NaN; `sdpa` gives 0
+            sees_nothing = ~sees_key
+            mask = mask.masked_fill(sees_nothing, True if mask.dtype == torch.bool else 0.0)
+        if mask.dtype == torch.bool:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        else:
+            scores = scores + mask
     weights = drop(scores.softmax(-1, dtype=torch.float32), dropout)
-    return (weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), None
+    mixed = weights.to(value.dtype) @ value
+    if sees_nothing is not None:
+        mixed = mixed.masked_fill(sees_nothing, 0.0)
+    return mixed.transpose(1, 2).contiguous(), None
 
 
 def use_cpu_dropout(model: PreTrainedModel) -> None:

@@ -14,6 +14,10 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
 
+# Optimizers, by Trainer's names, that treat each number of a parameter by itself. Others look at
+# whole rows or matrices, so they would do something else with a part of the table.
+ELEMENTWISE = {"adamw_torch", "adamw_torch_fused", "adagrad", "rmsprop", "sgd"}
+
 
 class OccurringEmbedding(nn.Embedding):
     """An `nn.Embedding` that trains the rows of `token_ids` only; the others never change.
@@ -61,8 +65,9 @@ class OccurringEmbedding(nn.Embedding):
 def train_occurring_rows(model: PreTrainedModel, occurring: Sequence[int] | np.ndarray) -> None:
     """Train only the rows of the token ids `occurring` in the model's table of sub-words.
 
-    A table stays as it is if it is frozen, of another class, used twice by the model, or not the
-    only one.
+    The padding counts as one of them, unless the table never trains it: where padding leaks into
+    the results (see `encoder.traits`), it has a gradient. A table stays as it is if it is frozen,
+    of another class, used twice by the model, or not the only one.
     """
     try:
         table = model.get_input_embeddings()
@@ -73,7 +78,8 @@ def train_occurring_rows(model: PreTrainedModel, occurring: Sequence[int] | np.n
     parameters = [parameter for _, parameter in model.named_parameters(remove_duplicate=False)]
     if sum(parameter is table.weight for parameter in parameters) > 1:
         return
-    token_ids = torch.as_tensor(occurring)
+    padding = getattr(model.config, "pad_token_id", None) or 0
+    token_ids = torch.unique(torch.tensor([*occurring, padding]))
     if table.padding_idx is not None:
         token_ids = token_ids[token_ids != table.padding_idx]
     model.set_input_embeddings(OccurringEmbedding(table, token_ids))

@@ -19,7 +19,7 @@ def test_figures_and_warnings(corpus_settings, tiny_encoder, tmp_path, snapshot)
         test_file=test,
     )
     tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
-    report, without_problems = check_corpus(settings, tokenizer, max_seq_length=5)
+    report, without_problems = check_corpus(settings, tokenizer, window_length=5)
     lines = squeezed(report, tmp_path)
     assert without_problems
     for expected in (
@@ -43,7 +43,7 @@ def test_unknown_words_are_grouped(corpus_settings, tiny_encoder, tmp_path, snap
         train_file="EU B-ORG\n\n☃ O\nin O\n☃ O\n\n" + 30 * "☃ O\n",
         validation_file="EU B-ORG\n☂ O\n☃ O\n\n" + 40 * "☂ O\n",
     )
-    report, _ = check_corpus(settings, AutoTokenizer.from_pretrained(tiny_encoder))
+    report, _ = check_corpus(settings, AutoTokenizer.from_pretrained(tiny_encoder), 64)
     lines = squeezed(report, tmp_path)
     first = lines.index("validation.conll:2: '☂', 41 times")  # the most frequent first
     assert lines[first - 1].endswith(" (2):")

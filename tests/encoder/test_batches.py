@@ -41,9 +41,11 @@ def test_course_batch():
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("multiple_of", [1, 8, 5])
 def test_batch_equals_transformers_collator(side, multiple_of):
+    """Pads on the right whatever the tokenizer's side: positions must not depend on the batch."""
     tokenizer = word_piece_tokenizer(COURSE_VOCABULARY, padding_side=side)
     rows = rows_of(course_windows(tokenizer))
     batch = PadBatch(tokenizer, multiple_of=multiple_of)(rows)
+    tokenizer.padding_side = "right"
     names = ("input_ids", "token_type_ids", "labels")
     theirs = DataCollatorForTokenClassification(
         tokenizer, pad_to_multiple_of=multiple_of if multiple_of > 1 else None
@@ -59,6 +61,18 @@ def test_batch_of_fixed_length():
     assert {tuple(values.shape) for values in batch.values()} == {(2, 20)}
     assert batch["attention_mask"].sum(1).tolist() == [12, 4]
     assert batch["labels"][:, 12:].eq(-100).all()
+
+
+@pytest.mark.parametrize("options", [{"multiple_of": 8}, {"length": 20}])
+def test_windows_of_one_length_are_not_padded_if_padding_leaks(options):
+    collate = PadBatch(word_piece_tokenizer(COURSE_VOCABULARY), padding_leaks=True, **options)
+    first, second = rows_of(course_windows())
+    assert collate([second, second])["input_ids"].shape == (2, 4)
+    assert collate([first])["attention_mask"].tolist() == [[1] * 12]
+    assert collate([first, second])["input_ids"].shape == (
+        2,
+        16 if "multiple_of" in options else 20,
+    )
 
 
 def test_batch_pads_with_the_tokenizers_own_ids():
@@ -136,6 +150,12 @@ def test_filler_changes_nothing(evaluate):
     together = windows.__getitems__([3, 0, 3, 2])
     assert together == [windows[3], windows[0], windows[3], windows[2]]
     assert windows.__getitems__([3, 3]) == [filler, filler]
+    for number in range(3):  # the filler of each window has its length
+        filler = windows[4 + number]
+        assert filler["input_ids"] == windows[number]["input_ids"]
+        assert set(filler["labels"]) == {-100}
+        assert set(filler.get("word_index", [-100])) == {-100}
+    assert windows.__getitems__([6, 2]) == [windows[6], windows[2]]
 
 
 # --- Whole corpora --------------------------------------------------------------------------

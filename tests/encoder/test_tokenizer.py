@@ -3,18 +3,25 @@
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from tokenizers import Tokenizer, decoders, processors
 from tokenizers import models as tokenizer_models
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import AutoTokenizer, BertConfig
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    ModernBertConfig,
+    RobertaConfig,
+    T5Config,
+    XLNetConfig,
+)
 
 import common
 from encoder.tokenizer import load_run_tokenizer, load_tokenizer, window_length
 from settings.run_settings import ModelSettings
 from support.errors import UserError
+from tests.helpers.architectures import FAMILIES
 from tests.helpers.messages import stable
 
 
@@ -132,23 +139,28 @@ def test_word_piece_tokenizer_is_left_as_it_is(tiny_encoder):
 
 
 @pytest.mark.parametrize(
-    ("tokenizer_limit", "positions", "max_seq_length", "expected"),
+    ("tokenizer_limit", "config", "max_seq_length", "expected"),
     [
-        (512, 512, None, 512),
-        (10**30, 514, None, 512),  # RoBERTa's two positions of padding
-        (10**30, 512, None, 512),
-        (256, 512, None, 256),
-        (512, 128, None, 128),
-        (10**30, None, None, 512),
-        (10**30, -1, None, 512),  # relative positions
-        (512, 512, 128, 128),
-        (512, 512, 3, 3),
-        (10**30, None, 4096, 4096),
+        (512, BertConfig(), None, 512),
+        (10**30, RobertaConfig(max_position_embeddings=514), None, 512),
+        (10**30, RobertaConfig(max_position_embeddings=512), None, 510),
+        (512, RobertaConfig(max_position_embeddings=512), None, 510),
+        (10**30, BertConfig(), None, 512),
+        (256, BertConfig(), None, 256),
+        (256, BertConfig(), 512, 512),  # the tokenizer states less than the model can compute
+        (512, BertConfig(max_position_embeddings=128), None, 128),
+        (10**30, T5Config(), None, 512),
+        (10**30, XLNetConfig(), None, 512),  # states -1
+        (512, T5Config(), 4096, 4096),
+        (512, ModernBertConfig(num_hidden_layers=1), None, 512),
+        (10**30, ModernBertConfig(num_hidden_layers=1), None, 8192),
+        (10**30, ModernBertConfig(num_hidden_layers=1), 10_000, 10_000),  # rotary: no limit
+        (512, BertConfig(), 128, 128),
+        (512, BertConfig(), 3, 3),
     ],
 )
-def test_window_length(tokenizer_limit, positions, max_seq_length, expected, tiny_encoder):
+def test_window_length(tokenizer_limit, config, max_seq_length, expected, tiny_encoder):
     tokenizer = AutoTokenizer.from_pretrained(tiny_encoder, model_max_length=tokenizer_limit)
-    config = SimpleNamespace(**({"max_position_embeddings": positions} if positions else {}))
     assert window_length(tokenizer, config, max_seq_length) == expected
 
 
@@ -160,3 +172,23 @@ def test_window_length_beyond_the_model_is_refused(max_seq_length, tiny_encoder,
     numbers = re.findall(r"-?\d+", str(error.value))
     assert numbers == [str(max_seq_length), "3", "512"]
     assert str(error.value) == snapshot
+
+
+@pytest.mark.parametrize("max_seq_length", [0, 2])
+def test_window_without_room_is_refused_for_a_model_without_a_limit(
+    max_seq_length, tiny_encoder, snapshot
+):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    with pytest.raises(UserError) as error:
+        window_length(tokenizer, T5Config(), max_seq_length)
+    assert str(error.value) == snapshot
+
+
+@pytest.mark.parametrize("family", ["luke", "markuplm", "layoutlmv3", "layoutlmv2"])
+def test_tokenizer_that_needs_more_than_words_is_refused(family, tmp_path, snapshot):
+    FAMILIES[family]().save_pretrained(tmp_path)
+    BertConfig().save_pretrained(tmp_path)
+    with pytest.raises(UserError) as error:
+        load_tokenizer(str(tmp_path))
+    assert "does not read words" in str(error.value)
+    assert stable(error.value, tmp_path) == snapshot

@@ -75,7 +75,7 @@ def test_the_tokenizer_equals_that_of_transformers(tiny_tagger, sentences):
         assert list(common.encode(sentences, ours, max_length)) == list(
             common.encode(sentences, theirs, max_length)
         )
-    pads = [(t.padding_side, t.pad_token_id, t.pad_token_type_id) for t in (ours, theirs)]
+    pads = [(t.pad_token_id, t.pad_token_type_id) for t in (ours, theirs)]
     assert pads[0] == pads[1]
 
 
@@ -90,7 +90,12 @@ def both_tokenizers(folder: Path) -> tuple:
 
 @pytest.mark.parametrize(
     "change",
-    [{"hidden_act": "relu"}, {"word_splitter": None}, {"position_embedding_type": "relative_key"}],
+    [
+        {"hidden_act": "relu"},
+        {"word_splitter": None},
+        {"position_embedding_type": "relative_key"},
+        {"padding_leaks": True},
+    ],
 )
 def test_other_models_are_left_to_transformers(tiny_tagger, tmp_path, change):
     import torch
@@ -109,3 +114,45 @@ def test_other_models_are_left_to_transformers(tiny_tagger, tmp_path, change):
         expected = Tagger(tiny_tagger)(texts, all_words=True)
         for result, wanted in zip(results, expected, strict=True):
             assert [w["tag"] for w in result["words"]] == [w["tag"] for w in wanted["words"]]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"do_lower_case": True}, {"strip_accents": True}, {"tokenize_chinese_chars": False}),
+        *({"unk_token": "[MASK]"}, {"cls_token": "[SEP]"}, {"split_special_tokens": True}),
+        *({"extra_special_tokens": {"x": "lamb"}}, {"additional_special_tokens": ["lamb"]}),
+        {"model_input_names": ["input_ids", "attention_mask"]},
+        {"tokenizer_class": "DistilBertTokenizer"},
+    ],
+    ids=str,
+)
+def test_settings_that_change_the_tokenizer_are_left_to_transformers(
+    settings, tiny_tagger, tmp_path
+):
+    """Transformers makes a BERT tokenizer of its settings, whatever else tokenizer.json says."""
+    import torch
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_tagger, folder)
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+    assert fast_bert.load(folder, torch.float32, "cpu") is None
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("adapter_config.json", {"peft_type": "LORA"}),
+        ("added_tokens.json", {"lamb": 300}),
+        ("special_tokens_map.json", {"pad_token": "[UNK]"}),
+    ],
+)
+def test_files_that_change_the_model_are_left_to_transformers(file, content, tiny_tagger, tmp_path):
+    import torch
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_tagger, folder)
+    assert fast_bert.load(folder, torch.float32, "cpu") is not None
+    (folder / file).write_text(json.dumps(content))
+    assert fast_bert.load(folder, torch.float32, "cpu") is None

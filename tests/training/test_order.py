@@ -1,5 +1,7 @@
 """The order of the data: every window once per epoch, the same steps however they are split."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -116,7 +118,7 @@ def window_set(count: int) -> WindowSet:
 
 
 class Padding:
-    padding_side, pad_token_id, pad_token_type_id = "right", 0, 0
+    pad_token_id, pad_token_type_id = 0, 0
 
 
 def micro_batches(windows, processes: int, batch_size: int, accumulation: int, epoch: int):
@@ -190,6 +192,26 @@ def test_evaluation_order_is_whole_rounds_longest_first(lengths, round_size):
     assert set(order[len(lengths) :]) <= {len(lengths)}
     descending = lengths[order[: len(lengths)]]
     assert (np.diff(descending) <= 0).all()
+
+
+def test_evaluation_order_of_one_length_by_hand():
+    lengths = np.array([5, 9, 5, 7, 5], dtype=np.int32)
+    order = evaluation_order(lengths, 2, one_length=True).tolist()
+    assert order == [1, 7, 3, 9, 0, 2, 4, 6]  # 6 + i is the filler of window i
+    assert evaluation_order(lengths, 1, one_length=True).tolist() == [1, 3, 0, 2, 4]
+    assert len(evaluation_order(lengths[:0], 8, one_length=True)) == 0
+
+
+@given(some_lengths, st.integers(1, 33))
+def test_rounds_of_one_length(lengths, round_size):
+    order = evaluation_order(lengths, round_size, one_length=True)
+    windows = order[order < len(lengths)]
+    assert sorted(windows) == list(range(len(lengths)))
+    assert len(lengths) not in order  # the shortest filler has no place among longer windows
+    of_order = lengths[np.where(order > len(lengths), order - len(lengths) - 1, order)]
+    rounds = of_order.reshape(-1, round_size)
+    assert (rounds == rounds[:, :1]).all()
+    assert len(rounds) == sum(-(-count // round_size) for count in Counter(lengths).values())
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])

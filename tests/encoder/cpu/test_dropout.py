@@ -76,6 +76,30 @@ def test_attention_that_drops_nothing_equals_sdpa(masked, scaling):
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("by", ["bool", "numbers"])
+@pytest.mark.parametrize("shape", [(2, 1, 7, 7), (2, 3, 7, 7), (1, 1, 7, 7)])
+@pytest.mark.parametrize("some_see_nothing", [True, False])
+def test_tokens_that_see_no_key_are_those_of_sdpa(by, shape, some_see_nothing):
+    """Padding on the left with causal attention, and padding beyond a local window, see no key."""
+    torch.manual_seed(0)
+    parts = [heads(2, 3, 7) for _ in range(3)]
+    seen = torch.ones(shape, dtype=torch.bool).tril()
+    if some_see_nothing:
+        seen[-1, ..., :3] = False  # the first three keys; the first three tokens see no other
+        assert (~seen.any(-1)).any()
+    mask = seen if by == "bool" else torch.zeros(shape).masked_fill(~seen, -torch.inf)
+    module = SimpleNamespace(is_causal=False)
+    results = []
+    for probability in (1e-9, 0.0):
+        result, _ = attention(module, *parts, mask, probability)
+        results.append((result, *torch.autograd.grad(result.square().sum(), parts)))
+    for ours, theirs in zip(*results, strict=True):
+        assert ours.isfinite().all()
+        torch.testing.assert_close(ours, theirs)
+    if some_see_nothing:
+        assert results[0][0][-1, :3].eq(0).all()
+
+
 def test_attention_drops_weights_at_its_rate():
     """With equal weights, the sum of those kept is the share kept, on average."""
     torch.manual_seed(0)

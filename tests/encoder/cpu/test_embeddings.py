@@ -7,12 +7,16 @@ import torch
 from torch import nn
 from transformers import (
     BertForTokenClassification,
+    FNetConfig,
+    FNetForTokenClassification,
     RobertaConfig,
     RobertaForTokenClassification,
 )
 
 from common import token_loss
 from encoder.cpu.embeddings import OccurringEmbedding, train_occurring_rows
+from encoder.model import load_config, load_model
+from settings.run_settings import ModelSettings
 from tests.helpers.models import ENTITY_LABELS, tiny_config
 
 OCCURRING = [2, 3, 7, 8, 20, 21, 40]
@@ -133,12 +137,52 @@ def test_a_table_missing_from_what_is_loaded_is_an_error(pair):
         partial.load_state_dict(saved)
 
 
-def test_row_of_the_padding_is_not_trained():
+def test_a_row_of_the_padding_that_padding_idx_protects_is_not_trained():
     """RoBERTa pads with 1."""
     config = RobertaConfig(**{**tiny_config().to_dict(), "pad_token_id": 1})
     model = RobertaForTokenClassification(config)
     train_occurring_rows(model, [0, 1, 2, 5])
     assert model.roberta.embeddings.word_embeddings.token_ids.tolist() == [0, 2, 5]
+
+
+def test_training_is_that_of_the_whole_table_where_padding_leaks():
+    """A table without `padding_idx` trains the padding's row, if padding has a gradient."""
+    torch.manual_seed(0)
+    model = FNetForTokenClassification(
+        FNetConfig(
+            vocab_size=60, hidden_size=32, num_hidden_layers=1, intermediate_size=64, num_labels=9
+        )
+    )
+    model.set_input_embeddings(nn.Embedding(60, 32))
+    model.config.pad_token_id = PADDING
+    partial = copy.deepcopy(model)
+    train_occurring_rows(partial, OCCURRING)
+    for network in (model, partial):
+        train(network, 3, weight_decay=0.0)
+    weights, partial_weights = model.state_dict(), partial.state_dict()
+    for name, value in weights.items():
+        torch.testing.assert_close(value, partial_weights[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("optim", "applied"),
+    [
+        *((name, True) for name in ("adamw_torch", "adamw_torch_fused", "sgd", "rmsprop")),
+        *((name, False) for name in ("adafactor", "lomo", "adamw_bnb_8bit", "stable_adamw")),
+    ],
+)
+def test_only_elementwise_optimizers_train_a_part_of_the_table(optim, applied, tiny_encoder):
+    settings = ModelSettings(str(tiny_encoder))
+    config = load_config(settings, ENTITY_LABELS, do_train=True)
+    model = load_model(
+        settings,
+        config,
+        torch.device("cpu"),
+        do_train=True,
+        train_token_ids=OCCURRING,
+        optim=optim,
+    )
+    assert isinstance(model.get_input_embeddings(), OccurringEmbedding) == applied
 
 
 def test_tables_of_other_kinds_stay_as_they_are():

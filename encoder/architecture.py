@@ -1,0 +1,179 @@
+"""A model's architecture, judged by its configuration alone: what it cannot do is refused.
+
+transformers is imported by the functions that need it, so that `--help` of the scripts need not
+wait for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from encoder.errors import not_loaded
+from encoder.tokenizer import load_run_tokenizer
+from settings.run_settings import ModelSettings
+from support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+# Model types that cannot run on text alone, and what they need.
+NEEDS_MORE_THAN_TEXT = {
+    "bros": "the place of each word on a page",
+    "layoutlmv2": "the place of each word on a page, and an image of the page",
+    "layoutlmv3": "the place of each word on a page",
+    "luke": "the entities of a text beside its words",
+    "markuplm": "the XPath of each word in a web page",
+    "mra": "a CUDA kernel from the Hub, without which it leaves out all attention",
+}
+# Model types that fail in bf16 and fp16. All others were tried, see tests/encoder.
+NO_AUTOCAST = {
+    "deberta",  # its mask overflows
+    "xmod",  # its language adapters mix fp32 and half precision
+}
+NO_HALF_WEIGHTS = {"fnet"}  # no Fourier transform in half precision
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The abilities of an architecture."""
+
+    model_type: str
+    half_precision: bool  # False: cannot be trained in bf16 or fp16
+
+
+def check_architecture(model: ModelSettings, *, gradient_checkpointing: bool) -> Architecture:
+    """Return the architecture of a model, before its weights are loaded.
+
+    Raises UserError if the configuration cannot be loaded, if the architecture cannot classify
+    the words of a text, or if it has no gradient checkpointing and that is asked for.
+    """
+    config = load_base_config(model)
+    name = model.model_name_or_path
+    check_supported(config, name, trust_remote_code=model.trust_remote_code)
+    if _has_slow_tokenizer(config.model_type):
+        load_run_tokenizer(model)  # refuses it, unless the model comes with a fast one
+    if gradient_checkpointing:
+        network = _class_of(config, name, model.hub_options)
+        if not network.supports_gradient_checkpointing:
+            raise UserError(
+                f"{name}: --gradient_checkpointing: not available: got {config.model_type}, "
+                "expected an architecture that supports it. Leave out the flag, and reduce "
+                "--per_device_train_batch_size if the memory is too small."
+            )
+    return Architecture(config.model_type, config.model_type not in NO_AUTOCAST)
+
+
+def load_base_config(model: ModelSettings) -> PretrainedConfig:
+    """Return the configuration that the model comes with; raise UserError if there is none."""
+    from huggingface_hub.errors import StrictDataclassError  # a value that is out of range
+    from transformers import AutoConfig
+
+    name = model.config_name or model.model_name_or_path
+    try:
+        return settled(AutoConfig.from_pretrained(name, **model.hub_options))
+    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
+        if isinstance(error, ValueError) and _runs_own_code_only(name, model):
+            raise UserError(
+                f"{name}: the model comes with its own code, which transformers does not have: got "
+                "no --trust_remote_code. If you trust its authors, add the flag."
+            ) from None
+        raise UserError(not_loaded("configuration", name, error)) from None
+
+
+def _runs_own_code_only(name: str, model: ModelSettings) -> bool:
+    """Return whether a model needs its own code, and may not run it."""
+    from transformers import CONFIG_MAPPING, PretrainedConfig
+
+    try:
+        values, _ = PretrainedConfig.get_config_dict(name, **model.hub_options)
+    except (OSError, ValueError):
+        return False
+    own = "auto_map" in values and values.get("model_type") not in CONFIG_MAPPING
+    return own and not model.trust_remote_code
+
+
+def settled(config: PretrainedConfig) -> PretrainedConfig:
+    """Return the configuration without choices that depend on the batches.
+
+    BigBird turns itself to full attention, for good, with the first batch of short windows, and
+    draws random numbers before it does. FNet's variant for TPUs, which computes the same, takes
+    one length only. Changes `config`.
+    """
+    if config.model_type == "big_bird":
+        config.attention_type = "original_full"
+    if config.model_type == "fnet":
+        config.use_tpu_fourier_optimizations = False
+    return config
+
+
+def check_supported(config: PretrainedConfig, name: str, *, trust_remote_code: bool) -> None:
+    """Raise UserError if the architecture cannot classify the words of a text.
+
+    `name`: the model's. With `trust_remote_code` a model's own code is judged by the classes it
+    offers.
+    """
+    import transformers
+
+    if trust_remote_code and _own_class(config):
+        return
+    kind = config.model_type
+    if type(config) not in transformers.AutoModelForTokenClassification._model_mapping:
+        own = " and the model's own code" if trust_remote_code and _auto_map(config) else ""
+        raise UserError(
+            f"{name}: unsupported architecture: got {kind}, for which transformers "
+            f"{transformers.__version__}{own} has no token classification. Choose an encoder such "
+            "as BERT, RoBERTa, DeBERTa or ModernBERT."
+        )
+    if kind in NEEDS_MORE_THAN_TEXT:
+        raise UserError(
+            f"{name}: unsupported architecture: got {kind}, which needs "
+            f"{NEEDS_MORE_THAN_TEXT[kind]}; expected an encoder of text. Choose another model."
+        )
+    if kind == "xmod" and config.default_language is None:
+        raise UserError(
+            f"{name}: X-MOD without a language: got no default_language in config.json, expected "
+            f"one of {', '.join(config.languages)}. Add it to the config.json of a local copy."
+        )
+    if kind == "nystromformer" and config.num_landmarks != config.segment_means_seq_len:
+        raise UserError(
+            f"{name}: unsupported architecture: got a Nyströmformer that takes inputs of exactly "
+            f"{config.segment_means_seq_len} sub-words; expected one whose num_landmarks equals "
+            "its segment_means_seq_len. Choose another model."
+        )
+
+
+def _auto_map(config: PretrainedConfig) -> dict[str, Any]:
+    """Return the classes of the model's own code, by the name of the auto class."""
+    return getattr(config, "auto_map", None) or {}
+
+
+def _own_class(config: PretrainedConfig) -> str | None:
+    """Return the class for token classification of the model's own code, if it has one."""
+    name: str | None = _auto_map(config).get("AutoModelForTokenClassification")
+    return name
+
+
+def _class_of(
+    config: PretrainedConfig, name: str, hub_options: dict[str, Any]
+) -> type[PreTrainedModel]:
+    """Return the class of the network that transformers would load."""
+    from transformers import AutoModelForTokenClassification
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    own_class = _own_class(config)
+    if own_class and hub_options["trust_remote_code"]:
+        options = {key: hub_options[key] for key in ("revision", "cache_dir", "token")}
+        network: type[PreTrainedModel] = get_class_from_dynamic_module(own_class, name, **options)
+        return network
+    network = AutoModelForTokenClassification._model_mapping[type(config)]
+    return network
+
+
+def _has_slow_tokenizer(model_type: str) -> bool:
+    """Return whether transformers has only a slow tokenizer for an architecture."""
+    import transformers
+    from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+
+    tokenizer = getattr(transformers, TOKENIZER_MAPPING_NAMES.get(model_type) or "", None)
+    return tokenizer is not None and not issubclass(tokenizer, transformers.PreTrainedTokenizerFast)

@@ -1,0 +1,64 @@
+"""The number of tokens that a model has positions for.
+
+torch and transformers are imported by the function that needs them, so that `infer.py` can start
+without them.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from encoder.errors import not_loaded
+from support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+# Names of modules that hold one row for each position of a text.
+TABLES = ("position_embeddings", "char_position_embeddings", "embed_positions", "wpe")
+
+
+def usable_positions(config: PretrainedConfig) -> int | None:
+    """Return the longest window, in tokens, that a model can compute; None if nothing limits it.
+
+    The table of positions is measured in a network without weights. Positions that are counted
+    from the padding's id, as RoBERTa's, leave the first rows of the table unused. Relative and
+    rotary positions have no table. Raises UserError if there is no network of this configuration.
+    """
+    network = _without_weights(config)
+    if network is None:
+        stated = getattr(config, "max_position_embeddings", None)
+        return stated if stated and stated > 0 else None
+    limits = [config.max_seq_len] if config.model_type == "mpt" else []  # of its ALiBi biases
+    for path, table in network.named_modules():
+        if path.rpartition(".")[2] in TABLES and hasattr(table, "weight"):
+            unused = getattr(table, "offset", 0)
+            if (padding := getattr(table, "padding_idx", None)) is not None:
+                unused = padding + 1
+            limits.append(len(table.weight) - unused)
+            numbers = getattr(network.get_submodule(path.rpartition(".")[0]), "position_ids", None)
+            if numbers is not None:
+                limits.append(numbers.shape[-1])
+    return min(limits, default=None)
+
+
+def _without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
+    """Return the network of a configuration on the meta device; None if its own code fails."""
+    import torch
+    from transformers import AutoModelForTokenClassification
+
+    config = copy.deepcopy(config)  # a network changes its configuration
+    native = type(config) in AutoModelForTokenClassification._model_mapping
+    # The random state stays that of the seed, from which a new head is drawn.
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        if native:
+            try:
+                # Not by from_config, which shards the weights under ZeRO 3.
+                return AutoModelForTokenClassification._model_mapping[type(config)](config)
+            except (ImportError, ValueError) as error:
+                raise UserError(not_loaded("model", config.name_or_path, error)) from None
+        try:
+            return AutoModelForTokenClassification.from_config(config, trust_remote_code=True)
+        except Exception:  # a model's own code may need its weights, and may fail in any way
+            return None
