@@ -29,15 +29,21 @@ def main() -> None:
     flags = parse_flags(LoopFlags, __doc__)
     # Imported here so that `--help` and a mistyped flag respond immediately.
     from accelerate import Accelerator
-    from accelerate.utils import GradientAccumulationPlugin, set_seed
+    from accelerate.utils import (
+        DistributedDataParallelKwargs,
+        GradientAccumulationPlugin,
+        set_seed,
+    )
     from torch.utils.data import DataLoader
 
     from corpus.load import load_corpus
+    from encoder.architecture import check_architecture
     from encoder.batches import PadBatch, encode_corpus
     from encoder.check import check_and_exit
     from encoder.cpu.clipping import clip_gradients
     from encoder.model import load_config, load_model, match_labels, remember_encoding
     from encoder.tokenizer import load_run_tokenizer, window_length
+    from encoder.traits import observe_traits
     from hub.pusher import start_pushing
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunResults
@@ -70,8 +76,11 @@ def main() -> None:
     export_to_deepspeed(training)
     if settings.check:
         check_and_exit(settings.corpus, settings.model, settings.windows.max_seq_length)
+    architecture = check_architecture(
+        settings.model, gradient_checkpointing=training.gradient_checkpointing
+    )
+    precision = training_precision(training.mixed_precision, training.use_cpu, architecture)
     pusher = start_pushing(settings.hub, output_dir, state)
-    precision = training_precision(training.mixed_precision, training.use_cpu)
     accelerator = Accelerator(
         cpu=training.use_cpu,
         mixed_precision=precision,
@@ -114,9 +123,12 @@ def main() -> None:
         do_train=settings.do_train,
         sharded_by=training.sharded_by,
         train_token_ids=windows["train"].token_ids() if settings.do_train else None,
+        optim=training.optim,
     )
-    collate = PadBatch(tokenizer, multiple_of=8, length=settings.windows.padded_length(max_length))
-    results = RunResults(settings, corpus, windows, max_length, best, state, pusher)
+    traits = observe_traits(model, tokenizer, max_length, num_processes=state.num_processes)
+    padded_length = settings.windows.padded_length(max_length)
+    collate = PadBatch(tokenizer, 8, padded_length, traits.padding_leaks)
+    results = RunResults(settings, corpus, windows, max_length, best, state, pusher, traits.note)
 
     # --- Train ---
     def evaluate(split: str) -> dict[str, float]:
@@ -140,6 +152,9 @@ def main() -> None:
             plan.warmup_steps,
             plan.total_steps,
             training.lr_scheduler_kwargs,
+        )
+        accelerator.ddp_handler = DistributedDataParallelKwargs(
+            find_unused_parameters=traits.unused_parameters
         )
         # The scheduler is not prepared: accelerate would step it once for each process.
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
@@ -239,7 +254,8 @@ def predict(
     from training.order import evaluation_order
 
     batch_size = training.per_device_eval_batch_size
-    order = evaluation_order(windows.lengths, batch_size * accelerator.num_processes)
+    round_size = batch_size * accelerator.num_processes
+    order = evaluation_order(windows.lengths, round_size, one_length=collate.padding_leaks)
     loader = accelerator.prepare_data_loader(
         DataLoader(
             windows,

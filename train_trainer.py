@@ -26,10 +26,12 @@ def main() -> None:
     from accelerate.utils import set_seed
 
     from corpus.load import load_corpus
+    from encoder.architecture import check_architecture
     from encoder.batches import PadBatch, encode_corpus
     from encoder.check import check_and_exit
     from encoder.model import load_config, load_model, match_labels, remember_encoding
     from encoder.tokenizer import load_run_tokenizer, window_length
+    from encoder.traits import observe_traits
     from hub.pusher import start_pushing
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunResults
@@ -59,8 +61,11 @@ def main() -> None:
     export_to_deepspeed(training)
     if settings.check:
         check_and_exit(settings.corpus, settings.model, settings.windows.max_seq_length)
+    architecture = check_architecture(
+        settings.model, gradient_checkpointing=training.gradient_checkpointing
+    )
+    precision = training_precision(training.mixed_precision, training.use_cpu, architecture)
     pusher = start_pushing(settings.hub, output_dir, state)
-    precision = training_precision(training.mixed_precision, training.use_cpu)
     trainer_args = training_arguments(flags, settings, precision)
     state = trainer_args.distributed_state  # TrainingArguments has replaced it
     set_seed(training.seed)
@@ -95,11 +100,15 @@ def main() -> None:
         do_train=settings.do_train,
         sharded_by=training.sharded_by,
         train_token_ids=windows["train"].token_ids() if settings.do_train else None,
+        optim=training.optim,
     )
-    collate = PadBatch(tokenizer, multiple_of=8, length=settings.windows.padded_length(max_length))
-    results = RunResults(settings, corpus, windows, max_length, best, state, pusher)
+    traits = observe_traits(model, tokenizer, max_length, num_processes=state.num_processes)
+    padded_length = settings.windows.padded_length(max_length)
+    collate = PadBatch(tokenizer, 8, padded_length, traits.padding_leaks)
+    results = RunResults(settings, corpus, windows, max_length, best, state, pusher, traits.note)
 
     # --- Train ---
+    trainer_args.ddp_find_unused_parameters |= traits.unused_parameters
     trainer = WindowTrainer(
         model=model,
         args=trainer_args,

@@ -46,11 +46,15 @@ class RunResults:
         best: BestScore,
         state: Any,
         pusher: Any,
+        note: str | None = None,
     ):
-        """`state`: accelerate's `PartialState`. `pusher`: a `hub.pusher.Pusher` or None."""
+        """`state`: accelerate's `PartialState`. `pusher`: a `hub.pusher.Pusher` or None.
+
+        `note`: a line about the model, to print before training.
+        """
         self.settings, self.corpus, self.windows = settings, corpus, windows
         self.window_length, self.best, self.state = window_length, best, state
-        self.pusher = pusher
+        self.pusher, self.note = pusher, note
         self.repo_id = None if pusher is None else pusher.repo_id
         self.precision = "no"  # of training
         self.progress = Progress()
@@ -106,7 +110,7 @@ class RunResults:
             rows |= earlier_run(output_dir)
         if self.pusher is not None:
             rows["push"] = self.pusher.plan
-        say(*self.settings.replaced, *corpus.notes)
+        say(*self.settings.replaced, *corpus.notes, *([self.note] if self.note else []))
         say(*(f"{name:10}{value}" for name, value in rows.items()))
 
     # --- Scores ---

@@ -5,6 +5,7 @@ import sys
 from datetime import timedelta
 from typing import Any
 
+from encoder.architecture import Architecture
 from settings.defaults import DEEPSPEED_VALUES, needs_hub
 from settings.flags import SharedFlags
 from settings.run_settings import TrainingSettings
@@ -64,25 +65,36 @@ def ask_hub(flags: SharedFlags, state: Any) -> bool:
     return answer[0]
 
 
-def training_precision(mixed_precision: str | None, use_cpu: bool) -> str:
+def training_precision(
+    mixed_precision: str | None, use_cpu: bool, architecture: Architecture
+) -> str:
     """Return "no" (fp32), "bf16" or "fp16": the flag, else the launcher's, else the hardware's.
 
     `accelerate launch` always exports a precision, "no" by default, so "no" there does not mean
-    that the user chose it.
+    that the user chose it. Raises UserError for a precision that the architecture or the device
+    cannot train in.
     """
-    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    if mixed_precision:
-        return mixed_precision
-    if launched not in ("no", ""):
-        return launched
     import torch
 
-    if use_cpu or not torch.accelerator.is_available():
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    requested = mixed_precision or ("" if launched == "no" else launched)
+    place = f"--mixed_precision {requested}" + ("" if mixed_precision else " (from the launcher)")
+    on_cpu = use_cpu or not torch.accelerator.is_available()
+    if requested == "fp16" and on_cpu:
+        raise UserError(f"{place}: needs a GPU: got a CPU. Use bf16, or no for fp32.")
+    if requested not in ("", "no") and not architecture.half_precision:
+        raise UserError(
+            f"{place}: {architecture.model_type} fails in half precision. Use "
+            "--mixed_precision no, which trains in fp32."
+        )
+    if requested:
+        return requested
+    if on_cpu:
         # Emulated bfloat16 is slower than float32: only cores with its instructions benefit.
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     else:
         fast = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
-    return "bf16" if fast else "no"
+    return "bf16" if fast and architecture.half_precision else "no"
 
 
 def export_to_deepspeed(training: TrainingSettings) -> None:

@@ -97,7 +97,8 @@ class WindowTrainer(Trainer):
         """Return the loader of a split's windows, the longest first."""
         windows = self.eval_dataset if eval_dataset is None else eval_dataset
         batch_size = self.args.eval_batch_size
-        order = evaluation_order(windows.lengths, batch_size * self.args.world_size)
+        leaks = self.data_collator.padding_leaks
+        order = evaluation_order(windows.lengths, batch_size * self.args.world_size, leaks)
         return self._loader(windows, batch_size, order)
 
     def _loader(self, windows: Any, batch_size: int, order: Any) -> DataLoader:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from encoder.architecture import Architecture
 from settings.defaults import make_settings
 from settings.trainer_flags import TrainerFlags, training_arguments
 from support import reachability
@@ -18,6 +19,8 @@ from training.runtime import (
     start_trackers,
     training_precision,
 )
+
+BERT = Architecture("bert", half_precision=True)
 
 
 @pytest.fixture
@@ -64,11 +67,11 @@ def test_processes_that_know_nothing_of_each_other_are_refused(monkeypatch):
     ("argv", "launcher", "expected"),
     [
         (["--mixed_precision", "no"], "bf16", "no"),
-        (["--mixed_precision", "fp16"], "no", "fp16"),
+        (["--mixed_precision", "fp16"], "no", "refused"),
         (["--bf16"], "no", "bf16"),
-        (["--fp16"], None, "fp16"),
+        (["--fp16"], None, "refused"),
         ([], "bf16", "bf16"),
-        ([], "fp16", "fp16"),
+        ([], "fp16", "refused"),
         # The launcher always exports "no", so the hardware decides.
         ([], "no", "hardware"),
         ([], None, "hardware"),
@@ -83,9 +86,27 @@ def test_precision(argv, launcher, expected, fast, monkeypatch, embedded):
     if launcher:
         monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launcher)
     training = settings_from(*argv, "--use_cpu").training
+    if expected == "refused":  # fp16 needs a GPU
+        with pytest.raises(UserError, match=r"--mixed_precision fp16.*needs a GPU"):
+            training_precision(training.mixed_precision, training.use_cpu, BERT)
+        return
     if expected == "hardware":
         expected = "bf16" if fast else "no"
-    assert training_precision(training.mixed_precision, training.use_cpu) == expected
+    assert training_precision(training.mixed_precision, training.use_cpu, BERT) == expected
+
+
+def test_an_architecture_that_fails_in_half_precision_is_trained_in_fp32(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    deberta = Architecture("deberta", half_precision=False)
+    assert training_precision(None, True, deberta) == "no"
+    assert training_precision("no", True, deberta) == "no"
+    with pytest.raises(UserError, match=r"--mixed_precision bf16: deberta"):
+        training_precision("bf16", True, deberta)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    with pytest.raises(UserError, match=r"--mixed_precision bf16 \(from the launcher\): deberta"):
+        training_precision(None, True, deberta)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +146,7 @@ def test_a_gpu_of_another_kind_than_cuda_is_used_in_fp32(monkeypatch, tmp_path):
         )
         flags = parse("--output_dir", str(tmp_path), script=TrainerFlags)
         settings = make_settings(flags, "", hub_ready=True)
-        assert training_precision(None, settings.training.use_cpu) == expected
+        assert training_precision(None, settings.training.use_cpu, BERT) == expected
         assert training_arguments(flags, settings, "no").use_cpu == (not available)
 
 
