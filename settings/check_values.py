@@ -44,7 +44,6 @@ CHOICES = {
     "dataloader_multiprocessing_context": ("fork", "spawn", "forkserver"),
     "log_level": ("debug", "info", "warning", "error", "critical", "passive"),
     "log_level_replica": ("debug", "info", "warning", "error", "critical", "passive"),
-    "include_num_input_tokens_seen": ("all", "non_padding", "no", "true", "false"),
 }
 JSON_FLAGS = ("lr_scheduler_kwargs", "gradient_checkpointing_kwargs")
 FILE_FLAGS = ("accelerator_config", "fsdp_config", "deepspeed")  # or JSON

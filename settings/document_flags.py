@@ -54,7 +54,6 @@ def flags_page() -> str:
     for name, text in OF_TRAINER.items():
         names = [name, *(new for new, old in SPELLINGS.items() if old == name)]
         lines.append(_row(", ".join(f"`--{n}`" for n in names), text, _changes_weights(name)))
-    lines += ["", "`--debug underflow_overflow` turns on Trainer's search for overflows."]
     lines += ["", f"## Settled by the suite ({TRAINER})", ""]
     lines += ["| flag | value | reason |", "| --- | --- | --- |"]
     for name, settled in SETTLED.items():

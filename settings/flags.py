@@ -84,7 +84,12 @@ class SharedFlags:
     max_eval_samples: int | None = _corpus(None, "Use the first N validation sentences.")
     max_predict_samples: int | None = _corpus(None, "Use the first N test sentences.")
     overwrite_cache: bool = _corpus(False, "Read and encode the corpus again, ignoring caches.")
-    debug: bool = _corpus(False, "Try everything on 100 sentences of each split.")
+    debug: bool = _corpus(
+        False,
+        "Try everything on 100 sentences of each split.",
+        hint="Trainer's search for overflows fails on the boolean masks of attention; training "
+        "stops by itself when the loss is not finite.",
+    )
 
     # Model
     model_name_or_path: str | None = _model(
@@ -286,7 +291,7 @@ class SharedFlags:
         launched = os.environ.get("ACCELERATE_USE_CPU", "").lower()
         self.use_cpu = self.use_cpu or launched in ("1", "true", "yes")
         self.task_name = self.task_name.lower()
-        if self.debug is True:
+        if self.debug:
             self.max_train_samples = self.max_eval_samples = self.max_predict_samples = 100
         resume = self.resume_from_checkpoint
         if resume is not None and is_boolean(resume):

@@ -290,7 +290,8 @@ def _value_options(hint: Any, default: object, advice: str) -> dict[str, Any]:
     if dict in kinds:
         return {"type": _json if str not in kinds else _json_or_text, "metavar": "TEXT"}
     if kinds == [bool]:
-        read = _or_none(_boolean) if optional else _boolean
+        read = functools.partial(_boolean, advice)
+        read = _or_none(read) if optional else read
         return {"type": read, "nargs": "?", "const": True, "metavar": "true|false"}
     number = {int: _whole_number, float: _number}.get(kinds[0])
     if number is not None:
@@ -322,8 +323,8 @@ def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return lambda text: None if text.lower() in NO_VALUE else read(text)
 
 
-def _boolean(text: str) -> Any:
-    return is_true(text) if is_boolean(text) else WrongValue(text, "true or false")
+def _boolean(advice: str, text: str) -> Any:
+    return is_true(text) if is_boolean(text) else WrongValue(text, "true or false", advice)
 
 
 def _choice(choices: tuple[Any, ...], advice: str, text: str) -> Any:

@@ -26,12 +26,11 @@ class TrainerFlags(SharedFlags, TrainingArguments):
         "linear", "Schedule of the learning rate.", group="training"
     )
     optim: OptimizerNames = flag("adamw_torch_fused", "Optimizer.", group="training")
-    # Trainer's `debug` names an option; that of the examples limits the splits.
-    debug: bool | Literal["underflow_overflow"] = flag(  # type: ignore[assignment]
-        False, "Try everything on 100 sentences of each split.", group="corpus"
-    )
     gradient_checkpointing_kwargs: dict[str, Any] | None = flag(
         None, "", "--activation_checkpointing_kwargs", group="flags of TrainingArguments"
+    )
+    include_num_input_tokens_seen: bool | Literal["all", "non_padding", "no"] = flag(
+        "no", "", group="flags of TrainingArguments"
     )
     # The suite's own values of flags that it settles, and one that a command line cannot express.
     logging_nan_inf_filter: bool = flag(False, "", group="flags of TrainingArguments")
@@ -45,9 +44,6 @@ class TrainerFlags(SharedFlags, TrainingArguments):
         if isinstance(flags.fsdp, str) and is_boolean(flags.fsdp):
             flags.fsdp = is_true(flags.fsdp)
         flags.fsdp = flags.fsdp or None
-        seen = str(flags.include_num_input_tokens_seen)
-        if seen.lower() != "no" and is_boolean(seen):
-            flags.include_num_input_tokens_seen = "all" if is_true(seen) else "no"
         if str(flags.trackio_static_space_id).lower() == "false":
             flags.trackio_static_space_id = False
         modules = flags.optim_target_modules
@@ -76,7 +72,7 @@ def training_arguments(
         "train_sampling_strategy": "group_by_length" if training.group_by_length else "random",
         "label_names": None,  # there: names of the model's inputs
         "report_to": _ready_trackers(settings.output.report_to, flags.report_to or []) or "none",
-        "debug": flags.debug if isinstance(flags.debug, str) else "",
+        "debug": "",  # there: options; here: fewer sentences
         "accelerator_config": read_json(flags.accelerator_config),
         # `training.runtime` has joined the processes with it; one process has none.
         "ddp_backend": flags.ddp_backend if world_size() > 1 else None,

@@ -230,6 +230,11 @@ def with_report() -> None:
     """Let a run write its report: see `Run`."""
 
 
+def with_workers() -> None:
+    """Let a run start processes that prepare batches: see `Run`."""
+    multiprocessing.current_process()._config["daemon"] = False
+
+
 def _play(script, flags, folder, log, environment, before):
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)

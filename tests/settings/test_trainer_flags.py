@@ -10,7 +10,8 @@ from settings.defaults import make_settings
 from settings.flag_table import OF_TRAINER, SETTLED
 from settings.trainer_flags import TrainerFlags, training_arguments
 from support.errors import UserError
-from tests.helpers.flags import parse, refused
+from tests.helpers.flags import FLAGS_CLASSES, parse, refused
+from tests.helpers.script_runs import TRAINER, run, with_workers, write_corpus
 
 
 @pytest.fixture
@@ -96,12 +97,11 @@ def test_fsdp_configuration(arguments):
     assert held.fsdp_config["min_num_params"] == 9
 
 
-def test_option_of_trainers_debug(arguments):
-    assert [option.value for option in arguments("--debug", "underflow_overflow").debug] == [
-        "underflow_overflow"
-    ]
-    flags = parse("--debug", script=TrainerFlags)
-    assert flags.max_train_samples == flags.max_predict_samples == 100
+def test_debug_means_the_same_in_both_scripts(arguments):
+    for script in FLAGS_CLASSES:
+        flags = parse("--debug", script=script)
+        assert flags.max_train_samples == flags.max_predict_samples == 100
+        assert "boolean masks" in refused("--debug", "underflow_overflow", script=script)
     assert arguments("--debug").debug == []
 
 
@@ -229,3 +229,33 @@ def test_named_tracker_that_trainer_cannot_use(arguments, monkeypatch):
         arguments("--report_to", "wandb")
     # Those that "all" stands for are left out.
     assert "wandb" not in arguments("--report_to", "all").report_to
+
+
+# --- In a run ---------------------------------------------------------------------------------
+
+WITHOUT_EFFECT_ON_WEIGHTS = (
+    *("--torch_empty_cache_steps", 1, "--include_num_input_tokens_seen", "--run_name", "first"),
+    *("--gradient_checkpointing", "--gradient_checkpointing_kwargs", '{"use_reentrant": false}'),
+    *("--dataloader_num_workers", 1, "--dataloader_prefetch_factor", 3, "--log_level", "error"),
+    *("--dataloader_persistent_workers", "--accelerator_config", '{"non_blocking": true}'),
+    *("--ddp_backend", "gloo", "--ddp_bucket_cap_mb", 3, "--report_to", "tensorboard"),
+    *("--past_index", 1, "--save_safetensors"),
+)
+
+
+def test_flags_in_a_run_change_the_weights_as_the_table_says(tiny_encoder, tmp_path):
+    corpus = write_corpus(tmp_path / "corpus")
+    shared = ["--model_name_or_path", tiny_encoder, *corpus, "--max_steps", 2, "--do_train"]
+    shared += ["--mixed_precision", "no"]
+    weights = {}
+    for name, more in {
+        "plain": [],
+        "same": WITHOUT_EFFECT_ON_WEIGHTS,
+        "noise": ["--neftune_noise_alpha", 5],
+        "momentum": ["--optim", "sgd", "--optim_args", "momentum=0.9"],
+    }.items():
+        output = run(TRAINER, [*shared, "--output_dir", name, *more], tmp_path, before=with_workers)
+        assert output.count("note: ") == (2 if name == "same" else 0)
+        weights[name] = (tmp_path / name / "model.safetensors").read_bytes()
+    assert weights["same"] == weights["plain"]
+    assert len({*weights.values()}) == 3
