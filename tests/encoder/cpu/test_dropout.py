@@ -1,14 +1,17 @@
 """Dropout on a CPU against its definition and torch's own."""
 
+import copy
 from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import AutoModelForTokenClassification
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from encoder.cpu.dropout import CpuDropout, attention
+from encoder.cpu.dropout import CpuDropout, attention, use_cpu_dropout
 from encoder.model import load_config, load_model
 from settings.run_settings import ModelSettings
+from tests.helpers.architectures import ARCHITECTURES, build
 from tests.helpers.models import ENTITY_LABELS
 
 CPU = torch.device("cpu")
@@ -123,3 +126,36 @@ def test_attention_of_decoders_is_left_to_torch(kind):
         torch.manual_seed(1)
         outputs.append(function(module, query, key, value, None, dropout=0.5)[0])
     assert torch.equal(*outputs)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=str)
+def test_all_architectures_compute_the_same_apart_from_dropout(architecture, tmp_path, monkeypatch):
+    """A network in training whose dropout drops nothing, and a network of torch in evaluation."""
+    plain = AutoModelForTokenClassification.from_pretrained(build(architecture, tmp_path)).eval()
+    fast = copy.deepcopy(plain).train()
+    use_cpu_dropout(fast)
+    ids = torch.randint(5, 100, (2, 20), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[1, 12:] = 0
+    sdpa = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr("encoder.cpu.dropout.drop", lambda values, probability: values)
+    monkeypatch.setattr(torch.nn.functional, "dropout", lambda values, *_, **__: values)
+    monkeypatch.setattr(
+        torch.nn.functional,
+        "scaled_dot_product_attention",
+        lambda *args, dropout_p=0.0, **options: sdpa(*args, **options),
+    )
+    results = []
+    for network in (plain, fast):
+        logits = network(input_ids=ids, attention_mask=mask).logits[mask.bool()]
+        logits.logsumexp(-1).sum().backward()
+        gradients = {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
+        results.append((logits.detach(), gradients))
+    (logits, gradients), (fast_logits, fast_gradients) = results
+    torch.testing.assert_close(fast_logits, logits, rtol=1e-5, atol=1e-5)
+    assert gradients.keys() == fast_gradients.keys()
+    largest = max(gradient.abs().max() for gradient in gradients.values())
+    for name, gradient in gradients.items():
+        difference = (gradient - fast_gradients[name]).abs().max()
+        assert difference <= 1e-5 * largest, name

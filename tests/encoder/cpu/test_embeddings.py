@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 from transformers import (
+    AutoModelForTokenClassification,
+    AutoTokenizer,
     BertForTokenClassification,
     FNetConfig,
     FNetForTokenClassification,
@@ -17,6 +19,7 @@ from common import token_loss
 from encoder.cpu.embeddings import OccurringEmbedding, train_occurring_rows
 from encoder.model import load_config, load_model
 from settings.run_settings import ModelSettings
+from tests.helpers.architectures import ARCHITECTURES, build
 from tests.helpers.models import ENTITY_LABELS, tiny_config
 
 OCCURRING = [2, 3, 7, 8, 20, 21, 40]
@@ -203,3 +206,25 @@ def test_tables_of_other_kinds_stay_as_they_are():
         table = model.get_input_embeddings()
         train_occurring_rows(model, OCCURRING)
         assert model.get_input_embeddings() is table
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=str)
+def test_training_is_that_of_the_whole_table_in_all_architectures(architecture, tmp_path):
+    model = AutoModelForTokenClassification.from_pretrained(
+        build(architecture, tmp_path), num_labels=len(ENTITY_LABELS)
+    ).eval()
+    padding = AutoTokenizer.from_pretrained(tmp_path).pad_token_id or 0
+    partial = copy.deepcopy(model)
+    train_occurring_rows(partial, OCCURRING)
+    for network in (model, partial):
+        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.0)
+        for number in range(3):
+            inputs, labels = batch([i for i in OCCURRING if i != padding], seed=number)
+            inputs["input_ids"][inputs["attention_mask"] == 0] = padding
+            token_loss(network(**inputs).logits, labels, len(labels)).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    partial_weights = partial.state_dict()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, partial_weights[name], rtol=0, atol=1e-6)
