@@ -134,7 +134,7 @@ def start_server() -> None:
     }
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
-    _server.set_forkserver_preload([*LIBRARIES, __name__])
+    _server.set_forkserver_preload([*LIBRARIES, __name__, "tests.helpers.preloaded"])
     multiprocessing.forkserver.ensure_running()
     for name, value in before.items():
         if value is None:
