@@ -55,7 +55,7 @@ def main() -> None:
     )
     from training.weights import restore_best
 
-    state = join_processes(flags.use_cpu)
+    state = join_processes(flags.use_cpu, flags.ddp_backend, flags.ddp_timeout)
     settings = make_settings(flags, suffix="", hub_ready=ask_hub(flags, state))
     training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
     export_to_deepspeed(training)
