@@ -136,7 +136,7 @@ def main() -> None:
 
     if plan is not None:
         if training.gradient_checkpointing:
-            model.gradient_checkpointing_enable()
+            model.activation_checkpointing_enable()  # the new name
         train_windows: Any = windows["train"]  # a data set, but not a subclass of torch's Dataset
         loader = DataLoader(
             train_windows,

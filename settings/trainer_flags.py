@@ -94,10 +94,8 @@ def training_arguments(
         "push_to_hub": False,
         "hub_token": None,
     }
-    if "activation_checkpointing" in values:  # the new name of `gradient_checkpointing`
-        for name in ("", "_kwargs"):
-            old = values.pop(f"gradient_checkpointing{name}")
-            values[f"activation_checkpointing{name}"] = old
+    for name in ("", "_kwargs"):  # Trainer warns about the old names
+        values[f"activation_checkpointing{name}"] = values.pop(f"gradient_checkpointing{name}")
     _check_compiler(values)
     try:
         trainer_args = TrainingArguments(**values)

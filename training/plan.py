@@ -1,5 +1,6 @@
 """The plan of a run: decided before the model is loaded, then followed by the training loop."""
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -144,9 +145,12 @@ def plan_training(
     total_steps = training.max_steps
     if total_steps <= 0:
         total_steps = math.ceil(training.num_train_epochs * order.steps)
-    calendar = Calendar(
-        order.steps, total_steps, settings.intervals, checkpoints.load_best_model_at_end
-    )
+    intervals = settings.intervals
+    validation = corpus.splits.get("validation")
+    if validation is None or "labels" not in validation.column_names:
+        _refuse_need_of_scores(settings, corpus.name)
+        intervals = dataclasses.replace(intervals, eval_strategy="no", eval_on_start=False)
+    calendar = Calendar(order.steps, total_steps, intervals, checkpoints.load_best_model_at_end)
     conditions = {
         "saved by": saved_by,
         "corpus": f"{corpus.name} {corpus.fingerprint}",
@@ -185,6 +189,22 @@ def plan_training(
         conditions=conditions,
         checkpoint=checkpoint,
     )
+
+
+def _refuse_need_of_scores(settings: Settings, corpus_name: str) -> None:
+    """Raise UserError for flags that need scores of a validation split, which there is not."""
+    checkpoints, intervals = settings.checkpoints, settings.intervals
+    needs = {
+        "--load_best_model_at_end": checkpoints.load_best_model_at_end,
+        "--early_stopping_patience": checkpoints.early_stopping_patience is not None,
+        "--save_strategy best": intervals.save_strategy == "best",
+        "--eval_on_start": intervals.eval_on_start,
+    }
+    if needing := [flag for flag, is_given in needs.items() if is_given]:
+        raise UserError(
+            f"{', '.join(needing)}: {corpus_name} has no labelled validation split. Name one with "
+            "--validation_file, or leave the flag out."
+        )
 
 
 def _tokenizer_digest(tokenizer: Any) -> str:
