@@ -184,9 +184,9 @@ def test_every_other_condition_is_refused_by_name(stopped, tmp_path):
         output = run(script, [*flags, *resume], tmp_path, status=2)
         assert f"  {name}" in output, output
     shutil.copytree(flags[flags.index("--model_name_or_path") + 1], tmp_path / "uncased")
-    rules = json.loads((tmp_path / "uncased" / "tokenizer.json").read_text())
-    rules["normalizer"] = {"type": "Lowercase"}
-    (tmp_path / "uncased" / "tokenizer.json").write_text(json.dumps(rules))
+    options = json.loads((tmp_path / "uncased" / "tokenizer_config.json").read_text())
+    options["do_lower_case"] = True
+    (tmp_path / "uncased" / "tokenizer_config.json").write_text(json.dumps(options))
     resume = ["--resume_from_checkpoint", "--overwrite_output_dir"]
     output = run(script, [*flags, "--tokenizer_name", "uncased", *resume], tmp_path, status=2)
     assert "  tokenizer" in output
