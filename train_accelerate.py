@@ -9,7 +9,6 @@
 diff train_trainer.py train_accelerate.py
 """
 
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -21,31 +20,43 @@ from settings.parse import parse_flags
 from support.errors import run_script
 from support.terminal import say
 
+SAVED_BY = "accelerate"  # writes the checkpoints; Trainer does not read them
+
 
 def main() -> None:
     """Fine-tune a model, score it, and save it with its results."""
     # --- Settings ---
     flags = parse_flags(LoopFlags, __doc__)
     # Imported here so that `--help` and a mistyped flag respond immediately.
-    import torch
     from accelerate import Accelerator
-    from accelerate.utils import GradientAccumulationPlugin, set_seed
+    from accelerate.utils import (
+        DistributedDataParallelKwargs,
+        GradientAccumulationPlugin,
+        set_seed,
+    )
     from torch.utils.data import DataLoader
-    from transformers import get_scheduler
 
     from corpus.load import load_corpus
+    from encoder.architecture import check_architecture
     from encoder.batches import PadBatch, encode_corpus
     from encoder.check import check_and_exit
     from encoder.cpu.clipping import clip_gradients
     from encoder.model import load_config, load_model, match_labels, remember_encoding
     from encoder.tokenizer import load_run_tokenizer, window_length
+    from encoder.traits import observe_traits
     from hub.pusher import start_pushing
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunResults
     from settings.defaults import make_settings
-    from training.checkpoints import checkpoint_staged, delete_old, save_model
+    from support.work_folder import lock_output_dir
+    from training.checkpoints import (
+        checkpoint_name,
+        checkpoint_path,
+        checkpoint_staged,
+        delete_old,
+    )
     from training.loop import TrainingRun
-    from training.optimizer import parameter_groups
+    from training.optimizer import check_optimizer, make_optimizer, make_scheduler
     from training.plan import plan_training
     from training.progress import choose_best_score
     from training.runtime import (
@@ -53,9 +64,11 @@ def main() -> None:
         export_to_deepspeed,
         join_processes,
         quiet_libraries,
+        start_trackers,
         training_precision,
     )
     from training.signals import StopSignals
+    from training.weights import keep_weights_once, restore_best, save_model, save_state_dict
 
     state = join_processes(flags.use_cpu)
     settings = make_settings(flags, suffix="-accelerate", hub_ready=ask_hub(flags, state))
@@ -63,9 +76,11 @@ def main() -> None:
     export_to_deepspeed(training)
     if settings.check:
         check_and_exit(settings.corpus, settings.model, settings.windows.max_seq_length)
-    pushes = settings.hub.push_to_hub and state.is_main_process
-    pusher = start_pushing(settings.hub, output_dir) if pushes else None
-    precision = training_precision(training.mixed_precision, training.use_cpu)
+    architecture = check_architecture(
+        settings.model, gradient_checkpointing=training.gradient_checkpointing
+    )
+    precision = training_precision(training.mixed_precision, training.use_cpu, architecture)
+    pusher = start_pushing(settings.hub, output_dir, state)
     accelerator = Accelerator(
         cpu=training.use_cpu,
         mixed_precision=precision,
@@ -83,19 +98,24 @@ def main() -> None:
     # --- Corpus ---
     with state.main_process_first():
         corpus = load_corpus(settings.corpus)
-    best = choose_best_score(settings, corpus.entity_tags)
+    best = choose_best_score(settings.checkpoints, corpus.label_names, corpus.entity_tags)
 
     # --- Model ---
     config = load_config(settings.model, corpus.label_names, do_train=settings.do_train)
     corpus = match_labels(corpus, config)
     tokenizer = load_run_tokenizer(settings.model)
     identity = run_identity(settings, corpus)
-    check_output_dir(settings, identity)
+    check_output_dir(settings, identity, state)
+    lock_output_dir(output_dir, state)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)
     with state.main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)
-    plan = plan_training(settings, corpus, windows, max_length, best, precision, state)
+    plan = plan_training(
+        settings, corpus, identity, tokenizer, windows, max_length, best, precision, state, SAVED_BY
+    )
+    if plan is not None:
+        check_optimizer(training, plan.warmup_steps, plan.total_steps)
     model = load_model(
         settings.model,
         config,
@@ -103,62 +123,80 @@ def main() -> None:
         do_train=settings.do_train,
         sharded_by=training.sharded_by,
         train_token_ids=windows["train"].token_ids() if settings.do_train else None,
+        optim=training.optim,
     )
-    collate = PadBatch(tokenizer, multiple_of=8, length=settings.windows.padded_length(max_length))
-    results = RunResults(settings, corpus, windows, max_length, best, state, pusher)
+    traits = observe_traits(model, tokenizer, max_length, num_processes=state.num_processes)
+    padded_length = settings.windows.padded_length(max_length)
+    collate = PadBatch(tokenizer, 8, padded_length, traits.padding_leaks)
+    results = RunResults(settings, corpus, windows, max_length, best, state, pusher, traits.note)
 
     # --- Train ---
+    def evaluate(split: str) -> dict[str, float]:
+        return results.score(split, predict(accelerator, model, windows[split], collate, training))
+
     if plan is not None:
-        batch_size = training.per_device_train_batch_size
+        if training.gradient_checkpointing:
+            model.activation_checkpointing_enable()  # the new name
         train_windows: Any = windows["train"]  # a data set, but not a subclass of torch's Dataset
-        loader = DataLoader(train_windows, batch_size, sampler=plan.order, collate_fn=collate)
-        groups = parameter_groups(model, training.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
-        warmup_steps = math.ceil(plan.warmup_steps)
-        scheduler = get_scheduler(
-            training.lr_scheduler_type, optimizer, warmup_steps, plan.total_steps
+        loader = DataLoader(
+            train_windows,
+            training.per_device_train_batch_size,
+            sampler=plan.order,
+            collate_fn=collate,
+            num_workers=training.dataloader_num_workers,
+        )
+        optimizer = make_optimizer(model, training)
+        scheduler = make_scheduler(
+            optimizer,
+            training.lr_scheduler_type,
+            plan.warmup_steps,
+            plan.total_steps,
+            training.lr_scheduler_kwargs,
+        )
+        accelerator.ddp_handler = DistributedDataParallelKwargs(
+            find_unused_parameters=traits.unused_parameters
         )
         # The scheduler is not prepared: accelerate would step it once for each process.
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
         accelerator.register_for_checkpointing(scheduler)
+        keep_weights_once(accelerator)
         if plan.checkpoint is not None:
             accelerator.load_state(plan.checkpoint)
         progress = results.begin_training(plan, precision)
-        accelerator.init_trackers(f"{settings.corpus.task_name}_no_trainer", settings.simple_flags)
-        run = TrainingRun(
-            accelerator,
-            plan,
-            progress,
-            settings.intervals.logging_steps,
-            int(settings.intervals.save_steps) * (settings.intervals.save_strategy == "steps"),
+        start_trackers(
+            accelerator, f"{settings.corpus.task_name}_no_trainer", settings.simple_flags
         )
         stop_signals = StopSignals(state)
+        run = TrainingRun(accelerator, plan, progress, stop_signals, settings.output.show_progress)
         started, first_step = time.time(), progress.step
 
-        def save_checkpoint(name: str) -> Path:
-            run.note_pending_loss()
-            folder = output_dir / name
-            with checkpoint_staged(folder, state, plan.conditions, progress) as partial:
+        def checkpoint_folder() -> Path:
+            name = checkpoint_name(SAVED_BY, plan.calendar, progress.step)
+            return checkpoint_path(output_dir, name, identity)
+
+        def save_checkpoint() -> Path:
+            run.losses.note_pending()
+            folder = checkpoint_folder()
+            with checkpoint_staged(folder, plan, progress, state) as partial:
                 accelerator.save_state(partial)
-                save_model(accelerator, model, tokenizer, partial)
+                save_model(accelerator, model, tokenizer, partial, progress.step)
+                save_state_dict(accelerator, model, partial)
                 results.write_card(partial)
             delete_old(output_dir, checkpoints.save_total_limit, progress, state)
             return folder
 
-        def stop_if_signalled() -> None:
-            if stop_signals.should_stop():
-                folder = save_checkpoint(f"step_{progress.step}")
-                run.bar.close()
-                stop_signals.exit(folder)
-
+        if plan.owes_scores(progress):
+            run.end_evaluation(evaluate("validation"), plan.restored_name)
         for epoch in plan.epochs_left(progress):
-            model.train()
             for micro_batches in plan.steps_left(accelerator, loader, epoch, progress):
+                model.train()
                 for batch in micro_batches:
                     with accelerator.accumulate(model):
                         labels = batch.pop("labels")
                         logits = model(**batch).logits
-                        loss = common.token_loss(logits, labels, plan.num_labelled)
+                        loss = common.token_loss(
+                            logits, labels, plan.num_labelled, training.label_smoothing_factor
+                        )
                         # accumulate() and DDP average; our losses are shares of the step's loss.
                         accelerator.backward(loss * plan.accumulation * state.num_processes)
                         if accelerator.sync_gradients and training.max_grad_norm > 0:
@@ -168,43 +206,35 @@ def main() -> None:
                     run.add_loss(loss)
                 run.end_step(scheduler.get_last_lr()[0])
                 scheduler.step()
-                stop_if_signalled()
+                if run.evaluation_due():
+                    run.end_evaluation(evaluate("validation"), checkpoint_folder().name)
                 if run.checkpoint_due():
-                    save_checkpoint(f"step_{progress.step}")
-
-            if settings.do_eval and "validation" in windows:
-                predictions = predict(accelerator, model, windows["validation"], collate, training)
-                scores = results.score("validation", predictions)
-                progress.end_epoch(epoch, scores, f"epoch_{epoch}", best)
-                accelerator.log({f"eval/{k}": v for k, v in scores.items()}, step=progress.step)
-            progress.epochs_done += 1
-            if settings.intervals.save_strategy == "epoch" or settings.intervals.save_each_epoch:
-                folder = save_checkpoint(f"epoch_{epoch}")
-                if pusher:
-                    # Pushes a copy of this epoch's files; training continues during the upload.
-                    pusher.push(folder, f"Training in progress epoch {epoch}", folder)
-            stop_if_signalled()
+                    folder = save_checkpoint()
+                    if pusher and plan.calendar.ends_epoch(progress.step):
+                        # Pushes a copy of this epoch's files, while training continues.
+                        pusher.push(folder, f"Training in progress epoch {epoch}", folder)
+                    if stop_signals.should_stop():
+                        run.bar.close()
+                        stop_signals.exit(folder)
         run.bar.close()
         stop_signals.restore()
-        run.note_pending_loss()
-        results.end_training(time.time() - started, progress.step - first_step)
-        if checkpoints.load_best_model_at_end and progress.best_checkpoint:
-            accelerator.load_state(output_dir / progress.best_checkpoint)
+        run.losses.note_pending()
+        results.end_training(plan, time.time() - started, first_step)
+        if checkpoints.load_best_model_at_end:
+            restore_best(accelerator, model, output_dir, progress)
         with staged(output_dir, state, identity) as stage:
-            save_model(accelerator, model, tokenizer, stage)
+            save_model(accelerator, model, tokenizer, stage, progress.step)
     else:
         # Without training each device holds the whole model, even under FSDP.
         model = accelerator.prepare_model(model, device_placement=True, evaluation_mode=True)
 
     # --- Evaluate and save ---
-    # Training scored every epoch: validation is due again only if earlier weights were restored.
-    validation_due = plan is None or checkpoints.load_best_model_at_end
-    if settings.do_eval and "validation" in windows and validation_due:
-        predictions = predict(accelerator, model, windows["validation"], collate, training)
-        results.score("validation", predictions)
+    # Training may have scored the last weights already; those of the best score are new.
+    scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
+    if settings.do_eval and "validation" in windows and not scored:
+        evaluate("validation")
     if settings.do_predict and "test" in windows:
-        predictions = predict(accelerator, model, windows["test"], collate, training)
-        scores = results.score("test", predictions)
+        scores = evaluate("test")
         accelerator.log({f"test/{k}": v for k, v in scores.items()}, step=results.progress.step)
     results.write()
     # DDP holds the process group. If DDP were the last to release it, the script could deadlock:
@@ -224,9 +254,16 @@ def predict(
     from training.order import evaluation_order
 
     batch_size = training.per_device_eval_batch_size
-    order = evaluation_order(windows.lengths, batch_size * accelerator.num_processes)
+    round_size = batch_size * accelerator.num_processes
+    order = evaluation_order(windows.lengths, round_size, one_length=collate.padding_leaks)
     loader = accelerator.prepare_data_loader(
-        DataLoader(windows, batch_size, sampler=order, collate_fn=collate)
+        DataLoader(
+            windows,
+            batch_size,
+            sampler=order,
+            collate_fn=collate,
+            num_workers=training.dataloader_num_workers,
+        )
     )
     predictions = common.WordPredictions(windows.num_words)
     model.eval()

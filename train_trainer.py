@@ -26,14 +26,17 @@ def main() -> None:
     from accelerate.utils import set_seed
 
     from corpus.load import load_corpus
+    from encoder.architecture import check_architecture
     from encoder.batches import PadBatch, encode_corpus
     from encoder.check import check_and_exit
     from encoder.model import load_config, load_model, match_labels, remember_encoding
     from encoder.tokenizer import load_run_tokenizer, window_length
+    from encoder.traits import observe_traits
     from hub.pusher import start_pushing
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunResults
     from settings.defaults import make_settings
+    from support.work_folder import lock_output_dir
     from training.plan import plan_training
     from training.progress import choose_best_score
     from training.runtime import (
@@ -44,17 +47,25 @@ def main() -> None:
         training_precision,
     )
     from training.signals import StopSignals
-    from training.trainer import TrainingCallback, WindowTrainer
+    from training.trainer import (
+        SAVED_BY,
+        TrainingCallback,
+        WindowTrainer,
+        check_trainer_optimizer,
+    )
+    from training.weights import restore_best
 
-    state = join_processes(flags.use_cpu)
+    state = join_processes(flags.use_cpu, flags.ddp_backend, flags.ddp_timeout)
     settings = make_settings(flags, suffix="", hub_ready=ask_hub(flags, state))
     training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
     export_to_deepspeed(training)
     if settings.check:
         check_and_exit(settings.corpus, settings.model, settings.windows.max_seq_length)
-    pushes = settings.hub.push_to_hub and state.is_main_process
-    pusher = start_pushing(settings.hub, output_dir) if pushes else None
-    precision = training_precision(training.mixed_precision, training.use_cpu)
+    architecture = check_architecture(
+        settings.model, gradient_checkpointing=training.gradient_checkpointing
+    )
+    precision = training_precision(training.mixed_precision, training.use_cpu, architecture)
+    pusher = start_pushing(settings.hub, output_dir, state)
     trainer_args = training_arguments(flags, settings, precision)
     state = trainer_args.distributed_state  # TrainingArguments has replaced it
     set_seed(training.seed)
@@ -64,19 +75,24 @@ def main() -> None:
     # --- Corpus ---
     with state.main_process_first():
         corpus = load_corpus(settings.corpus)
-    best = choose_best_score(settings, corpus.entity_tags)
+    best = choose_best_score(settings.checkpoints, corpus.label_names, corpus.entity_tags)
 
     # --- Model ---
     config = load_config(settings.model, corpus.label_names, do_train=settings.do_train)
     corpus = match_labels(corpus, config)
     tokenizer = load_run_tokenizer(settings.model)
     identity = run_identity(settings, corpus)
-    check_output_dir(settings, identity)
+    check_output_dir(settings, identity, state)
+    lock_output_dir(output_dir, state)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)
     with state.main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)
-    plan = plan_training(settings, corpus, windows, max_length, best, precision, state)
+    plan = plan_training(
+        settings, corpus, identity, tokenizer, windows, max_length, best, precision, state, SAVED_BY
+    )
+    if plan is not None:
+        check_trainer_optimizer(trainer_args, plan.warmup_steps, plan.total_steps)
     model = load_model(
         settings.model,
         config,
@@ -84,11 +100,15 @@ def main() -> None:
         do_train=settings.do_train,
         sharded_by=training.sharded_by,
         train_token_ids=windows["train"].token_ids() if settings.do_train else None,
+        optim=training.optim,
     )
-    collate = PadBatch(tokenizer, multiple_of=8, length=settings.windows.padded_length(max_length))
-    results = RunResults(settings, corpus, windows, max_length, best, state, pusher)
+    traits = observe_traits(model, tokenizer, max_length, num_processes=state.num_processes)
+    padded_length = settings.windows.padded_length(max_length)
+    collate = PadBatch(tokenizer, 8, padded_length, traits.padding_leaks)
+    results = RunResults(settings, corpus, windows, max_length, best, state, pusher, traits.note)
 
     # --- Train ---
+    trainer_args.ddp_find_unused_parameters |= traits.unused_parameters
     trainer = WindowTrainer(
         model=model,
         args=trainer_args,
@@ -106,18 +126,20 @@ def main() -> None:
             TrainingCallback(trainer, progress, stop_signals, settings, pusher, results.write_card)
         )
         trainer.train(resume_from_checkpoint=plan.checkpoint and str(plan.checkpoint))
-        stop_signals.restore()
         if stop_signals.stopping:
-            stop_signals.exit(output_dir / f"checkpoint-{progress.step}")
-        trainer.note_pending_loss()
-        results.end_training(time.time() - started, progress.step - first_step)
+            stop_signals.exit(trainer.checkpoint_folder())
+        stop_signals.restore()
+        trainer.losses.note_pending()
+        results.end_training(plan, time.time() - started, first_step)
+        if checkpoints.load_best_model_at_end:
+            restore_best(trainer.accelerator, trainer.model_wrapped, output_dir, progress)
         with staged(output_dir, state, identity) as stage:
             trainer.save_model(stage)
 
     # --- Evaluate and save ---
-    # Training scored every epoch: validation is due again only if earlier weights were restored.
-    validation_due = plan is None or checkpoints.load_best_model_at_end
-    if settings.do_eval and "validation" in windows and validation_due:
+    # Training may have scored the last weights already; those of the best score are new.
+    scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
+    if settings.do_eval and "validation" in windows and not scored:
         trainer.evaluate(windows["validation"])
     if settings.do_predict and "test" in windows:
         trainer.evaluate(windows["test"], metric_key_prefix="test")

@@ -119,7 +119,7 @@ def kill_runs(script: str, flags: list, args, folder: Path) -> None:
 
 def resume(folder: Path) -> list:
     """Return the flag to resume; none if the run was killed before its first checkpoint."""
-    from support.files import checkpoint_folders
+    from support.manifests import checkpoint_folders
 
     return ["--resume_from_checkpoint"] if checkpoint_folders(folder / "out") else []
 
@@ -146,12 +146,12 @@ def kill_once(script, flags, processes, folder: Path, moments, full_run_s: float
         partial_folders = set()
 
         def is_writing():
-            partial_folders.update(path.name for path in out.glob(".*.partial"))
+            partial_folders.update(path.name for path in out.glob(".run/[!.]*/"))
             return len(partial_folders) == number
 
         alive = wait_until(started, is_writing)
         time.sleep(moments.uniform(0, 0.1))
-    was_writing = any(out.glob(".*.partial"))
+    was_writing = any(out.glob(".run/[!.]*/"))
     alive = alive and all(process.is_alive() for process in started.processes)
     started.send(signal.SIGKILL)
     statuses = started.wait()
@@ -181,7 +181,7 @@ def wait_until(started, condition) -> bool:
 
 def newest_step(out: Path) -> int:
     """Return the step of the newest checkpoint or 0; exit if any checkpoint is damaged."""
-    from support.files import checkpoint_folders
+    from support.manifests import checkpoint_folders
     from training.checkpoints import damage, read_progress
 
     folders = checkpoint_folders(out)

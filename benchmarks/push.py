@@ -63,6 +63,7 @@ def measure(args, url: str, work: Path) -> None:
     os.environ |= {"HF_ENDPOINT": url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
     import torch
     import transformers
+    from accelerate import PartialState
 
     from hub.pusher import start_pushing
     from settings.run_settings import HubSettings
@@ -72,7 +73,7 @@ def measure(args, url: str, work: Path) -> None:
     torch.set_num_threads(1)  # leaves a core to the pushing thread, as most machines do
     output_dir = work / "model"
     output_dir.mkdir()
-    pusher = start_pushing(HubSettings(push_to_hub=True), output_dir)
+    pusher = start_pushing(HubSettings(push_to_hub=True), output_dir, PartialState(cpu=True))
     model, optimizer, batch = make_encoder(torch)
     train(model, optimizer, batch, 20)  # warm-up
     steps = {False: [], True: []}

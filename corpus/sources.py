@@ -17,7 +17,7 @@ from corpus.formats.record_layout import open_records
 from corpus.formats.sentence import OpenedSource, ReadOptions
 from corpus.formats.tables import class_names, records_of_batches, relevant_columns
 from corpus.problems import Problems
-from settings.flags import TASKS
+from settings.check_values import TASKS
 from settings.run_settings import CorpusSettings
 from support.errors import UserError
 from support.text import closest, one_edit_apart

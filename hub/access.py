@@ -1,7 +1,7 @@
 """Check the access to the Hub before a model is loaded, and explain a refusal."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
@@ -15,13 +15,20 @@ from support.secrets import scrub
 CHECK_TIMEOUT = 10.0  # seconds; short, because the user waits for training to start
 
 
-def check_access(hub: HubSettings, output_dir: str | Path) -> str:
-    """Return the full id of the repository to push to, "namespace/name", and create it.
+class Repository(NamedTuple):
+    """A repository to push to; `id` is "namespace/name"."""
+
+    id: str
+    private: bool
+
+
+def check_access(hub: HubSettings, output_dir: str | Path) -> Repository:
+    """Return the repository to push to, and create it if it does not exist.
 
     Without `hub_model_id`, the repository is named like the folder `output_dir`; without a
     namespace, it belongs to the token's user. Raises a `UserError` if there is no token, if the
     token is rejected or read-only, if the name is not valid, if the token has no write access to
-    the namespace, or if the Hub cannot be reached.
+    the namespace, if a repository that must be private is public, or if the Hub cannot be reached.
     """
     token = hub.hub_token or get_token()
     if not token:
@@ -40,12 +47,18 @@ def check_access(hub: HubSettings, output_dir: str | Path) -> str:
         api.create_repo(repo_id, private=hub.hub_private_repo or None, exist_ok=True)
         # `create_repo` does not fail if another user's repository exists already.
         api.auth_check(repo_id, write=True)
+        private = bool(api.model_info(repo_id).private)
+        if hub.hub_private_repo and not private:
+            raise UserError(
+                f"--hub_private_repo: {repo_id} exists and is public. Make it private in its "
+                "settings on the Hub, or choose another repository with --hub_model_id."
+            )
     except UserError:
         raise
     except Exception as error:
         # `from None`: a traceback must not show the request, which contains the token.
         raise UserError(scrub(_explain_refusal(error, name), token)) from None
-    return repo_id
+    return Repository(repo_id, private)
 
 
 def _refuse_read_only_token(user: dict[str, Any], repo_id: str) -> None:

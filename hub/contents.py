@@ -1,57 +1,101 @@
 """The files of a push: those of a folder to upload, and those on the Hub that become outdated."""
 
 import glob
+import json
 import os
 import re
 import shlex
 import shutil
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
-# Never pushed with a model: the state of optimizers and trainers, and pickles; the pickle
-# `training_args.bin` contains the token.
-STATE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt", ".distcp"}
-STATE_FILES = {"trainer_state.json", "checkpoint.json"}
-UNFINISHED_SUFFIXES = {".tmp", ".temp", ".part", ".partial", ".incomplete", ".lock", ".swp"}
+from transformers.dynamic_module_utils import get_relative_import_files
+
+from support.manifests import MANIFEST, read_manifest
+
+# A push holds these files and no others: the suite wrote them, and none holds a text of the corpus.
+MODEL_FILES = {
+    "config.json",
+    "README.md",
+    "run.json",
+    *(f"{name}_results.json" for name in ("all", "train", "eval", "predict")),
+    "training_curves.png",
+    "confusion_matrix.png",
+}
+# The names that the tokenizers of transformers give to their files.
+TOKENIZER_FILES = {
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "tokenizer.model", "spiece.model"),
+    *("spm.model", "sentencepiece.model", "sentencepiece.bpe.model", "prophetnet.tokenizer"),
+    *("vocab-src.json", "vocab-tgt.json", "entity_vocab.json", "word_shape.json"),
+    *("word_pronunciation.json", "byte_maps.json", "emoji.json", "normalizer.json"),
+    "chat_template.jinja",
+}
+# Those with texts of the corpus, by their name in --hub_include.
+TEXT_FILES = {"predictions": "predictions.txt", "report": "report.html"}
+WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 CHECKPOINT_IN_REPO = "last-checkpoint"  # Trainer's name for it
 WEIGHTS_IN_REPO = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
 LARGEST_TEXT = 50_000_000  # bytes; larger files are not searched for the token
 
 
-def files_to_push(folder: str | Path) -> list[Path]:
-    """Return the files of a model: those at the top of `folder`, without state and partial files.
+def files_to_push(folder: str | Path, include: Collection[str] = ()) -> list[Path]:
+    """Return the files of a model in `folder` that are pushed.
 
-    They are the same for the folders of both training scripts, whatever else those contain.
+    These are weights, tokenizer, configuration, the model's own code, card and scores. `include`:
+    keys of `TEXT_FILES`, whose files hold texts of the corpus.
     """
-    return [
-        path
-        for path in sorted(Path(folder).glob("*"))
-        if _is_finished(path) and path.suffix not in STATE_SUFFIXES and path.name not in STATE_FILES
-    ]
+    folder = Path(folder)
+    names = MODEL_FILES | TOKENIZER_FILES | _weights(folder) | _code(folder)
+    names |= {TEXT_FILES[key] for key in include}
+    return [path for name in sorted(names) if _is_file(path := folder / name)]
+
+
+def has_weights(folder: str | Path) -> bool:
+    """Return whether a folder holds the weights of a model."""
+    return any(_is_file(Path(folder) / name) for name in _weights(Path(folder)))
+
+
+def _weights(folder: Path) -> set[str]:
+    """Return the names of the files that `from_pretrained` takes the weights from."""
+    if (folder / WEIGHTS).exists():  # it takes precedence over shards, which are older then
+        return {WEIGHTS}
+    shards = _json(folder / WEIGHTS_INDEX).get("weight_map", {})
+    return {WEIGHTS_INDEX, *(Path(shard).name for shard in shards.values())}
+
+
+def _code(folder: Path) -> set[str]:
+    """Return the names of the Python files that configuration and tokenizer refer to."""
+    names = set()
+    for file in ("config.json", "tokenizer_config.json"):
+        for classes in _json(folder / file).get("auto_map", {}).values():
+            for name in classes if isinstance(classes, list) else [classes]:
+                # "module.Class"; "repository--module.Class" is code that stays elsewhere.
+                module = folder / f"{str(name).partition('.')[0]}.py"
+                if _is_file(module):
+                    imported = get_relative_import_files(module)
+                    names |= {module.name, *(Path(path).name for path in imported)}
+    return names
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def checkpoint_files(checkpoint: Path) -> list[Path]:
-    """Return the finished files of a checkpoint, optimizer state included.
-
-    `training_args.bin` is left out: it is a pickle that contains the token, and resuming does not
-    need it.
-    """
-    return [
-        path
-        for path in sorted(checkpoint.rglob("*"))
-        if _is_finished(path)
-        and path.name != "training_args.bin"
-        and not any(part.startswith(".") for part in path.relative_to(checkpoint).parts)
-    ]
+    """Return the files of a checkpoint, optimizer state included: those that its manifest lists."""
+    manifest = read_manifest(checkpoint)
+    names = [] if manifest is None else [MANIFEST, *manifest.files]
+    return [path for name in sorted(names) if _is_file(path := checkpoint / name)]
 
 
-def _is_finished(path: Path) -> bool:
-    return (
-        path.is_file()
-        and not path.is_symlink()
-        and not path.name.startswith((".", "~"))
-        and not path.name.endswith("~")
-        and path.suffix not in UNFINISHED_SUFFIXES
-    )
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def holds_token(path: Path, token: str | None) -> bool:
@@ -89,12 +133,16 @@ def is_outdated(path_in_repo: str, with_checkpoint: bool) -> bool:
     )
 
 
-def upload_command(repo_id: str, folder: str | Path, message: str) -> str:
+def upload_command(
+    repo_id: str,
+    folder: str | Path,
+    message: str,
+    include: Collection[str] = (),
+    token: str | None = None,
+) -> str:
     """Return the command that pushes the same files of `folder` by hand."""
-    pushed = files_to_push(folder)
-    left_out = [path for path in sorted(Path(folder).glob("*")) if path not in pushed]
     command = ["hf", "upload", repo_id, str(folder), ".", "--commit-message", message]
-    for path in left_out:
-        if path.name not in (".cache", ".git"):  # the command leaves these out itself
-            command += ["--exclude", glob.escape(path.name) + ("/*" if path.is_dir() else "")]
+    for path in files_to_push(folder, include):
+        if not holds_token(path, token):
+            command += ["--include", glob.escape(path.name)]
     return shlex.join(command)

@@ -1,8 +1,8 @@
 """Pushes in the background, while training continues.
 
-    pusher = start_pushing(settings.hub, output_dir)     # before a model is loaded
-    pusher.push(folder, "Training in progress epoch 0")  # returns immediately
-    url = pusher.finish(folder)                          # pushes "Training complete" and waits
+    pusher = start_pushing(settings.hub, output_dir, state)  # before a model is loaded
+    pusher.push(folder, "Training in progress epoch 0")      # returns immediately
+    url = pusher.finish(folder)                              # pushes "Training complete" and waits
 
 A push must never harm the training. So `push` copies the files, because training may overwrite them
 before they are uploaded; one thread uploads the copies in order and retries each failed push.
@@ -17,9 +17,10 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.utils import (
@@ -40,15 +41,18 @@ from hub.client import (
 )
 from hub.contents import (
     CHECKPOINT_IN_REPO,
+    TEXT_FILES,
     checkpoint_files,
     copy_file,
     files_to_push,
+    has_weights,
     holds_token,
     upload_command,
 )
 from settings.run_settings import HubSettings
-from support.errors import UserError
+from support.errors import UserError, on_main_process
 from support.secrets import scrub
+from support.work_folder import make_work_folder
 
 MAX_WAITING = 3  # pushes that wait behind the current one; each has a copy on disk
 PUSH_TIMEOUT = 60.0  # seconds without a byte from or to the server
@@ -74,25 +78,38 @@ class _Push:
     pushed: bool = False
 
 
-def start_pushing(hub: HubSettings, output_dir: str | Path) -> "Pusher":
+def start_pushing(hub: HubSettings, output_dir: str | Path, state: Any) -> "Pusher | None":
     """Check that this run may push, create the repository, and return a `Pusher` to it.
 
-    Raises a `UserError` as `hub.access.check_access` does.
+    Every process calls it (`state`: accelerate's `PartialState`); only the main one gets a pusher.
+    None without `--push_to_hub`. Raises a `UserError` as `hub.access.check_access` does.
     """
-    repo_id = check_access(hub, output_dir)
-    return Pusher(repo_id, output_dir, hub.hub_token, hub.hub_strategy)
+    if not hub.push_to_hub:
+        return None
+    repository = on_main_process(state, lambda: check_access(hub, output_dir))
+    if not state.is_main_process:
+        return None
+    return Pusher(
+        repository.id,
+        output_dir,
+        token=hub.hub_token,
+        strategy=hub.hub_strategy,
+        include=hub.hub_include,
+        private=repository.private,
+    )
 
 
 class Pusher:
     """Pushes copies of a folder in the background, in order, one at a time.
 
-    `repo_id` is "namespace/name", from `check_access`. The copies wait in a hidden folder of
-    `output_dir`, which is deleted at the end; on the same file system as the pushed folders,
-    weights are not copied. `token`: None for that of HF_TOKEN or of the login. `strategy`:
-    "every_save"; "end", with which `push` does nothing; or "checkpoint", which also pushes the
-    given checkpoint as `last-checkpoint/`, so that a run can be resumed elsewhere. A
-    connection counts as hanging after `timeout` seconds without a byte. `say` is called with each
-    line for the user, from any thread; by default the line goes to stderr.
+    `repo_id` is "namespace/name", from `check_access`. The copies wait in the work folder of
+    `output_dir`; on the same file system as the pushed folders, weights are not copied. `token`:
+    None for that of HF_TOKEN or of the login. `strategy`: "every_save"; "end", with which `push`
+    does nothing; or "checkpoint", which also pushes the given checkpoint as `last-checkpoint/`, so
+    that a run can be resumed elsewhere. `include`: the files with texts of the corpus to push, see
+    `hub.contents.TEXT_FILES`. `private`: whether the repository is. A connection counts as hanging
+    after `timeout` seconds without a byte. `say` is called with each line for the user, from any
+    thread; by default the line goes to stderr.
     """
 
     def __init__(
@@ -101,14 +118,18 @@ class Pusher:
         output_dir: str | Path,
         token: str | None = None,
         strategy: str = "every_save",
+        include: Collection[str] = (),
+        private: bool = False,
         timeout: float = PUSH_TIMEOUT,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.repo_id, self.strategy = repo_id, strategy
+        self.include, self.private = include, private
         self._token = token or get_token()
         self._api = HfApi(token=self._token)
         self.url = f"{self._api.endpoint}/{repo_id}"
-        self._copies = Path(output_dir) / ".push"
+        self._output_dir = Path(output_dir)
+        self._copies: Path | None = None  # made with the first copy
         self._say_line = say or functools.partial(tqdm.write, file=sys.stderr)
         self._changed = threading.Condition()
         self._waiting: deque[_Push] = deque()
@@ -119,9 +140,19 @@ class Pusher:
         self._commit_url = self.url
         self._thread: threading.Thread | None = None
         self._bars_were_disabled = are_progress_bars_disabled()
-        shutil.rmtree(self._copies, ignore_errors=True)  # left by a run that was killed
         set_timeouts(timeout)
-        atexit.register(self.abandon)  # a script that fails must not leave copies
+
+    @property
+    def plan(self) -> str:
+        """Return where to, how often and what this pushes, in words."""
+        where = f"{self.url} ({'private' if self.private else 'public'})"
+        when = "at the end" if self.strategy == "end" else "each epoch"
+        what = "model, tokenizer, configuration, card, scores"
+        if self.strategy == "checkpoint":
+            what += ", last checkpoint"
+        texts = ", ".join(TEXT_FILES[name] for name in sorted(self.include))
+        what += f"; with texts of the corpus: {texts}" if texts else "; no text of the corpus"
+        return f"{where}, {when}: {what}"
 
     @property
     def idle(self) -> bool:
@@ -161,7 +192,7 @@ class Pusher:
             self._wait_with_progress()
         except KeyboardInterrupt:
             self.abandon()
-            self._say(f"To push it, run:\n  {upload_command(self.repo_id, folder, message)}")
+            self._say(f"To push it, run:\n  {self._command(folder, message)}")
             raise
         self._clean_up()
         if not last.pushed:
@@ -192,14 +223,15 @@ class Pusher:
 
     def _copy(self, folder: str | Path, message: str, checkpoint: str | Path | None) -> _Push:
         folder = Path(folder)
-        sources = {path: path.name for path in files_to_push(folder)}
+        sources = {path: path.name for path in files_to_push(folder, self.include)}
         if not sources:
             raise FileNotFoundError(f"no file to push in {folder}")
         if self.strategy == "checkpoint" and checkpoint is not None:
             checkpoint = Path(checkpoint)
             for path in checkpoint_files(checkpoint):
                 sources[path] = f"{CHECKPOINT_IN_REPO}/{path.relative_to(checkpoint).as_posix()}"
-        self._copies.mkdir(parents=True, exist_ok=True)
+        self._copies = make_work_folder(self._output_dir) / "push"
+        self._copies.mkdir(exist_ok=True)
         copies = Path(tempfile.mkdtemp(dir=self._copies))
         try:
             for path, path_in_repo in sources.items():
@@ -226,6 +258,9 @@ class Pusher:
                 "waiting. The Hub is slower than the training."
             )
         if self._thread is None:
+            # Registered after the lock of the output folder, so that this runs before the lock
+            # is released: a script that fails must not leave copies.
+            atexit.register(self.abandon)
             disable_progress_bars()  # they would be drawn over those of the training
             _silence_library(PUSH_THREAD)
             self._thread = threading.Thread(target=self._work, name=PUSH_THREAD, daemon=True)
@@ -257,17 +292,23 @@ class Pusher:
             print(file=sys.stderr)
 
     def _failure(self, folder: str | Path, message: str, problem: str) -> PushFailed:
-        return PushFailed(
-            scrub(
-                f"{self.url}: push failed ({problem}). The model in {folder} is complete. To push "
-                f"it, run:\n  {upload_command(self.repo_id, folder, message)}",
-                self._token,
-            )
-        )
+        text = f"{self.url}: push failed ({problem})."
+        if files_to_push(folder, self.include):
+            complete = "The model" if has_weights(folder) else "Everything"
+            text += f" {complete} in {folder} is complete. To push it, run:\n  "
+            text += self._command(folder, message)
+            return PushFailed(scrub(text, self._token))
+        failure = PushFailed(scrub(text, self._token))
+        failure.status = UserError.status  # there is no model
+        return failure
+
+    def _command(self, folder: str | Path, message: str) -> str:
+        return upload_command(self.repo_id, folder, message, self.include, self._token)
 
     def _clean_up(self) -> None:
         atexit.unregister(self.abandon)
-        shutil.rmtree(self._copies, ignore_errors=True)
+        if self._copies is not None:
+            shutil.rmtree(self._copies, ignore_errors=True)
         if self._thread is not None and not self._bars_were_disabled:
             enable_progress_bars()
 

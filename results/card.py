@@ -19,6 +19,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from results.history import history_table
 from support.files import write_text
 from support.secrets import scrub
 
@@ -28,7 +29,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 CARD_BEGIN = "<!-- Generated: what stands from here to the end mark is rewritten by each run. -->"
 CARD_END = "<!-- End of the generated part. What stands outside of it is kept. -->"
 HASHES = re.compile(r"<!-- Generated metadata: (\{.*?\}) -->")
-EXAMPLE = "My name is Sylvain and I work at Hugging Face in Brooklyn."  # the course's
+# The course's sentence, for a model of English. A sentence of the corpus is shown only if the user
+# has asked for texts of the corpus to be pushed.
+EXAMPLE = "My name is Sylvain and I work at Hugging Face in Brooklyn."
+LONGEST_HISTORY = 20  # rows
 # The Hub's metric types, by the names of our scores.
 HUB_METRICS = {
     "precision": "precision",
@@ -85,13 +89,13 @@ def generate_card(facts: Facts, folder: Path) -> str:
 
     Args:
         folder: holds the model; its picture `training_curves.png` is shown if it exists.
-        facts: `output_name`, `base_model`, `base_model_license`, `corpus_name`, `dataset_id`,
-            `corpus_fingerprint`, `task` ("ner", "pos", "chunk" or another name), `label_names`,
-            `entity_tags`, `language`, `scores` (split -> {"overall": metric -> value, "per_type":
-            type -> metric -> value, "words": number scored}), `history` (one mapping for each
-            epoch), `arguments`, `command`, `versions`, `suite_version`, `script`, `example_text`,
-            `replaced` (sentences about what replaced a default). Unknown facts may be missing or
-            None.
+        facts: `output_name`, `base_model`, `base_model_is_local`, `base_model_license`,
+            `corpus_name`, `dataset_id`, `corpus_fingerprint`, `task` ("ner", "pos", "chunk" or
+            another name), `label_names`, `entity_tags`, `language`, `scores` (split -> {"overall":
+            metric -> value, "per_type": type -> metric -> value, "words": number scored}),
+            `history` (one mapping for each evaluation), `epoch_steps`, `arguments`, `command`,
+            `versions`, `suite_version`, `script`, `example_text`, `replaced` (sentences about what
+            replaced a default). Unknown facts may be missing or None.
     """
     data = _card_metadata(facts)
     hashes = {key: _short_hash(value) for key, value in data.to_dict().items()}
@@ -175,13 +179,9 @@ def _hub_id(name: str | None) -> str | None:
 def _base_model_id(facts: Facts) -> str | None:
     """Return the base model's id on the Hub, if it came from there.
 
-    For a local folder, the facts have only the last part of its path, which may be the name of
-    somebody else's model.
+    The name of a local folder may be the name of somebody else's model.
     """
-    name = facts.get("base_model") or ""
-    given = (facts.get("arguments") or {}).get("model_name_or_path")
-    from_a_folder = given is not None and Path(given).exists() and "/" not in name
-    return None if from_a_folder else _hub_id(name)
+    return None if facts.get("base_model_is_local") else _hub_id(facts.get("base_model"))
 
 
 def _task_name(facts: Facts) -> str:
@@ -203,8 +203,12 @@ def _card_metadata(facts: Facts) -> ModelCardData:
         tags=["token-classification", _slug(TASKS.get(task, task))],
         model_name=facts["output_name"] if results else None,
         eval_results=results or None,
-        widget=[{"text": facts.get("example_text") or EXAMPLE}],
+        widget=[{"text": example}] if (example := _example(facts)) else None,
     )
+
+
+def _example(facts: Facts) -> str | None:
+    return facts.get("example_text") or (EXAMPLE if facts.get("language") == "en" else None)
 
 
 def _slug(text: str) -> str:
@@ -265,7 +269,8 @@ def _score_table(split: str, scores: Mapping[str, Any]) -> Table:
 def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
     """Return the values of the template `card_body.md.jinja`."""
     name = facts.get("repo_id") or facts["output_name"]
-    example = facts.get("example_text") or EXAMPLE
+    example = _example(facts)
+    texts = [example] if example else ["--input", "texts.txt"]
     return {
         "output_name": facts["output_name"],
         "replaced": facts.get("replaced") or (),
@@ -280,11 +285,13 @@ def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
         "label_names": facts.get("label_names") or (),
         "name": name,
         "example": example,
-        "infer_command": shlex.join(["python", "infer.py", "--model_name_or_path", name, example]),
+        "infer_command": shlex.join(["python", "infer.py", "--model", name, *texts]),
         "scores": [_score_table(*item) for item in facts.get("scores", {}).items()],
         "script": facts.get("script"),
         "command": facts.get("command"),
-        "history": _table(facts.get("history") or []),
+        "history": history_table(
+            facts.get("history") or [], facts.get("epoch_steps"), LONGEST_HISTORY
+        ),
         "has_curves": (folder / "training_curves.png").exists(),
         "arguments": _arguments(facts),
         "versions": _versions(facts),
@@ -293,18 +300,9 @@ def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
 
 def _arguments(facts: Facts) -> list[tuple[str, object]]:
     """Return the arguments by name, without access tokens and without those that are not set."""
-    arguments = dict(facts.get("arguments") or {})
-    if arguments.get("model_name_or_path") and Path(arguments["model_name_or_path"]).is_dir():
-        # The path of a folder on this machine is of no use to others.
-        arguments["model_name_or_path"] = facts.get("base_model")
-    # One line for the precision used, whichever flag or launcher chose it.
-    for name in ("bf16", "fp16"):
-        arguments.pop(name, None)
-    if facts.get("precision"):
-        arguments["mixed_precision"] = facts["precision"]
     return [
         (name, value)
-        for name, value in sorted(arguments.items())
+        for name, value in sorted((facts.get("arguments") or {}).items())
         if value is not None and not name.endswith("token")
     ]
 

@@ -55,34 +55,30 @@ class Chart(NamedTuple):
 def training_charts(
     history: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]], entity_tags: bool
 ) -> list[Chart]:
-    """Return the curves of a run, by epoch and by step; a curve without points is left out.
+    """Return the curves of a run by step; a curve without points is left out.
 
-    `history`: one mapping for each epoch; `steps`: one for each logged step.
+    `history`: one mapping for each evaluation; `steps`: one for each logged step.
     """
     scores = {"F1": "eval_f1", "precision": "eval_precision", "recall": "eval_recall"}
-    if not entity_tags or not points(history, "epoch", "eval_f1"):
+    if not entity_tags or not points(history, "step", "eval_f1"):
         scores = {"accuracy": "eval_accuracy", "macro F1": "eval_macro_f1", "F1": "eval_f1"}
     losses = {"training": "train_loss", "validation": "eval_loss"}
-    epochs = [{**row, "done": epochs_done(row)} for row in history]
     step_loss = thinned(points(steps, "step", "loss"))
     learning_rate = thinned(points(steps, "step", "learning_rate"))
     charts = [
-        Chart("Loss", "epochs done", _series(epochs, losses)),
-        Chart("Scores on validation", "epochs done", _series(epochs, scores)),
+        Chart("Loss", "step", _series(history, losses)),
+        Chart("Scores on validation", "step", _series(history, scores)),
         Chart("Training loss by step", "step", {"loss": step_loss} if step_loss else {}),
         Chart("Learning rate", "step", {"learning rate": learning_rate} if learning_rate else {}),
     ]
     return [chart for chart in charts if chart.series]
 
 
-def _series(epochs: list[dict[str, Any]], columns: dict[str, str]) -> dict[str, list[Point]]:
-    lines = {name: points(epochs, "done", column) for name, column in columns.items()}
+def _series(
+    history: Sequence[Mapping[str, Any]], columns: dict[str, str]
+) -> dict[str, list[Point]]:
+    lines = {name: points(history, "step", column) for name, column in columns.items()}
     return {name: line for name, line in lines.items() if line}
-
-
-def epochs_done(row: Mapping[str, Any]) -> float | None:
-    """Return the number of epochs done at a row of the history: 1 for epoch 0, the first."""
-    return None if row.get("epoch") is None else row["epoch"] + 1
 
 
 def points(rows: Iterable[Mapping[str, Any]], x: str, y: str) -> list[Point]:

@@ -12,16 +12,11 @@ from typing import Any
 from corpus.load import Corpus
 from settings.defaults import model_title
 from settings.run_settings import Settings
-from support.errors import UserError
-from support.files import (
-    checkpoint_folders,
-    disk_errors_reported,
-    share_file_modes,
-    time_saved,
-    write_json,
-)
-from support.processes import is_main_process
+from support.errors import UserError, on_main_process
+from support.files import disk_errors_reported, share_file_modes, write_json
+from support.manifests import checkpoint_folders, read_manifest
 from support.text import shortened
+from support.work_folder import make_work_folder, work_folder
 
 RUN_FILE = "run.json"
 
@@ -36,19 +31,22 @@ def run_identity(settings: Settings, corpus: Corpus) -> dict[str, Any]:
     }
 
 
-def check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
-    """Raise UserError for a folder that this run must not or cannot write into.
+def check_output_dir(settings: Settings, identity: dict[str, Any], state: Any) -> None:
+    """Raise UserError, in every process, for a folder that this run must not or cannot write into.
 
     That is a file, a folder that cannot be written, or one that holds a run with another corpus,
     model, task or label set. A model may be scored into its own folder, on the
-    corpus that it was trained on.
+    corpus that it was trained on. `state`: accelerate's `PartialState`.
     """
+    on_main_process(state, lambda: _check_output_dir(settings, identity))
+
+
+def _check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
     folder, do_train = settings.output_dir, settings.do_train
     for path in (folder, *folder.parents):
         if path.exists() and not path.is_dir():
             raise UserError(f"--output_dir {folder}: got a file ({path}), expected a folder")
-    if is_main_process():
-        _try_to_write(folder)
+    _try_to_write(folder)
     if settings.output.overwrite_output_dir or not folder.is_dir():
         return
     advice = "\nChoose another folder, or replace the run with --overwrite_output_dir."
@@ -62,6 +60,7 @@ def check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
         return
     except (ValueError, OSError):
         earlier = {}
+    earlier = earlier if isinstance(earlier, dict) else {}
     expected = dict(identity)
     if not do_train and Path(settings.model.model_name_or_path).resolve() == folder.resolve():
         expected["model"] = earlier.get("model")
@@ -93,11 +92,16 @@ def _try_to_write(folder: Path) -> None:
 
 def earlier_run(folder: Path) -> dict[str, str]:
     """Return the rows about an earlier run in `folder` that a run from the beginning prints."""
-    run_file, saved = folder / RUN_FILE, checkpoint_folders(folder)
-    finished = run_file.stat().st_mtime_ns if run_file.exists() else 0
-    if saved and time_saved(saved[-1]) > finished:
+    try:
+        finished = json.loads((folder / RUN_FILE).read_text(encoding="utf-8")).get("run_id", "")
+    except (OSError, ValueError, AttributeError):
+        finished = None
+    saved = checkpoint_folders(folder)
+    newest = read_manifest(saved[-1]) if saved else None
+    # Ids of later runs are greater.
+    if newest is not None and newest.run_id > (finished or ""):
         return {"start": f"from the beginning; to resume {saved[-1]}: --resume_from_checkpoint"}
-    return {"replaces": f"the run in {folder}"} if finished else {}
+    return {} if finished is None else {"replaces": f"the run in {folder}"}
 
 
 @contextmanager
@@ -108,12 +112,13 @@ def staged(folder: Path, state: Any, identity: dict[str, Any]) -> Iterator[Path]
     `run_identity`), so that a run killed after that can be repeated in the same folder. Every
     process must enter (`state`: accelerate's `PartialState`).
     """
-    stage = folder / ".partial"
+    stage = work_folder(folder) / "model"
     try:
         with disk_errors_reported(folder):
             if state.is_main_process:
+                make_work_folder(folder)
                 shutil.rmtree(stage, ignore_errors=True)
-                stage.mkdir(parents=True)
+                stage.mkdir()
             state.wait_for_everyone()
             yield stage
             state.wait_for_everyone()

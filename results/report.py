@@ -21,10 +21,10 @@ from results.charts import (
     chart_svg,
     confusion_png,
     curves_png,
-    epochs_done,
     length_chart,
     training_charts,
 )
+from results.history import HistoryTable, history_table
 from scoring.mistakes import Mistake, Survey, confusion_cells, survey_examples
 from support.files import written_whole
 from support.html import duration, page_environment
@@ -64,12 +64,12 @@ def write_report(folder: str | os.PathLike[str], run: Run) -> None:
     Keys of `run`, each of which may be absent: `title`, `base_model`, `corpus_name`,
     `corpus_fingerprint`, `task`, `entity_tags`, `label_names`, `replaced` (sentences shown
     first), `script`, `command`, `arguments`, `versions`, `suite_version`, `duration_s`, `device`,
-    `precision`, `processes`; `step_losses` (`step`, `loss`, `learning_rate`); `history` (`epoch`,
-    `train_loss`, `eval_loss`, `eval_f1`, `eval_accuracy`, …); `scores` (by split: `overall`,
-    `per_type`, `words`, `loss`); `label_counts` (by split and label); `lengths` (by split:
-    sentences by number of sub-words), `max_seq_length`, `windowed` (sentences cut, by split);
-    `examples`, read once as a stream (see `survey_examples`), of the split `examples_split`
-    (default: the last one of `scores`).
+    `precision`, `processes`; `step_losses` (`step`, `loss`, `learning_rate`); `history` (`step`,
+    `train_loss`, `eval_loss`, `eval_f1`, `eval_accuracy`, …); `epoch_steps`; `scores` (by split:
+    `overall`, `per_type`, `words`, `loss`); `label_counts` (by split and label); `lengths` (by
+    split: sentences by number of sub-words), `max_seq_length`, `windowed` (sentences cut, by
+    split); `examples`, read once as a stream (see `survey_examples`), of the split
+    `examples_split` (default: the last one of `scores`).
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str
         versions=sorted_rows(run.get("versions") or {}),
         scores=score_rows(run),
         charts=[chart_svg(chart) for chart in charts],
-        epochs=epoch_table(run),
+        history=evaluations(run),
         types=type_tables(run),
         confusion=confusion_table(survey),
         survey=survey if survey.sentences else None,
@@ -191,11 +191,12 @@ def command_line(run: Run) -> str | None:
 
 
 def argument_rows(arguments: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Return the arguments by name, without access tokens.
+    """Return the arguments by name, without access tokens and without those that are not set.
 
     A name that ends in "token" holds one; "label_all_tokens" does not.
     """
-    return sorted_rows({k: v for k, v in arguments.items() if not k.endswith("token")})
+    given = {k: v for k, v in arguments.items() if v is not None and not k.endswith("token")}
+    return sorted_rows(given)
 
 
 def sorted_rows(values: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -261,19 +262,10 @@ def score_rows(run: Run) -> ScoreTable | None:
     return ScoreTable([SCORES[key] for key in keys], rows)
 
 
-class EpochTable(NamedTuple):
-    """The history of a run as numbers: epochs done, and one value for each name in `head`."""
-
-    head: list[str]
-    rows: list[tuple[float | None, list[object]]]
-
-
-def epoch_table(run: Run) -> EpochTable:
-    """Return the history of a run, in the columns that any epoch has."""
-    history: Sequence[Mapping[str, Any]] = run.get("history") or []
-    keys = [key for key in dict.fromkeys(key for row in history for key in row) if key != "epoch"]
-    rows = [(epochs_done(row), [row.get(key) for key in keys]) for row in history]
-    return EpochTable([key.replace("_", " ") for key in keys], rows)
+def evaluations(run: Run) -> HistoryTable:
+    """Return the scores of every evaluation during training."""
+    table = history_table(run.get("history") or [], run.get("epoch_steps"))
+    return HistoryTable([column.replace("_", " ") for column in table.columns], table.rows)
 
 
 class TypeRow(NamedTuple):

@@ -12,18 +12,6 @@ FILE_PREFIXES = {"validation": "eval", "test": "predict"}  # of a split's file a
 Sentence = tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[float]]
 
 
-def flat_metrics(scores: dict[str, Any], entity_level: bool = False) -> dict[str, Any]:
-    """Return nested scores as `{"f1": ..., "loss": ...}`; `entity_level` adds those of each type.
-
-    `scores`: as `scoring.scores.compute_metrics` returns them.
-    """
-    flat = {**scores["overall"], "loss": scores["loss"], "words": scores["words"]}
-    if entity_level:
-        for name, row in scores["per_type"].items():
-            flat |= {f"{name}_{key}": value for key, value in row.items()}
-    return flat
-
-
 def save_results(folder: Path, split: str, metrics: dict[str, Any]) -> None:
     """Write `{split}_results.json`, and merge the metrics into `all_results.json`."""
     write_json(folder / f"{split}_results.json", metrics)
@@ -32,6 +20,7 @@ def save_results(folder: Path, split: str, metrics: dict[str, Any]) -> None:
         earlier = json.loads(all_results.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         earlier = {}
+    earlier = earlier if isinstance(earlier, dict) else {}
     kept = {name: value for name, value in earlier.items() if not name.startswith(f"{split}_")}
     write_json(all_results, kept | metrics)
 

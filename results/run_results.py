@@ -17,8 +17,8 @@ from encoder.batches import WindowSet
 from results import report
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
-from results.result_files import FILE_PREFIXES, flat_metrics, save_results, write_predictions
-from scoring.scores import compute_metrics
+from results.result_files import FILE_PREFIXES, save_results, write_predictions
+from scoring.scores import compute_metrics, flat_scores, label_types
 from scoring.table import score_table
 from settings.defaults import is_embedded, model_title
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL
@@ -46,14 +46,18 @@ class RunResults:
         best: BestScore,
         state: Any,
         pusher: Any,
+        note: str | None = None,
     ):
-        """`state`: accelerate's `PartialState`. `pusher`: a `hub.pusher.Pusher` or None."""
+        """`state`: accelerate's `PartialState`. `pusher`: a `hub.pusher.Pusher` or None.
+
+        `note`: a line about the model, to print before training.
+        """
         self.settings, self.corpus, self.windows = settings, corpus, windows
         self.window_length, self.best, self.state = window_length, best, state
+        self.pusher, self.note = pusher, note
         self.repo_id = None if pusher is None else pusher.repo_id
         self.precision = "no"  # of training
         self.progress = Progress()
-        self.step_size = 0
         # A model may know labels that are not entity tags, such as [CLS]: they are read as O.
         self.tags = [
             name if common.are_entity_tags([name]) or not corpus.entity_tags else "O"
@@ -64,19 +68,22 @@ class RunResults:
         self.train_metrics: dict[str, float] = {}
         self.scores: dict[str, dict[str, Any]] = {}  # by split
         self.predictions: dict[str, common.WordPredictions] = {}
+        self.epoch_steps: int | None = None
 
     # --- Training ---
 
     def begin_training(self, plan: Plan, precision: str) -> Progress:
         """Print what will run; return the progress that training continues."""
         self.precision, self.progress = precision, plan.restored_progress()
-        self.step_size = plan.order.step_size
         self._announce(plan)
+        self.epoch_steps = plan.order.steps
         return self.progress
 
-    def end_training(self, seconds: float, steps: int) -> None:
-        """Record the metrics of training; `seconds` and `steps` are of this session alone."""
-        self.train_metrics = self.progress.train_metrics(seconds, steps, self.step_size)
+    def end_training(self, plan: Plan, seconds: float, first_step: int) -> None:
+        """Record the metrics of training; `seconds` since `first_step` are of this session."""
+        last_step = self.progress.step
+        samples = plan.num_windows(first_step, last_step)
+        self.train_metrics = self.progress.train_metrics(seconds, last_step - first_step, samples)
 
     def _announce(self, plan: Plan) -> None:
         """Print what will run, as a short table."""
@@ -101,7 +108,9 @@ class RunResults:
             rows["resumes"] = f"{plan.checkpoint}, step {self.progress.step}"
         else:
             rows |= earlier_run(output_dir)
-        say(*self.settings.replaced, *corpus.notes)
+        if self.pusher is not None:
+            rows["push"] = self.pusher.plan
+        say(*self.settings.replaced, *corpus.notes, *([self.note] if self.note else []))
         say(*(f"{name:10}{value}" for name, value in rows.items()))
 
     # --- Scores ---
@@ -124,13 +133,16 @@ class RunResults:
                     f"{scores['words']} words scored of {windows.num_words} in the corpus"
                 )
             self.scores[split] = scores
-            entity_level = self.settings.output.return_entity_level_metrics
-            flat = [flat_metrics(scores, entity_level)]
+            flat = [self._flat_scores(split)]
         if self.state.num_processes > 1:
             from accelerate.utils import broadcast_object_list
 
             broadcast_object_list(flat)
         return flat[0]
+
+    def is_scored(self, split: str) -> bool:
+        """Return whether this session scored a split after the last step of training."""
+        return split in self.predictions and self.progress.scored_step == self.progress.step
 
     # --- Files ---
 
@@ -151,8 +163,7 @@ class RunResults:
             save_results(folder, "train", self.train_metrics)
         for split, prefix in FILE_PREFIXES.items():
             if split in self.scores:
-                entity_level = self.settings.output.return_entity_level_metrics
-                flat = flat_metrics(self.scores[split], entity_level)
+                flat = self._flat_scores(split)
                 save_results(folder, prefix, {f"{prefix}_{k}": v for k, v in flat.items()})
                 self._say_scores(split)
         if "test" in self.predictions:
@@ -161,7 +172,8 @@ class RunResults:
                 words = self.windows["test"].num_words
                 say(f"\ntest: {words} words tagged, see predictions.txt; the split has no labels.")
         if do_train:
-            write_json(folder / RUN_FILE, run_identity(self.settings, self.corpus) | self._facts())
+            identity = run_identity(self.settings, self.corpus)
+            write_json(folder / RUN_FILE, identity | self._facts())
         # A model's folder that is only scored keeps the report of its training.
         has_report = bool(self.scores) and (do_train or not (folder / RUN_FILE).exists())
         if has_report:
@@ -170,6 +182,8 @@ class RunResults:
             self.write_card(folder)  # after the report, whose pictures it shows
         ending = f"; open {folder / 'report.html'}." if has_report else "."
         say("", *self.settings.replaced, f"Everything is in {folder}{ending}")
+        if self.pusher is not None and not do_train:  # otherwise `_announce` has said it
+            say(f"Pushes to {self.pusher.plan}.")
 
     def write_card(self, folder: Path) -> None:
         """Write the model card with the facts known so far; a person's additions are kept."""
@@ -179,6 +193,17 @@ class RunResults:
         if earlier.exists() and not (folder / "README.md").exists():
             shutil.copyfile(earlier, folder / "README.md")
         write_card(folder, self._facts())
+
+    def _flat_scores(self, split: str) -> dict[str, Any]:
+        """Return the scores of a split for result files and history.
+
+        Those of a type are left out, unless they are asked for or decide which epoch is the best.
+        """
+        scores = self.scores[split]
+        every = flat_scores(scores, label_types(self.tags, self.corpus.entity_tags))
+        if self.settings.output.return_entity_level_metrics:
+            return every
+        return flat_scores(scores, ()) | {k: v for k, v in every.items() if k == self.best.name}
 
     def _say_scores(self, split: str) -> None:
         windows = self.windows[split]
@@ -201,24 +226,33 @@ class RunResults:
         settings = self.settings
         corpus, model = settings.corpus, settings.model.model_name_or_path
         on_hub = corpus.dataset_name is not None and not Path(corpus.dataset_name).exists()
+        is_local = Path(model).exists()
         arguments = settings.shared_flags | {
+            # The path of a folder on this machine is of no use to others.
+            "model_name_or_path": model_title(model) if is_local else model,
+            # The one used, whichever flag or launcher chose it.
+            "mixed_precision": self.precision,
             "metric_for_best_model": self.best.name,
             "greater_is_better": self.best.greater_is_better,
             "hub_model_id": self.repo_id or settings.hub.hub_model_id,
         }
+        for name in ("bf16", "fp16"):
+            arguments.pop(name, None)
         english = corpus.sample or corpus.dataset_name == DEFAULT_CORPUS
         licensed = model == DEFAULT_MODEL or is_embedded(model)
         return {
+            "run_id": self.progress.run_id,
             "suite_version": VERSION,
             "script": self.script,
             "command": scrub(shlex.join([self.script, *sys.argv[1:]]), corpus.hub_token),
             "output_name": settings.output_dir.resolve().name,
             "base_model": model_title(model),
+            "base_model_is_local": is_local and not is_embedded(model),
             "base_model_license": "apache-2.0" if licensed else None,
             "repo_id": self.repo_id,
             "corpus_name": self.corpus.name,
             "language": "en" if english else None,
-            "example_text": self._example(),
+            "example_text": self._example() if settings.hub.hub_include else None,
             "dataset_id": corpus.dataset_name if on_hub else None,
             "corpus_fingerprint": self.corpus.fingerprint,
             "task": corpus.task_name,
@@ -231,6 +265,7 @@ class RunResults:
             "precision": self._precision_name(),
             "processes": self.state.num_processes,
             "duration_s": round(time.time() - self.started, 1),
+            "epoch_steps": self.epoch_steps,
             "history": self.progress.history,
             "step_losses": self.progress.step_losses,
             "scores": self.scores,

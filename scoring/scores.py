@@ -84,6 +84,38 @@ def _prf(correct: int, predicted: int, gold: int) -> dict[str, Any]:
     return {"precision": precision, "recall": recall, "f1": f1, "number": gold}
 
 
+def label_types(label_names: Sequence[str], entity_tags: bool) -> list[str]:
+    """Return the types that these labels have; of plain tags, the labels themselves.
+
+    A model may know labels that are not entity tags, such as [CLS]: they have no type.
+    """
+    labels = [name for name in label_names if not entity_tags or are_entity_tags([name])]
+    return sorted({item[0] for label in labels for item in _items([label], entity_tags)})
+
+
+def flat_scores(scores: dict[str, Any], types: Iterable[str]) -> dict[str, Any]:
+    """Return nested scores as `{"f1": ..., "loss": ..., "words": ..., "PER_f1": ...}`.
+
+    `scores`: as `compute_metrics` returns them. `types`: those whose scores are included; they are
+    0 for a type that no gold and no predicted tag has, so that names never depend on the split.
+    """
+    flat = {**scores["overall"], "loss": scores["loss"], "words": scores["words"]}
+    for name in types:
+        of_type = scores["per_type"].get(name) or _prf(0, 0, 0)
+        flat |= {f"{name}_{key}": value for key, value in of_type.items()}
+    return flat
+
+
+def score_names(label_names: Sequence[str], entity_tags: bool) -> list[str]:
+    """Return the names of all scores of a model with these labels: "f1", "loss", "PER_f1", ...
+
+    They are those of `flat_scores` without counts.
+    """
+    nothing = scores_of_counts(Counter(), entity_tags) | {"loss": 0.0}
+    flat = flat_scores(nothing, label_types(label_names, entity_tags))
+    return [name for name, value in flat.items() if isinstance(value, float)]
+
+
 def score_tags(references: TagLists, predictions: TagLists, entity_tags: bool) -> dict[str, Any]:
     """Return the scores of lists of tags, as `scores_of_counts` does."""
     return scores_of_counts(count_tags(references, predictions, entity_tags), entity_tags)

@@ -5,12 +5,16 @@ here and nowhere else. A corpus or model that the user named is never replaced.
 """
 
 import dataclasses
+import enum
 import hashlib
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from settings.check_values import read_json, requested_trackers
+from settings.flag_table import WEIGHT_FLAGS
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL, SharedFlags
 from settings.run_settings import (
     CheckpointSettings,
@@ -36,6 +40,7 @@ EMBEDDED_RECIPE = {
 EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EMBEDDED_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 EMBEDDED_CORPUS = "the embedded corpus data/sample"
+CPU_SPEEDUPS = "TOKEN_CLASSIFIER_CPU_SPEEDUPS"  # the variable that `encoder.cpu` reads
 # Values that `accelerate launch --use_deepspeed` exports, by flag, and our own defaults.
 DEEPSPEED_VALUES: dict[str, tuple[str, Any]] = {
     "gradient_accumulation_steps": ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", 1),
@@ -62,7 +67,9 @@ def make_settings(flags: SharedFlags, suffix: str, hub_ready: bool) -> Settings:
     replaced = _choose_corpus_and_model(flags, values, hub_ready)
     recipe = EMBEDDED_RECIPE if is_embedded(values["model_name_or_path"]) else RECIPE
     values |= {name: value for name, value in recipe.items() if values[name] is None}
-    values["report_to"] = _trackers(flags)
+    values["report_to"] = requested_trackers(flags) or None
+    if flags.train_sampling_strategy is not None:
+        values["group_by_length"] = flags.train_sampling_strategy == "group_by_length"
     steps = flags.checkpointing_steps
     if steps is not None:
         values["save_strategy"] = "steps" if steps.isdigit() else steps
@@ -73,6 +80,8 @@ def make_settings(flags: SharedFlags, suffix: str, hub_ready: bool) -> Settings:
         values["output_dir"] = default_output_dir(
             values["model_name_or_path"], values["task_name"], suffix
         )
+    if (flags.hub_model_id or "").endswith("/"):  # an organization alone
+        values["hub_model_id"] = f"{flags.hub_model_id}{Path(values['output_dir']).resolve().name}"
     return _by_subject(flags, values, replaced)
 
 
@@ -112,13 +121,6 @@ def _choose_corpus_and_model(
     return tuple(replaced)
 
 
-def _trackers(flags: SharedFlags) -> list[str] | None:
-    trackers = [name for item in flags.report_to or [] for name in item.split(",")]
-    if flags.with_tracking and not trackers:
-        trackers = ["all"]
-    return None if trackers in ([], ["none"]) else trackers
-
-
 def _by_subject(flags: SharedFlags, values: dict[str, Any], replaced: tuple[str, ...]) -> Settings:
     """Return the decided values as settings by subject."""
 
@@ -132,6 +134,8 @@ def _by_subject(flags: SharedFlags, values: dict[str, Any], replaced: tuple[str,
         missing = {n: v for n, v in empty.items() if n in chosen and chosen[n] is None}
         return subject(**(chosen | lists | missing | overrides))
 
+    # Trainer's enumerations become their values.
+    values |= {n: v.value for n, v in values.items() if isinstance(v, enum.Enum)}
     public = {name: value for name, value in values.items() if name != "hub_token"}
     shared = dataclasses.fields(SharedFlags)
     pushes_epochs = flags.push_to_hub and flags.hub_strategy != "end"
@@ -156,8 +160,29 @@ def _by_subject(flags: SharedFlags, values: dict[str, Any], replaced: tuple[str,
         replaced=replaced,
         flags=public,
         shared_flags={field.name: public[field.name] for field in shared if field.name in public},
-        weight_flags={},
+        weight_flags=_weight_flags(values),
     )
+
+
+def _weight_flags(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the final values of the flags that change the weights, as JSON holds them.
+
+    A flag that the script does not have is None.
+    """
+    chosen = {name: values.get(name) for name in WEIGHT_FLAGS}
+    if chosen["data_seed"] is None:
+        chosen["data_seed"] = chosen["seed"]
+    chosen["lr_scheduler_kwargs"] = chosen["lr_scheduler_kwargs"] or {}
+    chosen["deepspeed"] = read_json(chosen["deepspeed"])
+    backend = os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower()
+    if not chosen["torch_compile_backend"] and backend != "no":
+        chosen["torch_compile_backend"] = backend  # the launcher's
+    compiles = chosen["torch_compile_backend"] or chosen["torch_compile_mode"]
+    chosen["torch_compile"] = bool(chosen["torch_compile"] or compiles)
+    chosen[CPU_SPEEDUPS] = sorted(
+        os.environ.get(CPU_SPEEDUPS, "").lower().replace(",", " ").split()
+    ) or ["all"]
+    return json.loads(json.dumps(chosen))
 
 
 # --- Names ----------------------------------------------------------------------------------

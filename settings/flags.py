@@ -5,16 +5,15 @@ command lines run here unchanged. A flag that both scripts have means the same i
 heavy is imported, because `--help` must respond immediately.
 """
 
-import math
 import os
-import re
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Literal
 
+from settings.check_values import requested_trackers, settled_notes, value_problems
+from settings.flag_table import LOOP, is_boolean, is_true
 from support.errors import UserError
 
-TASKS = ("ner", "pos", "chunk")
 DEFAULT_CORPUS = "lhoestq/conll2003"
 DEFAULT_MODEL = "bert-base-cased"
 
@@ -24,7 +23,8 @@ def flag(default: Any, help: str, *aliases: str, group: str = "options", **optio
 
     `aliases`: other spellings that are accepted. `group`: its heading in `--help`. `options`:
     `nargs`, `const`, `metavar` as argparse takes them; `positional=True` for arguments without a
-    flag; `switch=True` for a flag that takes no value.
+    flag; `switch=True` for a flag that takes no value; `hint`: a sentence that follows the message
+    about a wrong value.
     """
     metadata = {"help": help, "aliases": list(aliases), "group": group, **options}
     if isinstance(default, list):
@@ -46,6 +46,7 @@ class SharedFlags:
     """The flags that `train_trainer.py` and `train_accelerate.py` share."""
 
     config_file_flags: ClassVar[bool] = True  # a YAML or JSON file may give them
+    script: ClassVar[str | None] = None  # the script that has the flags; None: both
 
     # Corpus
     train_file: list[str] | None = _corpus(
@@ -83,8 +84,11 @@ class SharedFlags:
     max_eval_samples: int | None = _corpus(None, "Use the first N validation sentences.")
     max_predict_samples: int | None = _corpus(None, "Use the first N test sentences.")
     overwrite_cache: bool = _corpus(False, "Read and encode the corpus again, ignoring caches.")
-    preprocessing_num_workers: int | None = _corpus(
-        None, "Accepted from run_ner.py, without effect: the tokenizer uses every core by itself."
+    debug: bool = _corpus(
+        False,
+        "Try everything on 100 sentences of each split.",
+        hint="Trainer's search for overflows fails on the boolean masks of attention; training "
+        "stops by itself when the loss is not finite.",
     )
 
     # Model
@@ -152,7 +156,7 @@ class SharedFlags:
         0.0, "Share of the probability that the loss spreads over all labels, from 0 to below 1."
     )
     optim: Literal["adamw_torch_fused", "adamw_torch", "sgd", "rmsprop", "adagrad"] = _training(
-        "adamw_torch_fused", "Optimizer."
+        "adamw_torch_fused", "Optimizer.", hint="train_trainer.py takes all of transformers'."
     )
     adam_beta1: float = _training(0.9, "Decay of AdamW's mean of the gradient.")
     adam_beta2: float = _training(0.999, "Decay of AdamW's mean of the squared gradient.")
@@ -165,8 +169,12 @@ class SharedFlags:
         "constant",
         "constant_with_warmup",
         "inverse_sqrt",
-    ] = _training("linear", "Schedule of the learning rate.")
-    lr_scheduler_kwargs: dict[str, Any] | str | None = _training(
+    ] = _training(
+        "linear",
+        "Schedule of the learning rate.",
+        hint="train_trainer.py takes all of transformers'.",
+    )
+    lr_scheduler_kwargs: dict[str, Any] | None = _training(
         None, 'Arguments of the schedule, as JSON: {"num_cycles": 2}.'
     )
     warmup_steps: float = _training(
@@ -181,8 +189,15 @@ class SharedFlags:
         None, "Precision of training. Default: the launcher's, else what suits the hardware."
     )
     group_by_length: bool = _training(True, "Make batches of windows of similar length.")
+    train_sampling_strategy: Literal["group_by_length", "random"] | None = _training(
+        None,
+        "The same as --group_by_length: group_by_length, or random for --no_group_by_length.",
+        hint="Each epoch visits the sentences in a random order.",
+    )
     gradient_checkpointing: bool = _training(
-        False, "Compute activations again in the backward pass: less memory, slower."
+        False,
+        "Compute activations again in the backward pass: less memory, slower.",
+        "--activation_checkpointing",
     )
     dataloader_num_workers: int = _training(
         0, "Processes that prepare batches. Default: 0, the training process itself."
@@ -193,6 +208,7 @@ class SharedFlags:
     logging_steps: float = _tracking(
         10, "Steps between two logged losses; a value below 1 is a share of all steps."
     )
+    logging_first_step: bool = _tracking(False, "Log the loss of the first step too.")
     eval_strategy: Literal["no", "steps", "epoch"] = _evaluation(
         "epoch", "When to evaluate: 'epoch', 'steps' (--eval_steps), or 'no'."
     )
@@ -201,6 +217,10 @@ class SharedFlags:
         "Steps between two evaluations; a value below 1 is a share of all steps. Default: "
         "--logging_steps.",
     )
+    eval_delay: float = _evaluation(
+        0, "Epochs, or steps with --eval_strategy steps, before the first evaluation."
+    )
+    eval_on_start: bool = _evaluation(False, "Evaluate before the first step too.")
 
     # Checkpoints
     save_strategy: Literal["no", "steps", "epoch", "best"] = _checkpoints(
@@ -258,85 +278,40 @@ class SharedFlags:
         "configuration, card and scores only.",
     )
     hub_strategy: Literal["end", "every_save", "checkpoint"] = _hub(
-        "every_save", "Push at the end, at every save, or at every save with the last checkpoint."
+        "every_save",
+        "Push at the end, at every save, or at every save with the last checkpoint.",
+        hint="A repository holds one checkpoint at most.",
     )
 
     def __post_init__(self) -> None:
-        """Refuse invalid values; use the CPU if the launcher requests it."""
-        check_values(self)
+        """Refuse invalid values, all together; use the CPU if the launcher requests it."""
+        if problems := value_problems(self):
+            raise UserError("\n".join(problems))
         # accelerate follows the request, but code that runs before its `Accelerator` would not.
         launched = os.environ.get("ACCELERATE_USE_CPU", "").lower()
         self.use_cpu = self.use_cpu or launched in ("1", "true", "yes")
         self.task_name = self.task_name.lower()
+        if self.debug:
+            self.max_train_samples = self.max_eval_samples = self.max_predict_samples = 100
+        resume = self.resume_from_checkpoint
+        if resume is not None and is_boolean(resume):
+            self.resume_from_checkpoint = "latest" if is_true(resume) else None
 
     @property
     def scores_epochs(self) -> bool:
         """Return whether a validation split is used; without any --do_ flag it is."""
         return self.do_eval or not (self.do_train or self.do_predict)
 
+    def notes(self) -> list[str]:
+        """Return what the user should know about accepted values, one line each."""
+        lines = settled_notes(self)
+        if (self.with_tracking or self.report_to == ["all"]) and not requested_trackers(self):
+            lines.append("no tracker is installed: nothing is reported")
+        return lines
+
 
 @dataclass
 class LoopFlags(SharedFlags):
     """The flags of `train_accelerate.py`."""
 
-    debug: bool = _corpus(False, "Try everything on 100 sentences of each split.")
-    model_type: str | None = _model(
-        None, "Accepted from run_ner_no_trainer.py, without effect: the model states its type."
-    )
-
-    def __post_init__(self) -> None:
-        """Refuse invalid values; let `--debug` limit the splits."""
-        super().__post_init__()
-        if self.debug:
-            self.max_train_samples = self.max_eval_samples = self.max_predict_samples = 100
-
-
-def check_values(flags: SharedFlags) -> None:
-    """Raise one UserError with all problems that the flags show without further input."""
-    problems = []
-    for name in ("max_train_samples", "max_eval_samples", "max_predict_samples"):
-        value = getattr(flags, name)
-        if value is not None and value < 1:
-            problems.append(f"--{name} {value}: expected at least 1")
-    positive = (
-        "num_train_epochs",
-        "per_device_train_batch_size",
-        "per_device_eval_batch_size",
-        "gradient_accumulation_steps",
-        "logging_steps",
-        "save_total_limit",
-        "early_stopping_patience",
-    )
-    for name in positive:
-        value = getattr(flags, name)
-        if value is not None and not 0 < value < math.inf:
-            problems.append(f"--{name} {value}: expected more than 0")
-    for name in ("learning_rate", "weight_decay", "warmup_steps", "max_grad_norm", "seed"):
-        value = getattr(flags, name)
-        if value is not None and not 0 <= value < math.inf:
-            problems.append(f"--{name} {value}: expected 0 or more")
-    if flags.task_name.lower() not in TASKS:
-        problems.append(f"--task_name {flags.task_name}: expected one of {', '.join(TASKS)}")
-    if flags.bf16 and flags.fp16:
-        problems.append("--bf16 and --fp16: expected one of them")
-    if flags.output_dir == "":
-        problems.append("--output_dir: got an empty name, expected the name of a folder")
-    if flags.sample and (flags.dataset_name or flags.train_file):
-        problems.append("--sample names a corpus: leave out --dataset_name and --train_file")
-    if flags.dataset_name and flags.train_file:
-        problems.append("--dataset_name and --train_file: expected one corpus")
-    steps = flags.checkpointing_steps
-    if steps not in (None, "epoch", "no") and not re.fullmatch("0*[1-9][0-9]*", steps):
-        problems.append(f"--checkpointing_steps {steps}: expected 'epoch', 'no' or a number")
-    if flags.load_best_model_at_end and steps not in (None, "epoch"):
-        problems.append(
-            "--load_best_model_at_end needs a checkpoint of each epoch: "
-            f"leave out --checkpointing_steps {steps}"
-        )
-    if (flags.load_best_model_at_end or flags.early_stopping_patience) and not flags.scores_epochs:
-        problems.append(
-            "--load_best_model_at_end and --early_stopping_patience need --do_eval, which "
-            "scores each epoch"
-        )
-    if problems:
-        raise UserError("\n".join(problems))
+    script: ClassVar[str | None] = LOOP

@@ -4,8 +4,10 @@ Built on argparse alone, so that `--help` of `infer.py` does not wait for transf
 """
 
 import argparse
+import collections
 import dataclasses
 import enum
+import functools
 import json
 import re
 import sys
@@ -13,14 +15,44 @@ import typing
 from collections.abc import Callable
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
+from typing import (
+    Any,
+    Literal,
+    NoReturn,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    runtime_checkable,
+)
 
+from settings.flag_table import (
+    LOOP,
+    OBSOLETE,
+    OF_TRAINER,
+    SETTLED,
+    TRAINER,
+    is_boolean,
+    is_true,
+)
 from support.errors import UserError
-from support.text import unknown_flag
+from support.processes import is_main_process
+from support.text import CUTOFF, did_you_mean, unknown_flag
 
 FOREIGN_GROUP = "flags of TrainingArguments"  # listed by --help_all only
-METAVARS: dict[Any, str] = {int: "N", float: "X"}
+FOOTER = "\nAll flags: --help"
+NO_VALUE = ("none", "null")
+_ONLY_TRAINER = OF_TRAINER.keys() | SETTLED.keys()
 Flags = TypeVar("Flags")
+
+
+@runtime_checkable
+class HasNotes(Protocol):
+    """Flags that say something about accepted values."""
+
+    def notes(self) -> list[str]:
+        """Return one line for each."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,7 +61,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise a `UserError`; argparse would print every flag above the line that matters."""
         short = re.sub(r"^argument (-[^/:\s]+)\S*:", r"\1:", message)
-        raise UserError(f"{short}\nAll flags: --help")
+        raise UserError(short + FOOTER)
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -41,9 +73,9 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if not action.option_strings:
             return super()._format_action_invocation(action)
-        if action.nargs == 0 or isinstance(action.const, bool):
+        if action.nargs == 0 or (isinstance(action.const, bool) and action.default is not None):
             return action.option_strings[0]
-        value = self._format_args(action, METAVARS.get(action.type, "TEXT"))
+        value = self._format_args(action, "TEXT")
         return f"{action.option_strings[0]} {value}"
 
 
@@ -54,30 +86,43 @@ def parse_flags(flags_class: type[Flags], doc: str, argv: list[str] | None = Non
     becomes the description. `argv`: the words after the script's name; default: `sys.argv`.
     Where `flags_class` has a `config_file_flags` attribute that is true, `--config FILE`, or a
     first positional argument, names a YAML or JSON file of flags; the command line wins over it.
-    Raises UserError for everything that is wrong, all unknown flags together.
+    Prints a line for each flag that became another one. Raises UserError for everything that is
+    wrong, all problems together.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    with_file = getattr(flags_class, "config_file_flags", False)
     show_all = "--help_all" in argv
     parser = make_parser(flags_class, doc, show_all)
     if show_all:
         parser.print_help()
         sys.exit(0)
-    if with_file:
-        actions = {option: a for a in parser._actions for option in a.option_strings}
+    problems: list[str] = []
+    notes: list[str] = []
+    if getattr(flags_class, "config_file_flags", False):
         path = _take_config_file(argv)
         if path is not None:
-            argv = _flags_of_file(path, actions) + argv
+            parser.set_defaults(**_values_of_file(path, flags_class, parser, problems, notes))
+        argv = _translate(argv, parser, problems, notes)
     namespace, unknown = parser.parse_known_args(argv)
     if unknown:
         # What follows an unknown flag is its value.
         words = [word for word in unknown if word.startswith("-")] or unknown
-        known = [option for action in parser._actions for option in action.option_strings]
-        lines = (unknown_flag(word.partition("=")[0], known) for word in words)
-        raise UserError("\n".join(lines))
+        problems += [_unknown(word.partition("=")[0], flags_class, parser) for word in words]
     values = vars(namespace)
     values.pop("config", None)
-    return flags_class(**values)
+    wrong = _take_wrong_values(values, flags_class)
+    problems += wrong
+    try:
+        flags = flags_class(**values)
+    except UserError as error:
+        problems.append(str(error))
+    if problems:
+        raise UserError("\n".join(problems) + FOOTER * bool(wrong))
+    if isinstance(flags, HasNotes):
+        notes += flags.notes()
+    if is_main_process():
+        for line in notes:
+            print(f"note: {line}", file=sys.stderr)
+    return flags
 
 
 def make_parser(flags_class: type, doc: str, show_all: bool = False) -> Parser:
@@ -97,7 +142,11 @@ def make_parser(flags_class: type, doc: str, show_all: bool = False) -> Parser:
     )
     groups: dict[str, Any] = {}
     hints = typing.get_type_hints(flags_class)
-    for field in _in_order_of_help(flags_class):
+    fields = _in_order_of_help(flags_class)
+    aliases = {alias[2:] for field in fields for alias in field.metadata.get("aliases", ())}
+    for field in fields:
+        if field.name in aliases or field.name in OBSOLETE:
+            continue
         name = field.metadata.get("group", FOREIGN_GROUP)
         if name not in groups:
             groups[name] = parser.add_argument_group(name)
@@ -127,14 +176,13 @@ def _in_order_of_help(flags_class: type) -> list["dataclasses.Field[Any]"]:
 def _add_flag(group: Any, field: "dataclasses.Field[Any]", hint: Any, shown: bool) -> None:
     """Add a dataclass field to a group of a parser."""
     metadata = dict(field.metadata)
-    default = field.default
-    if default is dataclasses.MISSING:
-        default = None
-        if field.default_factory is not dataclasses.MISSING:
-            default = field.default_factory()
-    options = _value_options(hint, default)
+    default = _default(field)
+    options = _value_options(hint, default, metadata.get("hint", ""))
     options |= {key: metadata[key] for key in ("nargs", "const", "metavar") if key in metadata}
-    help_text = _help_text(field.name, metadata.get("help", ""), default, options)
+    help_text = OF_TRAINER.get(field.name) or metadata.get("help", "")
+    if field.name in SETTLED:
+        help_text = f"Settled by the suite: {SETTLED[field.name].reason}."
+    help_text = _help_text(field.name, help_text, default)
     options["help"] = help_text.replace("%", "%%") if shown else argparse.SUPPRESS
     options["default"] = default
     if metadata.get("switch"):  # takes no value, so that a positional argument may follow it
@@ -142,10 +190,10 @@ def _add_flag(group: Any, field: "dataclasses.Field[Any]", hint: Any, shown: boo
     if metadata.get("positional"):
         group.add_argument(field.name, **options)
         return
-    if options.pop("unsupported", False):
-        return
     hyphenated = f"--{field.name.replace('_', '-')}"
-    spellings = dict.fromkeys([f"--{field.name}", hyphenated, *metadata.get("aliases", ())])
+    spellings = dict.fromkeys([f"--{field.name}", hyphenated])
+    for alias in metadata.get("aliases", ()):
+        spellings |= dict.fromkeys([alias, alias[:2] + alias[2:].replace("_", "-")])
     group.add_argument(*spellings, dest=field.name, **options)
     if default is True:
         names = dict.fromkeys([f"--no_{field.name}", f"--no-{hyphenated[2:]}"])
@@ -158,32 +206,13 @@ def _add_flag(group: Any, field: "dataclasses.Field[Any]", hint: Any, shown: boo
         )
 
 
-def _value_options(hint: Any, default: object) -> dict[str, Any]:
-    """Return argparse's options for a value of the type `hint`."""
-    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    members = tuple(member for member in members if member is not type(None))
-    kinds = [get_origin(member) or member for member in members]
-    if Literal in kinds:
-        choices = get_args(members[kinds.index(Literal)])
-        return {"choices": choices, "type": _choice(choices)} if kinds == [Literal] else {}
-    for kind in kinds:
-        if isinstance(kind, type) and issubclass(kind, enum.Enum):
-            return {"choices": [item.value for item in kind], "type": str}
-    if list in kinds:
-        return {"type": str, "nargs": "+"}
-    if dict in kinds:
-        return {"type": _json_or_text}
-    if kinds == [bool]:
-        optional = {} if default is None else {"nargs": "?", "const": True}
-        return {"type": _boolean, "metavar": "true|false"} | optional
-    if kinds[0] in (int, float):
-        return {"type": kinds[0]}
-    if str in kinds:
-        return {"type": str}
-    return {"unsupported": True}  # an object that a command line cannot express
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
 
 
-def _help_text(name: str, text: str, default: object, options: dict[str, Any]) -> str:
+def _help_text(name: str, text: str, default: object) -> str:
     """Return the help of a flag with one statement of its default."""
     text = " ".join(text.split())
     if default is True:
@@ -194,26 +223,224 @@ def _help_text(name: str, text: str, default: object, options: dict[str, Any]) -
     return f"{text} Default: {value}."
 
 
-def _boolean(text: str) -> bool:
-    if text.lower() in ("yes", "true", "t", "y", "1"):
-        return True
-    if text.lower() in ("no", "false", "f", "n", "0"):
-        return False
-    raise argparse.ArgumentTypeError(f"got {text}, expected true or false")
+# --- Values -----------------------------------------------------------------------------------
 
 
-def _choice(choices: tuple[Any, ...]) -> Callable[[str], Any]:
+class WrongValue:
+    """A value that its flag does not take; it is reported with all others."""
+
+    def __init__(self, text: str, expected: str, hint: str = ""):
+        """`expected`: what the flag takes. `hint`: a sentence that follows the message."""
+        self.text, self.expected, self.hint = text, expected, hint
+        self.place = ""  # the file that the value comes from
+
+
+def _take_wrong_values(values: dict[str, Any], flags_class: type) -> list[str]:
+    """Replace wrong values by the defaults; return a line about each.
+
+    Lists in which an item is several, separated by commas, become flat.
+    """
+    lines = []
+    for field in dataclasses.fields(flags_class):
+        value = values.get(field.name)
+        if isinstance(value, list):
+            items = [part for item in value for part in (item if type(item) is tuple else (item,))]
+            values[field.name] = items
+        else:
+            items = [value]
+        wrong = [item for item in items if isinstance(item, WrongValue)]
+        if wrong:
+            values[field.name] = _default(field)
+        for item in wrong:
+            line = f"{item.place}--{field.name} {item.text}: expected {item.expected}"
+            if item.hint:
+                line += f"{'' if line.endswith('?') else '.'} {item.hint}"
+            lines.append(line)
+    return lines
+
+
+def _value_options(hint: Any, default: object, advice: str) -> dict[str, Any]:
+    """Return argparse's options for a value of the type `hint`.
+
+    `advice`: follows the message about a wrong value.
+    """
+    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    optional = type(None) in members
+    members = tuple(member for member in members if member is not type(None))
+    kinds = [get_origin(member) or member for member in members]
+    choices: tuple[Any, ...] = ()
+    read: Callable[[str], Any]
+    if Literal in kinds:
+        choices = get_args(members[kinds.index(Literal)])
+    for kind in kinds:
+        if isinstance(kind, type) and issubclass(kind, enum.Enum):
+            choices = tuple(item.value for item in kind)
+    if choices and bool in kinds:
+        read = functools.partial(_choice_or_boolean, choices)
+        return {"type": read, "nargs": "?", "const": True, "metavar": "true|false"}
+    if choices and (kinds == [Literal] or Literal not in kinds):
+        read = functools.partial(_choice, choices, advice)
+        return {"type": read, "metavar": "{" + ",".join(map(str, choices)) + "}"}
+    if list in kinds:
+        item = get_args(members[kinds.index(list)])
+        if item and get_origin(item[0]) is Literal:
+            read_all = functools.partial(_choices, get_args(item[0]), advice)
+            return {"type": read_all, "nargs": "+", "metavar": "TEXT"}
+        return {"type": str, "nargs": "+", "metavar": "TEXT"}
+    if dict in kinds:
+        return {"type": _json if str not in kinds else _json_or_text, "metavar": "TEXT"}
+    if kinds == [bool]:
+        read = functools.partial(_boolean, advice)
+        read = _or_none(read) if optional else read
+        return {"type": read, "nargs": "?", "const": True, "metavar": "true|false"}
+    number = {int: _whole_number, float: _number}.get(kinds[0])
+    if number is not None:
+        # A flag whose default is a number may be turned off.
+        return {
+            "type": _or_none(number) if optional else number,
+            "metavar": "N" if kinds[0] is int else "X",
+        }
+    return {"type": str, "metavar": "TEXT"}
+
+
+def _whole_number(text: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:
+        number = _number(text)  # 1e3 and 100.0 are whole too
+        whole = isinstance(number, float) and number.is_integer()
+        return int(number) if whole else WrongValue(text, "a whole number")
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return WrongValue(text, "a number")
+
+
+def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: None if text.lower() in NO_VALUE else read(text)
+
+
+def _boolean(advice: str, text: str) -> Any:
+    return is_true(text) if is_boolean(text) else WrongValue(text, "true or false", advice)
+
+
+def _choice(choices: tuple[Any, ...], advice: str, text: str) -> Any:
     by_text = {str(choice): choice for choice in choices}
-    return lambda text: by_text.get(text, text)
+    if text in by_text:
+        return by_text[text]
+    guess = did_you_mean(text, by_text, CUTOFF)
+    return WrongValue(text, f"one of {', '.join(by_text)}{guess}", advice)
+
+
+def _choice_or_boolean(choices: tuple[Any, ...], text: str) -> Any:
+    if text in choices or text == "":
+        return text
+    return (
+        is_true(text)
+        if is_boolean(text)
+        else WrongValue(text, f"true, false or {', '.join(choices)}")
+    )
+
+
+def _choices(choices: tuple[Any, ...], advice: str, text: str) -> tuple[Any, ...]:
+    return tuple(_choice(choices, advice, word.strip()) for word in text.split(",") if word.strip())
 
 
 def _json_or_text(text: str) -> Any:
-    if not text.lstrip().startswith("{"):
-        return text
+    return _json(text) if text.lstrip().startswith("{") else text
+
+
+def _json(text: str) -> Any:
+    if text.lower() in ("", *NO_VALUE):
+        return None
+    expected = 'a JSON object such as {"name": 1}'
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"got {text}, expected JSON: {error}") from None
+        return WrongValue(text, f"{expected}: {error}")
+    return value if isinstance(value, dict) else WrongValue(text, expected)
+
+
+# --- Names ------------------------------------------------------------------------------------
+
+
+def _unknown(word: str, flags_class: type, parser: Parser) -> str:
+    """Return the line about a word that is not a flag of this script."""
+    name = word.lstrip("-").replace("-", "_")
+    script = getattr(flags_class, "script", None)
+    if script == LOOP and name.removeprefix("no_") in _ONLY_TRAINER:
+        return f"unknown argument {word}: {TRAINER} has it, {script} does not"
+    hidden = SETTLED.keys() | OBSOLETE.keys()
+    known = [
+        option
+        for option in parser._option_string_actions
+        if "-" not in option[2:] and option[2:] not in hidden
+    ]
+    return unknown_flag(word, known)
+
+
+def _translate(argv: list[str], parser: Parser, problems: list[str], notes: list[str]) -> list[str]:
+    """Return a command line with today's names in place of obsolete ones.
+
+    As in transformers, an obsolete flag wins over today's.
+    """
+    kept: list[str] = []
+    replaced: list[str] = []
+    words = collections.deque(argv)
+    while words:
+        word = words.popleft()
+        option, equals, value = word.partition("=")
+        name = option[2:].replace("-", "_")
+        if not option.startswith("--") or name not in OBSOLETE:
+            kept.append(word)
+            continue
+        obsolete = OBSOLETE[name]
+        if not equals:
+            follows = bool(words) and (
+                is_boolean(words[0])
+                if obsolete.switch
+                else re.match(r"[^-]|-[.\d]", words[0]) is not None
+            )
+            value = words.popleft() if follows else "true"
+            if not obsolete.switch and not follows and name != "use_auth_token":
+                problems.append(f"{option}: expected a value")
+                continue
+        replaced += _words_of_obsolete(name, value, parser, problems, notes)
+    return kept + _with_organization(replaced)
+
+
+def _with_organization(words: list[str]) -> list[str]:
+    """Return obsolete flags as today's, --push_to_hub_organization joined with the model's name."""
+    names = [word for word in words if word.startswith("--hub_model_id=")]
+    organization = next((word for word in names if word.endswith("/")), None)
+    model = next((word for word in names if "/" not in word), None)
+    if organization is None or model is None:
+        return words
+    others = [word for word in words if word not in names]
+    return [*others, organization + model.partition("=")[2]]
+
+
+def _words_of_obsolete(
+    name: str, value: str, parser: Parser, problems: list[str], notes: list[str]
+) -> list[str]:
+    """Return an obsolete flag as words of today's flags, and note what it became."""
+    obsolete = OBSOLETE[name]
+    if obsolete.switch and not is_boolean(value):
+        problems.append(f"--{name} {value}: expected true or false")
+        return []
+    try:
+        words = obsolete.words(value)
+    except ValueError as error:
+        problems.append(f"--{name} {value}: {error}")
+        return []
+    if all(word.partition("=")[0] in parser._option_string_actions for word in words):
+        notes.append(f"--{name} {obsolete.line}")
+        return words
+    notes.append(f"--{name} {obsolete.line} of {TRAINER}; it has no effect here")
+    return []
 
 
 # --- Files of flags -------------------------------------------------------------------------
@@ -233,12 +460,42 @@ def _take_config_file(argv: list[str]) -> str | None:
     return None
 
 
-def _flags_of_file(path: str, actions: dict[str, argparse.Action]) -> list[str]:
-    """Return the flags of a YAML or JSON file as words of a command line.
+def _values_of_file(
+    path: str, flags_class: type, parser: Parser, problems: list[str], notes: list[str]
+) -> dict[str, Any]:
+    """Return the values of the flags of a YAML or JSON file.
 
-    `actions`: argparse's, by option. Each value is read by its flag's type, because PyYAML would
-    read `no` as a truth value and 2e-5 as a string.
+    Each value is read by its flag's type, because PyYAML would read `no` as a truth value and 2e-5
+    as a string. Flags that only the other script has are noted in one line.
     """
+    script = getattr(flags_class, "script", None)
+    found: dict[str, Any] = {}
+    ignored: list[str] = []
+    replaced: list[str] = []
+    for name, value in _read_file(path).items():
+        name = str(name).removeprefix("--").replace("-", "_")
+        option = f"--{name}"
+        action = parser._option_string_actions.get(option)
+        if name in OBSOLETE:
+            if not _is_null(value) and value != []:
+                text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+                replaced += _words_of_obsolete(name, text, parser, problems, notes)
+        elif action is not None:
+            words = _words_of_value(option, value, action)
+            found |= _value_of_words(words, parser, path, problems)
+        elif script == LOOP and name.removeprefix("no_") in _ONLY_TRAINER:
+            ignored += [] if _is_null(value) else [name]
+        else:
+            problems.append(f"{path}: {_unknown(option, flags_class, parser)}")
+    for word in _with_organization(replaced):
+        found |= _value_of_words([word], parser, path, problems)
+    if ignored:
+        notes.append(f"{path}: ignored, because only {TRAINER} has them: {', '.join(ignored)}")
+    return found
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    """Return a YAML or JSON file of flags, each value a string, a list or a mapping."""
     import yaml
 
     try:
@@ -254,20 +511,64 @@ def _flags_of_file(path: str, actions: dict[str, argparse.Action]) -> list[str]:
             f"{path}: not a file of flags: got {values!r:.80}, expected lines such as "
             "`learning_rate: 2e-5`."
         )
-    words: list[str] = []
-    problems = []
-    for name, value in values.items():
-        option = f"--{name}"
-        if option not in actions:
-            problems.append(f"{path}: {unknown_flag(option, actions)}")
-        elif isinstance(value, list):
-            words += [option, *value] if len(value) != 1 else [f"{option}={value[0]}"]
-        elif isinstance(value, dict):
-            words.append(f"{option}={json.dumps(value)}")
-        elif actions[option].nargs == 0:  # --no_label_all_tokens
-            words += [option] if value.lower() in ("true", "yes") else []
-        elif value.lower() not in ("", "~", "null"):
-            words.append(f"{option}={value}")
-    if problems:
-        raise UserError("\n".join(problems))
-    return words
+    return values
+
+
+def _is_null(value: Any) -> bool:
+    return isinstance(value, str) and value.lower() in ("", "~", "null")
+
+
+def _words_of_value(option: str, value: Any, action: argparse.Action) -> list[str]:
+    """Return the value of a flag in a file as words of a command line, one for each item."""
+    if isinstance(value, dict):
+        return [f"{option}={json.dumps(_typed(value))}"]
+    if isinstance(value, list):
+        return [f"{option}={item}" for item in value]
+    if action.nargs == 0:  # --no_label_all_tokens
+        return [option] if is_true(value) else []
+    if _is_null(value):
+        # A number that may be missing is turned off; all others keep their default.
+        return [f"{option}=null"] if isinstance(action.default, int | float) else []
+    return [f"{option}={value}"]
+
+
+def _typed(value: Any) -> Any:
+    """Return a value of a nested mapping, which the loader reads as text, by its form."""
+    if isinstance(value, dict):
+        return {name: _typed(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_typed(item) for item in value]
+    if _is_null(value):
+        return None
+    text = value.lower() if value.lower() in ("true", "false") else value
+    try:
+        return json.loads(text)
+    except ValueError:
+        return value
+
+
+def _value_of_words(
+    words: list[str], parser: Parser, path: str, problems: list[str]
+) -> dict[str, Any]:
+    """Return destination and value of a flag that a file gives in `words`."""
+    if not words:
+        return {}
+    action = parser._option_string_actions[words[0].partition("=")[0]]
+    values = []
+    for word in words:
+        try:
+            values.append(getattr(parser.parse_args([word]), action.dest))
+        except UserError as error:
+            problems.append(f"{path}: {error}".removesuffix(FOOTER))
+            return {}
+    if action.nargs == "+":
+        values = [item for value in values for item in value]
+    for value in values:
+        if isinstance(value, WrongValue):
+            value.place = f"{path}: "
+    if action.nargs == "+":
+        return {action.dest: values}
+    if len(values) > 1:
+        problems.append(f"{path}: {words[0].partition('=')[0]}: got a list, expected one value")
+        return {}
+    return {action.dest: values[0]}

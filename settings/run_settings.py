@@ -142,6 +142,11 @@ class OutputSettings:
     disable_tqdm: bool = False
     report_to: tuple[str, ...] = ()  # trackers
 
+    @property
+    def show_progress(self) -> bool:
+        """Return whether to draw a bar of the steps."""
+        return not self.disable_tqdm
+
 
 @dataclass(frozen=True)
 class HubSettings:

@@ -1,10 +1,14 @@
 """Errors the user can fix, and the exit status of a script that meets one."""
 
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, TypeVar
 
 from support.processes import is_main_process
+
+Result = TypeVar("Result")
 
 
 class UserError(Exception):
@@ -16,8 +20,39 @@ class UserError(Exception):
     status = 2  # the script's exit status
 
 
+def on_main_process(state: Any, action: Callable[[], Result]) -> Result:
+    """Return in every process what `action` returns in the main one, which alone calls it.
+
+    `state`: accelerate's `PartialState`. A `UserError` is raised in every process. The result must
+    be something that can be pickled.
+    """
+    outcome: list[Any] = [None, None]
+    if state.is_main_process:
+        try:
+            outcome[0] = action()
+        except UserError as error:
+            outcome[1] = error
+    if state.num_processes > 1:
+        from accelerate.utils import broadcast_object_list  # costs seconds
+
+        broadcast_object_list(outcome)
+        state.wait_for_everyone()  # a process that ends here must not take the connection away
+    result, problem = outcome
+    if problem is not None:
+        raise problem
+    return result
+
+
 def run_script(main: Callable[[], object]) -> None:
-    """Run a script's `main`; end on a `UserError` with its message and its exit status."""
+    """Run a script's `main`; end it with one message, without a traceback, where that is enough.
+
+    Exit statuses: that of a `UserError`; 130 after Ctrl-C and 143 after SIGTERM; 1 if another
+    process of the run has died.
+    """
+    with suppress(ValueError):  # not in the main thread
+        # By default the process would end without clearing its work folder. Training replaces
+        # the handler while it runs.
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # the stream is missing, or not one of Python's own
             # For characters that its encoding lacks.
@@ -28,6 +63,11 @@ def run_script(main: Callable[[], object]) -> None:
         if is_main_process():
             print(f"error: {error}", file=sys.stderr)
         sys.exit(error.status)
+    except KeyboardInterrupt:
+        if is_main_process():
+            # Below the ^C that the terminal shows.
+            print("\nInterrupted." if sys.stderr.isatty() else "Interrupted.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except RuntimeError as error:
         # gloo is recognised by its message, NCCL by its class: both report that the
         # connection is gone, not why.

@@ -1,9 +1,9 @@
-"""Files: written whole or not at all, disk errors, names of checkpoints."""
+"""Files: written whole or not at all, permissions, disk errors."""
 
 import errno
 import json
 import os
-import re
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from support.errors import UserError
-
-CHECKPOINT_NAME = re.compile(r"(epoch_|step_|checkpoint-)\d+")
-CHECKPOINT_MANIFEST = "checkpoint.json"  # written last; a checkpoint without it is not complete
 
 
 @contextmanager
@@ -23,9 +20,12 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     `mode`: "w" for text in UTF-8, "wb" for bytes. Until the end, and after an error, an earlier
     file of that name stays as it was.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    # A name of its own, and mode "x": a user's file is never overwritten or deleted.
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
-        with open(partial, mode, encoding=None if "b" in mode else "utf-8") as file:
+        with open(
+            partial, mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8"
+        ) as file:
             yield file
         os.replace(partial, path)
     except BaseException:
@@ -83,19 +83,3 @@ def disk_errors_reported(path: Path) -> Iterator[None]:
             f"{path} could not be written: {reason}. Earlier checkpoints are unchanged. Once this "
             "is fixed, the same command with --resume_from_checkpoint resumes from them."
         ) from error
-
-
-def checkpoint_folders(output_dir: Path) -> list[Path]:
-    """Return the folders of `output_dir` named like a checkpoint, the newest last."""
-    folders = [
-        path
-        for path in output_dir.glob("*")
-        if CHECKPOINT_NAME.fullmatch(path.name) and path.is_dir()
-    ]
-    return sorted(folders, key=time_saved)
-
-
-def time_saved(checkpoint: Path) -> int:
-    """Return when a checkpoint's manifest was written, in nanoseconds; 0 without a manifest."""
-    manifest = checkpoint / CHECKPOINT_MANIFEST
-    return manifest.stat().st_mtime_ns if manifest.exists() else 0

@@ -21,6 +21,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
+def is_launched() -> bool:
+    """Return whether a launcher such as torchrun started this process, alone or among others."""
+    return "WORLD_SIZE" in os.environ
+
+
 def is_main_process() -> bool:
     """Return whether this is the process that prints and writes."""
     return rank() == 0

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable
 
+CUTOFF = 0.8  # similarity of names of which one is surely a slip of the other
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -59,8 +60,31 @@ def one_edit_apart(first: str, second: str) -> bool:
 
 
 def unknown_flag(word: str, known: Iterable[str]) -> str:
-    """Return the message about a flag that does not exist."""
-    return f"unknown argument {word}{did_you_mean(word, known)}"
+    """Return the message about a flag that does not exist, with the flag that was surely meant."""
+    parts = word.lstrip("-").replace("-", "_").lower().split("_")
+    meant = next((name for name in known if _is_slip(parts, name.lstrip("-").split("_"))), None)
+    return f"unknown argument {word}" + (f"; did you mean {meant}?" if meant is not None else "")
+
+
+def _is_slip(parts: list[str], name: list[str]) -> bool:
+    """Return whether a name was surely meant by one that does not exist, both as their parts.
+
+    Each part has a typing error at most, or is shortened; or the smaller half of it, at one end, is
+    missing; or only the underscores differ.
+    """
+    if len(parts) == len(name):
+        return all(map(_is_slip_of_part, parts, name))
+    given, whole = "".join(parts), "".join(name)
+    if len(parts) < len(name) and 2 * len(given) > len(whole):
+        ends = len(parts) > 1 and parts == name[-len(parts) :]
+        return ends or parts == name[: len(parts)] or given == whole
+    return given == whole
+
+
+def _is_slip_of_part(part: str, of: str) -> bool:
+    if part == of or (len(part) >= 3 and of.startswith(part)):
+        return True
+    return max(len(part), len(of)) >= 4 and one_edit_apart(part, of)
 
 
 def printable(value: object) -> str:

@@ -12,7 +12,7 @@ from common import IGNORED
 from encoder.batches import PadBatch
 from settings.run_settings import ModelSettings
 from support.errors import UserError
-from support.files import checkpoint_folders
+from support.manifests import checkpoint_folders
 from tagging import fast_bert
 from tagging.fast_bert import Window
 

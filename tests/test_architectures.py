@@ -63,8 +63,8 @@ class Runs:
     """The runs of an architecture, each made when it is first asked for, with both scripts."""
 
     def __init__(self, architecture: Architecture, folder: Path):
-        self.architecture, self.folder = architecture, folder
         """Write the corpus; the model is in `folder`/model."""
+        self.architecture, self.folder = architecture, folder
         corpus = write_sample_corpus(folder / "corpus")
         self.flags = [*corpus, "--model_name_or_path", folder / "model", *FLAGS]
         if architecture.window is not None:
@@ -280,16 +280,17 @@ def test_gradient_checkpointing_works_or_is_refused(runs):
 
 
 @pytest.mark.parametrize("architecture", selected(REFUSED))
-def test_unsupported_architecture_is_refused(architecture, tmp_path, snapshot):
-    """By name and reason, before the weights are loaded: there are none."""
+def test_unsupported_architecture_is_refused(architecture, tmp_path):
+    """By name and reason, before the weights are loaded: there are none.
+
+    The reasons are in the snapshots of tests/encoder.
+    """
     save_configuration(architecture, tmp_path / "model")
     statuses, outputs = Runs(architecture, tmp_path).run("refused")
     assert statuses == dict.fromkeys(BOTH, 2), outputs
     messages = {stable(error_message(output), tmp_path) for output in outputs.values()}
     assert len(messages) == 1
-    message = messages.pop()
-    assert names(message, architecture)
-    assert message == snapshot
+    assert names(messages.pop(), architecture)
     assert not list(tmp_path.glob("refused/*/out"))
 
 

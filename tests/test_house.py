@@ -55,6 +55,7 @@ SIDE_EFFECTS = {
     "settings/trainer_flags.py": {"patch"},
     "support/errors.py": {"global"},
     "support/reachability.py": {"environment", "patch"},
+    "support/work_folder.py": {"global"},
     "tagging/loading.py": {"global"},
     "tagging/output_file.py": {"global"},
     "training/runtime.py": {"environment", "global"},

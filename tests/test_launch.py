@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.files import checkpoint_folders
+from support.manifests import checkpoint_folders
 from tests.helpers.script_runs import (
     BOTH,
     LOOP,

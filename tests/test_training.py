@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.files import checkpoint_folders
+from support.manifests import checkpoint_folders
 from tests.helpers.messages import stable
 from tests.helpers.models import save_tiny_tagger
 from tests.helpers.script_runs import (
@@ -223,10 +223,11 @@ def test_same_command_runs_again_and_gives_the_same_model(script, corpus, encode
     run(script, flags, tmp_path)
     assert weights(tmp_path / name) == first
     # The old model stays until the new one is complete.
-    before = partial(interrupt, WRITE_JSON, 0, partial(wait_for_file, tmp_path / "go"))
+    # The first file written is that of the owner of the folder, the second is run.json.
+    before = partial(interrupt, WRITE_JSON, 1, partial(wait_for_file, tmp_path / "go"))
     third = Run(script, [*flags, "--seed", 7], tmp_path, before=before)
     third.wait_for(lambda: "waiting for go" in third.output)
-    assert (tmp_path / name / ".partial" / "model.safetensors").exists()
+    assert (tmp_path / name / ".run" / "model" / "model.safetensors").exists()
     assert weights(tmp_path / name) == first
     (tmp_path / "go").touch()
     assert third.wait() == [0]

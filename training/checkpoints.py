@@ -1,11 +1,13 @@
 """Checkpoints: complete or absent, checked when resumed from.
 
 A checkpoint takes its name once all its files are on the disk; the manifest, written last, lists
-them with their CRC-32 and holds the conditions of the run and its progress.
+them with their CRC-32 and holds the run's identity, its conditions and its progress. Only folders
+with a manifest of this run are ever deleted.
 """
 
 import json
 import os
+import re
 import shutil
 import sys
 import zlib
@@ -16,100 +18,91 @@ from pathlib import Path
 from typing import Any
 
 from support.errors import UserError
-from support.files import (
-    CHECKPOINT_MANIFEST,
-    checkpoint_folders,
-    disk_errors_reported,
-    share_file_modes,
-    sync_folder,
-)
+from support.files import disk_errors_reported, share_file_modes, sync_folder
+from support.manifests import MANIFEST, checkpoint_folders, read_manifest
 from support.processes import is_main_process
+from support.work_folder import work_folder
+from training.calendar import Calendar
 from training.progress import Progress
+
+# --- Writing --------------------------------------------------------------------------------
 
 
 @contextmanager
-def checkpoint_staged(
-    folder: Path, state: Any, conditions: dict[str, Any], progress: Progress
-) -> Iterator[Path]:
+def checkpoint_staged(folder: Path, plan: Any, progress: Progress, state: Any) -> Iterator[Path]:
     """Yield a folder to write a checkpoint into; it takes the name `folder` once it is complete.
 
-    Entered by every process (`state`: accelerate's `PartialState`). `conditions`: what a run that
-    resumes from here must agree with.
+    Entered by every process (`state`: accelerate's `PartialState`). `plan`: the `Plan` of the run.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
+    partial = work_folder(folder.parent) / folder.name
     try:
         with disk_errors_reported(folder):
             if state.is_main_process:
-                remove_leftovers(folder.parent)
                 partial.mkdir(parents=True)
             state.wait_for_everyone()
             yield partial
-            seal(partial, folder, state, conditions, progress)
+            seal(partial, folder, plan, progress, state)
     finally:
         if state.is_main_process:  # a full disk needs the space
             shutil.rmtree(partial, ignore_errors=True)
     state.wait_for_everyone()
 
 
-def seal(
-    partial: Path, folder: Path, state: Any, conditions: dict[str, Any], progress: Progress
-) -> None:
+def seal(partial: Path, folder: Path, plan: Any, progress: Progress, state: Any) -> None:
     """Write the manifest once every process has written its files, and name the folder `folder`."""
     state.wait_for_everyone()
     if state.is_main_process:
-        _write_manifest(partial, conditions, progress)
-        _put_in_place(partial, folder)
+        _write_manifest(partial, plan, progress)
+        if folder.exists():
+            _move_away(folder)
+        partial.rename(folder)
+        sync_folder(folder.parent)
 
 
-def remove_leftovers(output_dir: Path) -> None:
-    """Remove folders that a killed run was writing or deleting."""
-    for pattern in (".*.partial", ".*.deleted"):
-        for folder in output_dir.glob(pattern):
-            shutil.rmtree(folder, ignore_errors=True)
+def checkpoint_path(output_dir: Path, name: str, identity: dict[str, Any]) -> Path:
+    """Return the folder to save a checkpoint in; a folder of others is not overwritten."""
+    folder, number = output_dir / name, 1
+    while folder.exists() and not is_replaceable(folder, identity):
+        number += 1
+        folder = output_dir / f"{name}.{number}"
+    return folder
 
 
-def save_model(accelerator: Any, model: Any, tokenizer: Any, folder: Path) -> None:
-    """Save a model and its tokenizer in the layout that `from_pretrained` reads.
-
-    Every process collects the weights, also under FSDP and DeepSpeed; the main one writes.
-    """
-    weights = accelerator.get_state_dict(model)
-    if accelerator.is_main_process:
-        # torch.compile, which a launcher may request, adds a prefix to the names.
-        weights = {name.replace("_orig_mod.", ""): weight for name, weight in weights.items()}
-        unwrapped = accelerator.unwrap_model(model, keep_torch_compile=False)
-        unwrapped.save_pretrained(folder, state_dict=weights)
-        tokenizer.save_pretrained(folder)
+def is_replaceable(folder: Path, identity: dict[str, Any]) -> bool:
+    """Return whether a folder is a checkpoint of this run, or of an earlier one that it repeats."""
+    manifest = read_manifest(folder)
+    return manifest is not None and manifest.identity == json.loads(json.dumps(identity))
 
 
-def _write_manifest(partial: Path, conditions: dict[str, Any], progress: Progress) -> None:
+def checkpoint_name(saved_by: str, calendar: Calendar, step: int) -> str:
+    """Return the name of the checkpoint of a step; `saved_by`: "accelerate" or "Trainer"."""
+    if saved_by == "Trainer":
+        return f"checkpoint-{step}"
+    by_epoch = calendar.intervals.save_strategy in ("epoch", "best")
+    if calendar.ends_epoch(step) and (by_epoch or calendar.intervals.save_each_epoch):
+        return f"epoch_{calendar.epoch_of(step)}"
+    return f"step_{step}"
+
+
+def _write_manifest(partial: Path, plan: Any, progress: Progress) -> None:
     """Sync all files to the disk, then write the list of them with their checksums."""
     files = {
         path.relative_to(partial).as_posix(): _crc32(path, sync=True)
         for path in sorted(partial.rglob("*"))
         if path.is_file()
     }
-    manifest = {"files": files, "conditions": conditions, "progress": asdict(progress)}
-    with open(partial / CHECKPOINT_MANIFEST, "w", encoding="utf-8") as file:
+    manifest = {
+        "identity": plan.identity,
+        "conditions": plan.conditions,
+        "progress": asdict(progress),
+        "files": files,
+    }
+    with open(partial / MANIFEST, "w", encoding="utf-8") as file:
         json.dump(manifest, file)
         file.flush()
         os.fsync(file.fileno())
-    share_file_modes(partial / CHECKPOINT_MANIFEST, [partial / name for name in files])
+    share_file_modes(partial / MANIFEST, [partial / name for name in files])
     sync_folder(partial)
-
-
-def _put_in_place(partial: Path, folder: Path) -> None:
-    """Rename a complete checkpoint to its final name.
-
-    An earlier folder of that name is renamed before it is deleted, because a killed run could
-    leave it half deleted under its own name.
-    """
-    old = folder.with_name(f".{folder.name}.deleted")
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
-    sync_folder(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _crc32(path: Path, sync: bool = False) -> int:
@@ -122,17 +115,39 @@ def _crc32(path: Path, sync: bool = False) -> int:
     return value
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / CHECKPOINT_MANIFEST).read_text(encoding="utf-8"))
+def _move_away(folder: Path) -> None:
+    """Delete a checkpoint, renamed first: a folder with a checkpoint's name is always complete."""
+    doomed = work_folder(folder.parent) / f"{folder.name}.deleted"
+    doomed.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: Any) -> None:
+    """Keep the newest `limit` checkpoints of this run, and the best one whatever its age."""
+    if limit is None or not state.is_main_process:
+        return
+    own = [
+        folder
+        for folder in checkpoint_folders(output_dir)
+        if (manifest := read_manifest(folder)) and manifest.run_id == progress.run_id
+    ]
+    for folder in own[:-limit]:
+        if folder.name != progress.best_checkpoint:
+            _move_away(folder)
+
+
+# --- Reading --------------------------------------------------------------------------------
 
 
 def damage(folder: Path) -> str | None:
     """Return the damage to the files of a checkpoint as a message, or None."""
-    try:
-        files = _read_manifest(folder)["files"]
-    except (OSError, ValueError, KeyError) as error:
-        return f"{CHECKPOINT_MANIFEST} cannot be read ({type(error).__name__})"
-    for name, crc in files.items():
+    if not folder.is_dir():
+        return "no such folder"
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return f"{MANIFEST} is missing, or not one of this version of the suite"
+    for name, crc in manifest.files.items():
         try:
             if _crc32(folder / name) != crc:
                 return f"{name} does not match its checksum"
@@ -143,7 +158,10 @@ def damage(folder: Path) -> str | None:
 
 def read_progress(folder: Path) -> Progress:
     """Return the progress that a checkpoint holds."""
-    return Progress(**_read_manifest(folder)["progress"])
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise UserError(f"{folder}: {damage(folder)}")
+    return Progress(**manifest.progress)
 
 
 def find_checkpoint(
@@ -160,17 +178,17 @@ def find_checkpoint(
         folder = _newest_complete(output_dir)
     else:
         folder = Path(requested)
-        problem = damage(folder) if folder.is_dir() else "no such folder"
-        if problem:
+        if problem := damage(folder):
             raise UserError(
                 f"--resume_from_checkpoint {requested}: {problem}. Name another checkpoint, or "
                 "'latest' for the newest complete one of this run."
             )
-    saved = _read_manifest(folder)["conditions"]
+    manifest = read_manifest(folder)
+    saved = manifest.conditions if manifest else {}
     differences = [
-        f"  {name}: {saved.get(name)} there, {value} now"
-        for name, value in conditions.items()
-        if saved.get(name) != value
+        f"  {name}: {saved.get(name)} there, {conditions.get(name)} now"
+        for name in dict.fromkeys([*conditions, *saved])
+        if saved.get(name) != conditions.get(name)
     ]
     if differences:
         raise UserError(
@@ -183,10 +201,11 @@ def find_checkpoint(
 
 
 def _newest_complete(output_dir: Path) -> Path:
-    candidates = checkpoint_folders(output_dir)
-    # Those without a manifest come last, so that each is visited and reported.
-    candidates.sort(key=lambda path: not (path / CHECKPOINT_MANIFEST).exists())
-    for candidate in reversed(candidates):
+    name = re.compile(r"(epoch_|step_|checkpoint-)[0-9.]+")
+    candidates = checkpoint_folders(output_dir)[::-1]
+    others = (path for path in output_dir.glob("*") if name.fullmatch(path.name) and path.is_dir())
+    # First those that only look like checkpoints, so that each of them is reported.
+    for candidate in [*sorted(set(others) - set(candidates)), *candidates]:
         problem = damage(candidate)
         if problem is None:
             return candidate
@@ -196,14 +215,3 @@ def _newest_complete(output_dir: Path) -> Path:
         f"--resume_from_checkpoint: {output_dir} holds no complete checkpoint. Leave the flag out "
         "to start from the beginning."
     )
-
-
-def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: Any) -> None:
-    """Keep the newest `limit` checkpoints, and the best one whatever its age."""
-    if limit is None or not state.is_main_process:
-        return
-    for folder in checkpoint_folders(output_dir)[:-limit]:
-        if folder.name != progress.best_checkpoint:
-            # Renamed first, so that a folder with a checkpoint's name is always complete.
-            doomed = folder.rename(folder.with_name(f".{folder.name}.deleted"))
-            shutil.rmtree(doomed, ignore_errors=True)

@@ -5,8 +5,10 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from training.losses import RunningLoss
 from training.plan import Plan
 from training.progress import Progress
+from training.signals import StopSignals
 
 
 class TrainingRun:
@@ -17,47 +19,48 @@ class TrainingRun:
         accelerator: Any,
         plan: Plan,
         progress: Progress,
-        logging_steps: float,
-        checkpoint_steps: int,
+        stop_signals: StopSignals,
+        show_bar: bool = True,
     ):
-        """`checkpoint_steps`: steps between two checkpoints; 0: none within an epoch."""
-        self.accelerator, self.progress = accelerator, progress
-        self.logging_steps, self.checkpoint_steps = logging_steps, checkpoint_steps
-        # Summed since the last logged step, on this process; the main one holds the pending loss.
-        self.running_loss = torch.zeros((), device=accelerator.device)
-        self.running_loss += progress.pending_loss * accelerator.is_main_process
+        self.accelerator, self.plan, self.progress = accelerator, plan, progress
+        self.calendar, self.stop_signals = plan.calendar, stop_signals
+        self.losses = RunningLoss(accelerator, progress)
+        self.improved = False  # by the evaluation after the current step
         self.bar = tqdm(
             total=plan.total_steps,
             initial=progress.step,
-            disable=not accelerator.is_local_main_process,
+            disable=not (show_bar and accelerator.is_local_main_process),
         )
 
     def add_loss(self, loss: torch.Tensor) -> None:
         """Add the loss of a micro-batch, a scalar: its share of the loss of the step."""
-        self.running_loss += loss.detach()
+        self.losses.add(loss)
 
     def end_step(self, learning_rate: float) -> None:
         """Count a step done at `learning_rate`; log the mean loss when it is due."""
         self.progress.step += 1
+        self.improved = False
         self.bar.update()
-        if self.progress.step % self.logging_steps == 0:
-            loss = self._sum_of_losses()
-            self.running_loss.zero_()
-            self.progress.total_loss += loss
-            loss /= self.logging_steps
-            self.progress.log_loss(loss, learning_rate)
+        if self.calendar.logs_at(self.progress.step):
+            loss = self.losses.log(learning_rate)
             self.bar.set_postfix(loss=f"{loss:.4f}")
             logs = {"train/loss": loss, "train/learning_rate": learning_rate}
             self.accelerator.log(logs, step=self.progress.step)
 
+    def evaluation_due(self) -> bool:
+        """Return whether the validation split is to be scored; not if a signal ends the run."""
+        due = self.calendar.evaluates_at(self.progress.step)
+        return due and not self.stop_signals.should_stop()
+
+    def end_evaluation(self, scores: dict[str, float], checkpoint: str | None) -> None:
+        """Record the scores of the validation split; `checkpoint`: see `record_scores`."""
+        self.losses.note_pending()
+        progress, epoch = self.progress, self.calendar.epoch_of(self.progress.step)
+        self.improved = progress.record_scores(epoch, scores, checkpoint, self.plan.best)
+        logs = {f"eval/{name}": score for name, score in scores.items()}
+        self.accelerator.log(logs, step=progress.step)
+
     def checkpoint_due(self) -> bool:
-        """Return whether a checkpoint within the epoch is due after this step."""
-        return bool(self.checkpoint_steps) and self.progress.step % self.checkpoint_steps == 0
-
-    def note_pending_loss(self) -> None:
-        """Store the loss that is not logged yet in the progress; check that it is finite."""
-        self.progress.pending_loss = self._sum_of_losses()
-        self.progress.check_finite(self.progress.pending_loss)
-
-    def _sum_of_losses(self) -> float:
-        return self.accelerator.reduce(self.running_loss, "sum").item()
+        """Return whether a checkpoint is to be saved, by the plan or because a signal came."""
+        signalled = self.stop_signals.should_stop()
+        return signalled or self.calendar.saves_at(self.progress.step, self.improved)

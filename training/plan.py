@@ -1,5 +1,8 @@
 """The plan of a run: decided before the model is loaded, then followed by the training loop."""
 
+import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from encoder.batches import WindowSet
 from settings.defaults import model_title
 from settings.run_settings import Settings
 from support.errors import UserError
+from training.calendar import Calendar
 from training.checkpoints import damage, find_checkpoint, read_progress
 from training.order import TrainingOrder, seed_step
 from training.progress import BestScore, Progress
@@ -19,11 +23,11 @@ from training.progress import BestScore, Progress
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps to train and the checkpoint to resume from."""
+    """The steps to train, what happens after each, and the checkpoint to resume from."""
 
     order: TrainingOrder
-    total_steps: int
-    warmup_steps: float  # not rounded
+    calendar: Calendar
+    warmup_steps: int
     accumulation: int  # batches of a step
     # Labelled sub-words of a step, on average. The loss of each step is divided by this number, so
     # that all sub-words have the same weight. Divided by the step's own number, it would give more
@@ -32,9 +36,20 @@ class Plan:
     seed: int
     process_index: int
     best: BestScore
-    patience: int | None  # epochs without a better score that end the run
+    patience: int | None  # evaluations without a better score that end the run
+    identity: dict[str, Any]  # of the run: see `results.output_folder.run_identity`
     conditions: dict[str, Any]  # those of a checkpoint must be equal to resume from it
     checkpoint: Path | None  # to resume from
+
+    @property
+    def total_steps(self) -> int:
+        """Return the number of steps of the run."""
+        return self.calendar.total_steps
+
+    @property
+    def restored_name(self) -> str | None:
+        """Return the name of the checkpoint to resume from, or None."""
+        return None if self.checkpoint is None else self.checkpoint.name
 
     def restored_progress(self) -> Progress:
         """Return the progress of the checkpoint to resume from, or that of a new run."""
@@ -44,10 +59,32 @@ class Plan:
         """Return whether no step is left: all are done, or patience is over."""
         return progress.step >= self.total_steps or progress.patience_is_over(self.patience)
 
+    def owes_scores(self, progress: Progress) -> bool:
+        """Return whether an evaluation is due before the next step.
+
+        A run that was stopped saves its checkpoint first; who resumes it makes up for the
+        evaluation.
+        """
+        if progress.step == 0:
+            return self.calendar.intervals.eval_on_start
+        missed = progress.scored_step != progress.step
+        return missed and self.calendar.evaluates_at(progress.step)
+
+    def num_windows(self, first_step: int, last_step: int) -> int:
+        """Return the number of windows of the steps [first_step, last_step), without fillers."""
+        total, num_windows = 0, len(self.order.lengths)
+        epoch_steps, step_size = self.calendar.epoch_steps, self.order.step_size
+        for epoch in range(first_step // epoch_steps, math.ceil(last_step / epoch_steps)):
+            self.order.epoch = epoch
+            start = max(first_step - epoch * epoch_steps, 0) * step_size
+            end = min(last_step - epoch * epoch_steps, epoch_steps) * step_size
+            total += sum(window < num_windows for window in islice(self.order, start, end))
+        return total
+
     def epochs_left(self, progress: Progress) -> Iterator[int]:
-        """Yield the numbers of the epochs still to train; patience is checked before each."""
-        for epoch in range(progress.epochs_done, math.ceil(self.total_steps / self.order.steps)):
-            if progress.patience_is_over(self.patience):
+        """Yield the numbers of the epochs that have steps left."""
+        for epoch in range(progress.step // self.calendar.epoch_steps, self.calendar.num_epochs):
+            if self.is_over(progress):
                 return
             yield epoch
 
@@ -59,9 +96,12 @@ class Plan:
         `loader`: loads the windows in `order`; prepared by the accelerator.
         """
         self.order.epoch = epoch
-        steps_done = progress.step - epoch * self.order.steps
+        epoch_steps = self.calendar.epoch_steps
+        steps_done = progress.step - epoch * epoch_steps
         batches = iter(accelerator.skip_first_batches(loader, steps_done * self.accumulation))
-        for step in range(progress.step, min((epoch + 1) * self.order.steps, self.total_steps)):
+        for step in range(progress.step, min((epoch + 1) * epoch_steps, self.total_steps)):
+            if self.is_over(progress):
+                return
             # Fetched before the seed is set, because creating the iterator draws random numbers.
             micro_batches = list(islice(batches, self.accumulation))
             seed_step(self.seed, step, self.process_index)
@@ -71,16 +111,21 @@ class Plan:
 def plan_training(
     settings: Settings,
     corpus: Corpus,
+    identity: dict[str, Any],
+    tokenizer: Any,
     windows: dict[str, WindowSet],
     window_length: int,
     best: BestScore,
     precision: str,
     state: Any,
+    saved_by: str,
 ) -> Plan | None:
     """Return the steps to train and the checkpoint to resume from; None without training.
 
-    `state`: accelerate's `PartialState`. Raises UserError if there is nothing to train on, or if
-    the checkpoint is missing, damaged or from a run under other conditions.
+    `state`: accelerate's `PartialState`. `saved_by`: the library that writes the checkpoints,
+    "accelerate" or "Trainer"; neither reads those of the other. Raises UserError if there is
+    nothing to train on, or if the checkpoint to resume from is missing, damaged or from a run
+    under other conditions.
     """
     if not settings.do_train:
         return None
@@ -95,50 +140,74 @@ def plan_training(
         training.gradient_accumulation_steps,
     )
     step_size = batch_size * accumulation * state.num_processes
-    order = TrainingOrder(
-        windows["train"].lengths, step_size, training.seed, training.group_by_length
-    )
+    data_seed = training.seed if training.data_seed is None else training.data_seed
+    order = TrainingOrder(windows["train"].lengths, step_size, data_seed, training.group_by_length)
     total_steps = training.max_steps
     if total_steps <= 0:
         total_steps = math.ceil(training.num_train_epochs * order.steps)
-    warmup = training.warmup_steps
+    intervals = settings.intervals
+    validation = corpus.splits.get("validation")
+    if validation is None or "labels" not in validation.column_names:
+        _refuse_need_of_scores(settings, corpus.name)
+        intervals = dataclasses.replace(intervals, eval_strategy="no", eval_on_start=False)
+    calendar = Calendar(order.steps, total_steps, intervals, checkpoints.load_best_model_at_end)
     conditions = {
+        "saved by": saved_by,
         "corpus": f"{corpus.name} {corpus.fingerprint}",
         "labels": corpus.label_names,
-        "model": model_title(settings.model.model_name_or_path),
-        "window length": window_length,
-        "label all tokens": settings.windows.label_all_tokens,
         "sentences of each split": {name: len(split) for name, split in corpus.splits.items()},
-        "batch size of a process": batch_size,
-        "batches of a step": accumulation,
+        "model": model_title(settings.model.model_name_or_path),
+        "tokenizer": _tokenizer_digest(tokenizer),
+        "window length": window_length,
         "processes": state.num_processes,
         "sharded by": training.sharded_by,
         "steps": total_steps,
-        "learning rate": [training.learning_rate, training.lr_scheduler_type, warmup],
-        "weight decay, clipping": [training.weight_decay, training.max_grad_norm],
-        "seed": training.seed,
-        "grouped by length": training.group_by_length,
         "precision": precision,
-    }
-    output_dir = settings.output.output_dir
+        "best score": [best.name, best.greater_is_better],
+    } | settings.weight_flags
+    conditions = json.loads(json.dumps(conditions))  # as a manifest gives them back
+    output_dir = settings.output_dir
     checkpoint = find_checkpoint(checkpoints.resume_from_checkpoint, output_dir, conditions)
     if checkpoint is not None and checkpoints.load_best_model_at_end:
         best_name = read_progress(checkpoint).best_checkpoint
         if best_name and (problem := damage(output_dir / best_name)):
             raise UserError(
-                f"{output_dir / best_name}: damaged checkpoint of the best epoch: {problem}. "
-                "Restore it, or leave out --load_best_model_at_end to keep the last epoch."
+                f"{output_dir / best_name}: damaged checkpoint of the best score: {problem}. "
+                "Restore it, or leave out --load_best_model_at_end to keep the last weights."
             )
     return Plan(
         order=order,
-        total_steps=total_steps,
-        warmup_steps=warmup if warmup >= 1 else warmup * total_steps,
+        calendar=calendar,
+        warmup_steps=calendar.whole_steps(training.warmup_steps),
         accumulation=accumulation,
         num_labelled=max(windows["train"].count_labelled(), 1) / order.steps,
         seed=training.seed,
         process_index=state.process_index,
         best=best,
         patience=checkpoints.early_stopping_patience,
+        identity=identity,
         conditions=conditions,
         checkpoint=checkpoint,
     )
+
+
+def _refuse_need_of_scores(settings: Settings, corpus_name: str) -> None:
+    """Raise UserError for flags that need scores of a validation split, which there is not."""
+    checkpoints, intervals = settings.checkpoints, settings.intervals
+    needs = {
+        "--load_best_model_at_end": checkpoints.load_best_model_at_end,
+        "--early_stopping_patience": checkpoints.early_stopping_patience is not None,
+        "--save_strategy best": intervals.save_strategy == "best",
+        "--eval_on_start": intervals.eval_on_start,
+    }
+    if needing := [flag for flag, is_given in needs.items() if is_given]:
+        raise UserError(
+            f"{', '.join(needing)}: {corpus_name} has no labelled validation split. Name one with "
+            "--validation_file, or leave the flag out."
+        )
+
+
+def _tokenizer_digest(tokenizer: Any) -> str:
+    """Return a digest of how a tokenizer tokenizes; truncation and padding are ours."""
+    rules = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
+    return hashlib.blake2b(json.dumps(rules).encode(), digest_size=8).hexdigest()

@@ -2,20 +2,26 @@
 
 import os
 import sys
+from datetime import timedelta
 from typing import Any
 
+from encoder.architecture import Architecture
 from settings.defaults import DEEPSPEED_VALUES, needs_hub
 from settings.flags import SharedFlags
 from settings.run_settings import TrainingSettings
 from support import reachability
 from support.errors import UserError
+from support.processes import world_size
 
 
-def join_processes(use_cpu: bool) -> Any:
+def join_processes(
+    use_cpu: bool, backend: str | None = None, timeout_s: float | None = None
+) -> Any:
     """Return accelerate's `PartialState`, which connects the processes of a run.
 
-    Raises UserError if a launcher for GPUs started more processes than the machine has GPUs: each
-    process would train alone.
+    `backend`: of torch.distributed; default: the device's. `timeout_s`: seconds that a process
+    waits for the others; default: torch's. Raises UserError if a launcher for GPUs started more
+    processes than the machine has GPUs: each process would train alone.
     """
     started = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if started > 1 and not use_cpu:
@@ -32,7 +38,18 @@ def join_processes(use_cpu: bool) -> Any:
             )
     from accelerate import PartialState
 
-    return PartialState(cpu=use_cpu)
+    options: dict[str, Any] = {}
+    if world_size() > 1:
+        if backend is not None:
+            options["backend"] = backend
+        if timeout_s is not None:
+            options["timeout"] = timedelta(seconds=timeout_s)
+    try:
+        return PartialState(cpu=use_cpu, **options)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        if backend is None:
+            raise
+        raise UserError(f"--ddp_backend {backend}: cannot be used here: {error}") from None
 
 
 def ask_hub(flags: SharedFlags, state: Any) -> bool:
@@ -48,31 +65,57 @@ def ask_hub(flags: SharedFlags, state: Any) -> bool:
     return answer[0]
 
 
-def training_precision(mixed_precision: str | None, use_cpu: bool) -> str:
+def training_precision(
+    mixed_precision: str | None, use_cpu: bool, architecture: Architecture
+) -> str:
     """Return "no" (fp32), "bf16" or "fp16": the flag, else the launcher's, else the hardware's.
 
     `accelerate launch` always exports a precision, "no" by default, so "no" there does not mean
-    that the user chose it.
+    that the user chose it. Raises UserError for a precision that the architecture or the device
+    cannot train in.
     """
-    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    if mixed_precision:
-        return mixed_precision
-    if launched not in ("no", ""):
-        return launched
     import torch
 
-    if use_cpu or not torch.accelerator.is_available():
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    requested = mixed_precision or ("" if launched == "no" else launched)
+    place = f"--mixed_precision {requested}" + ("" if mixed_precision else " (from the launcher)")
+    on_cpu = use_cpu or not torch.accelerator.is_available()
+    if requested == "fp16" and on_cpu:
+        raise UserError(f"{place}: needs a GPU: got a CPU. Use bf16, or no for fp32.")
+    if requested not in ("", "no") and not architecture.half_precision:
+        raise UserError(
+            f"{place}: {architecture.model_type} fails in half precision. Use "
+            "--mixed_precision no, which trains in fp32."
+        )
+    if requested:
+        return requested
+    if on_cpu:
         # Emulated bfloat16 is slower than float32: only cores with its instructions benefit.
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     else:
         fast = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
-    return "bf16" if fast else "no"
+    return "bf16" if fast and architecture.half_precision else "no"
 
 
 def export_to_deepspeed(training: TrainingSettings) -> None:
     """Export the flags that `accelerate launch --use_deepspeed` also has, or its defaults win."""
     for name, (variable, _) in DEEPSPEED_VALUES.items():
         os.environ[variable] = str(getattr(training, name))
+
+
+def start_trackers(accelerator: Any, project: str, flags: dict[str, int | float | str]) -> None:
+    """Start the accelerator's trackers with the flags of the run.
+
+    Raises UserError if one cannot be started: it may need an account or the network.
+    """
+    try:
+        accelerator.init_trackers(project, flags)
+    except Exception as error:  # each library has its own
+        names = " ".join(str(name) for name in accelerator.log_with)
+        raise UserError(
+            f"--report_to {names}: cannot be started: {type(error).__name__}: {error}. Set it up, "
+            "or leave it out."
+        ) from error
 
 
 def quiet_libraries(verbose: bool) -> None:

@@ -12,20 +12,33 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 import common
 from encoder.batches import PadBatch, WindowSet
 from encoder.cpu.clipping import clip_gradients
 from settings.run_settings import Settings
 from support.files import disk_errors_reported
-from training.checkpoints import delete_old, remove_leftovers, save_model, seal
+from support.work_folder import work_folder
+from training.checkpoints import checkpoint_name, checkpoint_path, delete_old, seal
+from training.losses import RunningLoss
+from training.optimizer import (
+    construction_errors_reported,
+    decaying_parameters,
+    make_scheduler,
+    parameter_groups,
+    stand_in,
+)
 from training.order import evaluation_order, seed_step
 from training.plan import Plan
 from training.progress import Progress
 from training.signals import StopSignals
+from training.weights import load_weights, save_model, save_state_dict
 
+SAVED_BY = "Trainer"  # writes the checkpoints; the loop does not read them
 Score = Callable[[str, common.WordPredictions], dict[str, float]]
 
 
@@ -43,9 +56,15 @@ class WindowTrainer(Trainer):
         plan: Plan | None,
     ):
         """`plan`: None if nothing is trained. `score`: the predictions of a split to scores."""
-        if plan is not None:  # not known before the labels are
+        if plan is not None:  # not known before the corpus is
             args.metric_for_best_model = plan.best.name
             args.greater_is_better = plan.best.greater_is_better
+            args.warmup_steps = plan.warmup_steps
+            args.lr_scheduler_kwargs = scheduler_arguments(args, plan.best.greater_is_better)
+        # The plan's calendar decides, through `TrainingCallback`.
+        args.logging_strategy = args.eval_strategy = IntervalStrategy.NO
+        args.save_strategy = SaveStrategy.NO
+        args.logging_first_step = False
         super().__init__(
             model=model,
             args=args,
@@ -58,9 +77,9 @@ class WindowTrainer(Trainer):
         self.plan: Any = plan  # never None in training
         self.score = score
         self.progress = Progress()  # replaced by `TrainingCallback`
+        self.losses = RunningLoss(self.accelerator, self.progress)
         self.nothing_left = False
-        self.running_loss = torch.zeros((), device=args.device)  # since the last logged step
-        self.staging = Path(args.output_dir) / ".checkpoint.partial"
+        self.staging = work_folder(Path(args.output_dir)) / "checkpoint"
         self.saving: Any = None  # path of the checkpoint being written
         self.remove_callback(ProgressCallback)
         if plan is None:
@@ -78,7 +97,8 @@ class WindowTrainer(Trainer):
         """Return the loader of a split's windows, the longest first."""
         windows = self.eval_dataset if eval_dataset is None else eval_dataset
         batch_size = self.args.eval_batch_size
-        order = evaluation_order(windows.lengths, batch_size * self.args.world_size)
+        leaks = self.data_collator.padding_leaks
+        order = evaluation_order(windows.lengths, batch_size * self.args.world_size, leaks)
         return self._loader(windows, batch_size, order)
 
     def _loader(self, windows: Any, batch_size: int, order: Any) -> DataLoader:
@@ -111,8 +131,25 @@ class WindowTrainer(Trainer):
         """Return the loss divided by the plan's constant, instead of the step's own count."""
         smoothing = self.args.label_smoothing_factor
         loss = common.token_loss(outputs.logits, labels, self.plan.num_labelled, smoothing)
-        self.running_loss += loss.detach()
+        self.losses.add(loss)
         return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log values; the loss is that since the last logged step, also across a resumption."""
+        if "loss" in logs:
+            logs["loss"] = self.losses.log(logs["learning_rate"])
+        super().log(logs, start_time)
+
+    # --- Optimizer ---
+
+    def get_decay_parameter_names(self, model: Any) -> list[str]:
+        """Return the names of the parameters that decay, by the rule of both scripts."""
+        return decaying_parameters(model)
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Return the optimizer; raise UserError if it cannot be constructed."""
+        with construction_errors_reported(_optimizer_flags(self.args)):
+            return super().create_optimizer(model)
 
     def _clip_grad_norm(self, model: Any) -> Any:
         return clip_gradients(self.accelerator, model.parameters(), self.args.max_grad_norm)
@@ -151,8 +188,6 @@ class WindowTrainer(Trainer):
 
     def train(self, *args: Any, **options: Any) -> Any:
         """Train; report a full disk as a `UserError`, and remove an incomplete checkpoint."""
-        if self.args.should_save:
-            remove_leftovers(self.staging.parent)
         try:
             return super().train(*args, **options)
         except Exception as error:
@@ -167,25 +202,67 @@ class WindowTrainer(Trainer):
     def _get_output_dir(self, trial: Any) -> str:
         return str(self.staging)  # `TrainingCallback.on_save` completes and moves the checkpoint
 
+    def checkpoint_folder(self) -> Path:
+        """Return the folder that a checkpoint of the current step is saved in."""
+        name = checkpoint_name(SAVED_BY, self.plan.calendar, self.progress.step)
+        return checkpoint_path(Path(self.args.output_dir), name, self.plan.identity)
+
     def save_model(self, output_dir: Any = None, _internal_call: bool = False) -> None:
         """Save the whole model, even if FSDP shards it, without `training_args.bin`.
 
         Trainer would save sharded weights in pieces, and all arguments in that pickle.
         """
         folder = Path(output_dir or self.args.output_dir)
-        self.saving = self.staging.parent / folder.name
+        self.saving = self.checkpoint_folder() if _internal_call else folder
         if self.args.should_save:
             folder.mkdir(parents=True, exist_ok=True)
-        save_model(self.accelerator, self.model_wrapped, self.processing_class, folder)
+        model, step = self.model_wrapped, self.progress.step
+        save_model(self.accelerator, model, self.processing_class, folder, step)
+        if _internal_call and not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            save_state_dict(self.accelerator, model, folder)
 
-    def note_pending_loss(self) -> None:
-        """Store the loss that is not logged yet in the progress; check that it is finite."""
-        self.progress.pending_loss = self.accelerator.reduce(self.running_loss, "sum").item()
-        self.progress.check_finite(self.progress.pending_loss)
+
+def scheduler_arguments(args: TrainingArguments, greater_is_better: bool) -> dict[str, Any]:
+    """Return the arguments of the schedule; one that waits for a score must know its direction."""
+    arguments = dict(args.lr_scheduler_kwargs or {})
+    if getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type) in (
+        "reduce_lr_on_plateau",
+        "greedy",
+    ):
+        arguments.setdefault("mode", "max" if greater_is_better else "min")
+    return arguments
+
+
+def check_trainer_optimizer(args: TrainingArguments, warmup_steps: int, total_steps: int) -> None:
+    """Raise UserError if Trainer's optimizer or schedule cannot be constructed.
+
+    Optimizers that look at the modules of the model are not tried here: `WindowTrainer` reports
+    their errors.
+    """
+    model = stand_in()
+    optimizer: Any = torch.optim.SGD(model.parameters(), lr=args.learning_rate)
+    with construction_errors_reported(_optimizer_flags(args)):
+        if not args.optim_target_modules:
+            optimizer_class, options = Trainer.get_optimizer_cls_and_kwargs(args, model)
+            plain = isinstance(optimizer_class, type) and not {"params", "model"} & options.keys()
+            if plain and issubclass(optimizer_class, torch.optim.Optimizer):
+                optimizer = optimizer_class(parameter_groups(model, args.weight_decay), **options)
+    name, arguments = args.lr_scheduler_type, args.lr_scheduler_kwargs
+    make_scheduler(
+        optimizer, str(getattr(name, "value", name)), warmup_steps, total_steps, arguments
+    )
+
+
+def _optimizer_flags(args: TrainingArguments) -> str:
+    flags = f"--optim {getattr(args.optim, 'value', args.optim)}"
+    return flags + (f", --optim_args {args.optim_args}" if args.optim_args else "")
 
 
 class TrainingCallback(ProgressCallback):
-    """One progress bar, one line per epoch; random state of each step; checkpoints; signals."""
+    """One progress bar, one line per evaluation; random state of each step; checkpoints; signals.
+
+    The plan's calendar decides when Trainer logs, evaluates and saves.
+    """
 
     def __init__(
         self,
@@ -199,59 +276,60 @@ class TrainingCallback(ProgressCallback):
         """`pusher`: a `hub.pusher.Pusher` or None. `write_card` writes the model card."""
         super().__init__()
         self.trainer, self.plan, self.progress = trainer, trainer.plan, progress
-        trainer.progress, trainer.nothing_left = progress, trainer.plan.is_over(progress)
+        self.calendar = self.plan.calendar
+        trainer.progress, trainer.nothing_left = progress, self.plan.is_over(progress)
+        trainer.losses = RunningLoss(trainer.accelerator, progress)
+        trainer.args.eval_on_start = self.plan.owes_scores(progress)
         self.stop_signals, self.pusher, self.write_card = stop_signals, pusher, write_card
-        self.pushes_epochs = settings.hub.pushes_epochs
         self.save_total_limit = settings.checkpoints.save_total_limit
-        self.save_due = False
-        self.logged = self.progress.step
-        # Trainer drops the loss that was not logged when it stopped.
-        self.progress.total_loss += self.progress.pending_loss
-        self.progress.pending_loss = 0.0
+        self.show_progress = settings.output.show_progress
+        self.is_step_done = False  # whether a step was done in this session
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Load the weights of the checkpoint that is resumed from, strictly."""
+        if state.is_world_process_zero:
+            shown = self.show_progress
+            self.training_bar = tqdm(total=state.max_steps, dynamic_ncols=True, disable=not shown)
+        self.current_step = 0
+        trainer, checkpoint = self.trainer, self.plan.checkpoint
+        sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+        if checkpoint is not None and not sharded:
+            load_weights(trainer.accelerator.unwrap_model(trainer.model), checkpoint)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Set the epoch of the order of the data."""
-        self.plan.order.epoch = state.global_step // self.plan.order.steps
+        self.plan.order.epoch = state.global_step // self.calendar.epoch_steps
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Set the random state of the step, once its batches are fetched."""
         seed_step(args.seed, state.global_step, args.process_index)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Count the step; stop after it if a process got a signal."""
+        """Count the step, and say what follows it; a signal ends the run with a checkpoint."""
         super().on_step_end(args, state, control, **kwargs)
-        self.progress.step = state.global_step
+        step = self.progress.step = state.global_step
+        self.is_step_done = True
+        control.should_log = self.calendar.logs_at(step)
         if self.stop_signals.should_stop():
             control.should_save = control.should_training_stop = True
-        if self._ends_epoch(state):
-            # Saved once the epoch is scored, or a run that resumes there would miss its score.
-            self.save_due = control.should_save
-            control.should_save = False
+            return
+        control.should_evaluate = self.calendar.evaluates_at(step)
+        control.should_save = self.calendar.saves_at(step, improved=False)
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Evaluate and save only an epoch that was trained to its end."""
-        if self.trainer.nothing_left:
-            control.should_save = control.should_evaluate = control.should_log = False
-        elif self.stop_signals.stopping and not self._ends_epoch(state):
-            control.should_save = control.should_evaluate = False  # saved at the step already
-        else:
-            control.should_save |= self.save_due or self.pushes_epochs
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Move the bar of the evaluation, if bars are shown."""
+        if self.show_progress:
+            super().on_prediction_step(args, state, control, **kwargs)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Record the mean loss of the steps since the last one logged."""
-        if "loss" not in logs:
-            return
-        self.progress.total_loss += logs["loss"] * (state.global_step - self.logged)
-        self.progress.log_loss(logs["loss"], logs["learning_rate"])
-        self.logged = state.global_step
-        self.trainer.running_loss.zero_()
-        if self.training_bar is not None:
+        """Show the loss in the bar."""
+        if "loss" in logs and self.training_bar is not None:
             self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any
     ) -> None:
-        """Record the scores of the epoch; stop if patience is over or a process got a signal."""
+        """Record the scores; save a better model; stop if patience is over or a signal came."""
         super().on_evaluate(args, state, control, **kwargs)
         if not self.trainer.is_in_train:
             return
@@ -261,35 +339,33 @@ class TrainingCallback(ProgressCallback):
             for name, value in metrics.items()
             if name != "epoch" and name.removeprefix("eval_") not in timings
         }
-        checkpoint = f"checkpoint-{state.global_step}"
-        self.progress.end_epoch(self._epoch(state), scores, checkpoint, self.plan.best)
-        control.should_training_stop |= self.progress.patience_is_over(self.plan.patience)
+        step, progress = self.progress.step, self.progress
+        if self.is_step_done:
+            checkpoint = self.trainer.checkpoint_folder().name
+        else:  # before the first step: these weights are those of a checkpoint, or not saved
+            checkpoint = self.plan.restored_name
+        self.trainer.losses.note_pending()
+        epoch = self.calendar.epoch_of(step)
+        improved = progress.record_scores(epoch, scores, checkpoint, self.plan.best)
+        if self.is_step_done:
+            control.should_save |= self.calendar.saves_at(step, improved)
+        control.should_training_stop |= progress.patience_is_over(self.plan.patience)
         if self.stop_signals.should_stop():
             control.should_save = control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Complete the checkpoint that Trainer has written, and give it its name."""
         trainer, progress, processes = self.trainer, self.progress, args.distributed_state
-        trainer.note_pending_loss()
+        trainer.losses.note_pending()
         folder = trainer.saving
-        written = trainer.staging / folder.name
-        if state.best_global_step:
-            best = folder.with_name(f"checkpoint-{state.best_global_step}")
-            state.best_model_checkpoint = str(best)
-        if args.should_save:
-            state.save_to_json(str(written / "trainer_state.json"))
-            self.write_card(written)
-        seal(written, folder, processes, self.plan.conditions, progress)
+        written = trainer.staging / f"checkpoint-{progress.step}"
+        self.write_card(written)
+        seal(written, folder, self.plan, progress, processes)
         processes.wait_for_everyone()
         trainer.saving = None
         delete_old(folder.parent, self.save_total_limit, progress, processes)
-        if self.pusher and self._ends_epoch(state):
+        if self.pusher and self.calendar.ends_epoch(progress.step):
             # Pushes a copy of this epoch's files; training continues during the upload.
-            self.pusher.push(folder, f"Training in progress epoch {self._epoch(state)}", folder)
-
-    def _ends_epoch(self, state: Any) -> bool:
-        at_end = state.global_step % self.plan.order.steps == 0
-        return at_end or state.global_step == state.max_steps
-
-    def _epoch(self, state: Any) -> int:
-        return (state.global_step - 1) // self.plan.order.steps
+            epoch = self.calendar.epoch_of(progress.step)
+            self.pusher.push(folder, f"Training in progress epoch {epoch}", folder)
+        control.should_training_stop |= self.stop_signals.should_stop()

@@ -33,15 +33,16 @@ FACTS = {
             "words": 46435,
         },
     },
+    "epoch_steps": 30,
     "history": [
-        {"epoch": 0, "train_loss": 0.5, "eval_loss": 0.25, "eval_f1": 0.3},
-        {"epoch": 1, "train_loss": 0.4, "eval_loss": 0.2, "eval_f1": 1 / 3},
+        {"epoch": 0, "step": 30, "train_loss": 0.5, "eval_loss": 0.25, "eval_f1": 0.3},
+        {"epoch": 1, "step": 60, "train_loss": 0.4, "eval_loss": 0.2, "eval_f1": 1 / 3},
     ],
     "arguments": {"learning_rate": 2e-5, "hub_token": TOKEN, "seed": 42, "config_name": None},
     "command": f"python train_trainer.py --seed 42 --hub_token {TOKEN}",
     "versions": {"transformers": "5.23.0"},
     "script": "train_trainer.py",
-    "example_text": "My name is Sylvain and I work at Hugging Face in Brooklyn.",
+    "example_text": None,
     "replaced": [],
 }
 

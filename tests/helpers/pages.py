@@ -177,9 +177,12 @@ def entity_run(**more) -> dict:
         "step_losses": [
             {"step": n, "loss": 2 / n, "learning_rate": 1e-4 / n} for n in range(1, 900)
         ],
+        "epoch_steps": 450,
         "history": [
-            {"epoch": 0, "train_loss": 1.0, "eval_loss": 0.8, "eval_f1": 0.3, "eval_accuracy": 0.5},
-            {"epoch": 1, "train_loss": 0.6, "eval_loss": 0.7, "eval_f1": 0.4, "eval_accuracy": 0.6},
+            {"epoch": 0, "step": 450, "train_loss": 1.0}
+            | {"eval_loss": 0.8, "eval_f1": 0.3, "eval_accuracy": 0.5},
+            {"epoch": 1, "step": 900, "train_loss": 0.6}
+            | {"eval_loss": 0.7, "eval_f1": 0.4, "eval_accuracy": 0.6},
         ],
         "scores": {"validation": scores, "test": scores},
         "label_counts": {"train": {"O": 800, "B-PER": 100, "I-PER": 100}, "test": {"O": 7}},
@@ -207,7 +210,7 @@ def plain_run(**more) -> dict:
         "task": "pos",
         "entity_tags": False,
         "label_names": PLAIN_TAGS,
-        "history": [{"epoch": 0, "train_loss": 1.0, "eval_accuracy": 0.5, "eval_macro_f1": 0.4}],
+        "history": [{"step": 9, "train_loss": 1.0, "eval_accuracy": 0.5, "eval_macro_f1": 0.4}],
         "scores": {"test": scores},
         "label_counts": {"train": {"NN": 3, "PRP$": 1}},
         "examples": PLAIN_EXAMPLES,

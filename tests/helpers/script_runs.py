@@ -6,6 +6,7 @@ exit status, and can be killed. The processes of one run find each other as unde
 RANK, WORLD_SIZE and MASTER_PORT.
 """
 
+import atexit
 import importlib
 import itertools
 import json
@@ -133,7 +134,7 @@ def start_server() -> None:
     }
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
-    _server.set_forkserver_preload([*LIBRARIES, __name__])
+    _server.set_forkserver_preload([*LIBRARIES, __name__, "tests.helpers.preloaded"])
     multiprocessing.forkserver.ensure_running()
     for name, value in before.items():
         if value is None:
@@ -229,6 +230,11 @@ def with_report() -> None:
     """Let a run write its report: see `Run`."""
 
 
+def with_workers() -> None:
+    """Let a run start processes that prepare batches: see `Run`."""
+    multiprocessing.current_process()._config["daemon"] = False
+
+
 def _play(script, flags, folder, log, environment, before):
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
@@ -244,7 +250,10 @@ def _play(script, flags, folder, log, environment, before):
         replace(WRITE_REPORT, lambda write_report: lambda *args, **kwargs: None)
     if before:
         before()
-    runpy.run_path(str(ROOT / script), run_name="__main__")
+    try:
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    finally:  # a fresh interpreter calls these; a forked process does not
+        atexit._run_exitfuncs()
 
 
 def run(

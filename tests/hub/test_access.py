@@ -15,21 +15,35 @@ from tests.helpers.pushes import stable_message
 
 
 def test_check_access_creates_the_repository_under_the_users_name(server, folder):
-    assert check_access(HubSettings(), folder) == "tester/output"
-    assert check_access(HubSettings(), folder) == "tester/output"  # it exists now
+    assert check_access(HubSettings(), folder).id == "tester/output"
+    assert check_access(HubSettings(), folder).id == "tester/output"  # it exists now
     assert not server.repos["model", "tester/output"].private
 
 
 def test_check_access_takes_names_with_and_without_a_namespace(server, folder):
     private = HubSettings(hub_model_id="mine", hub_private_repo=True)
-    assert check_access(private, folder) == "tester/mine"
+    assert check_access(private, folder) == ("tester/mine", True)
     assert server.repos["model", "tester/mine"].private
-    assert check_access(HubSettings(hub_model_id="friends/ours"), folder) == "friends/ours"
+    public = check_access(HubSettings(hub_model_id="friends/ours"), folder)
+    assert public == ("friends/ours", False)
+
+
+def test_a_public_repository_does_not_count_as_a_private_one(server, folder, snapshot):
+    server.create("tester/ours")
+    assert not check_access(HubSettings(hub_model_id="ours"), folder).private
+    with pytest.raises(UserError) as error:
+        check_access(HubSettings(hub_model_id="ours", hub_private_repo=True), folder)
+    assert stable_message(error.value, server, folder) == snapshot
+
+
+def test_the_visibility_is_that_of_the_repository_not_of_the_flag(server, folder):
+    server.create("tester/hidden", private=True)
+    assert check_access(HubSettings(hub_model_id="hidden"), folder).private
 
 
 def test_the_flag_takes_precedence_over_the_token_of_the_environment(server, folder, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_wrongwrongwrongwrong")
-    assert check_access(HubSettings(hub_token=TOKEN), folder) == "tester/output"
+    assert check_access(HubSettings(hub_token=TOKEN), folder).id == "tester/output"
 
 
 REFUSED = {

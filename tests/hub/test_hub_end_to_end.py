@@ -36,6 +36,8 @@ MESSAGES += ["Training complete"]
 
 POS = ["NNP", "VBZ", "JJ", "NN", "TO", "VB", "."]
 CHUNKS = ["O", "B-NP", "I-NP", "B-VP", "I-VP"]
+CORPUS_TEXTS = (b"boycott German lamb", b"boycott British lamb", b"Peter Blackburn boycott")
+CORPUS_TEXTS += (b"boycott O O", b"Peter B-PER")  # in columns
 NER = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"]
 
 
@@ -204,7 +206,60 @@ def test_every_epoch_is_a_commit_of_the_files_that_it_saved(script, recipe_hub, 
     weights = [commit.files["model.safetensors"] for commit in commits]
     assert len(set(weights)) == EPOCHS  # the last two are of the same epoch
     assert f"{recipe_hub.url}/tester/{OUTPUTS[script]}/commit/{commits[-1].oid}" in run.out
-    assert not (run.folder / ".push").exists()
+    assert not (run.folder / ".run").exists()
+
+
+MODEL = {
+    *("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "README.md"),
+}
+RESULTS = {
+    *("run.json", "all_results.json", "train_results.json", "eval_results.json"),
+    *("predict_results.json", "training_curves.png", "confusion_matrix.png"),
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_push_holds_no_text_of_the_corpus(script, recipe_hub, runs):
+    run = runs[script]
+    assert {"predictions.txt", "report.html"} <= {path.name for path in run.folder.iterdir()}
+    *epochs, last = recipe_hub.commits(f"tester/{OUTPUTS[script]}")
+    assert [set(pushed_files(commit)) for commit in epochs] == [MODEL] * EPOCHS
+    assert set(pushed_files(last)) == MODEL | RESULTS
+    for commit in (*epochs, last):
+        for path, content in commit.files.items():
+            assert not any(text in content for text in CORPUS_TEXTS), path
+    # A person may push the folder by hand: its card has no text of the corpus either.
+    assert not any(text in read(run, "README.md") for text in CORPUS_TEXTS)
+    assert any(text in read(run, "predictions.txt") for text in CORPUS_TEXTS)
+    url = f"{recipe_hub.url}/tester/{OUTPUTS[script]} (public)"
+    assert run.out.index(url) < run.out.index("epoch 0")  # said before training
+
+
+def test_texts_of_the_corpus_and_files_of_a_user(recipe_hub, tiny_encoder, tmp_path):
+    """A corpus of the user, in a language that is not known; texts are pushed on request."""
+    sentence = "Anna Schmidt besuchte gestern das neue Museum in Hamburg ."
+    tags = ["B-PER", "I-PER", *["O"] * 6, "B-LOC", "O"]
+    rows = "\n".join(map(" ".join, zip(sentence.split(), tags, strict=True)))
+    (tmp_path / "own.conll").write_text(f"{rows}\n\n" * 6)
+    flags = ["--push_to_hub", "--model_name_or_path", str(tiny_encoder), "--max_steps", "1"]
+    for split in ("train", "validation", "test"):
+        flags += [f"--{split}_file", "own.conll"]
+    flags += ["--hub_private_repo", "--output_dir", OUTPUTS[SCRIPTS[0]]]
+    for name in ("customers.csv", "my_results.json", "notes.txt"):
+        (tmp_path / OUTPUTS[SCRIPTS[0]]).mkdir(exist_ok=True)
+        (tmp_path / OUTPUTS[SCRIPTS[0]] / name).write_text("mine")
+    texts = {"predictions.txt", "report.html"}
+    for repo, include in (("closed", []), ("open", ["--hub_include", "predictions", "report"])):
+        run = train(recipe_hub, tmp_path, SCRIPTS[0], *flags, "--hub_model_id", repo, *include)
+        assert run.status == 0, run.out
+        assert f"tester/{repo} (private)" in run.out
+        files = pushed_files(recipe_hub.commits(f"tester/{repo}")[-1])
+        assert set(files) == MODEL | RESULTS | (texts if include else set())
+        shown = {name for name, content in files.items() if b"Anna Schmidt besuchte" in content}
+        assert ("README.md" in shown) == bool(include)
+        assert bool(shown) == bool(include)
+        assert b"Sylvain" not in files["README.md"]  # nobody said that the corpus is English
+    assert recipe_hub.repos["model", "tester/open"].private
 
 
 def nothing_replaced(run: Run) -> bool:
@@ -393,7 +448,7 @@ def test_ctrl_c_during_a_hanging_push_saves_a_checkpoint_and_ends_soon(recipe_hu
     url = f"{recipe_hub.url}/tester/{name}:"
     assert any(url in line and MESSAGES[0] in line for line in lines)
     folder = tmp_path / OUTPUTS["train_accelerate.py"]
-    assert not (folder / ".push").exists()
+    assert not (folder / ".run").exists()
     written = max(path.stat().st_mtime for path in folder.glob("step_*/checkpoint.json"))
     # On an overloaded machine, a process takes longer to end.
     assert ended - written < 5 * max(1.0, os.getloadavg()[0] / os.cpu_count())

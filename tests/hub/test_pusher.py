@@ -18,6 +18,8 @@ from hub import contents as contents_module
 from hub import pusher as pusher_module
 from hub.client import set_timeouts
 from hub.pusher import LAST_TRIES, Pusher, PushFailed
+from support.errors import UserError
+from support.work_folder import LOCK_FILE
 from tests.helpers.hub_server import TOKEN
 from tests.helpers.pushes import (
     COMMIT,
@@ -36,6 +38,12 @@ ROOT = Path(__file__).parents[2]
 # huggingface_hub uploads in a way that its HTTP library deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
 
+
+def copies(folder: Path) -> list[Path]:
+    """Return the copies that wait to be pushed, and the folder of them."""
+    return [path for path in (folder / ".run").glob("*") if path.name != LOCK_FILE]
+
+
 # --- Commits and their order ------------------------------------------------------------------
 
 
@@ -49,7 +57,7 @@ def test_each_commit_has_the_files_of_its_epoch_although_they_changed_later(serv
     assert server.most_uploads_under_way == 1
     assert not server.authorized_uploads
     assert contents(folder) == saved["Training complete"]
-    assert sorted(p.name for p in folder.iterdir()) == sorted(saved["Training complete"])
+    assert not copies(folder)
 
 
 def test_training_never_waits_for_a_push(server, pusher, folder):
@@ -112,15 +120,29 @@ def test_a_folder_without_a_model_is_not_pushed(server, pusher, folder, lines, s
     assert stable_message("\n".join(lines), server, folder) == snapshot
     with pytest.raises(PushFailed) as failure:
         pusher.finish(folder / "nowhere")
+    assert failure.value.status == UserError.status  # 3 says that the model is complete
     assert stable_message(failure.value, server, folder) == snapshot
     assert not server.commits(REPO)
 
 
-def test_the_copies_of_a_killed_run_are_deleted(repo, folder, lines):
-    (folder / ".push" / "old").mkdir(parents=True)
+def test_folders_of_a_user_are_not_touched(server, repo, folder, lines):
+    (folder / ".push").mkdir()
+    (folder / ".push" / "notes.txt").write_text("mine")
     pusher = Pusher(repo, folder, say=lines.append)
-    assert not list(folder.iterdir())
+    save(folder, 0)
+    pusher.finish(folder)
+    assert (folder / ".push" / "notes.txt").read_text() == "mine"
+
+
+def test_a_work_folder_of_a_user_is_not_touched(server, repo, folder, lines):
+    (folder / ".run" / "push").mkdir(parents=True)
+    (folder / ".run" / "push" / "notes.txt").write_text("mine")
+    pusher = Pusher(repo, folder, say=lines.append)
+    save(folder, 0)
+    with pytest.raises(UserError):
+        pusher.finish(folder)
     pusher.abandon()
+    assert (folder / ".run" / "push" / "notes.txt").read_text() == "mine"
 
 
 # --- Faults -----------------------------------------------------------------------------------
@@ -215,7 +237,7 @@ def test_after_a_lasting_outage_the_message_has_the_command_that_pushes(
     with pytest.raises(PushFailed) as failure:
         pusher.finish(folder)
     assert contents(folder) == before
-    assert not (folder / ".push").exists()
+    assert not copies(folder)
     assert stable_message(failure.value, server, folder) == snapshot
     command = next(line for line in str(failure.value).splitlines() if "hf upload" in line)
     server.reopen()
@@ -292,7 +314,7 @@ from hub.pusher import Pusher
 folder = Path(sys.argv[1])
 pusher = Pusher("tester/model", folder)
 (folder / "model.safetensors").write_bytes(b"w" * 10_000_000)
-(folder / "picture.png").write_bytes(b"p" * 1000)
+(folder / "training_curves.png").write_bytes(b"p" * 1000)
 pusher.push(folder, "Training in progress epoch 0")
 pusher.push(folder, "Training in progress epoch 1")
 print("pushing", flush=True)
@@ -326,7 +348,7 @@ def test_ctrl_c_during_a_hanging_push_ends_the_process_soon(
     assert process.returncode == 130
     assert "Training in progress epoch 1" in errors
     assert stable_message("\n".join(events(errors.splitlines())), server, folder) == snapshot
-    assert not (folder / ".push").exists()
+    assert not copies(folder)
 
 
 def test_a_failing_script_ends_without_copies_and_without_hanging(server, repo, folder):
@@ -343,7 +365,7 @@ def test_a_failing_script_ends_without_copies_and_without_hanging(server, repo, 
     assert time.monotonic() - began < 20
     assert process.returncode == 1
     assert "ValueError: a bug" in process.stderr
-    assert not (folder / ".push").exists()
+    assert not copies(folder)
 
 
 def test_an_answer_that_repeats_the_token_is_shown_without_it(server, pusher, folder, lines):

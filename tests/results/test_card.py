@@ -1,5 +1,6 @@
 """The model card: its metadata, its text, and the edits of a person."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from huggingface_hub import ModelCard
 
 from results import card
 from results.card import write_card
+from settings.tagging_flags import TaggingFlags
 from tests.helpers.cards import FACTS, problems_the_hub_would_find
 from tests.helpers.hub_server import TOKEN
 from tests.helpers.messages import stable
@@ -34,7 +36,7 @@ def test_the_card_contains_metadata_for_the_hub_and_text_for_readers(folder, sna
     assert data["language"] == "en"
     assert data["base_model"] == "google-bert/bert-base-cased"
     assert data["datasets"] == ["lhoestq/conll2003"]
-    assert data["widget"] == [{"text": FACTS["example_text"]}]
+    assert data["widget"] == [{"text": card.EXAMPLE}]
     (result,) = data["model-index"][0]["results"]
     assert result["dataset"]["split"] == "test"
     values = {metric["name"]: metric["value"] for metric in result["metrics"]}
@@ -44,8 +46,9 @@ def test_the_card_contains_metadata_for_the_hub_and_text_for_readers(folder, sna
         **{"PER precision": 0.0, "PER recall": 0.0},  # its F1 is not a number
     }
     for part in (
+        "| 60 | 2 | 0.4000 |",
         "46435", "| LOC | 1.0000 | 0.5000 | 0.6667 |", "0123456789abcdef", "infer.py", "pipeline(",
-        "learning_rate: 2e-05", "transformers: 5.23.0", "--seed 42", "`B-LOC`", "| 1 | 0.4000 |",
+        "learning_rate: 2e-05", "transformers: 5.23.0", "--seed 42", "`B-LOC`",
     ):  # fmt: skip
         assert part in text, part
     assert TOKEN not in text
@@ -55,10 +58,27 @@ def test_the_card_contains_metadata_for_the_hub_and_text_for_readers(folder, sna
     assert text == snapshot
 
 
-def test_the_card_names_the_precision_used(folder):
-    arguments = {"bf16": False, "fp16": False, "mixed_precision": None}
-    text = write_card(folder, {**FACTS, "arguments": arguments, "precision": "bf16"}).read_text()
-    assert "mixed_precision: bf16" in text and "fp16" not in text and "bf16: " not in text
+def test_the_example_is_of_the_corpus_only_if_the_facts_have_one(folder):
+    """They have one if the user pushes texts of the corpus; only then is it theirs to show."""
+    for language, given, shown in (
+        ("en", None, card.EXAMPLE),
+        ("en", "Jane left.", "Jane left."),
+        ("de", "Anna ging.", "Anna ging."),
+        ("de", None, None),
+        (None, None, None),
+    ):
+        path = write_card(folder, {**FACTS, "language": language, "example_text": given})
+        text = path.read_text()
+        for sentence in (card.EXAMPLE, "Jane left.", "Anna ging."):
+            assert (sentence in text) == (sentence == shown), (language, given)
+        assert metadata(path).get("widget") == ([{"text": shown}] if shown else None)
+        assert "infer.py --model bert-finetuned-ner" in text
+
+
+def test_the_card_and_the_help_of_infer_name_the_flag_alike(folder):
+    text = write_card(folder, FACTS).read_text()
+    _, flag = re.search(r"python (infer.py) (--\w+) bert-finetuned-ner", text).groups()
+    assert flag in {f"--{field.name}" for field in dataclasses.fields(TaggingFlags)}
 
 
 def test_the_card_shows_an_existing_picture(folder):
@@ -106,11 +126,10 @@ def test_a_local_folder_is_not_a_base_model_of_the_hub(
     """A folder may be named like somebody's model; the embedded encoder keeps its own name."""
     (tmp_path / "my" / "encoder").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    facts = {**FACTS, "base_model": title, "arguments": {"model_name_or_path": "my/encoder"}}
+    facts = {**FACTS, "base_model": title, "base_model_is_local": expected is None}
     path = write_card(folder, facts)
     assert metadata(path).get("base_model") == expected
     assert title in path.read_text()
-    assert "my/encoder" not in path.read_text()
     facts = {**FACTS, "base_model": "my/encoder"}
     assert "base_model" not in metadata(write_card(folder, facts))
 

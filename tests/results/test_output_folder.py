@@ -6,15 +6,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from results.output_folder import RUN_FILE, check_output_dir, run_identity, staged
+from results.output_folder import RUN_FILE, check_output_dir, earlier_run, run_identity, staged
 from settings.defaults import make_settings
 from settings.flags import SharedFlags
 from support.errors import UserError
 from support.files import write_json
+from support.manifests import MANIFEST
 from tests.helpers.messages import stable
 
 LABELS = ["O", "B-PER", "I-PER"]
-ALONE = SimpleNamespace(is_main_process=True, wait_for_everyone=lambda: None)
+ALONE = SimpleNamespace(is_main_process=True, num_processes=1, wait_for_everyone=lambda: None)
 
 
 def run_of(folder, corpus="news", labels=LABELS, **changes):
@@ -29,7 +30,7 @@ def run_of(folder, corpus="news", labels=LABELS, **changes):
 
 def check(folder, **changes) -> None:
     settings, corpus = run_of(folder, **changes)
-    check_output_dir(settings, run_identity(settings, corpus))
+    check_output_dir(settings, run_identity(settings, corpus), ALONE)
 
 
 def refused(folder, **changes) -> str:
@@ -122,7 +123,7 @@ def test_a_model_of_somebody_else_is_refused(tmp_path, snapshot):
     check(tmp_path, overwrite_output_dir=True)
 
 
-@pytest.mark.parametrize("content", ["", "{", "{}", b"\xff"])
+@pytest.mark.parametrize("content", ["", "{", "{}", "[]", "null", b"\xff"])
 def test_a_damaged_run_file_counts_as_another_run(content, tmp_path):
     file = tmp_path / RUN_FILE
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -140,9 +141,10 @@ def test_staged_files_move_into_the_folder_together(tmp_path):
     with staged(folder, ALONE, {}) as stage:
         (stage / "model.safetensors").write_text("new")
         (stage / "config.json").write_text("new")
-        assert [path.name for path in folder.iterdir()] == [stage.name]
-    names = ["config.json", "model.safetensors", "run.json"]
+        assert [path.name for path in folder.iterdir()] == [".run"]
+    names = [".run", "config.json", "model.safetensors", "run.json"]
     assert sorted(path.name for path in folder.iterdir()) == names
+    assert not stage.exists()
 
 
 def test_staged_keeps_the_old_files_when_saving_fails(tmp_path):
@@ -151,18 +153,18 @@ def test_staged_keeps_the_old_files_when_saving_fails(tmp_path):
     with pytest.raises(UserError, match="disk"), staged(tmp_path, ALONE, {}) as stage:
         (stage / "config.json").write_text("new")
         raise OSError("disk full")
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+    assert {path.name: path.read_text() for path in tmp_path.glob("[!.]*")} == {
         "model.safetensors": "old", "config.json": "old", "notes.txt": "old",
     }  # fmt: skip
     # The half-written files of a killed run are deleted by the next run.
-    (tmp_path / ".partial").mkdir()
-    (tmp_path / ".partial" / "half").write_text("half")
+    stage.mkdir()
+    (stage / "half").write_text("half")
     with staged(tmp_path, ALONE, {}) as stage:
         assert not list(stage.iterdir())
         (stage / "config.json").write_text("new")
     assert (tmp_path / "config.json").read_text() == "new"
     assert (tmp_path / "notes.txt").read_text() == "old"
-    names = ["config.json", "model.safetensors", "notes.txt", "run.json"]
+    names = [".run", "config.json", "model.safetensors", "notes.txt", "run.json"]
     assert sorted(os.listdir(tmp_path)) == names
 
 
@@ -173,6 +175,44 @@ def test_only_the_main_process_writes_staged_files(tmp_path):
         pass
     assert waits
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", [".partial", ".push", ".step_1.partial", ".epoch_0.deleted"])
+def test_folders_of_a_user_are_not_touched(name, tmp_path):
+    """Earlier versions of the suite gave such names to folders of their own, and deleted them."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "notes.txt").write_text("mine")
+    with staged(tmp_path, ALONE, {}) as stage:
+        (stage / "config.json").write_text("new")
+    assert (tmp_path / name / "notes.txt").read_text() == "mine"
+
+
+def checkpoint(folder, run_id, step):
+    folder.mkdir()
+    content = {"identity": {}, "conditions": {}, "files": {}}
+    write_json(folder / MANIFEST, content | {"progress": {"run_id": run_id, "step": step}})
+
+
+def test_an_unfinished_run_is_known_by_its_id_not_by_file_times(tmp_path):
+    assert earlier_run(tmp_path) == {}
+    write_json(tmp_path / RUN_FILE, {"run_id": "2026-02-01"})
+    assert list(earlier_run(tmp_path)) == ["replaces"]
+    # Checkpoints of an earlier run, and of the finished one, copied later than run.json.
+    checkpoint(tmp_path / "step_9", "2026-01-01", 90)
+    assert list(earlier_run(tmp_path)) == ["replaces"]
+    checkpoint(tmp_path / "epoch_1", "2026-02-01", 20)
+    assert list(earlier_run(tmp_path)) == ["replaces"]
+    checkpoint(tmp_path / "step_5", "2026-03-01", 5)  # of a run that has not written its results
+    os.utime(tmp_path / "step_5" / MANIFEST, (0, 0))
+    assert str(tmp_path / "step_5") in earlier_run(tmp_path)["start"]
+    (tmp_path / RUN_FILE).unlink()
+    assert str(tmp_path / "step_5") in earlier_run(tmp_path)["start"]
+
+
+def test_folders_of_a_user_are_not_an_earlier_run(tmp_path):
+    (tmp_path / "step_5").mkdir()
+    (tmp_path / "step_5" / MANIFEST).write_text("null")
+    assert earlier_run(tmp_path) == {}
 
 
 def test_folder_inside_a_file_is_refused(tmp_path):

@@ -98,15 +98,30 @@ def test_the_report_names_entities_or_chunks_by_task(tmp_path, task, own, other)
     assert text.count(own) >= 8
 
 
-def test_epoch_0_is_shown_as_1_epoch_done(tmp_path):
+def test_scores_are_shown_by_step_with_the_epochs_done(tmp_path):
     run = entity_run()
     loss, scores, *_ = charts.training_charts(run["history"], [], True)
-    assert loss.series == {"training": [(1, 1.0), (2, 0.6)], "validation": [(1, 0.8), (2, 0.7)]}
-    assert [x for x, _ in scores.series["F1"]] == [1, 2]
-    assert (loss.x_label, scores.x_label) == ("epochs done", "epochs done")
+    steps = {"training": [(450, 1.0), (900, 0.6)], "validation": [(450, 0.8), (900, 0.7)]}
+    assert loss.series == steps
+    assert [x for x, _ in scores.series["F1"]] == [450, 900]
+    assert (loss.x_label, scores.x_label) == ("step", "step")
     rows = report_page(tmp_path, run).rows
-    assert ["1", "1", "0.8000", "0.3000", "0.5000"] in rows
-    assert ["2", "0.6000", "0.7000", "0.4000", "0.6000"] in rows
+    assert ["450", "1", "1", "0.8000", "0.3000", "0.5000"] in rows
+    assert ["900", "2", "0.6000", "0.7000", "0.4000", "0.6000"] in rows
+
+
+def test_several_evaluations_of_an_epoch_and_one_before_training(tmp_path):
+    history = [
+        {"epoch": 0, "step": step, "train_loss": loss, "eval_loss": 0.5, "eval_f1": 0.25}
+        for step, loss in ((0, None), (200, 0.75), (400, 0.5), (500, 0.25))
+    ]
+    run = entity_run(history=history, epoch_steps=400)
+    loss, scores, *_ = charts.training_charts(history, [], True)
+    assert loss.series["training"] == [(200, 0.75), (400, 0.5), (500, 0.25)]
+    assert [x for x, _ in scores.series["F1"]] == [0, 200, 400, 500]
+    rows = [row[:3] for row in report_page(tmp_path, run).rows]
+    for row in (["0", "0", "–"], ["200", "0.5", "0.7500"], ["500", "1.25", "0.2500"]):
+        assert row in rows, row
 
 
 def test_report_of_plain_tags(tmp_path, snapshot):

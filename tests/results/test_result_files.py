@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.result_files import flat_metrics, save_results, write_predictions
-from scoring.scores import count_tags, score_tags
+from results.result_files import save_results, write_predictions
+from scoring.scores import count_tags, flat_scores, score_tags
 
 GOLD = [["B-PER", "I-PER", "O"], ["B-LOC"], ["O", "O"]]
 PREDICTED = [["B-PER", "I-PER", "O"], ["B-PER"], ["O", "B-LOC"]]
@@ -17,7 +17,7 @@ PREDICTED = [["B-PER", "I-PER", "O"], ["B-PER"], ["O", "B-LOC"]]
 
 def test_all_results_merges_the_results_of_the_splits(tmp_path):
     scores = score_tags(GOLD, PREDICTED, True) | {"loss": 0.25}
-    flat = flat_metrics(scores)
+    flat = flat_scores(scores, ())
     assert set(flat) == {"precision", "recall", "f1", "accuracy", "loss", "words"}
     assert flat["words"] == 6
     save_results(tmp_path, "eval", {f"eval_{k}": v for k, v in flat.items()})
@@ -30,15 +30,6 @@ def test_all_results_merges_the_results_of_the_splits(tmp_path):
     assert everything.keys() == {f"eval_{k}" for k in flat} | {"predict_f1", "train_loss"}
     assert everything["eval_f1"] == scores["overall"]["f1"]
     assert json.loads((tmp_path / "predict_results.json").read_text()) == {"predict_f1": 0.75}
-
-
-def test_results_by_type():
-    scores = score_tags(GOLD, PREDICTED, True) | {"loss": 0.25}
-    flat = flat_metrics(scores, entity_level=True)
-    assert flat["PER_precision"] == 0.5
-    assert flat["PER_recall"] == 1.0
-    assert flat["LOC_f1"] == 0.0
-    assert flat["LOC_number"] == 1
 
 
 def rows_of(words, gold, predicted):
@@ -142,6 +133,7 @@ def test_a_new_run_replaces_the_metrics_of_its_splits_in_all_results(tmp_path):
 
 
 def test_damaged_results_of_an_earlier_run_are_replaced(tmp_path):
-    (tmp_path / "all_results.json").write_text("{")
-    save_results(tmp_path, "eval", {"eval_f1": 0.6})
+    for content in ("{", "[]", "null"):
+        (tmp_path / "all_results.json").write_text(content)
+        save_results(tmp_path, "eval", {"eval_f1": 0.6})
     assert json.loads((tmp_path / "all_results.json").read_text()) == {"eval_f1": 0.6}

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import common
-from scoring.scores import count_tags, score_tags, tag_metric
+from scoring.scores import (
+    count_tags,
+    flat_scores,
+    label_types,
+    score_names,
+    score_tags,
+    tag_metric,
+)
 
 TYPES = ["PER", "ORG", "LOC", "MISC", "SUB-X", "X"]
 IOB_TAGS = ["O", *(f"{prefix}-{name}" for name in TYPES for prefix in "BI")]
@@ -350,3 +357,42 @@ def test_metrics_do_not_share_their_counts():
     first.add_batch(predictions=[["O"]], references=[["O"]])
     assert second.compute()["words"] == 0
     assert first.compute()["words"] == 1
+
+
+# --- Flat scores and their names ------------------------------------------------------------
+
+LABELS = ["O", "B-LOC", "I-LOC", "B-MISC", "I-MISC", "I-SUB-X", "[CLS]"]
+
+
+def test_flat_scores_by_type():
+    gold = [["B-PER", "I-PER", "O"], ["B-LOC"], ["O", "O"]]
+    predicted = [["B-PER", "I-PER", "O"], ["B-PER"], ["O", "B-LOC"]]
+    flat = flat_scores(score_tags(gold, predicted, True) | {"loss": 0.25}, ["LOC", "PER"])
+    assert flat["PER_precision"] == 0.5
+    assert flat["PER_recall"] == 1.0
+    assert flat["LOC_f1"] == 0.0
+    assert flat["LOC_number"] == 1
+    assert (flat["loss"], flat["words"]) == (0.25, 6)
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from(LABELS[:-1]), st.sampled_from(LABELS[:-1])))))
+def test_the_names_of_scores_depend_on_the_labels_alone(sentences):
+    gold, predicted = ([[pair[i] for pair in s] for s in sentences] for i in range(2))
+    types = label_types(LABELS, True)
+    assert types == ["LOC", "MISC", "SUB-X"]
+    flat = flat_scores(score_tags(gold, predicted, True) | {"loss": 0.0}, types)
+    counts = {"words", *(f"{name}_number" for name in types)}
+    assert set(flat) == counts | set(score_names(LABELS, True))
+    assert {"f1", "loss", "accuracy", "MISC_f1", "SUB-X_recall"} <= set(flat)
+
+
+def test_a_type_without_gold_and_prediction_has_scores_of_0():
+    scores = score_tags([["B-LOC"]], [["B-LOC"]], True) | {"loss": 0.0}
+    flat = flat_scores(scores, label_types(LABELS, True))
+    assert (flat["LOC_f1"], flat["MISC_f1"], flat["MISC_number"]) == (1.0, 0.0, 0)
+
+
+def test_the_scores_of_plain_tags_are_named_by_tag():
+    names = score_names(["NOUN", "O", "B-x"], False)
+    assert {"accuracy", "macro_f1", "loss", "NOUN_f1", "O_f1", "B-x_precision"} <= set(names)
+    assert "f1" not in names

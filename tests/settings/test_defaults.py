@@ -218,13 +218,16 @@ def test_without_a_do_flag_all_three_are_done(argv, expected, embedded):
     [
         ([], None),
         (["--report_to", "none"], None),
-        (["--with_tracking"], ["all"]),
+        (["--with_tracking"], ["tensorboard", "wandb"]),
+        (["--report_to", "all"], ["tensorboard", "wandb"]),
         (["--report_to", "tensorboard", "wandb"], ["tensorboard", "wandb"]),
         (["--report_to", "tensorboard,wandb"], ["tensorboard", "wandb"]),
         (["--with_tracking", "--report_to", "wandb"], ["wandb"]),
     ],
 )
-def test_trackers(argv, expected, embedded):
+def test_trackers(argv, expected, embedded, monkeypatch):
+    installed = ("tensorboardX", "wandb", "aim")  # aim: train_accelerate.py alone has it
+    monkeypatch.setattr("settings.check_values._is_installed", installed.__contains__)
     settings = settings_from(*argv)
     assert settings.trackers == expected
 

@@ -5,12 +5,16 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
+from settings.flag_table import OBSOLETE
 from settings.flags import LoopFlags
 from settings.parse import make_parser
+from settings.tagging_flags import TaggingFlags
 from settings.trainer_flags import TrainerFlags
+from support.errors import UserError
 from tests.helpers.flags import FLAGS_CLASSES, config_file, parse, refused
 from tests.helpers.messages import stable
 from tests.helpers.models import ROOT
@@ -101,7 +105,238 @@ def test_all_unknown_names_of_a_file_are_reported_together(tmp_path):
     assert "did you mean --seed?" in message
 
 
+@pytest.mark.parametrize("script", FLAGS_CLASSES)
+def test_usual_forms_of_values(script, tmp_path):
+    text = """
+learning-rate: 3.0e-05
+num_train_epochs: 2.0
+max_steps: 1e2
+seed: 7.0
+save_total_limit: null
+eval_steps: ~
+fp16: False
+do_train: yes
+overwrite_output_dir: on
+hub_include: [report, predictions]
+report_to: []
+label_names: [O, -X-]
+resume_from_checkpoint: true
+lr_scheduler_kwargs:
+  num_cycles: 3
+  lr_end: 1e-7
+  power: 1.5
+"""
+    args = parse(config_file(tmp_path, text), script=script)
+    assert (args.learning_rate, args.num_train_epochs) == (3e-5, 2.0)
+    assert (args.max_steps, args.seed) == (100, 7)
+    assert args.save_total_limit is args.eval_steps is args.report_to is None
+    assert (args.fp16, args.do_train, args.overwrite_output_dir) == (False, True, True)
+    assert args.hub_include == ["report", "predictions"]
+    assert args.label_names == ["O", "-X-"]
+    assert args.resume_from_checkpoint == "latest"
+    assert args.lr_scheduler_kwargs == {"num_cycles": 3, "lr_end": 1e-7, "power": 1.5}
+    as_json = {"lr_scheduler_kwargs": {"num_cycles": 3}, "save_total_limit": None}
+    args = parse(config_file(tmp_path, json.dumps(as_json), "a.json"), script=script)
+    assert (args.lr_scheduler_kwargs, args.save_total_limit) == ({"num_cycles": 3}, None)
+    args = parse(config_file(tmp_path, "lr_scheduler_kwargs: '{\"power\": 2}'"), script=script)
+    assert args.lr_scheduler_kwargs == {"power": 2}
+
+
+def test_lists_may_be_one_word_with_commas():
+    assert parse("--hub_include", "predictions,report").hub_include == ["predictions", "report"]
+    assert parse("--save_total_limit", "none").save_total_limit is None
+
+
+@pytest.mark.parametrize("script", FLAGS_CLASSES)
+def test_wrong_values_of_a_file_are_reported_together(script, tmp_path, snapshot):
+    text = "seed: [1, 2]\nlearning_rate: fast\noptim: adam\nlabel_smoothing_factor: 1\nfoo: 1\n"
+    message = refused(config_file(tmp_path, text), script=script)
+    assert stable(message, tmp_path) == snapshot
+
+
+# --- One file for both scripts -----------------------------------------------------------------
+
+FOR_BOTH = """
+eval_strategy: steps
+eval_steps: 20
+save_strategy: steps
+save_steps: 40
+logging_strategy: epoch
+dataloader_num_workers: 2
+adam_beta1: 0.8
+adam_beta2: 0.99
+adam_epsilon: 1e-7
+label_smoothing_factor: 0.1
+optim: adamw_torch
+lr_scheduler_type: polynomial
+lr_scheduler_kwargs: {power: 2.0}
+gradient_checkpointing: true
+fsdp_config: null
+neftune_noise_alpha: 5
+run_name: first
+tf32: false
+remove_unused_columns: false
+"""
+
+
+def test_one_file_serves_both_scripts(tmp_path, capsys, snapshot):
+    path = config_file(tmp_path, FOR_BOTH)
+    trainer = parse(path, script=TrainerFlags)
+    assert capsys.readouterr().err == ""
+    loop = parse(path, script=LoopFlags)
+    notes = capsys.readouterr().err
+    assert len(notes.splitlines()) == 1
+    assert stable(notes, tmp_path) == snapshot
+    for name in FOR_BOTH.split("fsdp_config")[0].split("\n")[1:-1]:
+        name = name.partition(":")[0]
+        given, default = getattr(loop, name), getattr(LoopFlags(), name)
+        assert given == getattr(trainer, name) != default, name
+
+
+def test_flag_of_the_other_script_on_the_command_line():
+    message = refused("--neftune_noise_alpha", "5", "--tf32", "--foo", script=LoopFlags)
+    lines = message.splitlines()
+    assert len(lines) == 3
+    assert all("train_trainer.py" in line for line in lines[:2])
+    assert "train_trainer.py" not in lines[2]
+
+
+def test_the_file_of_both_scripts_has_no_unknown_names(tmp_path):
+    for script in FLAGS_CLASSES:
+        message = refused(config_file(tmp_path, FOR_BOTH + "past_indx: 1\n"), script=script)
+        assert "past_indx" in message and len(message.splitlines()) == 1
+
+
+# --- Obsolete names ----------------------------------------------------------------------------
+
+# Name -> value, and the flags that it becomes.
+BECOMES = {
+    "evaluation_strategy": ("steps", {"eval_strategy": "steps"}),
+    "evaluate_during_training": (None, {"eval_strategy": "steps"}),
+    "warmup_ratio": ("0.1", {"warmup_steps": 0.1}),
+    "no_cuda": (None, {"use_cpu": True}),
+    "per_gpu_train_batch_size": ("3", {"per_device_train_batch_size": 3}),
+    "per_gpu_eval_batch_size": ("3", {"per_device_eval_batch_size": 3}),
+    "push_to_hub_model_id": ("m", {"hub_model_id": "m"}),
+    "push_to_hub_organization": ("us", {"hub_model_id": "us/"}),
+    "push_to_hub_token": ("hf_x", {"hub_token": "hf_x"}),
+    "use_auth_token": ("hf_x", {"hub_token": "hf_x"}),
+    "max_val_samples": ("5", {"max_eval_samples": 5}),
+    "max_test_samples": ("5", {"max_predict_samples": 5}),
+    "data_dir": ("conll", {"dataset_name": "conll"}),
+    "labels": ("labels.txt", {"label_names": ["labels.txt"]}),
+}
+# train_trainer.py alone has what replaces these.
+BECOMES_OF_TRAINER = {
+    "adafactor": (None, {"optim": "adafactor"}),
+    "xpu_backend": ("gloo", {"ddp_backend": "gloo"}),
+    "torchdynamo": ("eager", {"torch_compile_backend": "eager"}),
+}
+
+
+@pytest.mark.parametrize("script", FLAGS_CLASSES)
+@pytest.mark.parametrize("name", [name for name in OBSOLETE if name != "adafactor"])
+@pytest.mark.parametrize("in_file", [False, True])
+def test_obsolete_flag_is_taken_with_one_line(name, script, in_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "1")  # for FSDP
+    value, expected = (BECOMES | BECOMES_OF_TRAINER).get(name, (None, {}))
+    if value is None and not OBSOLETE[name].switch:
+        value = "1"
+    if name in BECOMES_OF_TRAINER and script is LoopFlags:
+        expected = {}
+    words = [f"--{name}", *([value] if value else [])]
+    if in_file:
+        words = [config_file(tmp_path, f"{name}: {value or 'true'}\n")]
+    fsdp = ["--fsdp"] if script is TrainerFlags and name.startswith("fsdp_") else []
+    flags = parse(*words, *fsdp, script=script)
+    for new, new_value in expected.items():
+        assert getattr(flags, new) == new_value
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith(f"note: --{name} ")
+    assert "hf_x" not in lines[0]
+    plain = vars(parse(*fsdp, script=script))
+    changed = {name for name, value in vars(flags).items() if value != plain[name]}
+    assert changed - {"fsdp_config"} == {*expected}
+
+
+def test_lines_about_obsolete_flags(capsys, snapshot):
+    for name, obsolete in OBSOLETE.items():
+        words = [f"--{name}"] + ([] if obsolete.switch else ["0"])
+        fsdp = ["--fsdp"] if name.startswith("fsdp_") else []
+        with suppress(UserError):  # ranges are not the subject here
+            parse(*words, *fsdp, script=TrainerFlags)
+    parse("--xpu_backend", "gloo", script=LoopFlags)
+    assert capsys.readouterr().err == snapshot
+
+
+def test_adafactor():
+    assert parse("--adafactor", script=TrainerFlags).optim == "adafactor"
+    assert parse("--adafactor", "false", script=LoopFlags).optim == "adamw_torch_fused"
+    assert "train_trainer.py" in refused("--adafactor", script=LoopFlags)
+
+
+@pytest.mark.parametrize("script", FLAGS_CLASSES)
+def test_obsolete_flags_with_bad_values(script):
+    for words in (
+        ["--warmup_ratio", "1.5"],
+        ["--warmup_ratio", "many"],
+        ["--warmup_ratio"],
+        ["--evaluation_strategy", "often"],
+        ["--no_cuda=maybe"],
+        ["--per_gpu_train_batch_size", "0"],
+    ):
+        assert len(refused(*words, script=script).splitlines()) <= 2
+
+
+def test_obsolete_flags_beside_others(capsys):
+    flags = parse("--no_cuda", "--past_index", "-1", "--seed", "3", "--no-cuda", "false")
+    assert (flags.use_cpu, flags.seed) == (True, 3)
+    flags = parse("--push_to_hub_organization", "us", "--push_to_hub_model_id", "m")
+    assert flags.hub_model_id == "us/m"
+    # As in transformers, the obsolete name wins.
+    assert parse("--evaluation_strategy", "steps", "--eval_strategy", "no").eval_strategy == "steps"
+    assert parse("--warmup_ratio", "0.0", "--warmup_steps", "5").warmup_steps == 5
+    capsys.readouterr()
+
+
 # --- Mistakes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("learning_rte", "learning_rate"),
+        ("learning-rate-", "learning_rate"),
+        ("sed", "seed"),
+        ("trian_file", "train_file"),
+        ("val_file", "validation_file"),
+        ("max_seq_len", "max_seq_length"),
+        ("output", "output_dir"),
+        ("train_batch_size", "per_device_train_batch_size"),
+        ("cachedir", "cache_dir"),
+        ("bf_16", "bf16"),
+        ("logging_step", "logging_steps"),
+        *((word, None) for word in ("past_idx", "n_gpu", "use_gpu", "data", "data_set", "fp32")),
+        *((word, None) for word in ("server_ip", "model", "index", "lr", "dropout", "use_crf")),
+        *((word, None) for word in ("config_overrides", "streaming", "eval", "name")),
+    ],
+)
+@pytest.mark.parametrize("script", FLAGS_CLASSES)
+def test_guesses_of_what_was_meant(word, meant, script, tmp_path):
+    """A guess is right or is not made; in a file as on the command line."""
+    for message in (
+        refused(f"--{word}", "1", script=script),
+        refused(config_file(tmp_path, f"{word}: 1\n"), script=script),
+    ):
+        guess = re.search(r"did you mean --(\w+)\?", message)
+        assert (guess and guess[1]) == meant
+
+
+def test_guesses_of_infer():
+    for word, meant in (("modle", "model"), ("min_scor", "min_score"), ("past_index", None)):
+        message = refused(f"--{word}", script=TaggingFlags)
+        assert ("did you mean" in message) == (meant is not None)
+        assert meant is None or message.endswith(f"--{meant}?")
 
 
 @pytest.mark.parametrize("script", FLAGS_CLASSES)
@@ -163,7 +398,7 @@ def test_help_lists_each_flag_once_in_its_group(snapshot):
 def test_help_all_adds_the_flags_of_training_arguments():
     short = make_parser(TrainerFlags, "A script.").format_help()
     full = make_parser(TrainerFlags, "A script.", show_all=True).format_help()
-    assert "--adam_beta1" in full and "--adam_beta1" not in short
+    assert "--optim_args" in full and "--optim_args" not in short
     assert "--train_file" in short and "--help_all" in short
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from support.errors import UserError
-from support.files import checkpoint_folders
-from tests.helpers.checkpoints import ALONE, MICRO_BATCH, complete, history, name_of
+from support.manifests import checkpoint_folders
+from tests.helpers.checkpoints import ALONE, MICRO_BATCH, PLAN, complete, history, name_of
 from tests.helpers.script_runs import (
     BOTH,
     CHECKSUM,
@@ -25,6 +25,7 @@ from tests.helpers.script_runs import (
     weights,
 )
 from training.checkpoints import (
+    checkpoint_path,
     checkpoint_staged,
     damage,
     delete_old,
@@ -159,14 +160,19 @@ def stopped(request, flags, tmp_path_factory):
 
 
 OTHER_CONDITIONS = {
-    "--per_device_train_batch_size": ("4", "batch size of a process"),
-    "--gradient_accumulation_steps": ("2", "batches of a step"),
-    "--learning_rate": ("3e-3", "learning rate"),
+    "--per_device_train_batch_size": ("4", "per_device_train_batch_size"),
+    "--gradient_accumulation_steps": ("2", "gradient_accumulation_steps"),
+    "--learning_rate": ("3e-3", "learning_rate"),
     "--max_steps": ("5", "steps"),
     "--seed": ("1", "seed"),
+    "--data_seed": ("1", "data_seed"),
     "--max_seq_length": ("20", "window length"),
     "--max_train_samples": ("44", "sentences of each split"),
-    "--weight_decay": ("0.1", "weight decay"),
+    "--weight_decay": ("0.1", "weight_decay"),
+    "--label_smoothing_factor": ("0.1", "label_smoothing_factor"),
+    "--optim": ("sgd", "optim"),
+    "--adam_beta1": ("0.8", "adam_beta1"),
+    "--metric_for_best_model": ("loss", "best score"),
 }
 
 
@@ -177,7 +183,13 @@ def test_every_other_condition_is_refused_by_name(stopped, tmp_path):
         resume = [flag, value, "--resume_from_checkpoint"]
         output = run(script, [*flags, *resume], tmp_path, status=2)
         assert f"  {name}" in output, output
+    shutil.copytree(flags[flags.index("--model_name_or_path") + 1], tmp_path / "uncased")
+    options = json.loads((tmp_path / "uncased" / "tokenizer_config.json").read_text())
+    options["do_lower_case"] = True
+    (tmp_path / "uncased" / "tokenizer_config.json").write_text(json.dumps(options))
     resume = ["--resume_from_checkpoint", "--overwrite_output_dir"]
+    output = run(script, [*flags, "--tokenizer_name", "uncased", *resume], tmp_path, status=2)
+    assert "  tokenizer" in output
     output = run(script, [*flags, *resume], tmp_path, processes=2, status=2)
     assert "processes: 1 there, 2 now" in output
     changed = Path(flags[flags.index("--train_file") + 1]).read_text() + "Kiwi B-FRUIT\n"
@@ -226,7 +238,8 @@ def test_every_truncated_file_is_named_and_the_checkpoint_skipped(stopped, tmp_p
     output = run(script, [*flags, "--resume_from_checkpoint"], tmp_path)
     assert f"out/{newest}: damaged checkpoint" in output
     assert weights(tmp_path / "out") == weights(folder / "out")
-    assert newest in complete(tmp_path / "out")  # the damaged one was replaced
+    # Without its manifest the damaged one is not known to be ours: it stays.
+    assert complete(tmp_path / "out")[-1] == f"{newest}.2"
 
 
 def test_one_flipped_bit_is_damage(stopped, tmp_path):
@@ -252,7 +265,7 @@ def test_missing_checkpoint_is_reported(tmp_path):
 
 
 def write(folder: Path, text: str = "x", progress: Progress | None = None) -> None:
-    with checkpoint_staged(folder, ALONE, {"a": 1}, progress or Progress()) as partial:
+    with checkpoint_staged(folder, PLAN, progress or Progress(), ALONE) as partial:
         (partial / "file").write_text(text)
         (partial / "below").mkdir()
         (partial / "below" / "file").write_text(text)
@@ -260,7 +273,7 @@ def write(folder: Path, text: str = "x", progress: Progress | None = None) -> No
 
 def test_folder_has_its_name_only_when_complete(tmp_path):
     folder = tmp_path / "epoch_0"
-    with checkpoint_staged(folder, ALONE, {}, Progress(step=3)) as partial:
+    with checkpoint_staged(folder, PLAN, Progress(step=3), ALONE) as partial:
         (partial / "file").write_text("x")
         assert not folder.exists()
         assert checkpoint_folders(tmp_path) == []
@@ -272,13 +285,14 @@ def test_failed_writing_keeps_the_old_checkpoint_and_nothing_else(tmp_path):
     write(tmp_path / "epoch_0", "old")
     with (
         pytest.raises(ZeroDivisionError),
-        checkpoint_staged(tmp_path / "epoch_0", ALONE, {}, Progress()) as partial,
+        checkpoint_staged(tmp_path / "epoch_0", PLAN, Progress(), ALONE) as partial,
     ):
         (partial / "file").write_text("new")
         raise ZeroDivisionError
     assert (tmp_path / "epoch_0" / "file").read_text() == "old"
     assert damage(tmp_path / "epoch_0") is None
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch_0"]
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".run"] == ["epoch_0"]
+    assert not any(path.is_dir() for path in (tmp_path / ".run").iterdir())
 
 
 @pytest.mark.parametrize("call", range(12))
@@ -288,8 +302,10 @@ def test_a_complete_checkpoint_exists_at_every_moment_of_replacing(call, tmp_pat
     class Dead(BaseException):
         pass
 
-    write(tmp_path / "epoch_0", "older")
-    write(tmp_path / "epoch_1", "old")
+    progress = Progress(step=1)
+    write(tmp_path / "epoch_0", "older", progress)
+    progress.step = 2
+    write(tmp_path / "epoch_1", "old", progress)
     calls = iter(range(100))
 
     def dying(function):
@@ -306,8 +322,8 @@ def test_a_complete_checkpoint_exists_at_every_moment_of_replacing(call, tmp_pat
         monkeypatch.setattr(Path, name, dying(getattr(Path, name)))
     monkeypatch.setattr(shutil, "rmtree", dying(shutil.rmtree))
     try:
-        write(tmp_path / "epoch_1", "new")
-        delete_old(tmp_path, 1, Progress(), ALONE)
+        write(tmp_path / "epoch_1", "new", progress)
+        delete_old(tmp_path, 1, progress, ALONE)
         done = True
     except Dead:
         done = False
@@ -320,19 +336,11 @@ def test_a_complete_checkpoint_exists_at_every_moment_of_replacing(call, tmp_pat
         assert texts == {"epoch_1": "new"}
 
 
-def test_leftovers_of_killed_runs_are_removed(tmp_path):
-    for name in (".step_3.partial", ".epoch_0.deleted"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_text("x")
-    (tmp_path / ".mine").mkdir()
-    write(tmp_path / "epoch_1")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "epoch_1"]
-
-
 def test_oldest_are_deleted_first_and_the_best_is_kept(tmp_path):
     progress = Progress(best_checkpoint="epoch_1")
     for number in range(5):
-        write(tmp_path / f"epoch_{number}")
+        progress.step = number
+        write(tmp_path / f"epoch_{number}", progress=progress)
         delete_old(tmp_path, 2, progress, ALONE)
     assert complete(tmp_path) == ["epoch_1", "epoch_3", "epoch_4"]
     delete_old(tmp_path, None, progress, ALONE)
@@ -341,25 +349,75 @@ def test_oldest_are_deleted_first_and_the_best_is_kept(tmp_path):
     assert complete(tmp_path) == ["epoch_1", "epoch_4"]
 
 
-def test_other_folders_are_not_checkpoints(tmp_path):
-    for name in (
-        "epoch_x",
-        "step_",
-        "checkpoint-1a",
-        "my_epoch_1",
-        "epoch_1.bak",
+def test_checkpoints_of_other_runs_are_never_deleted(tmp_path):
+    write(tmp_path / "epoch_7", progress=Progress(step=80))
+    progress = Progress(step=10)
+    write(tmp_path / "epoch_0", progress=progress)
+    delete_old(tmp_path, 1, progress, ALONE)
+    assert sorted(complete(tmp_path)) == ["epoch_0", "epoch_7"]
+
+
+def test_folders_without_a_manifest_of_ours_are_not_checkpoints(tmp_path):
+    """Whatever their names; a copy under another name is one."""
+    foreign = (
+        "epoch_0",
+        "step_3",
+        "checkpoint-1",
         ".epoch_1.partial",
-    ):
+        "another",
+        "null",
+    )
+    for name in foreign:
         (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("x")
+    (tmp_path / "another" / "checkpoint.json").write_text('{"files": []}')
+    (tmp_path / "null" / "checkpoint.json").write_text("null")
     (tmp_path / "epoch_9").write_text("a file")
-    write(tmp_path / "step_10")
-    write(tmp_path / "step_9")  # the newest is the one written last, whatever its number
-    assert complete(tmp_path) == ["step_10", "step_9"]
-    delete_old(tmp_path, 1, Progress(), ALONE)
-    assert (tmp_path / "epoch_1.bak").is_dir() and complete(tmp_path) == ["step_9"]
+    progress = Progress(step=9)
+    write(tmp_path / "my copy", progress=progress)
+    progress.step = 10
+    write(tmp_path / "step_10", progress=progress)
+    assert complete(tmp_path) == ["my copy", "step_10"]
+    delete_old(tmp_path, 1, progress, ALONE)
+    assert complete(tmp_path) == ["step_10"]
+    assert all((tmp_path / name / "mine").exists() for name in foreign)
+
+
+def test_newest_is_that_of_the_newest_run_with_the_most_steps_whatever_the_file_times(tmp_path):
+    old, new = Progress(), Progress()
+    for progress, step in ((new, 9), (new, 10), (old, 300)):
+        progress.step = step
+        write(tmp_path / f"step_{step}", progress=progress)
+    assert complete(tmp_path) == ["step_300", "step_9", "step_10"]
+    assert find_checkpoint("latest", tmp_path, {"a": 1}).name == "step_10"
+
+
+def test_a_foreign_folder_is_not_overwritten(tmp_path):
+    (tmp_path / "step_3").mkdir()
+    assert checkpoint_path(tmp_path, "step_3", PLAN.identity).name == "step_3.2"
+    write(tmp_path / "step_4")
+    assert checkpoint_path(tmp_path, "step_4", PLAN.identity).name == "step_4"
+    assert checkpoint_path(tmp_path, "step_4", {"corpus": "another"}).name == "step_4.2"
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_folders_of_others_survive_a_run(script, flags, tmp_path):
+    """Also those with the names of its checkpoints, and those that look like leftovers."""
+    flags = [*flags, "--checkpointing_steps", 2, "--max_steps", 4, "--save_total_limit", 1]
+    names = [name_of(script, 2), name_of(script, 3), name_of(script, 4), "epoch_0", "step_1"]
+    names += ["checkpoint-9", ".step_3.partial", ".epoch_0.deleted", ".mine", ".push", ".partial"]
+    for name in names:
+        (tmp_path / "out" / name).mkdir(parents=True)
+        (tmp_path / "out" / name / "notes.txt").write_text(name)
+    run(script, flags, tmp_path)
+    assert complete(tmp_path / "out") == [name_of(script, 4) + ".2"]
+    for name in names:
+        assert [path.name for path in (tmp_path / "out" / name).iterdir()] == ["notes.txt"]
+    run(script, [*flags, "--resume_from_checkpoint"], tmp_path)
 
 
 def test_progress_is_read_as_it_was_written(tmp_path):
-    progress = Progress(7, 1 / 3, 0.1, [{"step": 1, "loss": 2 / 3, "learning_rate": 1e-5}])
+    progress = Progress(step=7, total_loss=1 / 3, pending_loss=0.1)
+    progress.step_losses = [{"step": 1, "loss": 2 / 3, "learning_rate": 1e-5}]
     write(tmp_path / "epoch_0", progress=progress)
     assert read_progress(tmp_path / "epoch_0") == progress

@@ -36,10 +36,11 @@ from training.progress import BestScore, Progress
 def test_best_score_and_epochs_since(scores, greater, best, without_better):
     progress = Progress()
     for number, score in enumerate(scores):
-        progress.end_epoch(number, {"f1": score}, f"epoch_{number}", BestScore("f1", greater))
+        row = {"f1": score, "loss": 1.0}
+        progress.record_scores(number, row, f"epoch_{number}", BestScore("f1", greater))
     assert progress.best_checkpoint == f"epoch_{best}"
     assert progress.best_score == scores[best]
-    assert progress.epochs_without_better == without_better
+    assert progress.evaluations_without_better == without_better
 
 
 # --- The best epoch --------------------------------------------------------------------------
@@ -107,10 +108,3 @@ def test_checkpoint_of_the_best_epoch_must_exist_when_resumed(script, flags, tmp
     resume = ["--resume_from_checkpoint", "elsewhere"]
     output = run(script, [*flags, *resume], tmp_path, status=2)
     assert "--load_best_model_at_end" in output and first in output
-
-
-@pytest.mark.parametrize("script", BOTH)
-def test_checkpoints_by_steps_cannot_hold_the_best_epoch(script, flags, tmp_path):
-    flags = [*flags, "--load_best_model_at_end", "--checkpointing_steps", 3]
-    output = run(script, flags, tmp_path, status=2)
-    assert "--load_best_model_at_end needs a checkpoint of each epoch" in output

@@ -1,10 +1,12 @@
 """The processes of a run, and its precision."""
 
 import os
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 
+from encoder.architecture import Architecture
 from settings.defaults import make_settings
 from settings.trainer_flags import TrainerFlags, training_arguments
 from support import reachability
@@ -14,8 +16,11 @@ from training.runtime import (
     ask_hub,
     export_to_deepspeed,
     join_processes,
+    start_trackers,
     training_precision,
 )
+
+BERT = Architecture("bert", half_precision=True)
 
 
 @pytest.fixture
@@ -62,11 +67,11 @@ def test_processes_that_know_nothing_of_each_other_are_refused(monkeypatch):
     ("argv", "launcher", "expected"),
     [
         (["--mixed_precision", "no"], "bf16", "no"),
-        (["--mixed_precision", "fp16"], "no", "fp16"),
+        (["--mixed_precision", "fp16"], "no", "refused"),
         (["--bf16"], "no", "bf16"),
-        (["--fp16"], None, "fp16"),
+        (["--fp16"], None, "refused"),
         ([], "bf16", "bf16"),
-        ([], "fp16", "fp16"),
+        ([], "fp16", "refused"),
         # The launcher always exports "no", so the hardware decides.
         ([], "no", "hardware"),
         ([], None, "hardware"),
@@ -81,9 +86,27 @@ def test_precision(argv, launcher, expected, fast, monkeypatch, embedded):
     if launcher:
         monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launcher)
     training = settings_from(*argv, "--use_cpu").training
+    if expected == "refused":  # fp16 needs a GPU
+        with pytest.raises(UserError, match=r"--mixed_precision fp16.*needs a GPU"):
+            training_precision(training.mixed_precision, training.use_cpu, BERT)
+        return
     if expected == "hardware":
         expected = "bf16" if fast else "no"
-    assert training_precision(training.mixed_precision, training.use_cpu) == expected
+    assert training_precision(training.mixed_precision, training.use_cpu, BERT) == expected
+
+
+def test_an_architecture_that_fails_in_half_precision_is_trained_in_fp32(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    deberta = Architecture("deberta", half_precision=False)
+    assert training_precision(None, True, deberta) == "no"
+    assert training_precision("no", True, deberta) == "no"
+    with pytest.raises(UserError, match=r"--mixed_precision bf16: deberta"):
+        training_precision("bf16", True, deberta)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    with pytest.raises(UserError, match=r"--mixed_precision bf16 \(from the launcher\): deberta"):
+        training_precision(None, True, deberta)
 
 
 @pytest.mark.parametrize(
@@ -123,5 +146,45 @@ def test_a_gpu_of_another_kind_than_cuda_is_used_in_fp32(monkeypatch, tmp_path):
         )
         flags = parse("--output_dir", str(tmp_path), script=TrainerFlags)
         settings = make_settings(flags, "", hub_ready=True)
-        assert training_precision(None, settings.training.use_cpu) == expected
+        assert training_precision(None, settings.training.use_cpu, BERT) == expected
         assert training_arguments(flags, settings, "no").use_cpu == (not available)
+
+
+# --- Trackers ---------------------------------------------------------------------------------
+
+
+def test_tracker_that_cannot_be_started_is_a_user_error():
+    class NoAccount:
+        log_with = ("wandb",)
+
+        def init_trackers(self, project, flags):
+            raise RuntimeError("api_key not configured")
+
+    with pytest.raises(UserError, match=r"--report_to wandb.*api_key not configured"):
+        start_trackers(NoAccount(), "ner", {})
+
+
+# --- The backend of the processes -------------------------------------------------------------
+
+
+def test_processes_are_joined_through_the_requested_backend(monkeypatch):
+    joined = []
+    monkeypatch.setattr("accelerate.PartialState", lambda **options: joined.append(options))
+    join_processes(True, "gloo", 60)  # one process has none
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    join_processes(True, "gloo", 60)
+    join_processes(True)
+    assert joined == [
+        {"cpu": True},
+        {"cpu": True, "backend": "gloo", "timeout": timedelta(seconds=60)},
+        {"cpu": True},
+    ]
+
+
+def test_backend_that_is_not_available(monkeypatch):
+    def refuse(**options):
+        raise ValueError("Your assigned backend nccl is not available")
+
+    monkeypatch.setattr("accelerate.PartialState", refuse)
+    with pytest.raises(UserError, match="--ddp_backend nccl"):
+        join_processes(True, "nccl")

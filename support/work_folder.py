@@ -1,0 +1,166 @@
+"""The work folder: everything unfinished of a run, in one hidden folder of its output folder.
+
+    check_output_dir(...)                # may this run write there?
+    lock_output_dir(output_dir, state)   # the folder is ours until the process ends
+    work_folder(output_dir) / "step_10"  # where a checkpoint is written before it has its name
+
+Files that are written, replaced, deleted or waiting to be pushed lie in `.run`, on the same file
+system as the files that they become. Nothing outside it needs to be recognised as a leftover. A run
+holds a lock on a file there. The system releases the lock when the process ends, however it ends:
+the next run clears what a killed run has left.
+"""
+
+import atexit
+import errno
+import json
+import os
+import shlex
+import shutil
+import socket
+import sys
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from support.errors import UserError, on_main_process
+from support.files import write_json
+from support.secrets import scrub
+
+NAME = ".run"
+# The first file of a work folder and the last one deleted, so that it also marks the folder as
+# the suite's.
+LOCK_FILE = "token_classification_run.lock"
+OWNER_FILE = "owner.json"  # the process that holds the lock
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def work_folder(output_dir: str | Path) -> Path:
+    """Return the path of the work folder of `output_dir`; it may not exist."""
+    return Path(output_dir) / NAME
+
+
+def make_work_folder(output_dir: str | Path) -> Path:
+    """Return the work folder of `output_dir`, created if necessary.
+
+    Raises UserError if something else has its name: that is not touched.
+    """
+    folder = work_folder(output_dir)
+    with suppress(FileExistsError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if folder.is_symlink() or folder.is_file():
+        raise UserError(_not_ours(folder, "a link" if folder.is_symlink() else "a file"))
+    names = os.listdir(folder)
+    if names and LOCK_FILE not in names:
+        raise UserError(_not_ours(folder, "a folder that this suite did not make"))
+    (folder / LOCK_FILE).touch()
+    return folder
+
+
+def _not_ours(folder: Path, found: str) -> str:
+    return (
+        f"{folder}: the place of unfinished files is taken: got {found}, expected nothing of that "
+        "name. Move it away, or choose another folder with --output_dir."
+    )
+
+
+def lock_output_dir(output_dir: str | Path, state: Any) -> None:
+    """Reserve `output_dir` for this run until its processes end, and clear its work folder.
+
+    Every process calls it (`state`: accelerate's `PartialState`); the main one holds the lock. At
+    the end, also after an error or a signal that Python handles, the work folder is removed, and
+    so is each folder that was created for it and is still empty. Raises UserError in every process
+    if another run holds the lock.
+    """
+    on_main_process(state, lambda: _lock(Path(output_dir)))
+
+
+def _lock(output_dir: Path) -> None:
+    created = [path for path in (output_dir, *output_dir.parents) if not path.exists()]
+    folder = work_folder(output_dir)
+    lock = FileLock(folder / LOCK_FILE, fallback_to_soft=False)
+    try:
+        if not _acquire(lock, output_dir):
+            print(
+                f"--output_dir {output_dir}: its file system has no locks. Make sure that no "
+                "second run writes into the folder.",
+                file=sys.stderr,
+            )
+        atexit.register(_release, lock, output_dir, created, os.getpid())
+        _clear(folder)
+        owner = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
+            "command": scrub(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+        }
+        write_json(folder / OWNER_FILE, owner)
+    except Timeout:
+        raise UserError(
+            f"--output_dir {output_dir}: in use by another run: {_owner(output_dir)}. Wait until "
+            "it has ended, or choose another folder with --output_dir."
+        ) from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"--output_dir {output_dir}: {folder} cannot be used: {reason}") from None
+
+
+def _acquire(lock: FileLock, output_dir: Path) -> bool:
+    """Acquire the lock now or never; return False if the file system has no locks.
+
+    Raises Timeout if another process holds it. A run that is just ending may remove the folder.
+    """
+    tries = 10
+    while True:
+        tries -= 1
+        try:
+            make_work_folder(output_dir)
+            lock.acquire(blocking=False)
+            return True
+        except FileNotFoundError:
+            if not tries:
+                raise
+        except NotImplementedError:
+            return False
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            return False
+
+
+def _owner(output_dir: Path) -> str:
+    """Return the process that holds the lock, in words."""
+    try:
+        owner = json.loads((work_folder(output_dir) / OWNER_FILE).read_text(encoding="utf-8"))
+        return "process {pid} on {host}, started {started}: {command}".format(**owner)
+    except (OSError, ValueError, KeyError, TypeError):  # it is just starting or ending
+        return "its process is just starting or ending"
+
+
+def _clear(folder: Path) -> None:
+    """Delete everything in the work folder but the lock."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != LOCK_FILE:
+            path.unlink(missing_ok=True)
+
+
+def _release(lock: FileLock, output_dir: Path, created: list[Path], process: int) -> None:
+    """Remove the work folder and release the lock, unless this is a forked process."""
+    if os.getpid() != process:
+        return
+    folder = work_folder(output_dir)
+    with suppress(OSError):
+        _clear(folder)
+    if os.name == "nt":  # an open file cannot be deleted
+        lock.release()
+    # Elsewhere it is deleted while it is locked: a run that has just opened it notices that.
+    with suppress(OSError):
+        (folder / LOCK_FILE).unlink()
+    lock.release()
+    with suppress(OSError):  # each must be empty
+        for path in (folder, *created):
+            path.rmdir()

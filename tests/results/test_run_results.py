@@ -1,0 +1,108 @@
+"""The results of a run: scores for the history, and facts that all of its files agree on."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from datasets import Dataset
+
+import common
+from results.run_results import RunResults
+from settings.defaults import make_settings
+from settings.flags import SharedFlags
+from training.progress import BestScore
+
+LABELS = ["O", "B-LOC", "I-LOC", "B-MISC", "I-MISC", "B-PER", "I-PER"]
+WORDS = [["Anna", "besuchte", "gestern", "das", "Museum", "in", "Hamburg"], ["Anna", "lacht"]]
+GOLD = [[5, 0, 0, 0, 0, 0, 1], [5, 0]]
+STATE = SimpleNamespace(
+    is_main_process=True, num_processes=1, device="cpu", wait_for_everyone=lambda: None
+)
+
+
+def results_of(folder, best: str = "f1", repo_id: str | None = None, **changes) -> RunResults:
+    """Return the results of a run that has scored its validation split."""
+    values = {"model_name_or_path": "bert-base-cased", "bf16": True, **changes}
+    flags = SharedFlags(output_dir=str(folder / "out"), train_file=["x"], **values)
+    settings = make_settings(flags, "", hub_ready=True)
+    split = Dataset.from_dict({"tokens": WORDS, "labels": GOLD})
+    num_words = sum(map(len, WORDS))
+    corpus = SimpleNamespace(
+        name="news", fingerprint="f00d", label_names=LABELS, entity_tags=True,
+        splits={"validation": split}, notes=[],
+    )  # fmt: skip
+    window = SimpleNamespace(
+        num_words=num_words, words_with_subwords=num_words, lengths=[7, 2], sentences_cut=0
+    )
+    pusher = SimpleNamespace(repo_id=repo_id, plan="a plan") if repo_id else None
+    windows = {"validation": window}
+    results = RunResults(settings, corpus, windows, 64, BestScore(best, True), STATE, pusher)
+    results.precision = "bf16"
+    return results
+
+
+def score(results: RunResults) -> dict[str, float]:
+    predictions = common.WordPredictions(9)
+    tag_ids = torch.tensor([[5, 0, 0, 0, 0, 0, 1, 0, 0]])
+    predictions.add(tag_ids, torch.ones(1, 9), torch.zeros(1), torch.arange(9)[None])
+    return results.score("validation", predictions)
+
+
+def test_the_score_of_a_type_is_there_if_it_decides(tmp_path):
+    overall = {"precision", "recall", "f1", "accuracy", "loss", "words"}
+    assert set(score(results_of(tmp_path))) == overall
+    scores = score(results_of(tmp_path, best="LOC_f1"))
+    assert set(scores) == overall | {"LOC_f1"}
+    assert scores["LOC_f1"] == 1.0
+    # No word of the split is of this type, neither in the corpus nor as predicted.
+    assert score(results_of(tmp_path, best="MISC_f1"))["MISC_f1"] == 0.0
+
+
+def test_the_scores_of_all_types_are_there_if_asked_for(tmp_path):
+    scores = score(results_of(tmp_path, return_entity_level_metrics=True))
+    for name in ("LOC", "MISC", "PER"):
+        assert {f"{name}_{key}" for key in ("precision", "recall", "f1", "number")} <= set(scores)
+    assert (scores["MISC_f1"], scores["MISC_number"], scores["PER_recall"]) == (0.0, 0, 0.5)
+
+
+@pytest.mark.parametrize("include", [None, ["report"], ["predictions"]])
+def test_files_hold_a_sentence_of_the_corpus_only_if_texts_are_pushed(include, tmp_path):
+    results = results_of(tmp_path, hub_include=include)
+    score(results)
+    results.write()
+    sentence = "Anna besuchte gestern das Museum in Hamburg"
+    shown = {
+        path.name
+        for path in (tmp_path / "out").glob("*.*")
+        if path.suffix in (".json", ".md") and sentence in path.read_text(encoding="utf-8")
+    }
+    assert shown == ({"README.md", "run.json"} if include else set())
+
+
+def test_card_report_and_run_json_agree_on_the_arguments(tiny_encoder, tmp_path):
+    results = results_of(tmp_path, model_name_or_path=str(tiny_encoder))
+    score(results)
+    results.write()
+    out = tmp_path / "out"
+    run = json.loads((out / "run.json").read_text())
+    assert run["run_id"] == results.progress.run_id
+    arguments = run["arguments"]
+    assert arguments["mixed_precision"] == "bf16"
+    assert arguments["model_name_or_path"] == tiny_encoder.name
+    assert "bf16" not in arguments
+    given = {name: value for name, value in arguments.items() if value is not None}
+    card, report = ((out / name).read_text() for name in ("README.md", "report.html"))
+    for name, value in given.items():
+        assert f"\n{name}: {value}\n" in card, name
+        assert f'<th scope="row">{name}</th>' in report, name
+    assert f"Arguments ({len(given)})" in report
+    for text in (card, report):
+        assert str(tiny_encoder) not in text
+
+
+def test_what_is_pushed_is_said_before_a_push_without_training(tmp_path, capsys):
+    results = results_of(tmp_path, repo_id="tester/model", do_eval=True)
+    score(results)
+    results.write()
+    assert "Pushes to a plan." in capsys.readouterr().out

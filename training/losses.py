@@ -1,0 +1,35 @@
+"""The loss since the last logged step: summed on each process, reduced when somebody asks."""
+
+from typing import Any
+
+import torch
+
+from training.progress import Progress
+
+
+class RunningLoss:
+    """The sum of the losses of the steps that are not logged yet."""
+
+    def __init__(self, accelerator: Any, progress: Progress):
+        """Continue from the pending loss of a checkpoint, which the main process holds."""
+        self.accelerator, self.progress = accelerator, progress
+        self.sum = torch.zeros((), device=accelerator.device)
+        self.sum += progress.pending_loss * accelerator.is_main_process
+
+    def add(self, loss: torch.Tensor) -> None:
+        """Add the loss of a micro-batch, a scalar: its share of the loss of the step."""
+        self.sum += loss.detach()
+
+    def log(self, learning_rate: float) -> float:
+        """Record the mean loss since the last logged step, and return it."""
+        loss = self.progress.log_loss(self._total(), learning_rate)
+        self.sum.zero_()
+        return loss
+
+    def note_pending(self) -> None:
+        """Store the loss that is not logged yet in the progress; check that it is finite."""
+        self.progress.pending_loss = self._total()
+        self.progress.check_finite(self.progress.pending_loss)
+
+    def _total(self) -> float:
+        return float(self.accelerator.reduce(self.sum, "sum").item())
