@@ -110,6 +110,11 @@ def test_training_is_the_same_by_either_script_and_on_any_grid(four_runs, expect
     assert scores["train_loss"] == pytest.approx(expected_scores["train_loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("batch", [8, 2])
+def test_both_scripts_end_with_the_same_weights_to_the_bit(four_runs, batch):
+    assert weights(four_runs[LOOP, batch]) == weights(four_runs[TRAINER, batch])
+
+
 def test_mean_loss_of_a_run_is_the_mean_over_its_steps(four_runs):
     for folder in four_runs.values():
         assert results(folder)["train_loss"] == pytest.approx(losses(folder)[:, 0].mean())
