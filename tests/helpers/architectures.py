@@ -401,7 +401,11 @@ ARCHITECTURES = [
     Architecture("starcoder2", "gpt2"),
     Architecture("t5", "t5"),
     Architecture("t5gemma", "gemma", {"initializer_range": 0.1}),
-    Architecture("t5gemma2", "gemma"),
+    Architecture(
+        "t5gemma2",
+        "gemma",
+        {"initializer_range": 0.5, "encoder": {"text_config": {"initializer_range": 0.5}}},
+    ),
     Architecture("ultrabert", "modernbert"),
     Architecture("ultravbert", "modernbert"),
     Architecture("umt5", "t5"),
