@@ -130,8 +130,8 @@ def test_killed_and_resumed_matrix(script, accumulation, grouping, processes, fl
 
 @pytest.mark.parametrize("script", BOTH)
 def test_resumed_on_two_processes(script, flags, tmp_path):
-    flags = [*flags, "--checkpointing_steps", 2, "--max_steps", 6]
-    flags += ["--per_device_train_batch_size", 3]
+    flags = [*flags, "--checkpointing_steps", 2, "--max_steps", 6, "--load_best_model_at_end"]
+    flags += ["--per_device_train_batch_size", 3, "--eval_strategy", "steps", "--eval_steps", 1]
     kill_and_resume(script, flags, tmp_path, [(MICRO_BATCH, 5)], processes=2)
 
 
