@@ -126,21 +126,22 @@ def _move_away(folder: Path) -> None:
 
 
 def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: Any) -> None:
-    """Keep the newest `limit` checkpoints of this run, and the best one whatever its age.
+    """Keep the newest `limit` checkpoints of this run, that of this step, and the best one.
 
-    A copy that the user gave a name of their own stays.
+    Those of later steps are newer, if the run was resumed from an early one. A copy that the user
+    gave a name of their own stays.
     """
     if limit is None or not state.is_main_process:
         return
     own = [
-        folder
+        (folder, manifest.step)
         for folder in checkpoint_folders(output_dir)
         if NAME.fullmatch(folder.name)
         and (manifest := read_manifest(folder))
         and manifest.run_id == progress.run_id
     ]
-    for folder in own[:-limit]:
-        if folder.name != progress.best_checkpoint:
+    for folder, step in own[:-limit]:
+        if folder.name != progress.best_checkpoint and step != progress.step:
             _move_away(folder)
 
 

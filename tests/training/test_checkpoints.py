@@ -349,6 +349,16 @@ def test_oldest_are_deleted_first_and_the_best_is_kept(tmp_path):
     assert complete(tmp_path) == ["epoch_1", "epoch_4"]
 
 
+def test_the_checkpoint_just_saved_stays_where_later_ones_exist(tmp_path):
+    """A run that is resumed from an early checkpoint may be stopped before the later ones."""
+    progress = Progress()
+    for step in (3, 7, 8, 4):
+        progress.step = step
+        write(tmp_path / f"step_{step}", progress=progress)
+    delete_old(tmp_path, 1, progress, ALONE)
+    assert complete(tmp_path) == ["step_4", "step_8"]
+
+
 def test_checkpoints_of_other_runs_are_never_deleted(tmp_path):
     write(tmp_path / "epoch_7", progress=Progress(step=80))
     progress = Progress(step=10)
@@ -385,9 +395,10 @@ def test_folders_without_a_manifest_of_ours_are_not_checkpoints(tmp_path):
     progress.step = 10
     write(tmp_path / "step_10", progress=progress)
     assert complete(tmp_path) == ["my copy", "step_10"]
-    write(tmp_path / "step_10.2", progress=progress)
+    progress.step = 11
+    write(tmp_path / "step_11.2", progress=progress)
     delete_old(tmp_path, 1, progress, ALONE)
-    assert complete(tmp_path) == ["my copy", "step_10.2"]
+    assert complete(tmp_path) == ["my copy", "step_11.2"]
     assert all((tmp_path / name / "mine").exists() for name in foreign)
 
 
