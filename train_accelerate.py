@@ -76,11 +76,11 @@ def main() -> None:
     export_to_deepspeed(training)
     if settings.check:
         check_and_exit(settings.corpus, settings.model, settings.windows.max_seq_length)
+    pusher = start_pushing(settings.hub, output_dir, state)
     architecture = check_architecture(
         settings.model, gradient_checkpointing=training.gradient_checkpointing
     )
     precision = training_precision(training.mixed_precision, training.use_cpu, architecture)
-    pusher = start_pushing(settings.hub, output_dir, state)
     accelerator = Accelerator(
         cpu=training.use_cpu,
         mixed_precision=precision,

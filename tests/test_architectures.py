@@ -7,6 +7,7 @@ with -m exhaustive.
 import math
 import re
 import signal
+from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -134,11 +135,16 @@ def selected(architectures: list[Architecture]) -> list:
 
 
 @pytest.fixture(scope="module", params=selected(ARCHITECTURES))
-def runs(request, tmp_path_factory) -> Runs:
-    """Return the runs of an architecture."""
+def runs(request, tmp_path_factory) -> Iterator[Runs]:
+    """Yield the runs of an architecture."""
+    import torch
+
     folder = tmp_path_factory.mktemp("runs")
     build(request.param, folder / "model")
-    return Runs(request.param, folder)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # tiny models: more threads would only wait for each other
+    yield Runs(request.param, folder)
+    torch.set_num_threads(threads)
 
 
 def names(message: str, architecture: Architecture) -> bool:

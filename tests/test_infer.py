@@ -377,11 +377,11 @@ def test_a_folder_of_checkpoints_names_the_newest(cli, tmp_path, tiny_tagger, sn
     (tmp_path / "run" / "checkpoint-9").mkdir(parents=True)
     status, _, messages = cli("a", model="run")
     assert status == 2 and messages == snapshot
-    for age, name in ((5, "epoch_10"), (2, "step_30"), (1, "epoch_9")):
+    for step, name in ((10, "epoch_10"), (30, "step_30"), (90, "epoch_9")):
         folder = tmp_path / "run" / name
         shutil.copytree(tiny_tagger, folder)
-        (folder / "checkpoint.json").write_text("{}")
-        os.utime(folder / "checkpoint.json", (time.time() - age,) * 2)
+        manifest = {"identity": {}, "conditions": {}, "files": {}, "progress": {"step": step}}
+        (folder / "checkpoint.json").write_text(json.dumps(manifest))
     (tmp_path / "run" / "epoch_9" / "model.safetensors").unlink()  # the newest, but it has no model
     status, output, messages = cli("a", model="run")
     assert status == 2 and output == ""

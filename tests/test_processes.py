@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.architectures import ARCHITECTURES, build
 from tests.helpers.messages import stable
 from tests.helpers.script_runs import (
     BOTH,
@@ -247,3 +248,23 @@ def test_lone_processes_are_refused(script, encoder, corpus, snapshot, tmp_path)
     assert re.search(rf"ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 .*{script}", message)
     assert stable(message, tmp_path, ROOT) == snapshot
     assert not (tmp_path / "out").exists()
+
+
+# --- Architectures --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def xlnet(tmp_path_factory) -> Path:
+    """A tiny XLNet, in which a step leaves some parameters without a gradient."""
+    (architecture,) = (item for item in ARCHITECTURES if str(item) == "xlnet")
+    return build(architecture, tmp_path_factory.mktemp("xlnet"))
+
+
+def test_a_model_with_unused_parameters_trains_on_two_processes(corpus, xlnet, tmp_path):
+    flags = ["--model_name_or_path", xlnet, *corpus, *SETTINGS, "--max_seq_length", 32]
+    flags += ["--max_steps", 4, "--per_device_train_batch_size", 4, "--output_dir", "out"]
+    for script in BOTH:
+        run(script, flags, tmp_path / script, processes=2)
+        assert len(losses(tmp_path / script / "out")) == 4
+    by_loop, by_trainer = (losses(tmp_path / script / "out") for script in BOTH)
+    np.testing.assert_allclose(by_loop, by_trainer, rtol=1e-4)

@@ -20,9 +20,11 @@ def join_processes(
     """Return accelerate's `PartialState`, which connects the processes of a run.
 
     `backend`: of torch.distributed; default: the device's. `timeout_s`: seconds that a process
-    waits for the others; default: torch's. Raises UserError if a launcher for GPUs started more
-    processes than the machine has GPUs: each process would train alone.
+    waits for the others; default: torch's. Raises UserError for requests of the launcher that
+    cannot be met. One of them is more processes than the machine has GPUs: each process would
+    train alone.
     """
+    _check_launcher()
     started = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if started > 1 and not use_cpu:
         import torch
@@ -50,6 +52,24 @@ def join_processes(
         if backend is None:
             raise
         raise UserError(f"--ddp_backend {backend}: cannot be used here: {error}") from None
+
+
+def _check_launcher() -> None:
+    """Raise UserError for requests of `accelerate launch` that cannot be met."""
+    if os.environ.get("ACCELERATE_USE_MEGATRON_LM", "").lower() in ("1", "true"):
+        raise UserError(
+            "Megatron-LM (from the launcher): it has no token classification. Launch without "
+            "--use_megatron_lm; to shard a model, use --use_fsdp or --use_deepspeed."
+        )
+    from accelerate.utils import DynamoBackend
+
+    backend = os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").upper()
+    known = [item.value for item in DynamoBackend]
+    if backend not in known:
+        raise UserError(
+            f"--dynamo_backend (from the launcher): got {backend.lower()}, expected one of "
+            f"{', '.join(name.lower() for name in known)}"
+        )
 
 
 def ask_hub(flags: SharedFlags, state: Any) -> bool:
@@ -80,6 +100,8 @@ def training_precision(
     requested = mixed_precision or ("" if launched == "no" else launched)
     place = f"--mixed_precision {requested}" + ("" if mixed_precision else " (from the launcher)")
     on_cpu = use_cpu or not torch.accelerator.is_available()
+    if requested not in ("", "no", "bf16", "fp16"):
+        raise UserError(f"{place}: expected no, bf16 or fp16.")
     if requested == "fp16" and on_cpu:
         raise UserError(f"{place}: needs a GPU: got a CPU. Use bf16, or no for fp32.")
     if requested not in ("", "no") and not architecture.half_precision:

@@ -67,15 +67,16 @@ class WindowTrainer(Trainer):
         args.logging_strategy = args.eval_strategy = IntervalStrategy.NO
         args.save_strategy = SaveStrategy.NO
         args.logging_first_step = False
-        super().__init__(
-            model=model,
-            args=args,
-            train_dataset=windows.get("train"),
-            eval_dataset=windows.get("validation"),
-            data_collator=collate,
-            processing_class=tokenizer,
-            compute_loss_func=self._share_of_step if plan is not None else None,
-        )
+        with construction_errors_reported("Trainer"):
+            super().__init__(
+                model=model,
+                args=args,
+                train_dataset=windows.get("train"),
+                eval_dataset=windows.get("validation"),
+                data_collator=collate,
+                processing_class=tokenizer,
+                compute_loss_func=self._share_of_step if plan is not None else None,
+            )
         self.plan: Any = plan  # never None in training
         self.score = score
         self.progress = Progress()  # replaced by `TrainingCallback`

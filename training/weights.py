@@ -53,7 +53,14 @@ def save_state_dict(accelerator: Any, model: Any, folder: Path) -> None:
         own = {name: tuple(weight.shape) for name, weight in unwrapped.state_dict().items()}
         # A weight that the model uses under several names is stored under one of them.
         if not stored.items() <= own.items() or len(stored) < len(_distinct(unwrapped)):
-            safetensors.torch.save_model(unwrapped, str(folder / STATE_FILE))
+            # Cloned: parameters that were split from one stored tensor are parts of its memory.
+            kept = {min(names) for names in _distinct(unwrapped)}
+            state = {
+                name: weight.clone(memory_format=torch.contiguous_format)
+                for name, weight in unwrapped.state_dict().items()
+                if name in kept
+            }
+            safetensors.torch.save_file(state, folder / STATE_FILE, {"format": "pt"})
 
 
 def load_weights(model: Any, folder: Path) -> None:

@@ -64,6 +64,25 @@ def test_processes_that_know_nothing_of_each_other_are_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("ACCELERATE_USE_MEGATRON_LM", "true", "Megatron-LM"),
+        ("ACCELERATE_DYNAMO_BACKEND", "NONSENSE", "--dynamo_backend"),
+    ],
+)
+def test_requests_of_the_launcher_that_cannot_be_met(variable, value, named, monkeypatch):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=f"^{named} \\(from the launcher\\)"):
+        join_processes(use_cpu=True)
+
+
+def test_a_precision_of_the_launcher_that_is_not_one_of_training(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp8")
+    with pytest.raises(UserError, match=r"fp8 \(from the launcher\): expected no, bf16 or fp16"):
+        training_precision(None, True, BERT)
+
+
+@pytest.mark.parametrize(
     ("argv", "launcher", "expected"),
     [
         (["--mixed_precision", "no"], "bf16", "no"),
