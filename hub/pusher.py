@@ -223,18 +223,20 @@ class Pusher:
 
     def _copy(self, folder: str | Path, message: str, checkpoint: str | Path | None) -> _Push:
         folder = Path(folder)
-        sources = {path: path.name for path in files_to_push(folder, self.include)}
-        if not sources:
+        # A folder that is itself the checkpoint goes to both places.
+        files = [(path, path.name) for path in files_to_push(folder, self.include)]
+        if not files:
             raise FileNotFoundError(f"no file to push in {folder}")
         if self.strategy == "checkpoint" and checkpoint is not None:
             checkpoint = Path(checkpoint)
             for path in checkpoint_files(checkpoint):
-                sources[path] = f"{CHECKPOINT_IN_REPO}/{path.relative_to(checkpoint).as_posix()}"
+                name = path.relative_to(checkpoint).as_posix()
+                files.append((path, f"{CHECKPOINT_IN_REPO}/{name}"))
         self._copies = make_work_folder(self._output_dir) / "push"
         self._copies.mkdir(exist_ok=True)
         copies = Path(tempfile.mkdtemp(dir=self._copies))
         try:
-            for path, path_in_repo in sources.items():
+            for path, path_in_repo in files:
                 if holds_token(path, self._token):
                     self._say(f"{path} was not pushed: it contains the Hub token.")
                 else:

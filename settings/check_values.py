@@ -372,6 +372,9 @@ def _accelerator_problems(config: dict[str, Any]) -> list[str]:
             if value not in settled.value:
                 problems.append(f"{place} {value}: settled by the suite: {settled.reason}")
         elif key == "gradient_accumulation_kwargs":
+            if not isinstance(value, dict | None):
+                problems.append(f"{place} {value}: expected a JSON object")
+                continue
             others = [name for name in value or {} if name != "sync_each_batch"]
             problems += [
                 f"{place} {name}: settled by the suite: it plans the steps of a run. Use "

@@ -32,6 +32,7 @@ from settings.flag_table import (
     OBSOLETE,
     OF_TRAINER,
     SETTLED,
+    SPELLINGS,
     TRAINER,
     is_boolean,
     is_true,
@@ -44,6 +45,7 @@ FOREIGN_GROUP = "flags of TrainingArguments"  # listed by --help_all only
 FOOTER = "\nAll flags: --help"
 NO_VALUE = ("none", "null")
 _ONLY_TRAINER = OF_TRAINER.keys() | SETTLED.keys()
+_ONLY_TRAINER |= {spelling for spelling, name in SPELLINGS.items() if name in OF_TRAINER}
 Flags = TypeVar("Flags")
 
 
@@ -528,7 +530,8 @@ def _words_of_value(option: str, value: Any, action: argparse.Action) -> list[st
         return [option] if is_true(value) else []
     if _is_null(value):
         # A number that may be missing is turned off; all others keep their default.
-        return [f"{option}=null"] if isinstance(action.default, int | float) else []
+        number = isinstance(action.default, int | float) and not isinstance(action.default, bool)
+        return [f"{option}=null"] if number else []
     return [f"{option}={value}"]
 
 

@@ -23,12 +23,14 @@ class Manifest:
     @property
     def run_id(self) -> str:
         """Return the id of the run; ids of later runs are greater."""
-        return str(self.progress.get("run_id", ""))
+        run_id: str = self.progress["run_id"]
+        return run_id
 
     @property
     def step(self) -> int:
         """Return the number of steps done."""
-        return int(self.progress.get("step", 0))
+        step: int = self.progress["step"]
+        return step
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -41,6 +43,9 @@ def read_manifest(folder: Path) -> Manifest | None:
     if not isinstance(content, dict):
         return None
     if not all(isinstance(content.get(name), dict) for name in names):
+        return None
+    step, run_id = (content["progress"].get(name) for name in ("step", "run_id"))
+    if type(step) is not int or type(run_id) is not str:
         return None
     return Manifest(**{name: content[name] for name in names})
 

@@ -41,3 +41,11 @@ def test_a_score_that_cannot_exist_is_refused_before_training(script, flags, tmp
     output = run(script, [*flags, "--metric_for_best_model", "EVENT_f1"], tmp_path, status=2)
     assert stable(error_message(output), tmp_path) == snapshot
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_no_evaluation_before_the_end_is_refused(script, flags, tmp_path, snapshot):
+    flags += ["--eval_delay", 3, "--load_best_model_at_end", "--early_stopping_patience", 1]
+    output = run(script, flags, tmp_path, status=2)
+    assert stable(error_message(output), tmp_path) == snapshot
+    assert not (tmp_path / "out").exists()

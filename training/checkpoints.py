@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from support.processes import is_main_process
 from support.work_folder import work_folder
 from training.calendar import Calendar
 from training.progress import Progress
+
+NAME = re.compile(r"(epoch_|step_|checkpoint-)[0-9]+(\.[0-9]+)?")  # of `checkpoint_path`
 
 # --- Writing --------------------------------------------------------------------------------
 
@@ -124,16 +126,22 @@ def _move_away(folder: Path) -> None:
 
 
 def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: Any) -> None:
-    """Keep the newest `limit` checkpoints of this run, and the best one whatever its age."""
+    """Keep the newest `limit` checkpoints of this run, that of this step, and the best one.
+
+    Those of later steps are newer, if the run was resumed from an early one. A copy that the user
+    gave a name of their own stays.
+    """
     if limit is None or not state.is_main_process:
         return
     own = [
-        folder
+        (folder, manifest.step)
         for folder in checkpoint_folders(output_dir)
-        if (manifest := read_manifest(folder)) and manifest.run_id == progress.run_id
+        if NAME.fullmatch(folder.name)
+        and (manifest := read_manifest(folder))
+        and manifest.run_id == progress.run_id
     ]
-    for folder in own[:-limit]:
-        if folder.name != progress.best_checkpoint:
+    for folder, step in own[:-limit]:
+        if folder.name != progress.best_checkpoint and step != progress.step:
             _move_away(folder)
 
 
@@ -147,12 +155,28 @@ def damage(folder: Path) -> str | None:
     manifest = read_manifest(folder)
     if manifest is None:
         return f"{MANIFEST} is missing, or not one of this version of the suite"
+    if manifest.progress.keys() != {field.name for field in fields(Progress)}:
+        return f"{MANIFEST} holds the progress of another version of the suite"
     for name, crc in manifest.files.items():
         try:
             if _crc32(folder / name) != crc:
                 return f"{name} does not match its checksum"
         except OSError as error:
             return f"{name}: {error.strerror}"
+    return None
+
+
+def damage_of_best(output_dir: Path, progress: Progress) -> str | None:
+    """Return why the checkpoint of a run's best score cannot be used, or None.
+
+    A run that is resumed in another folder may find the checkpoint of another run there.
+    """
+    folder = output_dir / str(progress.best_checkpoint)
+    if problem := damage(folder):
+        return problem
+    manifest = read_manifest(folder)
+    if manifest is None or manifest.run_id != progress.run_id:
+        return "it is one of another run"
     return None
 
 
@@ -201,9 +225,8 @@ def find_checkpoint(
 
 
 def _newest_complete(output_dir: Path) -> Path:
-    name = re.compile(r"(epoch_|step_|checkpoint-)[0-9.]+")
     candidates = checkpoint_folders(output_dir)[::-1]
-    others = (path for path in output_dir.glob("*") if name.fullmatch(path.name) and path.is_dir())
+    others = (path for path in output_dir.glob("*") if NAME.fullmatch(path.name) and path.is_dir())
     # First those that only look like checkpoints, so that each of them is reported.
     for candidate in [*sorted(set(others) - set(candidates)), *candidates]:
         problem = damage(candidate)

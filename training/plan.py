@@ -16,7 +16,7 @@ from settings.defaults import model_title
 from settings.run_settings import Settings
 from support.errors import UserError
 from training.calendar import Calendar
-from training.checkpoints import damage, find_checkpoint, read_progress
+from training.checkpoints import damage_of_best, find_checkpoint, read_progress
 from training.order import TrainingOrder, seed_step
 from training.progress import BestScore, Progress
 
@@ -148,9 +148,20 @@ def plan_training(
     intervals = settings.intervals
     validation = corpus.splits.get("validation")
     if validation is None or "labels" not in validation.column_names:
-        _refuse_need_of_scores(settings, corpus.name)
+        _refuse_need_of_scores(
+            settings,
+            f"{corpus.name} has no labelled validation split. Name one with --validation_file, or "
+            "leave the flag out.",
+        )
         intervals = dataclasses.replace(intervals, eval_strategy="no", eval_on_start=False)
     calendar = Calendar(order.steps, total_steps, intervals, checkpoints.load_best_model_at_end)
+    if intervals.eval_delay and not calendar.evaluates_at(total_steps):
+        _refuse_need_of_scores(
+            settings,
+            f"--eval_delay {intervals.eval_delay:g} is longer than the run, which has "
+            f"{total_steps} steps in {calendar.num_epochs} epochs. Use a shorter one.",
+            has_start=True,
+        )
     conditions = {
         "saved by": saved_by,
         "corpus": f"{corpus.name} {corpus.fingerprint}",
@@ -169,8 +180,9 @@ def plan_training(
     output_dir = settings.output_dir
     checkpoint = find_checkpoint(checkpoints.resume_from_checkpoint, output_dir, conditions)
     if checkpoint is not None and checkpoints.load_best_model_at_end:
-        best_name = read_progress(checkpoint).best_checkpoint
-        if best_name and (problem := damage(output_dir / best_name)):
+        progress = read_progress(checkpoint)
+        best_name = progress.best_checkpoint
+        if best_name and (problem := damage_of_best(output_dir, progress)):
             raise UserError(
                 f"{output_dir / best_name}: damaged checkpoint of the best score: {problem}. "
                 "Restore it, or leave out --load_best_model_at_end to keep the last weights."
@@ -191,20 +203,22 @@ def plan_training(
     )
 
 
-def _refuse_need_of_scores(settings: Settings, corpus_name: str) -> None:
-    """Raise UserError for flags that need scores of a validation split, which there is not."""
+def _refuse_need_of_scores(settings: Settings, reason: str, has_start: bool = False) -> None:
+    """Raise UserError for flags that need scores, in a run that never evaluates for `reason`.
+
+    `has_start`: whether --eval_on_start has what it needs.
+    """
     checkpoints, intervals = settings.checkpoints, settings.intervals
+    schedule = settings.training.lr_scheduler_type
     needs = {
         "--load_best_model_at_end": checkpoints.load_best_model_at_end,
         "--early_stopping_patience": checkpoints.early_stopping_patience is not None,
         "--save_strategy best": intervals.save_strategy == "best",
-        "--eval_on_start": intervals.eval_on_start,
+        "--eval_on_start": intervals.eval_on_start and not has_start,
+        f"--lr_scheduler_type {schedule}": schedule in ("reduce_lr_on_plateau", "greedy"),
     }
     if needing := [flag for flag, is_given in needs.items() if is_given]:
-        raise UserError(
-            f"{', '.join(needing)}: {corpus_name} has no labelled validation split. Name one with "
-            "--validation_file, or leave the flag out."
-        )
+        raise UserError(f"{', '.join(needing)}: {reason}")
 
 
 def _tokenizer_digest(tokenizer: Any) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import Trainer, TrainingArguments
+from transformers.optimization import GreedyLR
 from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
@@ -39,6 +40,7 @@ from training.signals import StopSignals
 from training.weights import load_weights, save_model, save_state_dict
 
 SAVED_BY = "Trainer"  # writes the checkpoints; the loop does not read them
+SCHEDULES_OF_SCORES = (torch.optim.lr_scheduler.ReduceLROnPlateau, GreedyLR)
 Score = Callable[[str, common.WordPredictions], dict[str, float]]
 
 
@@ -350,6 +352,9 @@ class TrainingCallback(ProgressCallback):
         improved = progress.record_scores(epoch, scores, checkpoint, self.plan.best)
         if self.is_step_done:
             control.should_save |= self.calendar.saves_at(step, improved)
+        elif step > 0 and isinstance(kwargs["lr_scheduler"], SCHEDULES_OF_SCORES):
+            # Trainer leaves this out before the first step; here the run that was stopped owes it.
+            kwargs["lr_scheduler"].step(scores[self.plan.best.name])
         control.should_training_stop |= progress.patience_is_over(self.plan.patience)
         if self.stop_signals.should_stop():
             control.should_save = control.should_training_stop = True

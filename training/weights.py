@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from support.errors import UserError, on_main_process
-from training.checkpoints import damage
+from training.checkpoints import damage_of_best
 from training.progress import Progress, diverged
 
 STATE_FILE = "state_dict.safetensors"  # only where `save_pretrained` stores other names
@@ -102,13 +102,19 @@ def restore_best(accelerator: Any, model: Any, output_dir: Path, progress: Progr
     if progress.best_checkpoint is None:
         return
     folder = output_dir / progress.best_checkpoint
-    if problem := damage(folder):
+    # The main process alone knows the id of the run, unless it is resumed.
+    on_main_process(accelerator.state, lambda: _check_best(output_dir, progress))
+    restore_weights(accelerator, model, folder)
+
+
+def _check_best(output_dir: Path, progress: Progress) -> None:
+    folder = output_dir / str(progress.best_checkpoint)
+    if problem := damage_of_best(output_dir, progress):
         raise UserError(
             f"{folder}: the checkpoint of the best score cannot be loaded: {problem}. No model was "
             "saved. Restore the folder, or leave out --load_best_model_at_end to keep the last "
             "weights, and resume with --resume_from_checkpoint."
         )
-    restore_weights(accelerator, model, folder)
 
 
 def keep_weights_once(accelerator: Any) -> None:

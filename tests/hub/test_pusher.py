@@ -1,6 +1,7 @@
 """Pushes in the background to a local Hub: order, faults, interruption."""
 
 import hashlib
+import json
 import math
 import os
 import re
@@ -19,6 +20,7 @@ from hub import pusher as pusher_module
 from hub.client import set_timeouts
 from hub.pusher import LAST_TRIES, Pusher, PushFailed
 from support.errors import UserError
+from support.manifests import MANIFEST
 from support.work_folder import LOCK_FILE
 from tests.helpers.hub_server import TOKEN
 from tests.helpers.pushes import (
@@ -84,6 +86,22 @@ def test_the_oldest_of_more_than_three_waiting_pushes_is_dropped_and_reported(
     assert pushed(server) == {message: saved[message] for message in kept}
     assert [re.search(r"epoch (\d)", line)[1] for line in events(lines)] == ["1", "2", "3"]
     assert events(lines)[0] == snapshot
+
+
+def test_strategy_checkpoint_pushes_the_model_and_the_checkpoint(server, repo, folder, tmp_path):
+    """The scripts push a checkpoint's folder: its model goes to both places."""
+    pusher = Pusher(repo, tmp_path, strategy="checkpoint")
+    model = save(folder, 0)
+    files = {**model, "optimizer.pt": b"state"}
+    (folder / "optimizer.pt").write_bytes(b"state")
+    manifest = {"identity": {}, "conditions": {}, "files": dict.fromkeys(files, 0)}
+    manifest["progress"] = {"run_id": "a", "step": 1}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    pusher.push(folder, "epoch 0", folder)
+    pusher.finish(folder)
+    files[MANIFEST] = (folder / MANIFEST).read_bytes()
+    copy = {f"last-checkpoint/{name}": content for name, content in files.items()}
+    assert pushed(server)["epoch 0"] == model | copy
 
 
 def test_strategy_end_makes_one_commit(server, repo, folder, lines):

@@ -82,6 +82,7 @@ BAD_OF_TRAINER = {
         *("none.json", '{"split_batches": true}', '{"dispatch_batches": true}'),
         *('{"even_batches": false}', '{"use_configured_state": true}', '{"batches": 1}'),
         *('{"gradient_accumulation_kwargs": {"num_steps": 2}}', '{"non_blocking": 7}'),
+        '{"gradient_accumulation_kwargs": 3}',
     ),
     "gradient_checkpointing_kwargs": ("[1]", '{"use_rentrant": true}', '{"use_reentrant": true}'),
 }

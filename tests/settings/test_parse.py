@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 
 import pytest
+from transformers import TrainingArguments
 
 from settings.flag_table import OBSOLETE
 from settings.flags import LoopFlags
@@ -191,6 +192,14 @@ def test_one_file_serves_both_scripts(tmp_path, capsys, snapshot):
         name = name.partition(":")[0]
         given, default = getattr(loop, name), getattr(LoopFlags(), name)
         assert given == getattr(trainer, name) != default, name
+
+
+@pytest.mark.parametrize("script", FLAGS_CLASSES)
+def test_a_dump_of_training_arguments_is_a_file_of_flags(script, tmp_path):
+    """Every field with its default; most of those without a value are null."""
+    arguments = TrainingArguments("out", use_cpu=True, hub_private_repo=None).to_dict()
+    flags = parse(config_file(tmp_path, json.dumps(arguments), "all.json"), script=script)
+    assert (flags.output_dir, flags.use_cpu, flags.hub_private_repo) == ("out", True, False)
 
 
 def test_flag_of_the_other_script_on_the_command_line():

@@ -130,8 +130,8 @@ def test_killed_and_resumed_matrix(script, accumulation, grouping, processes, fl
 
 @pytest.mark.parametrize("script", BOTH)
 def test_resumed_on_two_processes(script, flags, tmp_path):
-    flags = [*flags, "--checkpointing_steps", 2, "--max_steps", 6]
-    flags += ["--per_device_train_batch_size", 3]
+    flags = [*flags, "--checkpointing_steps", 2, "--max_steps", 6, "--load_best_model_at_end"]
+    flags += ["--per_device_train_batch_size", 3, "--eval_strategy", "steps", "--eval_steps", 1]
     kill_and_resume(script, flags, tmp_path, [(MICRO_BATCH, 5)], processes=2)
 
 
@@ -349,6 +349,16 @@ def test_oldest_are_deleted_first_and_the_best_is_kept(tmp_path):
     assert complete(tmp_path) == ["epoch_1", "epoch_4"]
 
 
+def test_the_checkpoint_just_saved_stays_where_later_ones_exist(tmp_path):
+    """A run that is resumed from an early checkpoint may be stopped before the later ones."""
+    progress = Progress()
+    for step in (3, 7, 8, 4):
+        progress.step = step
+        write(tmp_path / f"step_{step}", progress=progress)
+    delete_old(tmp_path, 1, progress, ALONE)
+    assert complete(tmp_path) == ["step_4", "step_8"]
+
+
 def test_checkpoints_of_other_runs_are_never_deleted(tmp_path):
     write(tmp_path / "epoch_7", progress=Progress(step=80))
     progress = Progress(step=10)
@@ -358,7 +368,7 @@ def test_checkpoints_of_other_runs_are_never_deleted(tmp_path):
 
 
 def test_folders_without_a_manifest_of_ours_are_not_checkpoints(tmp_path):
-    """Whatever their names; a copy under another name is one."""
+    """Whatever their names; a copy under another name is one, but is not deleted."""
     foreign = (
         "epoch_0",
         "step_3",
@@ -372,15 +382,49 @@ def test_folders_without_a_manifest_of_ours_are_not_checkpoints(tmp_path):
         (tmp_path / name / "mine").write_text("x")
     (tmp_path / "another" / "checkpoint.json").write_text('{"files": []}')
     (tmp_path / "null" / "checkpoint.json").write_text("null")
+    for progress in ({}, {"run_id": "a", "step": None}, {"run_id": 1, "step": 1}):
+        folder = tmp_path / f"checkpoint-{len(foreign)}"
+        folder.mkdir()
+        (folder / "mine").write_text("x")
+        manifest = {"identity": {}, "conditions": {}, "files": {}, "progress": progress}
+        (folder / "checkpoint.json").write_text(json.dumps(manifest))
+        foreign += (folder.name,)
     (tmp_path / "epoch_9").write_text("a file")
     progress = Progress(step=9)
     write(tmp_path / "my copy", progress=progress)
     progress.step = 10
     write(tmp_path / "step_10", progress=progress)
     assert complete(tmp_path) == ["my copy", "step_10"]
+    progress.step = 11
+    write(tmp_path / "step_11.2", progress=progress)
     delete_old(tmp_path, 1, progress, ALONE)
-    assert complete(tmp_path) == ["step_10"]
+    assert complete(tmp_path) == ["my copy", "step_11.2"]
     assert all((tmp_path / name / "mine").exists() for name in foreign)
+
+
+def test_progress_of_another_version_is_damage(tmp_path):
+    write(tmp_path / "step_1", progress=Progress(step=1))
+    file = tmp_path / "step_1" / "checkpoint.json"
+    manifest = json.loads(file.read_text())
+    manifest["progress"]["new_field"] = 1
+    file.write_text(json.dumps(manifest))
+    assert "another version" in damage(tmp_path / "step_1")
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_the_best_checkpoint_of_another_run_is_refused(script, flags, tmp_path):
+    """A run that is resumed in the folder of another one finds a checkpoint of the same name."""
+    flags = [*flags, "--max_steps", 3, "--eval_strategy", "steps", "--eval_steps", 1]
+    flags += ["--load_best_model_at_end", "--save_total_limit", 9, "--checkpointing_steps", 1]
+    run(script, [*flags, "--seed", 7], tmp_path / "a")
+    run(script, flags, tmp_path / "b")
+    newest = checkpoint_folders(tmp_path / "a" / "out")[-1]
+    best = read_progress(newest).best_checkpoint
+    model = weights(tmp_path / "b" / "out")
+    resume = ["--seed", 7, "--resume_from_checkpoint", newest]
+    output = run(script, [*flags, *resume], tmp_path / "b", status=2)
+    assert f"out/{best}: damaged checkpoint of the best score: it is one of another run" in output
+    assert weights(tmp_path / "b" / "out") == model
 
 
 def test_newest_is_that_of_the_newest_run_with_the_most_steps_whatever_the_file_times(tmp_path):

@@ -15,6 +15,7 @@ from tests.helpers.script_runs import (
     CHECKSUM,
     LOOP,
     PREDICT_BATCH,
+    TRAINER,
     Run,
     facts,
     interrupt,
@@ -38,6 +39,24 @@ def test_signal_ends_after_the_step_with_a_checkpoint(script, number, status, fl
     assert not (tmp_path / "out" / "model.safetensors").exists()
     run(script, [*flags, "--resume_from_checkpoint"], tmp_path)
     run(script, flags, tmp_path / "straight")
+    assert weights(tmp_path / "out") == weights(tmp_path / "straight" / "out")
+
+
+@pytest.mark.parametrize("schedule", ["reduce_lr_on_plateau", "greedy"])
+def test_a_schedule_that_waits_for_scores_gets_the_one_that_a_signal_postponed(
+    schedule, flags, tmp_path
+):
+    flags = [*flags, "--max_steps", 6, "--eval_strategy", "steps", "--eval_steps", 1]
+    flags += ["--lr_scheduler_type", schedule, "--greater_is_better", "false"]
+    flags += ["--lr_scheduler_kwargs", '{"patience": 0, "factor": 0.3}']
+    before = partial(interrupt, MICRO_BATCH, 2, signal.SIGTERM)  # in the third step
+    run(TRAINER, flags, tmp_path, status=143, before=before)
+    run(TRAINER, [*flags, "--resume_from_checkpoint"], tmp_path)
+    run(TRAINER, flags, tmp_path / "straight")
+    straight, resumed = (facts(folder / "out") for folder in (tmp_path / "straight", tmp_path))
+    rates = [row["learning_rate"] for row in straight["step_losses"]]
+    assert len(set(rates)) > 1  # the scores matter
+    assert [row["learning_rate"] for row in resumed["step_losses"]] == rates
     assert weights(tmp_path / "out") == weights(tmp_path / "straight" / "out")
 
 
