@@ -20,7 +20,7 @@ from settings.parse import parse_flags
 from support.errors import run_script
 from support.terminal import say
 
-SAVED_BY = "accelerate"  # writes the checkpoints; Trainer does not read them
+SAVED_BY = "accelerate"  # the library that writes the checkpoints; Trainer cannot read them
 
 
 def main() -> None:
@@ -136,7 +136,7 @@ def main() -> None:
 
     if plan is not None:
         if training.gradient_checkpointing:
-            model.activation_checkpointing_enable()  # the new name
+            model.activation_checkpointing_enable()  # also named gradient_checkpointing_enable
         train_windows: Any = windows["train"]  # a data set, but not a subclass of torch's Dataset
         loader = DataLoader(
             train_windows,
@@ -229,7 +229,7 @@ def main() -> None:
         model = accelerator.prepare_model(model, device_placement=True, evaluation_mode=True)
 
     # --- Evaluate and save ---
-    # Training may have scored the last weights already; those of the best score are new.
+    # Training may have scored the last weights already; restored weights are scored again.
     scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
     if settings.do_eval and "validation" in windows and not scored:
         evaluate("validation")

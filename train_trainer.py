@@ -137,7 +137,7 @@ def main() -> None:
             trainer.save_model(stage)
 
     # --- Evaluate and save ---
-    # Training may have scored the last weights already; those of the best score are new.
+    # Training may have scored the last weights already; restored weights are scored again.
     scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
     if settings.do_eval and "validation" in windows and not scored:
         trainer.evaluate(windows["validation"])

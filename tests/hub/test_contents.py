@@ -1,4 +1,4 @@
-"""The contents of a push: what the suite wrote of a model; no text of the corpus, no token."""
+"""The contents of a push: the files that the suite wrote, without text from the corpus or a token."""
 
 import json
 from contextlib import suppress
@@ -19,7 +19,7 @@ NEVER_PUSHED = [
     *("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state_0.pth"),
     *("training_args.bin", "random_states_0.pkl", "trainer_state.json", "checkpoint.json"),
     *(".hidden", "model.safetensors.tmp", "config.json~", "a.lock", "state.safetensors"),
-    # Files of a user, and those with texts of the corpus.
+    # Files of a user, and files with text from the corpus.
     *("notes.txt", "train.conll", "my_results.json", "secrets.json", "train.py", "adapter.bin"),
     *("predictions.txt", "report.html", "README.generated.md", "picture.png"),
 ]
