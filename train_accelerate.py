@@ -127,7 +127,9 @@ def main() -> None:
     )
     traits = observe_traits(model, tokenizer, max_length, num_processes=state.num_processes)
     padded_length = settings.windows.padded_length(max_length)
-    collate = PadBatch(tokenizer, 8, padded_length, traits.padding_leaks)
+    collate = PadBatch(
+        tokenizer, multiple_of=8, length=padded_length, padding_leaks=traits.padding_leaks
+    )
     results = RunResults(settings, corpus, windows, max_length, best, state, pusher, traits.note)
 
     # --- Train ---
@@ -153,6 +155,7 @@ def main() -> None:
             plan.total_steps,
             training.lr_scheduler_kwargs,
         )
+        # Set here because the traits are known only once the model is loaded.
         accelerator.ddp_handler = DistributedDataParallelKwargs(
             find_unused_parameters=traits.unused_parameters
         )
@@ -178,7 +181,7 @@ def main() -> None:
             run.losses.note_pending()
             folder = checkpoint_folder()
             with checkpoint_staged(folder, plan, progress, state) as partial:
-                accelerator.save_state(partial)
+                accelerator.save_state(partial)  # with weights only if they are sharded
                 save_model(accelerator, model, tokenizer, partial, progress.step)
                 save_state_dict(accelerator, model, partial)
                 results.write_card(partial)

@@ -41,8 +41,8 @@ class Traits:
             return None
         return (
             "Padding changes the results of this model. It is evaluated without padding, in "
-            "batches of windows of one length. Training needs padding, so its result depends on how a step "
-            "is divided into batches: batch 8 differs from 2 x 4."
+            "batches of windows of one length. Training needs padding, so its result depends on "
+            "how a step is divided into batches: batch 8 differs from 2 x 4."
         )
 
 

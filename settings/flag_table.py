@@ -133,7 +133,7 @@ SETTLED = {
     "save_only_model": Settled(False, "training can be resumed from every checkpoint"),
     "save_on_each_node": Settled(False, "the main process writes; all nodes read its folder"),
     "hub_always_push": Settled(
-        False, "pushes wait for each other in the background, and failed ones are repeated"
+        False, "pushes run one after another in the background, and failed ones are retried"
     ),
     "hub_revision": Settled(None, "pushes go to the main branch of the repository"),
     "ignore_data_skip": Settled(
@@ -222,7 +222,7 @@ def _share_of_steps(value: str) -> list[str]:
 
 
 _APEX = "fp16 runs through torch's autocast: --fp16"
-_TPU = "start several devices with accelerate launch"
+_TPU = "accelerate launch starts a process for each device"
 _CURRENT_TOKENIZER = "the tokenizer's own files state it"
 OBSOLETE = {
     # TrainingArguments of today and of older versions.

@@ -146,9 +146,7 @@ class SharedFlags:
     learning_rate: float | None = _training(
         None, "Peak learning rate. Default: 2e-5; the embedded encoder has its own."
     )
-    weight_decay: float = _training(
-        0.01, "Weight decay of AdamW, on all parameters but biases and norms."
-    )
+    weight_decay: float = _training(0.01, "Weight decay, on all parameters but biases and norms.")
     max_grad_norm: float | None = _training(
         None, "Clip the gradient to this norm; 0 never clips. Default: 1."
     )

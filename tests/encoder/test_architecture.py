@@ -1,4 +1,4 @@
-"""Architectures judged by their configuration: those that are refused, and the abilities of the rest."""
+"""Architectures judged by configuration: those refused, and the abilities of the rest."""
 
 import copy
 import json

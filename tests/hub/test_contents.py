@@ -1,4 +1,4 @@
-"""The contents of a push: the files that the suite wrote, without text from the corpus or a token."""
+"""The contents of a push: files that the suite wrote, without corpus text or token."""
 
 import json
 from contextlib import suppress
