@@ -103,7 +103,10 @@ def test_code_is_pushed_if_the_configuration_refers_to_it(folder):
     (folder / "train.py").write_text("")
     config = {"auto_map": {"AutoModel": "modeling_own.Model", "AutoConfig": "some/repo--conf.C"}}
     (folder / "config.json").write_text(json.dumps(config))
-    code = lambda: {name for name in names(folder) if name.endswith(".py")}  # noqa: E731
+
+    def code() -> set[str]:
+        return {name for name in names(folder) if name.endswith(".py")}
+
     assert code() == {"modeling_own.py", "layers_own.py"}
     tokenizer = {"auto_map": {"AutoTokenizer": [None, "tokenization_own.Fast"]}}
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
