@@ -138,7 +138,7 @@ def main() -> None:
 
     if plan is not None:
         if training.gradient_checkpointing:
-            model.activation_checkpointing_enable()  # also named gradient_checkpointing_enable
+            model.activation_checkpointing_enable()  # formerly gradient_checkpointing_enable
         train_windows: Any = windows["train"]  # a data set, but not a subclass of torch's Dataset
         loader = DataLoader(
             train_windows,

@@ -250,7 +250,7 @@ def _contradictions(flags: Any) -> list[str]:
             "dataloader_persistent_workers",
         )
         problems += [
-            f"--{name}: there are no workers. Add --dataloader_num_workers, or leave it out"
+            f"--{name}: there are no workers. Add --dataloader_num_workers, or leave out --{name}"
             for name, value in _given(flags, workers)
             if value is not False
         ]

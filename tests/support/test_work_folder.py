@@ -184,7 +184,7 @@ def test_a_work_folder_of_somebody_else_is_not_touched(kind, tmp_path, release, 
 
 
 def test_an_empty_folder_of_that_name_is_used(tmp_path, release):
-    """A run that is killed as it starts leaves one."""
+    """A run that is killed as it starts may leave an empty work folder."""
     (tmp_path / ".run").mkdir()
     lock_output_dir(tmp_path, ALONE)
     assert names(tmp_path / ".run") == ["owner.json", LOCK_FILE]
