@@ -526,7 +526,7 @@ def _words_of_value(option: str, value: Any, action: argparse.Action) -> list[st
     if action.nargs == 0:  # --no_label_all_tokens
         return [option] if is_true(value) else []
     if _is_null(value):
-        # Null turns off an optional number; all other flags keep their default.
+        # A number that may be missing is turned off; all others keep their default.
         return [f"{option}=null"] if isinstance(action.default, int | float) else []
     return [f"{option}={value}"]
 

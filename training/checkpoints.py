@@ -54,7 +54,7 @@ def seal(partial: Path, folder: Path, plan: Any, progress: Progress, state: Any)
     if state.is_main_process:
         _write_manifest(partial, plan, progress)
         if folder.exists():
-            _delete_checkpoint(folder)
+            _move_away(folder)
         partial.rename(folder)
         sync_folder(folder.parent)
 
@@ -115,7 +115,7 @@ def _crc32(path: Path, sync: bool = False) -> int:
     return value
 
 
-def _delete_checkpoint(folder: Path) -> None:
+def _move_away(folder: Path) -> None:
     """Delete a checkpoint; it loses its name first, because a named checkpoint is complete."""
     doomed = work_folder(folder.parent) / f"{folder.name}.deleted"
     doomed.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def _delete_checkpoint(folder: Path) -> None:
 
 
 def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: Any) -> None:
-    """Delete the checkpoints of this run but the newest `limit` and the best."""
+    """Keep the newest `limit` checkpoints of this run, and the best one whatever its age."""
     if limit is None or not state.is_main_process:
         return
     own = [
@@ -134,7 +134,7 @@ def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: A
     ]
     for folder in own[:-limit]:
         if folder.name != progress.best_checkpoint:
-            _delete_checkpoint(folder)
+            _move_away(folder)
 
 
 # --- Reading --------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ def damage(folder: Path) -> str | None:
         return "no such folder"
     manifest = read_manifest(folder)
     if manifest is None:
-        return f"{MANIFEST} is missing, or was not written by this version of the suite"
+        return f"{MANIFEST} is missing, or not one of this version of the suite"
     for name, crc in manifest.files.items():
         try:
             if _crc32(folder / name) != crc:
@@ -202,10 +202,10 @@ def find_checkpoint(
 
 def _newest_complete(output_dir: Path) -> Path:
     name = re.compile(r"(epoch_|step_|checkpoint-)[0-9.]+")
-    named = (path for path in output_dir.glob("*") if name.fullmatch(path.name) and path.is_dir())
     candidates = checkpoint_folders(output_dir)[::-1]
-    # First those that only have the name of a checkpoint, so that each of them is reported.
-    for candidate in [*sorted(set(named) - set(candidates)), *candidates]:
+    others = (path for path in output_dir.glob("*") if name.fullmatch(path.name) and path.is_dir())
+    # First those that only look like checkpoints, so that each of them is reported.
+    for candidate in [*sorted(set(others) - set(candidates)), *candidates]:
         problem = damage(candidate)
         if problem is None:
             return candidate

@@ -191,7 +191,7 @@ def plan_training(
 
 
 def _refuse_need_of_scores(settings: Settings, corpus_name: str) -> None:
-    """Raise UserError for flags that need the scores of the missing validation split."""
+    """Raise UserError for flags that need scores of a validation split, which there is not."""
     checkpoints, intervals = settings.checkpoints, settings.intervals
     needs = {
         "--load_best_model_at_end": checkpoints.load_best_model_at_end,

@@ -38,7 +38,7 @@ from training.progress import Progress
 from training.signals import StopSignals
 from training.weights import load_weights, save_model, save_state_dict
 
-SAVED_BY = "Trainer"  # the library that writes the checkpoints; the loop cannot read them
+SAVED_BY = "Trainer"  # writes the checkpoints; the loop does not read them
 Score = Callable[[str, common.WordPredictions], dict[str, float]]
 
 
