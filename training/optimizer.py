@@ -93,7 +93,7 @@ def check_optimizer(training: TrainingSettings, warmup_steps: int, total_steps: 
 
 @contextmanager
 def construction_errors_reported(place: str) -> Iterator[None]:
-    """Raise the error of a library that cannot construct what a flag requests as UserError."""
+    """Report a library's failure to construct what a flag requests as a UserError."""
     try:
         yield
     except UserError:

@@ -207,6 +207,6 @@ def _refuse_need_of_scores(settings: Settings, corpus_name: str) -> None:
 
 
 def _tokenizer_digest(tokenizer: Any) -> str:
-    """Return a digest of a tokenizer's rules, but truncation and padding, which the suite sets."""
+    """Return a digest of a tokenizer's rules, without truncation and padding."""
     rules = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
     return hashlib.blake2b(json.dumps(rules).encode(), digest_size=8).hexdigest()
