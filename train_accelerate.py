@@ -20,7 +20,7 @@ from settings.parse import parse_flags
 from support.errors import run_script
 from support.terminal import say
 
-SAVED_BY = "accelerate"  # writes the checkpoints; Trainer does not read them
+SAVED_BY = "accelerate"  # the library that writes the checkpoints; Trainer cannot read them
 
 
 def main() -> None:
@@ -127,7 +127,9 @@ def main() -> None:
     )
     traits = observe_traits(model, tokenizer, max_length, num_processes=state.num_processes)
     padded_length = settings.windows.padded_length(max_length)
-    collate = PadBatch(tokenizer, 8, padded_length, traits.padding_leaks)
+    collate = PadBatch(
+        tokenizer, multiple_of=8, length=padded_length, padding_leaks=traits.padding_leaks
+    )
     results = RunResults(settings, corpus, windows, max_length, best, state, pusher, traits.note)
 
     # --- Train ---
@@ -136,7 +138,7 @@ def main() -> None:
 
     if plan is not None:
         if training.gradient_checkpointing:
-            model.activation_checkpointing_enable()  # the new name
+            model.activation_checkpointing_enable()  # formerly gradient_checkpointing_enable
         train_windows: Any = windows["train"]  # a data set, but not a subclass of torch's Dataset
         loader = DataLoader(
             train_windows,
@@ -153,6 +155,7 @@ def main() -> None:
             plan.total_steps,
             training.lr_scheduler_kwargs,
         )
+        # Set here because the traits are known only once the model is loaded.
         accelerator.ddp_handler = DistributedDataParallelKwargs(
             find_unused_parameters=traits.unused_parameters
         )
@@ -178,7 +181,7 @@ def main() -> None:
             run.losses.note_pending()
             folder = checkpoint_folder()
             with checkpoint_staged(folder, plan, progress, state) as partial:
-                accelerator.save_state(partial)
+                accelerator.save_state(partial)  # with weights only if they are sharded
                 save_model(accelerator, model, tokenizer, partial, progress.step)
                 save_state_dict(accelerator, model, partial)
                 results.write_card(partial)
@@ -229,7 +232,7 @@ def main() -> None:
         model = accelerator.prepare_model(model, device_placement=True, evaluation_mode=True)
 
     # --- Evaluate and save ---
-    # Training may have scored the last weights already; those of the best score are new.
+    # Training may have scored the last weights already; restored weights are scored again.
     scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
     if settings.do_eval and "validation" in windows and not scored:
         evaluate("validation")

@@ -104,7 +104,9 @@ def main() -> None:
     )
     traits = observe_traits(model, tokenizer, max_length, num_processes=state.num_processes)
     padded_length = settings.windows.padded_length(max_length)
-    collate = PadBatch(tokenizer, 8, padded_length, traits.padding_leaks)
+    collate = PadBatch(
+        tokenizer, multiple_of=8, length=padded_length, padding_leaks=traits.padding_leaks
+    )
     results = RunResults(settings, corpus, windows, max_length, best, state, pusher, traits.note)
 
     # --- Train ---
@@ -137,7 +139,7 @@ def main() -> None:
             trainer.save_model(stage)
 
     # --- Evaluate and save ---
-    # Training may have scored the last weights already; those of the best score are new.
+    # Training may have scored the last weights already; restored weights are scored again.
     scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
     if settings.do_eval and "validation" in windows and not scored:
         trainer.evaluate(windows["validation"])

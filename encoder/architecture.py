@@ -1,4 +1,4 @@
-"""A model's architecture, judged by its configuration alone: what it cannot do is refused.
+"""The abilities of a model's architecture, judged by its configuration alone.
 
 transformers is imported by the functions that need it, so that `--help` of the scripts need not
 wait for it.
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 # Model types that cannot run on text alone, and what they need.
 NEEDS_MORE_THAN_TEXT = {
-    "bros": "the place of each word on a page",
-    "layoutlmv2": "the place of each word on a page, and an image of the page",
-    "layoutlmv3": "the place of each word on a page",
-    "luke": "the entities of a text beside its words",
+    "bros": "the position of each word on the page",
+    "layoutlmv2": "the position of each word on the page, and an image of the page",
+    "layoutlmv3": "the position of each word on the page",
+    "luke": "the entities of a text in addition to its words",
     "markuplm": "the XPath of each word in a web page",
-    "mra": "a CUDA kernel from the Hub, without which it leaves out all attention",
+    "mra": "a CUDA kernel from the Hub, without which it skips all attention",
 }
 # Model types that fail in bf16 and fp16. All others were tried, see tests/encoder.
 NO_AUTOCAST = {
@@ -46,7 +46,7 @@ def check_architecture(model: ModelSettings, *, gradient_checkpointing: bool) ->
     """Return the architecture of a model, before its weights are loaded.
 
     Raises UserError if the configuration cannot be loaded, if the architecture cannot classify
-    the words of a text, or if it has no gradient checkpointing and that is asked for.
+    the words of a text, or if gradient checkpointing is requested and it has none.
     """
     config = load_base_config(model)
     name = model.model_name_or_path
@@ -75,8 +75,8 @@ def load_base_config(model: ModelSettings) -> PretrainedConfig:
     except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
         if isinstance(error, ValueError) and _runs_own_code_only(name, model):
             raise UserError(
-                f"{name}: the model comes with its own code, which transformers does not have: got "
-                "no --trust_remote_code. If you trust its authors, add the flag."
+                f"{name}: the model needs its own code, which is not in transformers: got no "
+                "--trust_remote_code. If you trust its authors, add the flag."
             ) from None
         raise UserError(not_loaded("configuration", name, error)) from None
 
@@ -94,11 +94,11 @@ def _runs_own_code_only(name: str, model: ModelSettings) -> bool:
 
 
 def settled(config: PretrainedConfig) -> PretrainedConfig:
-    """Return the configuration without choices that depend on the batches.
+    """Return the configuration with those choices fixed that would depend on the batches.
 
-    BigBird turns itself to full attention, for good, with the first batch of short windows, and
-    draws random numbers before it does. FNet's variant for TPUs, which computes the same, takes
-    one length only. Changes `config`.
+    BigBird switches to full attention for good at the first batch of short windows, and draws
+    random numbers before it does. FNet's variant for TPUs, which computes the same, accepts one
+    length only. Changes `config`.
     """
     if config.model_type == "big_bird":
         config.attention_type = "original_full"
@@ -110,7 +110,7 @@ def settled(config: PretrainedConfig) -> PretrainedConfig:
 def check_supported(config: PretrainedConfig, name: str, *, trust_remote_code: bool) -> None:
     """Raise UserError if the architecture cannot classify the words of a text.
 
-    `name`: the model's. With `trust_remote_code` a model's own code is judged by the classes it
+    `name`: the model's. With `trust_remote_code`, a model's own code is judged by the classes it
     offers.
     """
     import transformers
@@ -119,16 +119,16 @@ def check_supported(config: PretrainedConfig, name: str, *, trust_remote_code: b
         return
     kind = config.model_type
     if type(config) not in transformers.AutoModelForTokenClassification._model_mapping:
-        own = " and the model's own code" if trust_remote_code and _auto_map(config) else ""
+        own = " or in the model's own code" if trust_remote_code and _auto_map(config) else ""
         raise UserError(
-            f"{name}: unsupported architecture: got {kind}, for which transformers "
-            f"{transformers.__version__}{own} has no token classification. Choose an encoder such "
-            "as BERT, RoBERTa, DeBERTa or ModernBERT."
+            f"{name}: unsupported architecture: got {kind}, for which there is no "
+            f"token classification in transformers {transformers.__version__}{own}. Choose an "
+            "encoder such as BERT, RoBERTa, DeBERTa or ModernBERT."
         )
     if kind in NEEDS_MORE_THAN_TEXT:
         raise UserError(
             f"{name}: unsupported architecture: got {kind}, which needs "
-            f"{NEEDS_MORE_THAN_TEXT[kind]}; expected an encoder of text. Choose another model."
+            f"{NEEDS_MORE_THAN_TEXT[kind]}; expected a text encoder. Choose another model."
         )
     if kind == "xmod" and config.default_language is None:
         raise UserError(

@@ -105,10 +105,10 @@ def encode_split(
 
 
 class WindowSet:
-    """Windows as a map-style data set, with fillers at the indices from `len(self)` on.
+    """Windows as a map-style data set, with fillers at indices `len(self)` and above.
 
-    A filler completes a batch. It is a window with all labels -100 and no word, so it changes
-    neither loss nor score, and each sentence counts once on any number of processes. Index
+    A filler completes a batch. It is a window without words whose labels are all -100, so it
+    changes neither loss nor score, and each sentence counts once on any number of processes. Index
     `len(self)` is the filler of the shortest window, `len(self) + 1 + i` that of window `i`.
     """
 
@@ -168,8 +168,8 @@ class WindowSet:
 class PadBatch:
     """Collator: pads windows of different lengths on the right, into tensors of (batch, longest).
 
-    The side is not the tokenizer's: padding on the left moves the words to other positions, and
-    causal attention never sees what lies on the right.
+    The tokenizer's side is ignored: padding on the left moves the words to other positions, and
+    causal attention never sees what is on the right.
     """
 
     def __init__(

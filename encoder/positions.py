@@ -23,7 +23,7 @@ def usable_positions(config: PretrainedConfig) -> int | None:
     """Return the longest window, in tokens, that a model can compute; None if nothing limits it.
 
     The table of positions is measured in a network without weights. Positions that are counted
-    from the padding's id, as RoBERTa's, leave the first rows of the table unused. Relative and
+    from the padding's id, as in RoBERTa, leave the first rows of the table unused. Relative and
     rotary positions have no table. Raises UserError if there is no network of this configuration.
     """
     network = _without_weights(config)
@@ -37,9 +37,10 @@ def usable_positions(config: PretrainedConfig) -> int | None:
             if (padding := getattr(table, "padding_idx", None)) is not None:
                 unused = padding + 1
             limits.append(len(table.weight) - unused)
-            numbers = getattr(network.get_submodule(path.rpartition(".")[0]), "position_ids", None)
-            if numbers is not None:
-                limits.append(numbers.shape[-1])
+            parent = network.get_submodule(path.rpartition(".")[0])
+            position_ids = getattr(parent, "position_ids", None)
+            if position_ids is not None:
+                limits.append(position_ids.shape[-1])
     return min(limits, default=None)
 
 
@@ -48,13 +49,13 @@ def _without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
     import torch
     from transformers import AutoModelForTokenClassification
 
-    config = copy.deepcopy(config)  # a network changes its configuration
+    config = copy.deepcopy(config)  # which constructing a network changes
     native = type(config) in AutoModelForTokenClassification._model_mapping
     # The random state stays that of the seed, from which a new head is drawn.
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         if native:
             try:
-                # Not by from_config, which shards the weights under ZeRO 3.
+                # Not with from_config, which shards the weights under ZeRO 3.
                 return AutoModelForTokenClassification._model_mapping[type(config)](config)
             except (ImportError, ValueError) as error:
                 raise UserError(not_loaded("model", config.name_or_path, error)) from None

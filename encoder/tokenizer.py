@@ -88,7 +88,7 @@ def _reads_words(tokenizer: PreTrainedTokenizerFast) -> bool:
 
 
 def _check_words(tokenizer: PreTrainedTokenizerFast, name: str) -> None:
-    """Raise UserError unless sentences of words are tokenized as such."""
+    """Raise UserError if the tokenizer does not take a list of words as one sentence."""
     reason = ""
     try:
         # A batch, as `common.encode` makes it: LUKE's tokenizer takes the words for two texts.

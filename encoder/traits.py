@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-# Model types that let padding leak, for a network whose weights are in pieces.
+# Model types that let padding leak, for a network whose weights are sharded.
 LEAKING_TYPES = {"canine", "convbert", "fnet", "funnel", "nystromformer", "yoso"}
 LONGEST = 32  # tokens of a window that is tried
 TOLERANCE = 1e-4  # of logits, relative to the largest; float rounding is below 1e-5
@@ -36,13 +36,13 @@ class Traits:
 
     @property
     def note(self) -> str | None:
-        """Return the line that a run prints about training, if there is something to say."""
+        """Return the line that a run prints before training, or None."""
         if not self.padding_leaks:
             return None
         return (
-            "In this model padding changes the results. It is evaluated without padding, in "
-            "batches of windows of one length. Training needs padding: its result depends on how "
-            "the batch of a step is cut, so batch 8 is not equal to 2 x 4."
+            "Padding changes the results of this model. It is evaluated without padding, in "
+            "batches of windows of one length. Training needs padding, so its result depends on "
+            "how a step is divided into batches: batch 8 differs from 2 x 4."
         )
 
 
@@ -60,7 +60,7 @@ def observe_traits(
     cannot be run on text.
     """
     if not all(parameter.numel() for parameter in network.parameters()):
-        # DeepSpeed ZeRO 3 holds the weights in pieces until it has prepared the network.
+        # DeepSpeed ZeRO 3 has already sharded the weights.
         leaks = network.config.model_type in LEAKING_TYPES
         network.config.padding_leaks = leaks
         return Traits(leaks, unused_parameters=False)
@@ -85,7 +85,7 @@ def observe_traits(
 def _windows(
     network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, window_length: int
 ) -> list[Window]:
-    """Return windows of random sub-words, the longest first, each of another length."""
+    """Return windows of random sub-words, the longest first, each of a different length."""
     longest = min(LONGEST, window_length)
     rows = network.get_input_embeddings().num_embeddings if _has_table(network) else len(tokenizer)
     special = set(tokenizer.all_special_ids)
@@ -119,7 +119,7 @@ def _logits(network: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:
 def _padding_leaks(
     network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, window_length: int
 ) -> bool:
-    """Return whether logits of a window alone differ from those beside longer windows."""
+    """Return whether a window's logits change if longer windows are in its batch."""
     import torch
 
     windows, collate = _windows(network, tokenizer, window_length), PadBatch(tokenizer)

@@ -14,7 +14,7 @@ from transformers.dynamic_module_utils import get_relative_import_files
 
 from support.manifests import MANIFEST, read_manifest
 
-# A push holds these files and no others: the suite wrote them, and none holds a text of the corpus.
+# A push holds these files and no others: the suite wrote them, and none holds text from the corpus.
 MODEL_FILES = {
     "config.json",
     "README.md",
@@ -32,7 +32,7 @@ TOKENIZER_FILES = {
     *("word_pronunciation.json", "byte_maps.json", "emoji.json", "normalizer.json"),
     "chat_template.jinja",
 }
-# Those with texts of the corpus, by their name in --hub_include.
+# Files with text from the corpus, by their name in --hub_include.
 TEXT_FILES = {"predictions": "predictions.txt", "report": "report.html"}
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 CHECKPOINT_IN_REPO = "last-checkpoint"  # Trainer's name for it
@@ -44,7 +44,7 @@ def files_to_push(folder: str | Path, include: Collection[str] = ()) -> list[Pat
     """Return the files of a model in `folder` that are pushed.
 
     These are weights, tokenizer, configuration, the model's own code, card and scores. `include`:
-    keys of `TEXT_FILES`, whose files hold texts of the corpus.
+    keys of `TEXT_FILES`, whose files hold text from the corpus.
     """
     folder = Path(folder)
     names = MODEL_FILES | TOKENIZER_FILES | _weights(folder) | _code(folder)

@@ -106,7 +106,7 @@ class Pusher:
     `output_dir`; on the same file system as the pushed folders, weights are not copied. `token`:
     None for that of HF_TOKEN or of the login. `strategy`: "every_save"; "end", with which `push`
     does nothing; or "checkpoint", which also pushes the given checkpoint as `last-checkpoint/`, so
-    that a run can be resumed elsewhere. `include`: the files with texts of the corpus to push, see
+    that a run can be resumed elsewhere. `include`: the files with text from the corpus to push, see
     `hub.contents.TEXT_FILES`. `private`: whether the repository is. A connection counts as hanging
     after `timeout` seconds without a byte. `say` is called with each line for the user, from any
     thread; by default the line goes to stderr.
@@ -144,14 +144,14 @@ class Pusher:
 
     @property
     def plan(self) -> str:
-        """Return where to, how often and what this pushes, in words."""
+        """Return the repository, the frequency and the contents of the pushes, in words."""
         where = f"{self.url} ({'private' if self.private else 'public'})"
         when = "at the end" if self.strategy == "end" else "each epoch"
         what = "model, tokenizer, configuration, card, scores"
         if self.strategy == "checkpoint":
             what += ", last checkpoint"
         texts = ", ".join(TEXT_FILES[name] for name in sorted(self.include))
-        what += f"; with texts of the corpus: {texts}" if texts else "; no text of the corpus"
+        what += f"; with text from the corpus: {texts}" if texts else "; no text from the corpus"
         return f"{where}, {when}: {what}"
 
     @property

@@ -30,7 +30,7 @@ CARD_BEGIN = "<!-- Generated: what stands from here to the end mark is rewritten
 CARD_END = "<!-- End of the generated part. What stands outside of it is kept. -->"
 HASHES = re.compile(r"<!-- Generated metadata: (\{.*?\}) -->")
 # The course's sentence, for a model of English. A sentence of the corpus is shown only if the user
-# has asked for texts of the corpus to be pushed.
+# has requested that text from the corpus be pushed.
 EXAMPLE = "My name is Sylvain and I work at Hugging Face in Brooklyn."
 LONGEST_HISTORY = 20  # rows
 # The Hub's metric types, by the names of our scores.

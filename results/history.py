@@ -18,11 +18,11 @@ def history_table(
     """Return a table of the evaluations of a run.
 
     `history`: rows with `step` (0: before training) and scores; `epoch`, the number of an epoch
-    from 0, is replaced by the epochs done. `epoch_steps`: the steps of an epoch. Of more than
-    `longest` rows, every second, third, ... is kept, and the last.
+    from 0, is replaced by the epochs done. `epoch_steps`: the steps of an epoch. If there are more
+    than `longest` rows, only every second, third, ... row is kept, and the last one.
     """
-    every = math.ceil(len(history) / longest) if longest and history else 1
-    shown = history[(len(history) - 1) % every :: every] if history else []
+    stride = math.ceil(len(history) / longest) if longest and history else 1
+    shown = history[(len(history) - 1) % stride :: stride] if history else []
     rows = [
         {"step": row.get("step"), "epochs done": _epochs_done(row, epoch_steps)}
         | {key: value for key, value in row.items() if key not in ("step", "epoch")}

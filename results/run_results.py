@@ -80,7 +80,7 @@ class RunResults:
         return self.progress
 
     def end_training(self, plan: Plan, seconds: float, first_step: int) -> None:
-        """Record the metrics of training; `seconds` since `first_step` are of this session."""
+        """Record the metrics of training; `seconds` and `first_step` are those of this session."""
         last_step = self.progress.step
         samples = plan.num_windows(first_step, last_step)
         self.train_metrics = self.progress.train_metrics(seconds, last_step - first_step, samples)
@@ -197,13 +197,14 @@ class RunResults:
     def _flat_scores(self, split: str) -> dict[str, Any]:
         """Return the scores of a split for result files and history.
 
-        Those of a type are left out, unless they are asked for or decide which epoch is the best.
+        Scores of single types are left out, unless requested or used to select the best weights.
         """
         scores = self.scores[split]
-        every = flat_scores(scores, label_types(self.tags, self.corpus.entity_tags))
+        all_scores = flat_scores(scores, label_types(self.tags, self.corpus.entity_tags))
         if self.settings.output.return_entity_level_metrics:
-            return every
-        return flat_scores(scores, ()) | {k: v for k, v in every.items() if k == self.best.name}
+            return all_scores
+        selecting = {k: v for k, v in all_scores.items() if k == self.best.name}
+        return flat_scores(scores, ()) | selecting
 
     def _say_scores(self, split: str) -> None:
         windows = self.windows[split]
@@ -228,9 +229,9 @@ class RunResults:
         on_hub = corpus.dataset_name is not None and not Path(corpus.dataset_name).exists()
         is_local = Path(model).exists()
         arguments = settings.shared_flags | {
-            # The path of a folder on this machine is of no use to others.
+            # A path on this machine is of no use to others.
             "model_name_or_path": model_title(model) if is_local else model,
-            # The one used, whichever flag or launcher chose it.
+            # The precision used, whichever flag or launcher chose it.
             "mixed_precision": self.precision,
             "metric_for_best_model": self.best.name,
             "greater_is_better": self.best.greater_is_better,

@@ -85,7 +85,7 @@ def _prf(correct: int, predicted: int, gold: int) -> dict[str, Any]:
 
 
 def label_types(label_names: Sequence[str], entity_tags: bool) -> list[str]:
-    """Return the types that these labels have; of plain tags, the labels themselves.
+    """Return the types of these labels; for plain tags, the labels themselves.
 
     A model may know labels that are not entity tags, such as [CLS]: they have no type.
     """

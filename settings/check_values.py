@@ -48,7 +48,7 @@ CHOICES = {
 JSON_FLAGS = ("lr_scheduler_kwargs", "gradient_checkpointing_kwargs")
 FILE_FLAGS = ("accelerator_config", "fsdp_config", "deepspeed")  # or JSON
 FSDP_OPTIONS = ("full_shard", "shard_grad_op", "hybrid_shard", "hybrid_shard_zero2", "no_shard")
-NOT_IN_ALL = ("flyte",)  # it needs a task of Flyte around it
+NOT_IN_ALL = ("flyte",)  # it works only inside a Flyte task
 FSDP_KEYS = (
     *("version", "reshard_after_forward", "cpu_offload", "activation_checkpointing"),
     *("cpu_ram_efficient_loading", "state_dict_type", "auto_wrap_policy", "min_num_params"),
@@ -131,7 +131,7 @@ def _number_problems(flags: Any) -> list[str]:
             problems.append(f"--{name} {value}: expected 0 or more")
     for name, value in _given(flags, BELOW_ONE):
         if not 0 <= value < 1:
-            problems.append(f"--{name} {value}: expected a number from 0 to below 1")
+            problems.append(f"--{name} {value}: expected at least 0 and below 1")
     for name, value in _given(flags, ("seed", "data_seed")):
         if not 0 <= value <= LARGEST_SEED:
             problems.append(f"--{name} {value}: expected a number from 0 to {LARGEST_SEED}")
@@ -235,7 +235,7 @@ def _contradictions(flags: Any) -> list[str]:
     for name, _ in _given(flags, ("optim_target_modules",)):
         if not optim.startswith(("galore", "apollo")):
             problems.append(
-                f"--{name}: --optim {optim} does not take it. Use an optimizer of GaLore or APOLLO"
+                f"--{name}: --optim {optim} does not take it. Use a GaLore or APOLLO optimizer"
             )
     for name, owner in (
         ("fsdp_config", "fsdp"),
@@ -250,7 +250,7 @@ def _contradictions(flags: Any) -> list[str]:
             "dataloader_persistent_workers",
         )
         problems += [
-            f"--{name}: there are no workers. Add --dataloader_num_workers, or leave it out"
+            f"--{name}: there are no workers. Add --dataloader_num_workers, or leave out --{name}"
             for name, value in _given(flags, workers)
             if value is not False
         ]
@@ -261,7 +261,7 @@ def _contradictions(flags: Any) -> list[str]:
 
 
 def requested_trackers(flags: Any) -> list[str]:
-    """Return the trackers to report to, "all" replaced by the installed ones."""
+    """Return the trackers to report to, with "all" replaced by the installed ones."""
     words = [name for item in flags.report_to or [] for name in item.split(",")]
     names = [name.strip().lower() for name in words if name.strip()]
     if "all" in names or (flags.with_tracking and not names):
@@ -270,7 +270,7 @@ def requested_trackers(flags: Any) -> list[str]:
 
 
 def installed_trackers(script: str | None) -> list[str]:
-    """Return the installed trackers that a script can report to; None: that both can."""
+    """Return the installed trackers of a script; None: those that both scripts have."""
     names = (name for name in _trackers_of(script) if name not in NOT_IN_ALL)
     return [name for name in names if _is_ready(name)]
 
@@ -302,7 +302,7 @@ def _tracker_problems(flags: Any) -> list[str]:
             others = " and ".join(TRACKERS[name].scripts)
             problems.append(f"--report_to {name}: only {others} has it; {expected}")
         elif name == "kubeflow" and not _is_ready(name):
-            problems.append(f"--report_to {name}: only a TrainJob of Kubeflow can use it")
+            problems.append(f"--report_to {name}: only a Kubeflow TrainJob can use it")
         elif not _is_ready(name):
             problems.append(
                 f"--report_to {name}: not installed. Run `pip install {TRACKERS[name].package}`, "
@@ -352,7 +352,7 @@ def _file_problems(flags: Any) -> list[str]:
 def _key_problems(
     place: str, content: Any, known: tuple[str, ...], prefix: str = ""
 ) -> Iterable[str]:
-    """Return a line for each unknown key; `prefix` may stand before each of them."""
+    """Return a line for each unknown key; a key may begin with `prefix`."""
     return [
         f"{place} {key}: expected some of {', '.join(known)}{did_you_mean(key, known, CUTOFF)}"
         for key in content
@@ -395,7 +395,7 @@ def _settled_problems(flags: Any) -> list[str]:
 
 
 def settled_notes(flags: Any) -> list[str]:
-    """Return a line for each settled flag that was given its other, harmless value."""
+    """Return a line for each settled flag that has its other, harmless value."""
     return [
         f"--{name} {quote_value(settled.harmless)} has no effect: {settled.reason}"
         for name, settled in SETTLED.items()
@@ -404,7 +404,7 @@ def settled_notes(flags: Any) -> list[str]:
 
 
 def quote_value(value: Any) -> str:
-    """Return a flag's value as a command line has it."""
+    """Return a flag's value as it is written on a command line."""
     if isinstance(value, bool):
         return str(value).lower()
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -430,7 +430,7 @@ def _launch_problems(flags: Any) -> list[str]:
         problems.append("DeepSpeed is not installed. Run `pip install deepspeed`")
     if (getattr(flags, "fsdp", None) or _launched("FSDP")) and not is_launched():
         problems.append(
-            "FSDP shards a model among the processes of a launcher, and this run has none. Start "
+            "FSDP shards a model across the processes of a launcher, and this run has none. Start "
             "it with `accelerate launch` or torchrun, or leave FSDP out"
         )
     return problems

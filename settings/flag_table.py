@@ -2,7 +2,7 @@
 
 The flags are those of `settings.flags`, all fields of `TrainingArguments`, and names that older
 versions of transformers' examples had. A test fails if transformers has a field that is not here.
-`settings.document_flags` makes docs/flags.md of this table. Nothing heavy is imported.
+`settings.document_flags` generates docs/flags.md from this table. Nothing heavy is imported.
 """
 
 import json
@@ -57,7 +57,7 @@ OF_TRAINER = {
     "torch_compile_mode": "Mode of torch.compile; turns --torch_compile on.",
     "neftune_noise_alpha": "Add noise of this strength to the embeddings (NEFTune).",
     "torch_empty_cache_steps": "Empty the cache of the GPU's memory every N steps.",
-    "log_on_each_node": "Log on the first process of each node, not only on that of the first.",
+    "log_on_each_node": "Log on the main process of each node, not only on the first node.",
     "include_num_input_tokens_seen": "Log the number of sub-words seen: all, non_padding or no.",
     "log_level": "Level of transformers' own messages on the main process.",
     "log_level_replica": "Level of transformers' own messages on the other processes.",
@@ -66,7 +66,7 @@ OF_TRAINER = {
     "trackio_space_id": "Space on the Hub that trackio reports to.",
     "trackio_bucket_id": "Bucket on the Hub that trackio reports to.",
     "trackio_static_space_id": "Space on the Hub that trackio freezes the results in.",
-    "full_determinism": "Use only operations whose results can be repeated; slower.",
+    "full_determinism": "Use only deterministic operations; slower.",
     "accelerator_config": "A JSON file or JSON: `non_blocking`, and `sync_each_batch` in "
     "`gradient_accumulation_kwargs`. The suite settles the other keys.",
     "dataloader_pin_memory": "Pin the memory of batches for a GPU.",
@@ -93,11 +93,11 @@ SPELLINGS = {
 
 @dataclass(frozen=True)
 class Settled:
-    """A flag that has one value in this suite; another one is refused with the reason."""
+    """A flag that has one value in this suite; any other is refused with the reason."""
 
     value: Any
     reason: str  # completes "settled by the suite: "
-    harmless: Any = None  # another value with the same result, accepted with a line
+    harmless: Any = None  # another value with the same result, accepted with a note
 
 
 SETTLED = {
@@ -126,18 +126,18 @@ SETTLED = {
     "eval_use_gather_object": Settled(
         False, "predictions are gathered as tensors, without the duplicates of the last batch"
     ),
-    "include_for_metrics": Settled([], "scores are computed of the tags of all words alone"),
+    "include_for_metrics": Settled([], "scores are computed from the tags of all words alone"),
     "batch_eval_metrics": Settled(
         True, "predictions are collected batch by batch, in 6 bytes per word", harmless=False
     ),
     "save_only_model": Settled(False, "training can be resumed from every checkpoint"),
     "save_on_each_node": Settled(False, "the main process writes; all nodes read its folder"),
     "hub_always_push": Settled(
-        False, "pushes wait for each other in the background, and failed ones are repeated"
+        False, "pushes run one after another in the background, and failed ones are retried"
     ),
     "hub_revision": Settled(None, "pushes go to the main branch of the repository"),
     "ignore_data_skip": Settled(
-        False, "a resumed run continues with the sentences that are left, and ends the same"
+        False, "a resumed run continues with the remaining sentences and ends with the same weights"
     ),
     "restore_callback_states_from_checkpoint": Settled(
         False, "a checkpoint restores the suite's own progress, patience included"
@@ -146,7 +146,7 @@ SETTLED = {
         None, "the suite trains with data parallelism, FSDP or DeepSpeed"
     ),
     "dataloader_drop_last": Settled(False, "each sentence counts once per epoch"),
-    "dataloader_in_order": Settled(True, "the order of the data depends on seed and epoch only"),
+    "dataloader_in_order": Settled(True, "the order of the data depends only on seed and epoch"),
     "remove_unused_columns": Settled(
         False, "batches hold only what the model takes", harmless=True
     ),
@@ -169,10 +169,10 @@ HONOURED_ACCELERATOR_KEYS = ("non_blocking", "gradient_accumulation_kwargs")
 
 @dataclass(frozen=True)
 class Obsolete:
-    """A flag that is accepted with one line, which says what it became."""
+    """An old flag, accepted with a note: its replacement, or why it has no effect."""
 
     line: str  # completes the name of the flag
-    words: Callable[[str], list[str]]  # its value to words of today's flags, or a ValueError
+    words: Callable[[str], list[str]]  # its value as words of today's flags; may raise ValueError
     switch: bool = False  # takes no value, or true or false
 
 
@@ -185,7 +185,7 @@ def _without_effect(reason: str, switch: bool = False) -> Obsolete:
 
 
 def _turns_on(words: str, more: str = "") -> Obsolete:
-    """Return a switch that became `words`; switched off it has no effect."""
+    """Return an old switch that `words` replaces; switched off it has no effect."""
 
     def when_on(value: str) -> list[str]:
         return [words] if is_true(value) else []
@@ -217,12 +217,12 @@ def _share_of_steps(value: str) -> list[str]:
     except ValueError:
         share = -1.0
     if not 0 <= share < 1:
-        raise ValueError("expected a share of all steps, from 0 to below 1")
+        raise ValueError("expected a share of all steps, at least 0 and below 1")
     return [f"--warmup_steps={value}"] if share else []
 
 
 _APEX = "fp16 runs through torch's autocast: --fp16"
-_TPU = "start several devices with accelerate launch"
+_TPU = "accelerate launch starts a process for each device"
 _CURRENT_TOKENIZER = "the tokenizer's own files state it"
 OBSOLETE = {
     # TrainingArguments of today and of older versions.
@@ -236,7 +236,7 @@ OBSOLETE = {
     "use_mps_device": _without_effect("an MPS device is used if there is one", switch=True),
     "logging_dir": _without_effect(
         "trackers write into the folder `runs` of --output_dir. For TensorBoard in "
-        "train_trainer.py, the environment variable TENSORBOARD_LOGGING_DIR names another one"
+        "train_trainer.py, the environment variable TENSORBOARD_LOGGING_DIR names another folder"
     ),
     "per_gpu_train_batch_size": _renamed("per_device_train_batch_size"),
     "per_gpu_eval_batch_size": _renamed("per_device_eval_batch_size"),
@@ -253,7 +253,7 @@ OBSOLETE = {
     "half_precision_backend": _without_effect(_APEX),
     "tpu_num_cores": _without_effect(_TPU),
     "tpu_metrics_debug": _without_effect(_TPU, switch=True),
-    "past_index": _without_effect("a token classifier has no state of earlier batches"),
+    "past_index": _without_effect("a token classifier keeps no state of earlier batches"),
     "xpu_backend": _renamed("ddp_backend"),
     "local_rank": _without_effect("launchers export LOCAL_RANK"),
     "sharded_ddp": _without_effect("FairScale is gone; --fsdp of train_trainer.py replaces it"),
@@ -266,7 +266,7 @@ OBSOLETE = {
         lambda value: _fsdp_config(transformer_layer_cls_to_wrap=value),
     ),
     "include_inputs_for_metrics": _without_effect(
-        "scores are computed of the tags of all words alone", switch=True
+        "scores are computed from the tags of all words alone", switch=True
     ),
     "include_tokens_per_second": _without_effect(
         "train_samples_per_second is among the results", switch=True
@@ -302,7 +302,7 @@ OBSOLETE = {
     "keep_accents": _without_effect(_CURRENT_TOKENIZER, switch=True),
     "strip_accents": _without_effect(_CURRENT_TOKENIZER, switch=True),
     "eval_all_checkpoints": _without_effect(
-        "--eval_strategy says when the model is scored", switch=True
+        "--eval_strategy decides when the model is scored", switch=True
     ),
     "model_type": _without_effect("the model states its type"),
     "preprocessing_num_workers": _without_effect("the tokenizer uses every core by itself"),

@@ -146,17 +146,17 @@ class SharedFlags:
     learning_rate: float | None = _training(
         None, "Peak learning rate. Default: 2e-5; the embedded encoder has its own."
     )
-    weight_decay: float = _training(
-        0.01, "Weight decay of AdamW, on all parameters but biases and norms."
-    )
+    weight_decay: float = _training(0.01, "Weight decay, on all parameters but biases and norms.")
     max_grad_norm: float | None = _training(
         None, "Clip the gradient to this norm; 0 never clips. Default: 1."
     )
     label_smoothing_factor: float = _training(
-        0.0, "Share of the probability that the loss spreads over all labels, from 0 to below 1."
+        0.0, "Share of the probability that the loss spreads over all labels: at least 0, below 1."
     )
     optim: Literal["adamw_torch_fused", "adamw_torch", "sgd", "rmsprop", "adagrad"] = _training(
-        "adamw_torch_fused", "Optimizer.", hint="train_trainer.py takes all of transformers'."
+        "adamw_torch_fused",
+        "Optimizer.",
+        hint="train_trainer.py accepts all optimizers of transformers.",
     )
     adam_beta1: float = _training(0.9, "Decay of AdamW's mean of the gradient.")
     adam_beta2: float = _training(0.999, "Decay of AdamW's mean of the squared gradient.")
@@ -172,7 +172,7 @@ class SharedFlags:
     ] = _training(
         "linear",
         "Schedule of the learning rate.",
-        hint="train_trainer.py takes all of transformers'.",
+        hint="train_trainer.py accepts all schedules of transformers.",
     )
     lr_scheduler_kwargs: dict[str, Any] | None = _training(
         None, 'Arguments of the schedule, as JSON: {"num_cycles": 2}.'
@@ -196,7 +196,7 @@ class SharedFlags:
     )
     gradient_checkpointing: bool = _training(
         False,
-        "Compute activations again in the backward pass: less memory, slower.",
+        "Recompute activations in the backward pass: less memory, but slower.",
         "--activation_checkpointing",
     )
     dataloader_num_workers: int = _training(
@@ -232,7 +232,7 @@ class SharedFlags:
         500, "Steps between two checkpoints; a value below 1 is a share of all steps."
     )
     checkpointing_steps: str | None = _checkpoints(
-        None, "The strategy in one word: 'epoch', N (every N steps), or 'no'."
+        None, "Short for --save_strategy and --save_steps: 'epoch', N (every N steps), or 'no'."
     )
     save_total_limit: int | None = _checkpoints(
         2, "Number of checkpoints to keep; the newest and the best are always kept."
@@ -245,17 +245,17 @@ class SharedFlags:
         const="latest",
     )
     load_best_model_at_end: bool = _checkpoints(
-        False, "Keep the weights of the epoch with the best score, not the last."
+        False, "Keep the weights with the best score, not the last ones."
     )
     metric_for_best_model: str | None = _checkpoints(
         None,
-        "Score that selects the best epoch: f1, loss, ... Default: f1, or accuracy for plain tags.",
+        "Score that selects the best weights: f1, loss, ... Default: f1; accuracy for plain tags.",
     )
     greater_is_better: bool | None = _checkpoints(
         None, "Whether a greater score is better. Default: true, except for a loss."
     )
     early_stopping_patience: int | None = _checkpoints(
-        None, "Stop after N epochs without a better score."
+        None, "Stop after N evaluations without a better score."
     )
 
     # Tracking and the Hub
@@ -274,8 +274,8 @@ class SharedFlags:
     hub_private_repo: bool = _hub(False, "Create the repository as private.")
     hub_include: list[Literal["predictions", "report"]] | None = _hub(
         None,
-        "Push files with texts of the corpus too: predictions, report. Default: model, tokenizer, "
-        "configuration, card and scores only.",
+        "Also push files that contain text from the corpus: predictions, report. Default: only the "
+        "model, tokenizer, configuration, card and scores.",
     )
     hub_strategy: Literal["end", "every_save", "checkpoint"] = _hub(
         "every_save",

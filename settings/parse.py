@@ -51,10 +51,10 @@ Flags = TypeVar("Flags")
 
 @runtime_checkable
 class HasNotes(Protocol):
-    """Flags that say something about accepted values."""
+    """Flags that have notes on accepted values."""
 
     def notes(self) -> list[str]:
-        """Return one line for each."""
+        """Return the notes, one line each."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -88,8 +88,7 @@ def parse_flags(flags_class: type[Flags], doc: str, argv: list[str] | None = Non
     becomes the description. `argv`: the words after the script's name; default: `sys.argv`.
     Where `flags_class` has a `config_file_flags` attribute that is true, `--config FILE`, or a
     first positional argument, names a YAML or JSON file of flags; the command line wins over it.
-    Prints a line for each flag that became another one. Raises UserError for everything that is
-    wrong, all problems together.
+    Prints a note for each old flag. Raises one UserError that lists all problems.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     show_all = "--help_all" in argv
@@ -229,10 +228,10 @@ def _help_text(name: str, text: str, default: object) -> str:
 
 
 class WrongValue:
-    """A value that its flag does not take; it is reported with all others."""
+    """A value that its flag does not accept; all of them are reported together."""
 
     def __init__(self, text: str, expected: str, hint: str = ""):
-        """`expected`: what the flag takes. `hint`: a sentence that follows the message."""
+        """`expected`: what the flag accepts. `hint`: a sentence that follows the message."""
         self.text, self.expected, self.hint = text, expected, hint
         self.place = ""  # the file that the value comes from
 
@@ -240,7 +239,7 @@ class WrongValue:
 def _take_wrong_values(values: dict[str, Any], flags_class: type) -> list[str]:
     """Replace wrong values by the defaults; return a line about each.
 
-    Lists in which an item is several, separated by commas, become flat.
+    Flattens lists whose items were split at commas.
     """
     lines = []
     for field in dataclasses.fields(flags_class):
@@ -387,7 +386,7 @@ def _unknown(word: str, flags_class: type, parser: Parser) -> str:
 def _translate(argv: list[str], parser: Parser, problems: list[str], notes: list[str]) -> list[str]:
     """Return a command line with today's names in place of obsolete ones.
 
-    As in transformers, an obsolete flag wins over today's.
+    As in transformers, an obsolete flag takes precedence over today's.
     """
     kept: list[str] = []
     replaced: list[str] = []
@@ -428,7 +427,7 @@ def _with_organization(words: list[str]) -> list[str]:
 def _words_of_obsolete(
     name: str, value: str, parser: Parser, problems: list[str], notes: list[str]
 ) -> list[str]:
-    """Return an obsolete flag as words of today's flags, and note what it became."""
+    """Return an obsolete flag as words of today's flags, and add a note on its replacement."""
     obsolete = OBSOLETE[name]
     if obsolete.switch and not is_boolean(value):
         problems.append(f"--{name} {value}: expected true or false")
@@ -468,10 +467,10 @@ def _values_of_file(
     """Return the values of the flags of a YAML or JSON file.
 
     Each value is read by its flag's type, because PyYAML would read `no` as a truth value and 2e-5
-    as a string. Flags that only the other script has are noted in one line.
+    as a string. One note lists the flags that only the other script has.
     """
     script = getattr(flags_class, "script", None)
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     ignored: list[str] = []
     replaced: list[str] = []
     for name, value in _read_file(path).items():
@@ -484,16 +483,16 @@ def _values_of_file(
                 replaced += _words_of_obsolete(name, text, parser, problems, notes)
         elif action is not None:
             words = _words_of_value(option, value, action)
-            found |= _value_of_words(words, parser, path, problems)
+            values |= _value_of_words(words, parser, path, problems)
         elif script == LOOP and name.removeprefix("no_") in _ONLY_TRAINER:
             ignored += [] if _is_null(value) else [name]
         else:
             problems.append(f"{path}: {_unknown(option, flags_class, parser)}")
     for word in _with_organization(replaced):
-        found |= _value_of_words([word], parser, path, problems)
+        values |= _value_of_words([word], parser, path, problems)
     if ignored:
         notes.append(f"{path}: ignored, because only {TRAINER} has them: {', '.join(ignored)}")
-    return found
+    return values
 
 
 def _read_file(path: str) -> dict[str, Any]:
@@ -536,7 +535,7 @@ def _words_of_value(option: str, value: Any, action: argparse.Action) -> list[st
 
 
 def _typed(value: Any) -> Any:
-    """Return a value of a nested mapping, which the loader reads as text, by its form."""
+    """Return a value of a nested mapping with its JSON type; the loader reads text only."""
     if isinstance(value, dict):
         return {name: _typed(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -553,7 +552,7 @@ def _typed(value: Any) -> Any:
 def _value_of_words(
     words: list[str], parser: Parser, path: str, problems: list[str]
 ) -> dict[str, Any]:
-    """Return destination and value of a flag that a file gives in `words`."""
+    """Return the value of a flag of a file, given as `words`, by its destination."""
     if not words:
         return {}
     action = parser._option_string_actions[words[0].partition("=")[0]]

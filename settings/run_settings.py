@@ -105,7 +105,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class IntervalSettings:
-    """When a run logs, evaluates and saves; a number of steps below 1 is a share of all steps."""
+    """Intervals of logging, evaluation and saving; a value below 1 is a share of all steps."""
 
     logging_strategy: str = "steps"  # or "epoch", "no"
     logging_steps: float = 10
@@ -157,7 +157,7 @@ class HubSettings:
     hub_token: str | None = field(default=None, repr=False)
     hub_private_repo: bool = False
     hub_strategy: str = "every_save"
-    hub_include: tuple[str, ...] = ()  # "predictions", "report": files with texts of the corpus
+    hub_include: tuple[str, ...] = ()  # "predictions", "report": files with corpus text
 
     @property
     def pushes_epochs(self) -> bool:

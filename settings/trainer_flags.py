@@ -55,9 +55,9 @@ class TrainerFlags(SharedFlags, TrainingArguments):
 def training_arguments(
     flags: TrainerFlags, settings: Settings, precision: str
 ) -> TrainingArguments:
-    """Return Trainer's arguments, without all that the suite does itself.
+    """Return Trainer's arguments, with everything turned off that the suite does itself.
 
-    That is: when to log, evaluate and save, checkpoints, the best one, pushes, the progress bar.
+    That is: logging, evaluation, checkpoints, the best checkpoint, pushes, the progress bar.
     `precision`: "no", "bf16" or "fp16". Call it before the model is loaded: ZeRO 3 of DeepSpeed
     needs the arguments by then. Raises UserError for values that Trainer refuses.
     """
@@ -70,9 +70,9 @@ def training_arguments(
         "fp16": precision == "fp16",
         "use_cpu": training.use_cpu or not torch.accelerator.is_available(),
         "train_sampling_strategy": "group_by_length" if training.group_by_length else "random",
-        "label_names": None,  # there: names of the model's inputs
+        "label_names": None,  # in Trainer: names of the model's inputs
         "report_to": _ready_trackers(settings.output.report_to, flags.report_to or []) or "none",
-        "debug": "",  # there: options; here: fewer sentences
+        "debug": "",  # in Trainer: options; here: fewer sentences
         "accelerator_config": read_json(flags.accelerator_config),
         # `training.runtime` has joined the processes with it; one process has none.
         "ddp_backend": flags.ddp_backend if world_size() > 1 else None,
@@ -108,7 +108,7 @@ def training_arguments(
 
 
 def _ready_trackers(trackers: tuple[str, ...], requested: list[str]) -> list[str]:
-    """Return the trackers that Trainer finds ready to use; a named one must be."""
+    """Return the trackers that Trainer can use; raise UserError if a named one is missing."""
     if not trackers:
         return []
     from transformers.integrations import get_available_reporting_integrations

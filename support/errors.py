@@ -21,10 +21,10 @@ class UserError(Exception):
 
 
 def on_main_process(state: Any, action: Callable[[], Result]) -> Result:
-    """Return in every process what `action` returns in the main one, which alone calls it.
+    """Call `action` in the main process and return its result in every process.
 
     `state`: accelerate's `PartialState`. A `UserError` is raised in every process. The result must
-    be something that can be pickled.
+    be picklable.
     """
     outcome: list[Any] = [None, None]
     if state.is_main_process:
@@ -33,7 +33,7 @@ def on_main_process(state: Any, action: Callable[[], Result]) -> Result:
         except UserError as error:
             outcome[1] = error
     if state.num_processes > 1:
-        from accelerate.utils import broadcast_object_list  # costs seconds
+        from accelerate.utils import broadcast_object_list  # takes seconds
 
         broadcast_object_list(outcome)
         state.wait_for_everyone()  # a process that ends here must not take the connection away

@@ -1,4 +1,4 @@
-"""Manifests: the file in each checkpoint that says whose it is, how far it got, and what it holds.
+"""Manifests: the file in each checkpoint that records its run, its progress and its files.
 
 A folder without a manifest of this suite is not a checkpoint, whatever its name.
 """
@@ -16,7 +16,7 @@ class Manifest:
     """The manifest of a checkpoint."""
 
     identity: dict[str, Any]  # corpus, model, task and labels: see `results.output_folder`
-    conditions: dict[str, Any]  # what a run that resumes must agree with
+    conditions: dict[str, Any]  # a run that resumes must have the same
     progress: dict[str, Any]  # fields of `training.progress.Progress`
     files: dict[str, int]  # path in the checkpoint -> CRC-32
 
@@ -34,7 +34,7 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest of a checkpoint; None if there is none of this suite."""
+    """Return the manifest of a checkpoint; None if this suite wrote none."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):

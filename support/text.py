@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterable
 
-CUTOFF = 0.8  # similarity of names of which one is surely a slip of the other
+CUTOFF = 0.8  # similarity from which one name is surely a typo of the other
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -67,10 +67,10 @@ def unknown_flag(word: str, known: Iterable[str]) -> str:
 
 
 def _is_slip(parts: list[str], name: list[str]) -> bool:
-    """Return whether a name was surely meant by one that does not exist, both as their parts.
+    """Return whether an unknown name is surely a typo of `name`; both are given as their parts.
 
-    Each part has a typing error at most, or is shortened; or the smaller half of it, at one end, is
-    missing; or only the underscores differ.
+    Each part has at most one typing error or is shortened; or less than half of the name is missing
+    at one end; or only the underscores differ.
     """
     if len(parts) == len(name):
         return all(map(_is_slip_of_part, parts, name))

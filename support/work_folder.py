@@ -1,13 +1,13 @@
-"""The work folder: everything unfinished of a run, in one hidden folder of its output folder.
+"""The work folder: all unfinished files of a run, in one hidden folder of its output folder.
 
-    check_output_dir(...)                # may this run write there?
+    check_output_dir(...)                # refuses folders that the run must not write into
     lock_output_dir(output_dir, state)   # the folder is ours until the process ends
     work_folder(output_dir) / "step_10"  # where a checkpoint is written before it has its name
 
-Files that are written, replaced, deleted or waiting to be pushed lie in `.run`, on the same file
-system as the files that they become. Nothing outside it needs to be recognised as a leftover. A run
-holds a lock on a file there. The system releases the lock when the process ends, however it ends:
-the next run clears what a killed run has left.
+Files that are being written, replaced or deleted, or wait to be pushed, are in `.run`, on the same
+file system as the files that they become. Nothing outside it needs to be recognised as a leftover.
+A run holds a lock on a file there. The system releases the lock when the process ends, however it
+ends: the next run clears what a killed run left.
 """
 
 import atexit
@@ -30,8 +30,7 @@ from support.files import write_json
 from support.secrets import scrub
 
 NAME = ".run"
-# The first file of a work folder and the last one deleted, so that it also marks the folder as
-# the suite's.
+# Created first and deleted last, so it also marks the folder as the suite's.
 LOCK_FILE = "token_classification_run.lock"
 OWNER_FILE = "owner.json"  # the process that holds the lock
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -45,7 +44,7 @@ def work_folder(output_dir: str | Path) -> Path:
 def make_work_folder(output_dir: str | Path) -> Path:
     """Return the work folder of `output_dir`, created if necessary.
 
-    Raises UserError if something else has its name: that is not touched.
+    Raises UserError if something else has its name, which is left alone.
     """
     folder = work_folder(output_dir)
     with suppress(FileExistsError):
@@ -59,9 +58,9 @@ def make_work_folder(output_dir: str | Path) -> Path:
     return folder
 
 
-def _not_ours(folder: Path, found: str) -> str:
+def _not_ours(folder: Path, kind: str) -> str:
     return (
-        f"{folder}: the place of unfinished files is taken: got {found}, expected nothing of that "
+        f"{folder}: the name is needed for unfinished files: got {kind}, expected nothing of that "
         "name. Move it away, or choose another folder with --output_dir."
     )
 
@@ -108,7 +107,7 @@ def _lock(output_dir: Path) -> None:
 
 
 def _acquire(lock: FileLock, output_dir: Path) -> bool:
-    """Acquire the lock now or never; return False if the file system has no locks.
+    """Acquire the lock without waiting; return False if the file system has no locks.
 
     Raises Timeout if another process holds it. A run that is just ending may remove the folder.
     """
@@ -135,7 +134,7 @@ def _owner(output_dir: Path) -> str:
     try:
         owner = json.loads((work_folder(output_dir) / OWNER_FILE).read_text(encoding="utf-8"))
         return "process {pid} on {host}, started {started}: {command}".format(**owner)
-    except (OSError, ValueError, KeyError, TypeError):  # it is just starting or ending
+    except (OSError, ValueError, KeyError, TypeError):  # the owner's file is incomplete or gone
         return "its process is just starting or ending"
 
 

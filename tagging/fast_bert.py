@@ -35,7 +35,7 @@ SIZES = ("num_hidden_layers", "num_attention_heads", "layer_norm_eps", "id2label
 FILES = ("model.safetensors", "tokenizer.json", "tokenizer_config.json")
 # Files that change the weights or the vocabulary.
 OTHER_FILES = ("adapter_config.json", "added_tokens.json", "special_tokens_map.json")
-# Settings of a tokenizer that change nothing about the tokenization of words.
+# Settings of a tokenizer that do not affect the tokenization of words.
 NEUTRAL_SETTINGS = {
     "backend",
     "clean_up_tokenization_spaces",
@@ -78,7 +78,7 @@ class FastBert(NamedTuple):
 def load(folder: Path, dtype: "torch.dtype", device: "torch.device | str") -> FastBert | None:
     """Return a BERT that a training script of this suite saved; None for any other model.
 
-    None also where anything in the folder would make transformers compute something else.
+    Also None if anything in the folder would make transformers compute something else.
     """
     config = _read_json(folder / "config.json")
     if "word_splitter" not in config or not all((folder / name).is_file() for name in FILES):
@@ -107,9 +107,9 @@ def load(folder: Path, dtype: "torch.dtype", device: "torch.device | str") -> Fa
 
 
 def _is_plain_bert_tokenizer(settings: dict[str, Any], tokenizer: dict[str, Any]) -> bool:
-    """Return whether tokenizer.json alone says how transformers tokenizes words.
+    """Return whether tokenizer.json alone determines how transformers tokenizes words.
 
-    transformers builds a BERT tokenizer of the vocabulary and its settings; it does not read the
+    transformers builds a BERT tokenizer from the vocabulary and its settings; it does not read the
     rest of tokenizer.json. `settings`: tokenizer_config.json. `tokenizer`: tokenizer.json.
     """
     names = {name: settings.get(name) for name in ("cls_token", "sep_token", "unk_token")}

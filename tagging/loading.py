@@ -65,7 +65,7 @@ def load(
 
     logging.disable_progress_bar()
 
-    # Stated even if it is False: otherwise transformers asks on standard input, which may be text.
+    # Passed even if it is False: otherwise transformers asks on standard input, where texts may be.
     source = ModelSettings(name, model_revision=revision, trust_remote_code=trust_remote_code)
     config = load_base_config(source)
     check_supported(config, name, trust_remote_code=trust_remote_code)

@@ -158,7 +158,7 @@ class Tagger:
     def _batches(self, windows: list[Window]) -> Iterator[list[Window]]:
         """Yield windows of similar length, the longest first, up to `batch_tokens` sub-words.
 
-        If padding would change the tags, as evaluation batches: all of one length.
+        If padding would change the tags, the windows of a batch have one length, as in evaluation.
         """
         windows = sorted(windows, key=lambda window: -len(window["input_ids"]))
         groups = [windows]

@@ -46,8 +46,8 @@ DEFAULT = (
 )  # fmt: skip
 TIGHT = 1e-5  # difference between weights of about 0.1, which change by about 0.01
 KILLED_STEP = 8  # in the middle of the second epoch
-# A great weight decay shows which parameters decay. The slow start leaves the greatest loss to the
-# first epoch, which is the one to keep, and a head that still predicts many tags.
+# A large weight decay shows which parameters decay. The slow start gives the first epoch the
+# largest loss, which is the one to keep, and a head that still predicts many tags.
 FLAGS = [
     *("--num_train_epochs", 3, "--learning_rate", 2e-3, "--warmup_steps", 16),
     *("--per_device_train_batch_size", 8, "--per_device_eval_batch_size", 6),
@@ -61,7 +61,7 @@ KEEPS_FIRST = [
 
 
 class Runs:
-    """The runs of an architecture, each made when it is first asked for, with both scripts."""
+    """The runs of an architecture with both scripts, each made when it is first needed."""
 
     def __init__(self, architecture: Architecture, folder: Path):
         """Write the corpus; the model is in `folder`/model."""
@@ -301,7 +301,7 @@ def test_unsupported_architecture_is_refused(architecture, tmp_path):
 
 
 def test_every_architecture_has_its_row():
-    """One of transformers that is new fails here until somebody has classified it."""
+    """An architecture that transformers adds fails here until somebody has classified it."""
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES as model_types,
     )

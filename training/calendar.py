@@ -20,7 +20,7 @@ class Calendar:
 
     @property
     def num_epochs(self) -> int:
-        """Return the number of epochs, the last perhaps not whole."""
+        """Return the number of epochs; the last one may be partial."""
         return math.ceil(self.total_steps / self.epoch_steps)
 
     def epoch_of(self, step: int) -> int:
@@ -44,9 +44,9 @@ class Calendar:
         in_epochs = intervals.eval_strategy == "epoch"
         if (step / self.epoch_steps if in_epochs else step) < intervals.eval_delay:
             return False
-        every = intervals.eval_steps or intervals.logging_steps
+        eval_steps = intervals.eval_steps or intervals.logging_steps
         last = intervals.eval_strategy == "steps" and step == self.total_steps
-        return last or self._due(intervals.eval_strategy, every, step)
+        return last or self._due(intervals.eval_strategy, eval_steps, step)
 
     def saves_at(self, step: int, improved: bool) -> bool:
         """Return whether a checkpoint is saved after a step.
@@ -67,5 +67,5 @@ class Calendar:
         return strategy == "steps" and step > 0 and step % self.whole_steps(steps) == 0
 
     def whole_steps(self, steps: float) -> int:
-        """Return a number of steps; one below 1 is a share of all steps, rounded up."""
+        """Return `steps` as a whole number; a value below 1 is a share of all steps, rounded up."""
         return math.ceil(steps * self.total_steps) if 0 < steps < 1 else int(steps)

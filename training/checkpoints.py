@@ -62,7 +62,7 @@ def seal(partial: Path, folder: Path, plan: Any, progress: Progress, state: Any)
 
 
 def checkpoint_path(output_dir: Path, name: str, identity: dict[str, Any]) -> Path:
-    """Return the folder to save a checkpoint in; a folder of others is not overwritten."""
+    """Return the folder to save a checkpoint in; other folders of that name are kept."""
     folder, number = output_dir / name, 1
     while folder.exists() and not is_replaceable(folder, identity):
         number += 1
@@ -118,7 +118,7 @@ def _crc32(path: Path, sync: bool = False) -> int:
 
 
 def _move_away(folder: Path) -> None:
-    """Delete a checkpoint, renamed first: a folder with a checkpoint's name is always complete."""
+    """Delete a checkpoint; it loses its name first, because a named checkpoint is complete."""
     doomed = work_folder(folder.parent) / f"{folder.name}.deleted"
     doomed.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(doomed)

@@ -1,4 +1,4 @@
-"""The loss since the last logged step: summed on each process, reduced when somebody asks."""
+"""The loss since the last logged step: summed on each process, reduced when it is needed."""
 
 from typing import Any
 

@@ -12,12 +12,12 @@ from transformers import get_scheduler
 from settings.run_settings import TrainingSettings
 from support.errors import UserError
 
-# Parameters that do not decay, by name: Trainer's rule.
+# Parameters without weight decay, by name: Trainer's rule.
 NO_DECAY = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")
 
 
 def decaying_parameters(model: nn.Module) -> list[str]:
-    """Return the names of the parameters that decay: all but biases and norms."""
+    """Return the names of the parameters with weight decay: all but biases and norms."""
     norms = {name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)}
     return [
         name
@@ -27,7 +27,7 @@ def decaying_parameters(model: nn.Module) -> list[str]:
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return the trained parameters in two groups: those that decay, and the others."""
+    """Return the trained parameters in two groups: with and without weight decay."""
     decaying = set(decaying_parameters(model))
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in model.named_parameters():
@@ -93,7 +93,7 @@ def check_optimizer(training: TrainingSettings, warmup_steps: int, total_steps: 
 
 @contextmanager
 def construction_errors_reported(place: str) -> Iterator[None]:
-    """Turn an error of a library that constructs what a flag asks for into a `UserError`."""
+    """Report a library's failure to construct what a flag requests as a UserError."""
     try:
         yield
     except UserError:

@@ -66,11 +66,11 @@ def evaluation_order(lengths: np.ndarray, round_size: int, one_length: bool = Fa
     if not one_length:
         fillers = np.full(-len(order) % round_size, len(lengths), np.int32)
         return np.concatenate([order, fillers])
-    runs = np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
+    groups = np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
     rounds = []
-    for run in runs:  # the windows of one length
-        fillers = run[:1].repeat(-len(run) % round_size) + len(lengths) + 1
-        rounds += [run, fillers]
+    for group in groups:  # the windows of one length
+        fillers = group[:1].repeat(-len(group) % round_size) + len(lengths) + 1
+        rounds += [group, fillers]
     return np.concatenate(rounds)
 
 

@@ -36,7 +36,7 @@ class Plan:
     seed: int
     process_index: int
     best: BestScore
-    patience: int | None  # evaluations without a better score that end the run
+    patience: int | None  # evaluations in a row without a better score that end the run
     identity: dict[str, Any]  # of the run: see `results.output_folder.run_identity`
     conditions: dict[str, Any]  # those of a checkpoint must be equal to resume from it
     checkpoint: Path | None  # to resume from
@@ -62,8 +62,7 @@ class Plan:
     def owes_scores(self, progress: Progress) -> bool:
         """Return whether an evaluation is due before the next step.
 
-        A run that was stopped saves its checkpoint first; who resumes it makes up for the
-        evaluation.
+        A stopped run saves its checkpoint without the evaluation; the resumed run makes up for it.
         """
         if progress.step == 0:
             return self.calendar.intervals.eval_on_start
@@ -176,7 +175,7 @@ def plan_training(
         "precision": precision,
         "best score": [best.name, best.greater_is_better],
     } | settings.weight_flags
-    conditions = json.loads(json.dumps(conditions))  # as a manifest gives them back
+    conditions = json.loads(json.dumps(conditions))  # as they are read from a manifest
     output_dir = settings.output_dir
     checkpoint = find_checkpoint(checkpoints.resume_from_checkpoint, output_dir, conditions)
     if checkpoint is not None and checkpoints.load_best_model_at_end:
@@ -222,6 +221,6 @@ def _refuse_need_of_scores(settings: Settings, reason: str, has_start: bool = Fa
 
 
 def _tokenizer_digest(tokenizer: Any) -> str:
-    """Return a digest of how a tokenizer tokenizes; truncation and padding are ours."""
+    """Return a digest of a tokenizer's rules, without truncation and padding."""
     rules = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
     return hashlib.blake2b(json.dumps(rules).encode(), digest_size=8).hexdigest()

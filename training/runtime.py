@@ -58,8 +58,8 @@ def _check_launcher() -> None:
     """Raise UserError for requests of `accelerate launch` that cannot be met."""
     if os.environ.get("ACCELERATE_USE_MEGATRON_LM", "").lower() in ("1", "true"):
         raise UserError(
-            "Megatron-LM (from the launcher): it has no token classification. Launch without "
-            "--use_megatron_lm; to shard a model, use --use_fsdp or --use_deepspeed."
+            "Megatron-LM (from the launcher): not supported: it has no token classification. "
+            "Launch without --use_megatron_lm; to shard a model, use --use_fsdp or --use_deepspeed."
         )
     from accelerate.utils import DynamoBackend
 
@@ -128,11 +128,11 @@ def export_to_deepspeed(training: TrainingSettings) -> None:
 def start_trackers(accelerator: Any, project: str, flags: dict[str, int | float | str]) -> None:
     """Start the accelerator's trackers with the flags of the run.
 
-    Raises UserError if one cannot be started: it may need an account or the network.
+    Raises UserError if a tracker cannot be started: it may need an account or the network.
     """
     try:
         accelerator.init_trackers(project, flags)
-    except Exception as error:  # each library has its own
+    except Exception as error:  # each library raises its own errors
         names = " ".join(str(name) for name in accelerator.log_with)
         raise UserError(
             f"--report_to {names}: cannot be started: {type(error).__name__}: {error}. Set it up, "

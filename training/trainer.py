@@ -58,7 +58,7 @@ class WindowTrainer(Trainer):
         plan: Plan | None,
     ):
         """`plan`: None if nothing is trained. `score`: the predictions of a split to scores."""
-        if plan is not None:  # not known before the corpus is
+        if plan is not None:  # known only once the corpus is encoded
             args.metric_for_best_model = plan.best.name
             args.greater_is_better = plan.best.greater_is_better
             args.warmup_steps = plan.warmup_steps
@@ -138,7 +138,7 @@ class WindowTrainer(Trainer):
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log values; the loss is that since the last logged step, also across a resumption."""
+        """Log values; the loss is the mean since the last logged step, even in a resumed run."""
         if "loss" in logs:
             logs["loss"] = self.losses.log(logs["learning_rate"])
         super().log(logs, start_time)
@@ -146,7 +146,7 @@ class WindowTrainer(Trainer):
     # --- Optimizer ---
 
     def get_decay_parameter_names(self, model: Any) -> list[str]:
-        """Return the names of the parameters that decay, by the rule of both scripts."""
+        """Return the names of the parameters with weight decay, by the rule of both scripts."""
         return decaying_parameters(model)
 
     def create_optimizer(self, model: Any = None) -> Any:
@@ -226,7 +226,7 @@ class WindowTrainer(Trainer):
 
 
 def scheduler_arguments(args: TrainingArguments, greater_is_better: bool) -> dict[str, Any]:
-    """Return the arguments of the schedule; one that waits for a score must know its direction."""
+    """Return the arguments of the schedule; one that follows a score needs its direction."""
     arguments = dict(args.lr_scheduler_kwargs or {})
     if getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type) in (
         "reduce_lr_on_plateau",
@@ -239,7 +239,7 @@ def scheduler_arguments(args: TrainingArguments, greater_is_better: bool) -> dic
 def check_trainer_optimizer(args: TrainingArguments, warmup_steps: int, total_steps: int) -> None:
     """Raise UserError if Trainer's optimizer or schedule cannot be constructed.
 
-    Optimizers that look at the modules of the model are not tried here: `WindowTrainer` reports
+    Optimizers that need the modules of the model are not tried here: `WindowTrainer` reports
     their errors.
     """
     model = stand_in()
@@ -308,7 +308,7 @@ class TrainingCallback(ProgressCallback):
         seed_step(args.seed, state.global_step, args.process_index)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Count the step, and say what follows it; a signal ends the run with a checkpoint."""
+        """Count the step and decide what follows; a signal ends the run with a checkpoint."""
         super().on_step_end(args, state, control, **kwargs)
         step = self.progress.step = state.global_step
         self.is_step_done = True
@@ -320,7 +320,7 @@ class TrainingCallback(ProgressCallback):
         control.should_save = self.calendar.saves_at(step, improved=False)
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Move the bar of the evaluation, if bars are shown."""
+        """Advance the progress bar of the evaluation, if bars are shown."""
         if self.show_progress:
             super().on_prediction_step(args, state, control, **kwargs)
 
@@ -332,7 +332,7 @@ class TrainingCallback(ProgressCallback):
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any
     ) -> None:
-        """Record the scores; save a better model; stop if patience is over or a signal came."""
+        """Record the scores; save a better model; stop after a signal or if patience ran out."""
         super().on_evaluate(args, state, control, **kwargs)
         if not self.trainer.is_in_train:
             return

@@ -1,8 +1,8 @@
-"""The weights of a model on disk: saved for `from_pretrained`, loaded to the same model exactly.
+"""The weights of a model on disk: saved for `from_pretrained`, loaded back exactly.
 
 transformers stores some models under other names than those of their `state_dict`. A checkpoint
-of such a model has a second file under the latter, because a load that skips names, or guesses,
-ends with another model. Every load is strict.
+of such a model has a second file with the latter names, because a load that skips or guesses names
+gives a different model. Every load is strict.
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ def save_state_dict(accelerator: Any, model: Any, folder: Path) -> None:
         own = {name: tuple(weight.shape) for name, weight in unwrapped.state_dict().items()}
         # A weight that the model uses under several names is stored under one of them.
         if not stored.items() <= own.items() or len(stored) < len(_distinct(unwrapped)):
-            # Cloned: parameters that were split from one stored tensor are parts of its memory.
+            # Cloned: parameters that were split from one stored tensor share its memory.
             kept = {min(names) for names in _distinct(unwrapped)}
             state = {
                 name: weight.clone(memory_format=torch.contiguous_format)

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
 
-# Optimizers, by Trainer's names, that treat each number of a parameter by itself. Others look at
-# whole rows or matrices, so they would do something else with a part of the table.
+# Optimizers, by Trainer's names, that treat each element of a parameter separately. Others use
+# whole rows or matrices, so they would give other results for a part of the table.
 ELEMENTWISE = {"adamw_torch", "adamw_torch_fused", "adagrad", "rmsprop", "sgd"}
 
 

@@ -1,4 +1,4 @@
-"""The longest window of a model: it runs, and one sub-word more does not."""
+"""The longest window of a model: it runs, and a window with one more sub-word does not."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Traits of a network, observed without a trace."""
+"""Traits of a network, observed without changing it."""
 
 import random
 
@@ -106,7 +106,7 @@ def test_weights_in_pieces_are_judged_by_their_type(tmp_path):
 
 
 def test_a_network_that_needs_more_than_text_is_a_message(tmp_path, snapshot):
-    """As one with its own code, which no list of types can name."""
+    """A model with its own code may be such a network; no list of types names it."""
     build(Architecture("bros", "bert"), tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     network = AutoModelForTokenClassification.from_pretrained(tmp_path).train()

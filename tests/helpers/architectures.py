@@ -310,7 +310,7 @@ ARCHITECTURES = [
     Architecture("bert", "bert", name="bert-legacy", legacy_names=True),
     Architecture("gpt2", "gpt2-left", name="gpt2-left"),
     Architecture("modernbert", "modernbert", name="modernbert-long", window=40),
-    # 32 rows are 30 tokens: two rows are for no token.
+    # 32 rows are 30 tokens: two rows belong to no token.
     Architecture("roberta", "roberta", {"max_position_embeddings": 32}, "roberta-full", None),
     Architecture("albert", "albert"),
     Architecture("apertus", "llama"),

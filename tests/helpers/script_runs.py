@@ -252,7 +252,7 @@ def _play(script, flags, folder, log, environment, before):
         before()
     try:
         runpy.run_path(str(ROOT / script), run_name="__main__")
-    finally:  # a fresh interpreter calls these; a forked process does not
+    finally:  # a new interpreter calls these; a forked process does not
         atexit._run_exitfuncs()
 
 

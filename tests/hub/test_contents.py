@@ -1,4 +1,4 @@
-"""The contents of a push: what the suite wrote of a model; no text of the corpus, no token."""
+"""The contents of a push: files that the suite wrote, without corpus text or token."""
 
 import json
 from contextlib import suppress
@@ -19,7 +19,7 @@ NEVER_PUSHED = [
     *("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state_0.pth"),
     *("training_args.bin", "random_states_0.pkl", "trainer_state.json", "checkpoint.json"),
     *(".hidden", "model.safetensors.tmp", "config.json~", "a.lock", "state.safetensors"),
-    # Files of a user, and those with texts of the corpus.
+    # Files of a user, and files with text from the corpus.
     *("notes.txt", "train.conll", "my_results.json", "secrets.json", "train.py", "adapter.bin"),
     *("predictions.txt", "report.html", "README.generated.md", "picture.png"),
 ]
@@ -103,7 +103,10 @@ def test_code_is_pushed_if_the_configuration_refers_to_it(folder):
     (folder / "train.py").write_text("")
     config = {"auto_map": {"AutoModel": "modeling_own.Model", "AutoConfig": "some/repo--conf.C"}}
     (folder / "config.json").write_text(json.dumps(config))
-    code = lambda: {name for name in names(folder) if name.endswith(".py")}  # noqa: E731
+
+    def code() -> set[str]:
+        return {name for name in names(folder) if name.endswith(".py")}
+
     assert code() == {"modeling_own.py", "layers_own.py"}
     tokenizer = {"auto_map": {"AutoTokenizer": [None, "tokenization_own.Fast"]}}
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))

@@ -228,7 +228,7 @@ def test_a_push_holds_no_text_of_the_corpus(script, recipe_hub, runs):
     for commit in (*epochs, last):
         for path, content in commit.files.items():
             assert not any(text in content for text in CORPUS_TEXTS), path
-    # A person may push the folder by hand: its card has no text of the corpus either.
+    # Users may push the folder themselves: its card has no text from the corpus either.
     assert not any(text in read(run, "README.md") for text in CORPUS_TEXTS)
     assert any(text in read(run, "predictions.txt") for text in CORPUS_TEXTS)
     url = f"{recipe_hub.url}/tester/{OUTPUTS[script]} (public)"

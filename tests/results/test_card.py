@@ -59,7 +59,7 @@ def test_the_card_contains_metadata_for_the_hub_and_text_for_readers(folder, sna
 
 
 def test_the_example_is_of_the_corpus_only_if_the_facts_have_one(folder):
-    """They have one if the user pushes texts of the corpus; only then is it theirs to show."""
+    """The facts have one only if the user pushes text from the corpus."""
     for language, given, shown in (
         ("en", None, card.EXAMPLE),
         ("en", "Jane left.", "Jane left."),

@@ -59,7 +59,7 @@ BAD = {
     "debug": ("maybe",),
     "output_dir": ("",),
 }
-# Those of train_trainer.py.
+# Flags that only train_trainer.py has.
 BAD_OF_TRAINER = {
     "optim_args": ("foo", "a=1,b", "=1", "momentum=0.9"),  # AdamW takes none
     "optim_target_modules": ("attention",),  # --optim is AdamW
@@ -116,8 +116,8 @@ def test_problems_of_types_values_and_names_are_reported_together(script, snapsh
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("script", FLAGS_CLASSES)
-def test_no_text_ends_in_a_traceback(script):
-    """Every flag takes a text, or refuses it with its name."""
+def test_no_text_causes_a_traceback(script):
+    """Every flag accepts a text value, or refuses it and names itself."""
     options = make_parser(script, "")._option_string_actions
     for name in {field.name for field in dataclasses.fields(script)} - {"check"}:
         for text in ("", "-1", "0", "1.5", "1e99", "nan", "true", "none", "{}", "{", "[]", "é²"):
@@ -176,7 +176,7 @@ def test_arguments_of_optimizers_are_those_of_transformers():
     names += re.findall(r'"(\w+)" in ctx.optim_args', source)
     for group in re.findall(r"for key in \((.*?)\):\s+if key in ctx.optim_args", source):
         names += re.findall(r'"(\w+)"', group)
-    # Weight decay is a flag of its own, which wins.
+    # Weight decay has its own flag, which takes precedence.
     expected = {*names} - {"weight_decay"}
     assert {name for taken in check_values.OPTIM_ARGS.values() for name in taken} == expected
 
@@ -209,7 +209,7 @@ def test_workers_take_their_options():
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Let exactly these modules be installed."""
+    """Pretend that exactly these modules are installed."""
 
     def install(*modules: str) -> None:
         monkeypatch.setattr(check_values, "_is_installed", modules.__contains__)
@@ -238,7 +238,7 @@ def test_tracker_of_the_other_script(script, name, other, installed):
     ("script", "expected"),
     [(LoopFlags, ["aim", "tensorboard"]), (TrainerFlags, ["dagshub", "tensorboard"])],
 )
-def test_all_stands_for_the_installed_trackers_of_the_script(script, expected, installed):
+def test_all_means_the_installed_trackers_of_the_script(script, expected, installed):
     installed("tensorboard", "aim", "dagshub", "flytekit")
     flags = parse("--report_to", "all", script=script)
     assert check_values.requested_trackers(flags) == expected

@@ -1,4 +1,4 @@
-"""The page about flags is the one that is generated."""
+"""docs/flags.md: up to date and complete."""
 
 import dataclasses
 

@@ -218,7 +218,7 @@ def test_the_file_of_both_scripts_has_no_unknown_names(tmp_path):
 
 # --- Obsolete names ----------------------------------------------------------------------------
 
-# Name -> value, and the flags that it becomes.
+# Obsolete name -> its value, and the flags that replace it.
 BECOMES = {
     "evaluation_strategy": ("steps", {"eval_strategy": "steps"}),
     "evaluate_during_training": (None, {"eval_strategy": "steps"}),
@@ -235,7 +235,7 @@ BECOMES = {
     "data_dir": ("conll", {"dataset_name": "conll"}),
     "labels": ("labels.txt", {"label_names": ["labels.txt"]}),
 }
-# train_trainer.py alone has what replaces these.
+# Only train_trainer.py has the replacements of these.
 BECOMES_OF_TRAINER = {
     "adafactor": (None, {"optim": "adafactor"}),
     "xpu_backend": ("gloo", {"ddp_backend": "gloo"}),
@@ -246,7 +246,9 @@ BECOMES_OF_TRAINER = {
 @pytest.mark.parametrize("script", FLAGS_CLASSES)
 @pytest.mark.parametrize("name", [name for name in OBSOLETE if name != "adafactor"])
 @pytest.mark.parametrize("in_file", [False, True])
-def test_obsolete_flag_is_taken_with_one_line(name, script, in_file, tmp_path, capsys, monkeypatch):
+def test_obsolete_flag_is_accepted_with_a_note(
+    name, script, in_file, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setenv("WORLD_SIZE", "1")  # for FSDP
     value, expected = (BECOMES | BECOMES_OF_TRAINER).get(name, (None, {}))
     if value is None and not OBSOLETE[name].switch:
@@ -268,7 +270,7 @@ def test_obsolete_flag_is_taken_with_one_line(name, script, in_file, tmp_path, c
     assert changed - {"fsdp_config"} == {*expected}
 
 
-def test_lines_about_obsolete_flags(capsys, snapshot):
+def test_notes_on_obsolete_flags(capsys, snapshot):
     for name, obsolete in OBSOLETE.items():
         words = [f"--{name}"] + ([] if obsolete.switch else ["0"])
         fsdp = ["--fsdp"] if name.startswith("fsdp_") else []
@@ -302,7 +304,7 @@ def test_obsolete_flags_beside_others(capsys):
     assert (flags.use_cpu, flags.seed) == (True, 3)
     flags = parse("--push_to_hub_organization", "us", "--push_to_hub_model_id", "m")
     assert flags.hub_model_id == "us/m"
-    # As in transformers, the obsolete name wins.
+    # As in transformers, the obsolete name takes precedence.
     assert parse("--evaluation_strategy", "steps", "--eval_strategy", "no").eval_strategy == "steps"
     assert parse("--warmup_ratio", "0.0", "--warmup_steps", "5").warmup_steps == 5
     capsys.readouterr()
@@ -332,7 +334,7 @@ def test_obsolete_flags_beside_others(capsys):
 )
 @pytest.mark.parametrize("script", FLAGS_CLASSES)
 def test_guesses_of_what_was_meant(word, meant, script, tmp_path):
-    """A guess is right or is not made; in a file as on the command line."""
+    """Wrong guesses are never made, neither in a file nor on the command line."""
     for message in (
         refused(f"--{word}", "1", script=script),
         refused(config_file(tmp_path, f"{word}: 1\n"), script=script),

@@ -1,4 +1,4 @@
-"""Each flag of both scripts reaches the settings; which ones are conditions of a checkpoint."""
+"""Each flag of both scripts reaches the settings; those that change the weights are conditions."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from settings.flags import SharedFlags
 from settings.trainer_flags import TrainerFlags
 from tests.helpers.flags import FLAGS_CLASSES, parse
 
-# Flag -> its words, the setting that it decides, and its value.
+# Flag -> its words, the setting that it determines, and the value of the setting.
 EFFECTS = {
     "train_file": (["a", "b"], "corpus.train_file", ("a", "b")),
     "validation_file": (["a"], "corpus.validation_file", ("a",)),
@@ -108,7 +108,7 @@ EFFECTS = {
 
 @pytest.fixture
 def settings(embedded, monkeypatch):
-    """Return what makes settings of a command line."""
+    """Return a function that turns a command line into settings."""
     monkeypatch.setattr("settings.check_values._is_installed", "tensorboard".__eq__)
 
     def make(*argv: str, script=SharedFlags):

@@ -16,7 +16,7 @@ from tests.helpers.script_runs import TRAINER, run, with_workers, write_corpus
 
 @pytest.fixture
 def arguments(embedded, tmp_path, monkeypatch):
-    """Return what makes Trainer's arguments of a command line."""
+    """Return a function that turns a command line into Trainer's arguments."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     monkeypatch.setenv("WORLD_SIZE", "1")  # FSDP runs under a launcher only
 
@@ -27,7 +27,7 @@ def arguments(embedded, tmp_path, monkeypatch):
     return make
 
 
-# Flag -> its words, and what Trainer's arguments hold then (None: under the flag's name).
+# Flag -> its words, and the values of Trainer's arguments (None: under the flag's name).
 WORKERS = ("--dataloader_num_workers", "2")
 HONOURED = {
     "optim_args": (["momentum=0.9", "--optim", "sgd"], "momentum=0.9"),
@@ -147,7 +147,7 @@ def test_another_value_of_a_settled_flag_is_refused_with_the_reason(name, value)
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_harmless_value_is_accepted_with_a_line(name, arguments, capsys):
+def test_harmless_value_is_accepted_with_a_note(name, arguments, capsys):
     value = str(SETTLED[name].harmless).lower()
     held = getattr(arguments(f"--{name}", value), name)
     assert held == SETTLED[name].value
@@ -227,7 +227,7 @@ def test_named_tracker_that_trainer_cannot_use(arguments, monkeypatch):
     monkeypatch.setattr("settings.check_values._is_installed", lambda module: True)
     with pytest.raises(UserError, match="wandb"):
         arguments("--report_to", "wandb")
-    # Those that "all" stands for are left out.
+    # Trackers that only "all" requests are left out.
     assert "wandb" not in arguments("--report_to", "all").report_to
 
 

@@ -1,4 +1,4 @@
-"""The work folder of a run: locked, cleared, removed; nothing of a user is touched."""
+"""The work folder of a run: locked, cleared, removed; a user's files are not touched."""
 
 import errno
 import json
@@ -47,7 +47,7 @@ run_script(main)
 
 
 def start(folder: Path, action: str, *flags: str) -> subprocess.Popen:
-    """Start a run in a process of its own; wait until it holds the lock."""
+    """Start a run in its own process; wait until it holds the lock."""
     process = subprocess.Popen(
         [sys.executable, "-c", RUN, folder, action, *flags],
         cwd=ROOT,
@@ -62,14 +62,14 @@ def start(folder: Path, action: str, *flags: str) -> subprocess.Popen:
 
 
 def end(process: subprocess.Popen) -> tuple[int, str]:
-    """Return the exit status and the error output of a run that is told to end."""
+    """End a run; return its exit status and its error output."""
     _, errors = process.communicate(timeout=60)
     return process.returncode, errors
 
 
 @pytest.fixture
 def release(monkeypatch):
-    """Return a function that does what the end of the process does."""
+    """Return a function that releases the lock, as the end of the process does."""
     handlers = []
     monkeypatch.setattr(
         module.atexit, "register", lambda *handler: handlers.append(handler) or handler[0]
@@ -184,7 +184,7 @@ def test_a_work_folder_of_somebody_else_is_not_touched(kind, tmp_path, release, 
 
 
 def test_an_empty_folder_of_that_name_is_used(tmp_path, release):
-    """A run that is killed as it starts leaves one."""
+    """A run that is killed as it starts may leave an empty work folder."""
     (tmp_path / ".run").mkdir()
     lock_output_dir(tmp_path, ALONE)
     assert names(tmp_path / ".run") == ["owner.json", LOCK_FILE]

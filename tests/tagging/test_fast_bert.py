@@ -130,7 +130,7 @@ def test_other_models_are_left_to_transformers(tiny_tagger, tmp_path, change):
 def test_settings_that_change_the_tokenizer_are_left_to_transformers(
     settings, tiny_tagger, tmp_path
 ):
-    """Transformers makes a BERT tokenizer of its settings, whatever else tokenizer.json says."""
+    """Transformers builds a BERT tokenizer from its settings, whatever else tokenizer.json says."""
     import torch
 
     folder = tmp_path / "model"

@@ -33,7 +33,7 @@ def test_another_architecture_works(tmp_path):
 
 
 def save_tagger(architecture: Architecture, folder: Path, **changes) -> Path:
-    """Save a tiny tagger of an architecture, as from elsewhere: with nothing of this suite."""
+    """Save a tiny tagger of an architecture that this suite did not train."""
     from transformers import AutoConfig, AutoModelForTokenClassification
 
     build(architecture, folder)
@@ -116,7 +116,7 @@ class OwnModel(BertForTokenClassification):
 
 
 def test_a_model_with_its_own_code_runs_it_only_if_trusted(tmp_path, monkeypatch, snapshot):
-    """Unasked, transformers would wait for an answer on standard input, which may be the text."""
+    """By default, transformers would wait for an answer on standard input, where texts may be."""
     folder = save_tagger(Architecture("bert", "bert"), tmp_path)
     (folder / "own.py").write_text(OWN_CODE)
     config = json.loads((folder / "config.json").read_text())

@@ -1,4 +1,4 @@
-"""When a run logs, evaluates and saves; the reference is Trainer's own callback."""
+"""The calendar of a run: its events are those of Trainer's own callback."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""What is saved is loaded exactly, whatever names transformers stores it under."""
+"""Saved weights are loaded back exactly, whatever names transformers stores them under."""
 
 from pathlib import Path
 
