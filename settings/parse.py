@@ -528,7 +528,7 @@ def _words_of_value(option: str, value: Any, action: argparse.Action) -> list[st
     if action.nargs == 0:  # --no_label_all_tokens
         return [option] if is_true(value) else []
     if _is_null(value):
-        # A number that may be missing is turned off; all others keep their default.
+        # Null turns off an optional number; all other flags keep their default.
         number = isinstance(action.default, int | float) and not isinstance(action.default, bool)
         return [f"{option}=null"] if number else []
     return [f"{option}={value}"]

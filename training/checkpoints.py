@@ -56,7 +56,7 @@ def seal(partial: Path, folder: Path, plan: Any, progress: Progress, state: Any)
     if state.is_main_process:
         _write_manifest(partial, plan, progress)
         if folder.exists():
-            _move_away(folder)
+            _delete_checkpoint(folder)
         partial.rename(folder)
         sync_folder(folder.parent)
 
@@ -117,7 +117,7 @@ def _crc32(path: Path, sync: bool = False) -> int:
     return value
 
 
-def _move_away(folder: Path) -> None:
+def _delete_checkpoint(folder: Path) -> None:
     """Delete a checkpoint; it loses its name first, because a named checkpoint is complete."""
     doomed = work_folder(folder.parent) / f"{folder.name}.deleted"
     doomed.parent.mkdir(parents=True, exist_ok=True)
@@ -126,10 +126,10 @@ def _move_away(folder: Path) -> None:
 
 
 def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: Any) -> None:
-    """Keep the newest `limit` checkpoints of this run, that of this step, and the best one.
+    """Delete the checkpoints of this run but the newest `limit`, the current and the best.
 
-    Those of later steps are newer, if the run was resumed from an early one. A copy that the user
-    gave a name of their own stays.
+    If the run was resumed from an early checkpoint, later steps count as newer. A copy that
+    the user has renamed stays.
     """
     if limit is None or not state.is_main_process:
         return
@@ -142,7 +142,7 @@ def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: A
     ]
     for folder, step in own[:-limit]:
         if folder.name != progress.best_checkpoint and step != progress.step:
-            _move_away(folder)
+            _delete_checkpoint(folder)
 
 
 # --- Reading --------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def damage(folder: Path) -> str | None:
         return "no such folder"
     manifest = read_manifest(folder)
     if manifest is None:
-        return f"{MANIFEST} is missing, or not one of this version of the suite"
+        return f"{MANIFEST} is missing, or was not written by this version of the suite"
     if manifest.progress.keys() != {field.name for field in fields(Progress)}:
         return f"{MANIFEST} holds the progress of another version of the suite"
     for name, crc in manifest.files.items():
@@ -169,7 +169,7 @@ def damage(folder: Path) -> str | None:
 def damage_of_best(output_dir: Path, progress: Progress) -> str | None:
     """Return why the checkpoint of a run's best score cannot be used, or None.
 
-    A run that is resumed in another folder may find the checkpoint of another run there.
+    A run that is resumed in another folder may find another run's checkpoint of that name.
     """
     folder = output_dir / str(progress.best_checkpoint)
     if problem := damage(folder):
@@ -226,9 +226,9 @@ def find_checkpoint(
 
 def _newest_complete(output_dir: Path) -> Path:
     candidates = checkpoint_folders(output_dir)[::-1]
-    others = (path for path in output_dir.glob("*") if NAME.fullmatch(path.name) and path.is_dir())
-    # First those that only look like checkpoints, so that each of them is reported.
-    for candidate in [*sorted(set(others) - set(candidates)), *candidates]:
+    named = (path for path in output_dir.glob("*") if NAME.fullmatch(path.name) and path.is_dir())
+    # First those that only have the name of a checkpoint, so that each of them is reported.
+    for candidate in [*sorted(set(named) - set(candidates)), *candidates]:
         problem = damage(candidate)
         if problem is None:
             return candidate

@@ -203,9 +203,9 @@ def plan_training(
 
 
 def _refuse_need_of_scores(settings: Settings, reason: str, has_start: bool = False) -> None:
-    """Raise UserError for flags that need scores, in a run that never evaluates for `reason`.
+    """Raise UserError for flags that need scores, because the run never evaluates.
 
-    `has_start`: whether --eval_on_start has what it needs.
+    `reason`: the cause and the advice. `has_start`: whether --eval_on_start can be honoured.
     """
     checkpoints, intervals = settings.checkpoints, settings.intervals
     schedule = settings.training.lr_scheduler_type

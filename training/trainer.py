@@ -39,7 +39,7 @@ from training.progress import Progress
 from training.signals import StopSignals
 from training.weights import load_weights, save_model, save_state_dict
 
-SAVED_BY = "Trainer"  # writes the checkpoints; the loop does not read them
+SAVED_BY = "Trainer"  # the library that writes the checkpoints; the loop cannot read them
 SCHEDULES_OF_SCORES = (torch.optim.lr_scheduler.ReduceLROnPlateau, GreedyLR)
 Score = Callable[[str, common.WordPredictions], dict[str, float]]
 
@@ -353,7 +353,7 @@ class TrainingCallback(ProgressCallback):
         if self.is_step_done:
             control.should_save |= self.calendar.saves_at(step, improved)
         elif step > 0 and isinstance(kwargs["lr_scheduler"], SCHEDULES_OF_SCORES):
-            # Trainer leaves this out before the first step; here the run that was stopped owes it.
+            # Trainer skips this before the first step; here it makes up for the stopped run.
             kwargs["lr_scheduler"].step(scores[self.plan.best.name])
         control.should_training_stop |= progress.patience_is_over(self.plan.patience)
         if self.stop_signals.should_stop():
