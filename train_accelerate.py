@@ -20,8 +20,6 @@ from settings.parse import parse_flags
 from support.errors import run_script
 from support.terminal import say
 
-SAVED_BY = "accelerate"  # the library that writes the checkpoints; Trainer cannot read them
-
 
 def main() -> None:
     """Fine-tune a model, score it, and save it with its results."""
@@ -49,13 +47,8 @@ def main() -> None:
     from results.run_results import RunResults
     from settings.defaults import make_settings
     from support.work_folder import lock_output_dir
-    from training.checkpoints import (
-        checkpoint_name,
-        checkpoint_path,
-        checkpoint_staged,
-        delete_old,
-    )
-    from training.loop import TrainingRun
+    from training.checkpoints import checkpoint_staged, delete_old
+    from training.loop import SAVED_BY, TrainingRun
     from training.optimizer import check_optimizer, make_optimizer, make_scheduler
     from training.plan import plan_training
     from training.progress import choose_best_score
@@ -68,7 +61,7 @@ def main() -> None:
         training_precision,
     )
     from training.signals import StopSignals
-    from training.weights import keep_weights_once, restore_best, save_model, save_state_dict
+    from training.weights import restore_best, save_model, save_state_dict, save_weights_once
 
     state = join_processes(flags.use_cpu)
     settings = make_settings(flags, suffix="-accelerate", hub_ready=ask_hub(flags, state))
@@ -112,7 +105,16 @@ def main() -> None:
     with state.main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)
     plan = plan_training(
-        settings, corpus, identity, tokenizer, windows, max_length, best, precision, state, SAVED_BY
+        settings,
+        corpus,
+        tokenizer,
+        windows,
+        max_length,
+        best,
+        identity=identity,
+        precision=precision,
+        state=state,
+        saved_by=SAVED_BY,
     )
     if plan is not None:
         check_optimizer(training, plan.warmup_steps, plan.total_steps)
@@ -162,7 +164,7 @@ def main() -> None:
         # The scheduler is not prepared: accelerate would step it once for each process.
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
         accelerator.register_for_checkpointing(scheduler)
-        keep_weights_once(accelerator)
+        save_weights_once(accelerator)
         if plan.checkpoint is not None:
             accelerator.load_state(plan.checkpoint)
         progress = results.begin_training(plan, precision)
@@ -170,16 +172,12 @@ def main() -> None:
             accelerator, f"{settings.corpus.task_name}_no_trainer", settings.simple_flags
         )
         stop_signals = StopSignals(state)
-        run = TrainingRun(accelerator, plan, progress, stop_signals, settings.output.show_progress)
+        run = TrainingRun(accelerator, plan, progress, stop_signals, settings.output)
         started, first_step = time.time(), progress.step
 
-        def checkpoint_folder() -> Path:
-            name = checkpoint_name(SAVED_BY, plan.calendar, progress.step)
-            return checkpoint_path(output_dir, name, identity)
-
         def save_checkpoint() -> Path:
-            run.losses.note_pending()
-            folder = checkpoint_folder()
+            run.losses.store_pending()
+            folder = run.checkpoint_folder()
             with checkpoint_staged(folder, plan, progress, state) as partial:
                 accelerator.save_state(partial)  # with weights only if they are sharded
                 save_model(accelerator, model, tokenizer, partial, progress.step)
@@ -188,7 +186,7 @@ def main() -> None:
             delete_old(output_dir, checkpoints.save_total_limit, progress, state)
             return folder
 
-        if plan.owes_scores(progress):
+        if plan.owes_evaluation(progress):
             run.end_evaluation(evaluate("validation"), plan.restored_name)
         for epoch in plan.epochs_left(progress):
             for micro_batches in plan.steps_left(accelerator, loader, epoch, progress):
@@ -210,7 +208,7 @@ def main() -> None:
                 run.end_step(scheduler.get_last_lr()[0])
                 scheduler.step()
                 if run.evaluation_due():
-                    run.end_evaluation(evaluate("validation"), checkpoint_folder().name)
+                    run.end_evaluation(evaluate("validation"), run.checkpoint_folder().name)
                 if run.checkpoint_due():
                     folder = save_checkpoint()
                     if pusher and plan.calendar.ends_epoch(progress.step):
@@ -221,7 +219,7 @@ def main() -> None:
                         stop_signals.exit(folder)
         run.bar.close()
         stop_signals.restore()
-        run.losses.note_pending()
+        run.losses.store_pending()
         results.end_training(plan, time.time() - started, first_step)
         if checkpoints.load_best_model_at_end:
             restore_best(accelerator, model, output_dir, progress)

@@ -89,7 +89,16 @@ def main() -> None:
     with state.main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)
     plan = plan_training(
-        settings, corpus, identity, tokenizer, windows, max_length, best, precision, state, SAVED_BY
+        settings,
+        corpus,
+        tokenizer,
+        windows,
+        max_length,
+        best,
+        identity=identity,
+        precision=precision,
+        state=state,
+        saved_by=SAVED_BY,
     )
     if plan is not None:
         check_trainer_optimizer(trainer_args, plan.warmup_steps, plan.total_steps)
@@ -131,7 +140,7 @@ def main() -> None:
         if stop_signals.stopping:
             stop_signals.exit(trainer.checkpoint_folder())
         stop_signals.restore()
-        trainer.losses.note_pending()
+        trainer.losses.store_pending()
         results.end_training(plan, time.time() - started, first_step)
         if checkpoints.load_best_model_at_end:
             restore_best(trainer.accelerator, trainer.model_wrapped, output_dir, progress)

@@ -71,7 +71,7 @@ def load_base_config(model: ModelSettings) -> PretrainedConfig:
 
     name = model.config_name or model.model_name_or_path
     try:
-        return settled(AutoConfig.from_pretrained(name, **model.hub_options))
+        return batch_independent(AutoConfig.from_pretrained(name, **model.hub_options))
     except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
         if isinstance(error, ValueError) and _runs_own_code_only(name, model):
             raise UserError(
@@ -93,7 +93,7 @@ def _runs_own_code_only(name: str, model: ModelSettings) -> bool:
     return own and not model.trust_remote_code
 
 
-def settled(config: PretrainedConfig) -> PretrainedConfig:
+def batch_independent(config: PretrainedConfig) -> PretrainedConfig:
     """Return the configuration with those choices fixed that would depend on the batches.
 
     BigBird switches to full attention for good at the first batch of short windows, and draws

@@ -55,10 +55,11 @@ def seal(partial: Path, folder: Path, plan: Any, progress: Progress, state: Any)
     state.wait_for_everyone()
     if state.is_main_process:
         _write_manifest(partial, plan, progress)
-        if folder.exists():
-            _delete_checkpoint(folder)
+        replaced = _move_away(folder) if folder.exists() else None
         partial.rename(folder)
         sync_folder(folder.parent)
+        if replaced is not None:
+            shutil.rmtree(replaced, ignore_errors=True)
 
 
 def checkpoint_path(output_dir: Path, name: str, identity: dict[str, Any]) -> Path:
@@ -117,12 +118,11 @@ def _crc32(path: Path, sync: bool = False) -> int:
     return value
 
 
-def _delete_checkpoint(folder: Path) -> None:
-    """Delete a checkpoint; it loses its name first, because a named checkpoint is complete."""
+def _move_away(folder: Path) -> Path:
+    """Take its name from a checkpoint, before it is deleted: a named checkpoint is complete."""
     doomed = work_folder(folder.parent) / f"{folder.name}.deleted"
     doomed.parent.mkdir(parents=True, exist_ok=True)
-    folder.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+    return folder.rename(doomed)
 
 
 def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: Any) -> None:
@@ -142,7 +142,7 @@ def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: A
     ]
     for folder, step in own[:-limit]:
         if folder.name != progress.best_checkpoint and step != progress.step:
-            _delete_checkpoint(folder)
+            shutil.rmtree(_move_away(folder), ignore_errors=True)
 
 
 # --- Reading --------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def find_checkpoint(
     manifest = read_manifest(folder)
     saved = manifest.conditions if manifest else {}
     differences = [
-        f"  {name}: {saved.get(name)} there, {conditions.get(name)} now"
+        f"  {name}: {saved.get(name)} in the checkpoint, {conditions.get(name)} in this run"
         for name in dict.fromkeys([*conditions, *saved])
         if saved.get(name) != conditions.get(name)
     ]

@@ -1,14 +1,19 @@
 """The bookkeeping of the loop: counts steps, logs losses, moves the bar, says what is due."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
+from settings.run_settings import OutputSettings
+from training.checkpoints import checkpoint_name, checkpoint_path
 from training.losses import RunningLoss
 from training.plan import Plan
 from training.progress import Progress
 from training.signals import StopSignals
+
+SAVED_BY = "accelerate"  # the library that writes the checkpoints; Trainer cannot read them
 
 
 class TrainingRun:
@@ -20,16 +25,17 @@ class TrainingRun:
         plan: Plan,
         progress: Progress,
         stop_signals: StopSignals,
-        show_bar: bool = True,
+        output: OutputSettings,
     ):
         self.accelerator, self.plan, self.progress = accelerator, plan, progress
         self.calendar, self.stop_signals = plan.calendar, stop_signals
+        self.output_dir = output.output_dir
         self.losses = RunningLoss(accelerator, progress)
         self.improved = False  # by the evaluation after the current step
         self.bar = tqdm(
             total=plan.total_steps,
             initial=progress.step,
-            disable=not (show_bar and accelerator.is_local_main_process),
+            disable=not (output.show_progress and accelerator.is_local_main_process),
         )
 
     def add_loss(self, loss: torch.Tensor) -> None:
@@ -54,7 +60,7 @@ class TrainingRun:
 
     def end_evaluation(self, scores: dict[str, float], checkpoint: str | None) -> None:
         """Record the scores of the validation split; `checkpoint`: see `record_scores`."""
-        self.losses.note_pending()
+        self.losses.store_pending()
         progress, epoch = self.progress, self.calendar.epoch_of(self.progress.step)
         self.improved = progress.record_scores(epoch, scores, checkpoint, self.plan.best)
         logs = {f"eval/{name}": score for name, score in scores.items()}
@@ -64,3 +70,8 @@ class TrainingRun:
         """Return whether a checkpoint is to be saved, by the plan or because a signal came."""
         signalled = self.stop_signals.should_stop()
         return signalled or self.calendar.saves_at(self.progress.step, self.improved)
+
+    def checkpoint_folder(self) -> Path:
+        """Return the folder that a checkpoint of the current step is saved in."""
+        name = checkpoint_name(SAVED_BY, self.calendar, self.progress.step)
+        return checkpoint_path(self.output_dir, name, self.plan.identity)

@@ -26,7 +26,7 @@ class RunningLoss:
         self.sum.zero_()
         return loss
 
-    def note_pending(self) -> None:
+    def store_pending(self) -> None:
         """Store the loss that is not logged yet in the progress; check that it is finite."""
         self.progress.pending_loss = self._total()
         self.progress.check_finite(self.progress.pending_loss)

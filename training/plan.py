@@ -59,7 +59,7 @@ class Plan:
         """Return whether no step is left: all are done, or patience is over."""
         return progress.step >= self.total_steps or progress.patience_is_over(self.patience)
 
-    def owes_scores(self, progress: Progress) -> bool:
+    def owes_evaluation(self, progress: Progress) -> bool:
         """Return whether an evaluation is due before the next step.
 
         A stopped run saves its checkpoint without the evaluation; the resumed run makes up for it.
@@ -110,11 +110,12 @@ class Plan:
 def plan_training(
     settings: Settings,
     corpus: Corpus,
-    identity: dict[str, Any],
     tokenizer: Any,
     windows: dict[str, WindowSet],
     window_length: int,
     best: BestScore,
+    *,
+    identity: dict[str, Any],
     precision: str,
     state: Any,
     saved_by: str,

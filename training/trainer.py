@@ -282,7 +282,7 @@ class TrainingCallback(ProgressCallback):
         self.calendar = self.plan.calendar
         trainer.progress, trainer.nothing_left = progress, self.plan.is_over(progress)
         trainer.losses = RunningLoss(trainer.accelerator, progress)
-        trainer.args.eval_on_start = self.plan.owes_scores(progress)
+        trainer.args.eval_on_start = self.plan.owes_evaluation(progress)
         self.stop_signals, self.pusher, self.write_card = stop_signals, pusher, write_card
         self.save_total_limit = settings.checkpoints.save_total_limit
         self.show_progress = settings.output.show_progress
@@ -347,7 +347,7 @@ class TrainingCallback(ProgressCallback):
             checkpoint = self.trainer.checkpoint_folder().name
         else:  # before the first step: these weights are those of a checkpoint, or not saved
             checkpoint = self.plan.restored_name
-        self.trainer.losses.note_pending()
+        self.trainer.losses.store_pending()
         epoch = self.calendar.epoch_of(step)
         improved = progress.record_scores(epoch, scores, checkpoint, self.plan.best)
         if self.is_step_done:
@@ -362,7 +362,7 @@ class TrainingCallback(ProgressCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Complete the checkpoint that Trainer has written, and give it its name."""
         trainer, progress, processes = self.trainer, self.progress, args.distributed_state
-        trainer.losses.note_pending()
+        trainer.losses.store_pending()
         folder = trainer.saving
         written = trainer.staging / f"checkpoint-{progress.step}"
         self.write_card(written)

@@ -117,7 +117,7 @@ def _check_best(output_dir: Path, progress: Progress) -> None:
         )
 
 
-def keep_weights_once(accelerator: Any) -> None:
+def save_weights_once(accelerator: Any) -> None:
     """Let `accelerator.save_state` leave the weights of whole models to `save_model`.
 
     accelerate would write them a second time, under the names of `state_dict`, and

@@ -15,9 +15,9 @@ from encoder.architecture import (
     NEEDS_MORE_THAN_TEXT,
     NO_AUTOCAST,
     NO_HALF_WEIGHTS,
+    batch_independent,
     check_architecture,
     load_base_config,
-    settled,
 )
 from settings.run_settings import ModelSettings
 from support.errors import UserError
@@ -171,7 +171,9 @@ def test_fnet_takes_windows_of_any_length(tmp_path):
         **sizes, use_tpu_fourier_optimizations=True, tpu_short_seq_length=16
     )
     for_tpu = AutoModelForTokenClassification.from_config(config).eval()
-    plain = AutoModelForTokenClassification.from_config(settled(copy.deepcopy(config))).eval()
+    plain = AutoModelForTokenClassification.from_config(
+        batch_independent(copy.deepcopy(config))
+    ).eval()
     plain.load_state_dict(for_tpu.state_dict(), strict=False)
     with torch.no_grad():
         torch.testing.assert_close(

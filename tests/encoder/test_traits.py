@@ -22,12 +22,12 @@ UNUSED = {
 
 def observed(architecture: Architecture, folder, num_processes: int) -> tuple[Traits, object]:
     """Return the traits of a tiny network, and the network, made as for training on a CPU."""
-    from encoder.architecture import settled
+    from encoder.architecture import batch_independent
 
     build(architecture, folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     network = AutoModelForTokenClassification.from_pretrained(folder).train()
-    settled(network.config)
+    batch_independent(network.config)
     use_cpu_dropout(network)
     train_occurring_rows(network, list(range(5, 20)))
     return observe_traits(network, tokenizer, WINDOW, num_processes=num_processes), network

@@ -191,7 +191,7 @@ def test_every_other_condition_is_refused_by_name(stopped, tmp_path):
     output = run(script, [*flags, "--tokenizer_name", "uncased", *resume], tmp_path, status=2)
     assert "  tokenizer" in output
     output = run(script, [*flags, *resume], tmp_path, processes=2, status=2)
-    assert "processes: 1 there, 2 now" in output
+    assert "processes: 1 in the checkpoint, 2 in this run" in output
     changed = Path(flags[flags.index("--train_file") + 1]).read_text() + "Kiwi B-FRUIT\n"
     (tmp_path / "train.conll").write_text(changed)
     flags = [*flags, "--train_file", "train.conll", *resume]
