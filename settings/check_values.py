@@ -21,7 +21,7 @@ from settings.flag_table import (
     TRACKERS,
     TRAINER,
 )
-from support.processes import is_launched
+from support.processes import is_launched, launcher_requests
 from support.text import CUTOFF, did_you_mean, quote
 
 TASKS = ("ner", "pos", "chunk")
@@ -417,18 +417,14 @@ def _is_accepted(value: Any, settled: Any, harmless: Any) -> bool:
 
 
 def _uses_deepspeed(flags: Any) -> bool:
-    return bool(getattr(flags, "deepspeed", None)) or _launched("DEEPSPEED")
-
-
-def _launched(library: str) -> bool:
-    return os.environ.get(f"ACCELERATE_USE_{library}", "").lower() in ("1", "true", "yes")
+    return bool(getattr(flags, "deepspeed", None)) or launcher_requests("DEEPSPEED")
 
 
 def _launch_problems(flags: Any) -> list[str]:
     problems = []
     if _uses_deepspeed(flags) and not _is_installed("deepspeed"):
         problems.append("DeepSpeed is not installed. Run `pip install deepspeed`")
-    if (getattr(flags, "fsdp", None) or _launched("FSDP")) and not is_launched():
+    if (getattr(flags, "fsdp", None) or launcher_requests("FSDP")) and not is_launched():
         problems.append(
             "FSDP shards a model across the processes of a launcher, and this run has none. Start "
             "it with `accelerate launch` or torchrun, or leave FSDP out"

@@ -28,6 +28,7 @@ from settings.run_settings import (
     WindowSettings,
 )
 from support.errors import UserError
+from support.processes import launcher_requests
 from support.reachability import go_offline
 
 RECIPE = {"num_train_epochs": 3.0, "per_device_train_batch_size": 8, "learning_rate": 2e-5}
@@ -204,8 +205,7 @@ def model_title(model: str) -> str:
 def sharding_library(flags: Any) -> str | None:
     """Return "FSDP" or "DeepSpeed", if a flag or the launcher requests that it shards, or None."""
     for name, title in (("fsdp", "FSDP"), ("deepspeed", "DeepSpeed")):
-        launched = os.environ.get(f"ACCELERATE_USE_{name.upper()}", "").lower() in ("1", "true")
-        if launched or getattr(flags, name, None):
+        if launcher_requests(name.upper()) or getattr(flags, name, None):
             return title
     return None
 
