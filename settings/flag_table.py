@@ -172,7 +172,8 @@ class Obsolete:
     """An old flag, accepted with a note: its replacement, or why it has no effect."""
 
     line: str  # completes the name of the flag
-    words: Callable[[str], list[str]]  # its value as words of today's flags; may raise ValueError
+    # Returns the value as arguments of today's flags. Raises ValueError if it is wrong.
+    arguments: Callable[[str], list[str]]
     switch: bool = False  # takes no value, or true or false
 
 
@@ -184,13 +185,13 @@ def _without_effect(reason: str, switch: bool = False) -> Obsolete:
     return Obsolete(f"has no effect: {reason}", lambda value: [], switch)
 
 
-def _turns_on(words: str, more: str = "") -> Obsolete:
-    """Return an old switch that `words` replaces; switched off it has no effect."""
+def _turns_on(argument: str, more: str = "") -> Obsolete:
+    """Return an old switch that `argument` replaces; switched off it has no effect."""
 
     def when_on(value: str) -> list[str]:
-        return [words] if is_true(value) else []
+        return [argument] if is_true(value) else []
 
-    return Obsolete(f"is now {words.replace('=', ' ')}{more}", when_on, switch=True)
+    return Obsolete(f"is now {argument.replace('=', ' ')}{more}", when_on, switch=True)
 
 
 def is_true(text: str) -> bool:

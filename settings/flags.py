@@ -19,7 +19,7 @@ DEFAULT_MODEL = "bert-base-cased"
 
 
 def flag(default: Any, help: str, *aliases: str, group: str = "options", **options: Any) -> Any:
-    """Return a dataclass field that `settings.parse` turns into a flag.
+    """Return a dataclass field that `settings.argument_parser` turns into a flag.
 
     `aliases`: other spellings that are accepted. `group`: its heading in `--help`. `options`:
     `nargs`, `const`, `metavar` as argparse takes them; `positional=True` for arguments without a

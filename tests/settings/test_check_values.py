@@ -8,9 +8,9 @@ import re
 import pytest
 
 from settings import check_values
+from settings.argument_parser import make_parser
 from settings.flag_table import LOOP, TRAINER
 from settings.flags import LoopFlags
-from settings.parse import make_parser
 from settings.trainer_flags import TrainerFlags
 from support.errors import UserError
 from tests.helpers.flags import FLAGS_CLASSES, parse, refused

@@ -5,7 +5,8 @@ from dataclasses import fields
 from typing import get_args
 
 import infer
-from settings.parse import make_parser, parse_flags
+from settings.argument_parser import make_parser
+from settings.parse import parse_flags
 from settings.tagging_flags import OutputFormat, TaggingFlags
 from tagging.input_files import TEXT_EXTENSIONS
 from tagging.writers import FORMATS_BY_EXTENSION
