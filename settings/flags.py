@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from settings.check_values import requested_trackers, settled_notes, value_problems
+from settings.check_values import settled_notes, value_problems
 from settings.flag_table import LOOP, is_boolean, is_true
+from settings.trackers import requested_trackers
 from support.errors import UserError
 from support.processes import launcher_requests
 

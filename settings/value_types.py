@@ -1,4 +1,4 @@
-"""Types of values: the text of a flag, read by the type of its field.
+"""Types of values: the text of a flag, read by the type of its field, and written.
 
 Built on argparse's options alone: nothing heavy is imported.
 """
@@ -160,3 +160,12 @@ def _json(text: str) -> Any:
     except ValueError as error:
         return WrongValue(text, f"{expected}: {error}")
     return value if isinstance(value, dict) else WrongValue(text, expected)
+
+
+def text_of(value: Any) -> str:
+    """Return a flag's value as it is written on a command line; it may be an enumeration's."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return str(getattr(value, "value", value))
