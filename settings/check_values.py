@@ -21,14 +21,29 @@ TASKS = ("ner", "pos", "chunk")
 LARGEST_SEED = 2**32 - 1  # numpy's
 
 AT_LEAST_ONE = (
-    *("max_train_samples", "max_eval_samples", "max_predict_samples", "max_seq_length"),
-    *("per_device_train_batch_size", "per_device_eval_batch_size"),
-    *("gradient_accumulation_steps", "save_total_limit", "early_stopping_patience"),
-    *("torch_empty_cache_steps", "dataloader_prefetch_factor", "ddp_bucket_cap_mb", "ddp_timeout"),
+    "max_train_samples",
+    "max_eval_samples",
+    "max_predict_samples",
+    "max_seq_length",
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+    "save_total_limit",
+    "early_stopping_patience",
+    "torch_empty_cache_steps",
+    "dataloader_prefetch_factor",
+    "ddp_bucket_cap_mb",
+    "ddp_timeout",
 )
 AT_LEAST_ZERO = (
-    *("learning_rate", "weight_decay", "warmup_steps", "max_grad_norm", "adam_epsilon"),
-    *("dataloader_num_workers", "eval_delay", "neftune_noise_alpha"),
+    "learning_rate",
+    "weight_decay",
+    "warmup_steps",
+    "max_grad_norm",
+    "adam_epsilon",
+    "dataloader_num_workers",
+    "eval_delay",
+    "neftune_noise_alpha",
 )
 BELOW_ONE = ("label_smoothing_factor", "adam_beta1", "adam_beta2")
 INTERVALS = ("logging_steps", "eval_steps", "save_steps")

@@ -10,14 +10,29 @@ from support.text import CUTOFF, did_you_mean, quote
 
 FILE_FLAGS = ("accelerator_config", "fsdp_config", "deepspeed")  # or JSON
 FSDP_KEYS = (
-    *("version", "reshard_after_forward", "cpu_offload", "activation_checkpointing"),
-    *("cpu_ram_efficient_loading", "state_dict_type", "auto_wrap_policy", "min_num_params"),
-    *("transformer_layer_cls_to_wrap", "forward_prefetch", "backward_prefetch"),
-    *("use_orig_params", "sync_module_states", "limit_all_gathers"),
+    "version",
+    "reshard_after_forward",
+    "cpu_offload",
+    "activation_checkpointing",
+    "cpu_ram_efficient_loading",
+    "state_dict_type",
+    "auto_wrap_policy",
+    "min_num_params",
+    "transformer_layer_cls_to_wrap",
+    "forward_prefetch",
+    "backward_prefetch",
+    "use_orig_params",
+    "sync_module_states",
+    "limit_all_gathers",
 )
 RECOMPUTATION_KEYS = (
-    *("use_reentrant", "preserve_rng_state", "determinism_check", "debug", "early_stop"),
-    *("every_n_layers", "offload"),
+    "use_reentrant",
+    "preserve_rng_state",
+    "determinism_check",
+    "debug",
+    "early_stop",
+    "every_n_layers",
+    "offload",
 )
 
 

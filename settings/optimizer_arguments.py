@@ -7,7 +7,14 @@ from settings.value_types import text_of
 
 # Optimizers that have none of AdamW's arguments, by the beginning of their names.
 WITHOUT_ADAM = (
-    *("sgd", "rmsprop", "adagrad", "adafactor", "galore", "lomo", "adalomo", "grokadamw"),
+    "sgd",
+    "rmsprop",
+    "adagrad",
+    "adafactor",
+    "galore",
+    "lomo",
+    "adalomo",
+    "grokadamw",
     "schedule_free_sgd",
 )
 # The arguments in --optim_args that optimizers take, by the beginning of their names.
@@ -18,13 +25,19 @@ OPTIM_ARGS = {
     "ademamix": ("beta1", "beta2", "beta3", "alpha", "eps", "t_alpha", "t_beta3"),
     "paged_ademamix": ("beta1", "beta2", "beta3", "alpha", "eps", "t_alpha", "t_beta3"),
     "adamw_anyprecision": (
-        *("use_kahan_summation", "momentum_dtype", "variance_dtype"),
+        "use_kahan_summation",
+        "momentum_dtype",
+        "variance_dtype",
         "compensation_buffer_dtype",
     ),
     "galore": ("rank", "update_proj_gap", "scale", "proj_type"),
     "apollo": ("rank", "proj", "scale_type", "update_proj_gap", "scale", "proj_type"),
     "grokadamw": (
-        *("alpha_init", "lamb", "gamma", "grokking_signal_decay_rate", "gradient_clipping"),
+        "alpha_init",
+        "lamb",
+        "gamma",
+        "grokking_signal_decay_rate",
+        "gradient_clipping",
     ),
     "adamw_torch_4bit": ("block_size", "bf16_stochastic_round"),
     "adamw_torch_8bit": ("block_size", "bf16_stochastic_round"),

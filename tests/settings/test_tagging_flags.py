@@ -50,8 +50,14 @@ def test_defaults():
     assert (flags.revision, flags.min_score, flags.texts) == ("main", 0.0, [])
     unset = {name for name, value in vars(flags).items() if value is None}
     assert unset == {
-        *("input", "text_column_name", "label_column_name", "output", "output_format"),
-        *("model", "device", "batch_tokens"),
+        "input",
+        "text_column_name",
+        "label_column_name",
+        "output",
+        "output_format",
+        "model",
+        "device",
+        "batch_tokens",
     }
 
 
