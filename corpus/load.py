@@ -186,9 +186,13 @@ def content_key(settings: CorpusSettings, sources: dict[str, list[Source]]) -> s
     key_parts = (
         READER_VERSION,
         WORD_SPLITTER,
-        *(settings.task_name, settings.text_column_name, settings.label_column_name),
-        *(settings.tag_scheme, tuple(settings.label_names or ())),
-        *(settings.seed, settings.hold_out),
+        settings.task_name,
+        settings.text_column_name,
+        settings.label_column_name,
+        settings.tag_scheme,
+        tuple(settings.label_names or ()),
+        settings.seed,
+        settings.hold_out,
         [(split, source.name) for split in sources for source in sources[split]],
     )
     digest = hashlib.blake2b(repr(key_parts).encode(), digest_size=16)

@@ -25,11 +25,28 @@ MODEL_FILES = {
 }
 # The names that the tokenizers of transformers give to their files.
 TOKENIZER_FILES = {
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "tokenizer.model", "spiece.model"),
-    *("spm.model", "sentencepiece.model", "sentencepiece.bpe.model", "prophetnet.tokenizer"),
-    *("vocab-src.json", "vocab-tgt.json", "entity_vocab.json", "word_shape.json"),
-    *("word_pronunciation.json", "byte_maps.json", "emoji.json", "normalizer.json"),
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "bpe.codes",
+    "tokenizer.model",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.model",
+    "sentencepiece.bpe.model",
+    "prophetnet.tokenizer",
+    "vocab-src.json",
+    "vocab-tgt.json",
+    "entity_vocab.json",
+    "word_shape.json",
+    "word_pronunciation.json",
+    "byte_maps.json",
+    "emoji.json",
+    "normalizer.json",
     "chat_template.jinja",
 }
 # Files with text from the corpus, by their name in --hub_include.

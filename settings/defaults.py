@@ -13,9 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from settings.check_values import read_json, requested_trackers
 from settings.flag_table import WEIGHT_FLAGS
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL, SharedFlags
+from settings.json_flags import read_json
+from settings.launcher import sharding_library
 from settings.run_settings import (
     CheckpointSettings,
     CorpusSettings,
@@ -27,6 +28,7 @@ from settings.run_settings import (
     TrainingSettings,
     WindowSettings,
 )
+from settings.trackers import requested_trackers
 from support.errors import UserError
 from support.reachability import go_offline
 
@@ -199,15 +201,6 @@ def model_title(model: str) -> str:
     if is_embedded(model):
         return EMBEDDED_MODEL
     return Path(model).resolve().name if Path(model).is_dir() else model
-
-
-def sharding_library(flags: Any) -> str | None:
-    """Return "FSDP" or "DeepSpeed", if a flag or the launcher requests that it shards, or None."""
-    for name, title in (("fsdp", "FSDP"), ("deepspeed", "DeepSpeed")):
-        launched = os.environ.get(f"ACCELERATE_USE_{name.upper()}", "").lower() in ("1", "true")
-        if launched or getattr(flags, name, None):
-            return title
-    return None
 
 
 # --- The Hub and its substitutes --------------------------------------------------------------

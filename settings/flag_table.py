@@ -15,14 +15,37 @@ LOOP, TRAINER = "train_accelerate.py", "train_trainer.py"
 # The flags that change the weights. A run resumes only from a checkpoint made with equal values.
 # The checkpoint has conditions of its own for corpus, model, processes and precision.
 WEIGHT_FLAGS = (
-    *("max_steps", "num_train_epochs", "per_device_train_batch_size"),
-    *("gradient_accumulation_steps", "learning_rate", "weight_decay", "max_grad_norm"),
-    *("label_smoothing_factor", "optim", "optim_args", "optim_target_modules"),
-    *("adam_beta1", "adam_beta2", "adam_epsilon"),
-    *("lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "seed", "data_seed"),
-    *("group_by_length", "label_all_tokens", "pad_to_max_length", "neftune_noise_alpha"),
-    *("torch_compile", "torch_compile_backend", "torch_compile_mode", "tf32"),
-    *("full_determinism", "deepspeed", "config_name", "model_revision"),
+    "max_steps",
+    "num_train_epochs",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "learning_rate",
+    "weight_decay",
+    "max_grad_norm",
+    "label_smoothing_factor",
+    "optim",
+    "optim_args",
+    "optim_target_modules",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "lr_scheduler_type",
+    "lr_scheduler_kwargs",
+    "warmup_steps",
+    "seed",
+    "data_seed",
+    "group_by_length",
+    "label_all_tokens",
+    "pad_to_max_length",
+    "neftune_noise_alpha",
+    "torch_compile",
+    "torch_compile_backend",
+    "torch_compile_mode",
+    "tf32",
+    "full_determinism",
+    "deepspeed",
+    "config_name",
+    "model_revision",
 )
 # These change the weights too, but only through a flag or condition that is compared already.
 THROUGH_OTHERS = {
@@ -39,8 +62,16 @@ THROUGH_OTHERS = {
     "tokenizer_name": "tokenizer",
     **dict.fromkeys(
         (
-            *("train_file", "dataset_name", "dataset_config_name", "dataset_revision", "sample"),
-            *("task_name", "text_column_name", "label_column_name", "label_names", "tag_scheme"),
+            "train_file",
+            "dataset_name",
+            "dataset_config_name",
+            "dataset_revision",
+            "sample",
+            "task_name",
+            "text_column_name",
+            "label_column_name",
+            "label_names",
+            "tag_scheme",
         ),
         "corpus",
     ),
@@ -172,7 +203,8 @@ class Obsolete:
     """An old flag, accepted with a note: its replacement, or why it has no effect."""
 
     line: str  # completes the name of the flag
-    words: Callable[[str], list[str]]  # its value as words of today's flags; may raise ValueError
+    # Returns the value as arguments of today's flags. Raises ValueError if it is wrong.
+    arguments: Callable[[str], list[str]]
     switch: bool = False  # takes no value, or true or false
 
 
@@ -184,13 +216,13 @@ def _without_effect(reason: str, switch: bool = False) -> Obsolete:
     return Obsolete(f"has no effect: {reason}", lambda value: [], switch)
 
 
-def _turns_on(words: str, more: str = "") -> Obsolete:
-    """Return an old switch that `words` replaces; switched off it has no effect."""
+def _turns_on(argument: str, more: str = "") -> Obsolete:
+    """Return an old switch that `argument` replaces; switched off it has no effect."""
 
     def when_on(value: str) -> list[str]:
-        return [words] if is_true(value) else []
+        return [argument] if is_true(value) else []
 
-    return Obsolete(f"is now {words.replace('=', ' ')}{more}", when_on, switch=True)
+    return Obsolete(f"is now {argument.replace('=', ' ')}{more}", when_on, switch=True)
 
 
 def is_true(text: str) -> bool:

@@ -5,21 +5,22 @@ command lines run here unchanged. A flag that both scripts have means the same i
 heavy is imported, because `--help` must respond immediately.
 """
 
-import os
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from settings.check_values import requested_trackers, settled_notes, value_problems
+from settings.check_values import settled_notes, value_problems
 from settings.flag_table import LOOP, is_boolean, is_true
+from settings.trackers import requested_trackers
 from support.errors import UserError
+from support.processes import launcher_requests
 
 DEFAULT_CORPUS = "lhoestq/conll2003"
 DEFAULT_MODEL = "bert-base-cased"
 
 
 def flag(default: Any, help: str, *aliases: str, group: str = "options", **options: Any) -> Any:
-    """Return a dataclass field that `settings.parse` turns into a flag.
+    """Return a dataclass field that `settings.argument_parser` turns into a flag.
 
     `aliases`: other spellings that are accepted. `group`: its heading in `--help`. `options`:
     `nargs`, `const`, `metavar` as argparse takes them; `positional=True` for arguments without a
@@ -288,8 +289,7 @@ class SharedFlags:
         if problems := value_problems(self):
             raise UserError("\n".join(problems))
         # accelerate follows the request, but code that runs before its `Accelerator` would not.
-        launched = os.environ.get("ACCELERATE_USE_CPU", "").lower()
-        self.use_cpu = self.use_cpu or launched in ("1", "true", "yes")
+        self.use_cpu = self.use_cpu or launcher_requests("CPU")
         self.task_name = self.task_name.lower()
         if self.debug:
             self.max_train_samples = self.max_eval_samples = self.max_predict_samples = 100

@@ -8,10 +8,11 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import SchedulerType
 from transformers.training_args import OptimizerNames
 
-from settings.check_values import NOT_IN_ALL, read_json
 from settings.flag_table import SETTLED, TRAINER, is_boolean, is_true
 from settings.flags import SharedFlags, flag
+from settings.json_flags import read_json
 from settings.run_settings import Settings
+from settings.trackers import NOT_IN_ALL
 from support.errors import UserError
 from support.processes import world_size
 

@@ -1,4 +1,4 @@
-"""The place of this process among those of a run, as the launcher's environment states it.
+"""The launcher's environment: the place of this process in the run, and the launcher's requests.
 
 It can be read before torch or accelerate, which have the same information, are imported.
 """
@@ -24,6 +24,11 @@ def world_size() -> int:
 def is_launched() -> bool:
     """Return whether a launcher such as torchrun started this process, alone or among others."""
     return "WORLD_SIZE" in os.environ
+
+
+def launcher_requests(feature: str) -> bool:
+    """Return whether `accelerate launch` requests a feature: CPU, FSDP, DEEPSPEED, MEGATRON_LM."""
+    return os.environ.get(f"ACCELERATE_USE_{feature}", "").lower() in ("1", "true", "yes")
 
 
 def is_main_process() -> bool:

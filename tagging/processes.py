@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import os
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from support.errors import UserError
-from support.processes import is_main_process, local_rank, rank, world_size
+from support.processes import is_main_process, launcher_requests, local_rank, rank, world_size
 from tagging.chunks import TaggedItem
 from tagging.inputs import Item
 
@@ -23,7 +22,7 @@ def device_of_process() -> str | None:
         return None
     import torch
 
-    on_gpu = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU") != "true"
+    on_gpu = torch.cuda.is_available() and not launcher_requests("CPU")
     return f"cuda:{local_rank()}" if on_gpu else "cpu"
 
 

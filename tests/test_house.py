@@ -66,11 +66,28 @@ RANK_FILE = "support/processes.py"
 RANK_VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE"}
 
 HUB_WRITES = {
-    *("create_repo", "delete_repo", "move_repo", "duplicate_repo", "update_repo_settings"),
-    *("upload_file", "upload_folder", "preupload_lfs_files", "create_commit", "copy_files"),
-    *("delete_file", "delete_files", "delete_folder", "permanently_delete_lfs_files"),
-    *("create_branch", "delete_branch", "create_tag", "delete_tag", "super_squash_history"),
-    *("create_discussion", "create_pull_request", "merge_pull_request"),
+    "create_repo",
+    "delete_repo",
+    "move_repo",
+    "duplicate_repo",
+    "update_repo_settings",
+    "upload_file",
+    "upload_folder",
+    "preupload_lfs_files",
+    "create_commit",
+    "copy_files",
+    "delete_file",
+    "delete_files",
+    "delete_folder",
+    "permanently_delete_lfs_files",
+    "create_branch",
+    "delete_branch",
+    "create_tag",
+    "delete_tag",
+    "super_squash_history",
+    "create_discussion",
+    "create_pull_request",
+    "merge_pull_request",
 }
 # Writers of libraries that call those. Names of flags too, so only a call counts.
 HUB_WRITING_CALLS = {"push_to_hub", "metadata_update", "upload_large_folder", "CommitScheduler"}
@@ -199,19 +216,39 @@ def check_files(root: Path) -> Iterator[Violation]:
 
 ENVIRONMENT_CALLS = {
     *(f"environ.{name}" for name in ("setdefault", "update", "pop", "popitem", "clear")),
-    *("os.putenv", "os.unsetenv"),
+    "os.putenv",
+    "os.unsetenv",
 }
 # Switches of the process or of a library that outlive the call: allocator, threads, registries,
 # handlers, limits. Seeds are not among them: they are how training runs.
 GLOBAL_CALLS = {
-    *("mallopt", "set_num_threads", "set_flush_denormal", "signal.signal", "atexit.register"),
-    *("AttentionInterface.register", "AttentionMaskInterface.register"),
-    *("AutoConfig.register", "AutoModelForTokenClassification.register"),
-    *("set_verbosity", "set_verbosity_error", "set_verbosity_warning", "set_verbosity_info"),
-    *("disable_progress_bar", "disable_progress_bars", "enable_progress_bars"),
-    *("filterwarnings", "simplefilter", "field_size_limit", "setrecursionlimit"),
-    *("reconfigure", "set_start_method", "setlocale", "setdefaulttimeout"),
-    *("set_default_dtype", "set_default_device", "set_float32_matmul_precision"),
+    "mallopt",
+    "set_num_threads",
+    "set_flush_denormal",
+    "signal.signal",
+    "atexit.register",
+    "AttentionInterface.register",
+    "AttentionMaskInterface.register",
+    "AutoConfig.register",
+    "AutoModelForTokenClassification.register",
+    "set_verbosity",
+    "set_verbosity_error",
+    "set_verbosity_warning",
+    "set_verbosity_info",
+    "disable_progress_bar",
+    "disable_progress_bars",
+    "enable_progress_bars",
+    "filterwarnings",
+    "simplefilter",
+    "field_size_limit",
+    "setrecursionlimit",
+    "reconfigure",
+    "set_start_method",
+    "setlocale",
+    "setdefaulttimeout",
+    "set_default_dtype",
+    "set_default_device",
+    "set_float32_matmul_precision",
 }
 
 

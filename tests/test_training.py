@@ -153,9 +153,19 @@ def test_scores_are_those_of_the_written_predictions(four_runs):
 # --- The files of a run ---------------------------------------------------------------------
 
 WRITTEN = {
-    *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
-    *("README.md", "run.json", "report.html", "confusion_matrix.png", "training_curves.png"),
-    *("train_results.json", "eval_results.json", "predict_results.json", "all_results.json"),
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "README.md",
+    "run.json",
+    "report.html",
+    "confusion_matrix.png",
+    "training_curves.png",
+    "train_results.json",
+    "eval_results.json",
+    "predict_results.json",
+    "all_results.json",
     "predictions.txt",
 }
 SECRET_NAMES = {"optimizer.bin", "optimizer.pt", "training_args.bin", "scheduler.pt"}

@@ -11,7 +11,7 @@ from settings.flags import SharedFlags
 from settings.run_settings import TrainingSettings
 from support import reachability
 from support.errors import UserError
-from support.processes import world_size
+from support.processes import launcher_requests, world_size
 
 
 def join_processes(
@@ -56,7 +56,7 @@ def join_processes(
 
 def _check_launcher() -> None:
     """Raise UserError for requests of `accelerate launch` that cannot be met."""
-    if os.environ.get("ACCELERATE_USE_MEGATRON_LM", "").lower() in ("1", "true"):
+    if launcher_requests("MEGATRON_LM"):
         raise UserError(
             "Megatron-LM (from the launcher): not supported: it has no token classification. "
             "Launch without --use_megatron_lm; to shard a model, use --use_fsdp or --use_deepspeed."

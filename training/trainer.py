@@ -22,6 +22,7 @@ import common
 from encoder.batches import PadBatch, WindowSet
 from encoder.cpu.clipping import clip_gradients
 from settings.run_settings import Settings
+from settings.value_types import text_of
 from support.files import disk_errors_reported
 from support.work_folder import work_folder
 from training.checkpoints import checkpoint_name, checkpoint_path, delete_old, seal
@@ -228,10 +229,7 @@ class WindowTrainer(Trainer):
 def scheduler_arguments(args: TrainingArguments, greater_is_better: bool) -> dict[str, Any]:
     """Return the arguments of the schedule; one that follows a score needs its direction."""
     arguments = dict(args.lr_scheduler_kwargs or {})
-    if getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type) in (
-        "reduce_lr_on_plateau",
-        "greedy",
-    ):
+    if text_of(args.lr_scheduler_type) in ("reduce_lr_on_plateau", "greedy"):
         arguments.setdefault("mode", "max" if greater_is_better else "min")
     return arguments
 
@@ -251,13 +249,11 @@ def check_trainer_optimizer(args: TrainingArguments, warmup_steps: int, total_st
             if plain and issubclass(optimizer_class, torch.optim.Optimizer):
                 optimizer = optimizer_class(parameter_groups(model, args.weight_decay), **options)
     name, arguments = args.lr_scheduler_type, args.lr_scheduler_kwargs
-    make_scheduler(
-        optimizer, str(getattr(name, "value", name)), warmup_steps, total_steps, arguments
-    )
+    make_scheduler(optimizer, text_of(name), warmup_steps, total_steps, arguments)
 
 
 def _optimizer_flags(args: TrainingArguments) -> str:
-    flags = f"--optim {getattr(args.optim, 'value', args.optim)}"
+    flags = f"--optim {text_of(args.optim)}"
     return flags + (f", --optim_args {args.optim_args}" if args.optim_args else "")
 
 

@@ -13,8 +13,15 @@ HEAVY = {"torch", "transformers", "datasets", "evaluate", "seqeval", "accelerate
 @pytest.mark.parametrize(
     "module",
     [
-        *("common", "encoder.tokenizer", "encoder.batches", "encoder.model", "encoder.check"),
-        *("encoder.cpu", "encoder.cpu.process", "scoring.scores", "scoring.table"),
+        "common",
+        "encoder.tokenizer",
+        "encoder.batches",
+        "encoder.model",
+        "encoder.check",
+        "encoder.cpu",
+        "encoder.cpu.process",
+        "scoring.scores",
+        "scoring.table",
     ],
 )
 def test_module_imports_no_heavy_library(module):

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from transformers import AutoConfig, BertConfig
 from corpus.words import WORD_SPLITTER
 from encoder.cpu.embeddings import OccurringEmbedding
 from encoder.model import load_config, load_model, match_labels, remember_encoding
-from settings.defaults import sharding_library
 from settings.run_settings import ModelSettings
 from support.errors import UserError
 from tests.helpers.messages import stable
@@ -221,18 +219,3 @@ def test_only_occurring_rows_are_trained_unless_sharded(options, whole, tiny_tag
     table = model.get_input_embeddings()
     assert type(table) is (nn.Embedding if whole else OccurringEmbedding)
     assert whole or table.token_ids.tolist() == TRAIN_TOKEN_IDS.tolist()
-
-
-@pytest.mark.parametrize(
-    ("environment", "flags", "expected"),
-    [
-        ({}, {}, None),
-        ({"ACCELERATE_USE_FSDP": "true"}, {}, "FSDP"),
-        ({"ACCELERATE_USE_DEEPSPEED": "True"}, {}, "DeepSpeed"),
-        ({}, {"fsdp": "full_shard"}, "FSDP"),
-    ],
-)
-def test_sharding_is_asked_for_by_launcher_or_flag(environment, flags, expected, monkeypatch):
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert sharding_library(SimpleNamespace(**flags)) == expected

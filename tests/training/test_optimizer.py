@@ -19,8 +19,21 @@ from training.trainer import check_trainer_optimizer, scheduler_arguments
 # Model types whose parameters the number of dimensions and the name would divide differently, and
 # some where they agree.
 MODEL_TYPES = (
-    *("bert", "roberta", "deberta-v2", "mpnet", "t5", "convbert", "xlnet", "funnel", "modernbert"),
-    *("roberta-prelayernorm", "gpt2", "albert", "electra", "bloom", "llama"),
+    "bert",
+    "roberta",
+    "deberta-v2",
+    "mpnet",
+    "t5",
+    "convbert",
+    "xlnet",
+    "funnel",
+    "modernbert",
+    "roberta-prelayernorm",
+    "gpt2",
+    "albert",
+    "electra",
+    "bloom",
+    "llama",
 )
 
 
