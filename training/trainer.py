@@ -352,6 +352,8 @@ class TrainingCallback(ProgressCallback):
             # Trainer skips this before the first step; here it makes up for the stopped run.
             kwargs["lr_scheduler"].step(scores[self.plan.best.name])
         control.should_training_stop |= progress.patience_is_over(self.plan.patience)
+        # Before the first step Trainer does not look at `control`, and would train one step.
+        self.trainer.nothing_left = not self.is_step_done and self.plan.is_over(progress)
         if self.stop_signals.should_stop():
             control.should_save = control.should_training_stop = True
 

@@ -156,6 +156,19 @@ def test_an_evaluation_that_a_signal_prevented_is_made_up_for(script, flags, tmp
 
 
 @pytest.mark.parametrize("script", BOTH)
+def test_no_step_follows_a_postponed_evaluation_that_ends_patience(script, flags, tmp_path):
+    flags = [*flags, "--max_steps", 4, "--eval_strategy", "steps", "--eval_steps", 1]
+    flags += ["--early_stopping_patience", 1, "--metric_for_best_model", "loss"]
+    flags += ["--greater_is_better", "true"]  # the loss falls, so only the first is the best
+    before = partial(interrupt, TOKEN_LOSS, 1, signal.SIGTERM)
+    run(script, flags, tmp_path, status=143, before=before)
+    run(script, [*flags, "--resume_from_checkpoint"], tmp_path)
+    assert [row["step"] for row in facts(tmp_path / "out")["history"]] == [1, 2]
+    assert results(tmp_path / "out")["train_steps"] == 2
+    assert weights(tmp_path / "out") == weights(tmp_path / "out" / name_of(script, 2))
+
+
+@pytest.mark.parametrize("script", BOTH)
 def test_a_checkpoint_of_the_best_score_that_is_gone_is_an_error(script, flags, tmp_path):
     flags = [*flags, "--num_train_epochs", 2, "--load_best_model_at_end", "--save_total_limit", 9]
     flags += ["--metric_for_best_model", "loss", "--greater_is_better", "true"]
