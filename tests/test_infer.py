@@ -380,7 +380,12 @@ def test_a_folder_of_checkpoints_names_the_newest(cli, tmp_path, tiny_tagger, sn
     for step, name in ((10, "epoch_10"), (30, "step_30"), (90, "epoch_9")):
         folder = tmp_path / "run" / name
         shutil.copytree(tiny_tagger, folder)
-        manifest = {"identity": {}, "conditions": {}, "files": {}, "progress": {"step": step}}
+        manifest = {
+            "identity": {},
+            "conditions": {},
+            "files": {},
+            "progress": {"run_id": "a", "step": step},
+        }
         (folder / "checkpoint.json").write_text(json.dumps(manifest))
     (tmp_path / "run" / "epoch_9" / "model.safetensors").unlink()  # the newest, but it has no model
     status, output, messages = cli("a", model="run")

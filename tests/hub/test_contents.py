@@ -180,7 +180,8 @@ def test_strategy_checkpoint_keeps_the_newest_checkpoint_beside_the_model(
         (checkpoint / state).write_text("moments")
         (checkpoint / "rng" / "0.pkl").write_text("state")
         files = dict.fromkeys([state, "rng/0.pkl"], 0)
-        content = {"identity": {}, "conditions": {}, "progress": {}, "files": files}
+        progress = {"run_id": "a", "step": epoch}
+        content = {"identity": {}, "conditions": {}, "progress": progress, "files": files}
         (checkpoint / MANIFEST).write_text(json.dumps(content))
         (checkpoint / "training_args.bin").write_text("holds the token")
         (checkpoint / "notes.txt").write_text("mine")
