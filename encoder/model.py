@@ -15,6 +15,7 @@ from corpus.words import WORD_SPLITTER
 from encoder.architecture import load_base_config
 from encoder.cpu import enabled
 from encoder.errors import not_loaded
+from encoder.traits import embedding_table
 from settings.defaults import model_title
 from settings.run_settings import ModelSettings
 from support.errors import UserError
@@ -155,7 +156,7 @@ def _let_accelerate_shard_embeddings(network: PreTrainedModel) -> None:
     FSDP's usual policy shards the modules that a model names. accelerate then shards the table by
     itself, which fails if it lies in one of those modules, as in BERT.
     """
-    table = network.get_input_embeddings()
+    table = embedding_table(network)
     holders = {type(m).__name__ for m in network.modules() for part in m.modules() if part is table}
     named = network._no_split_modules or []
     network._no_split_modules = [name for name in named if name not in holders]

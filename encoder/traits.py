@@ -46,6 +46,18 @@ class Traits:
         )
 
 
+def embedding_table(network: PreTrainedModel) -> torch.nn.Module | None:
+    """Return the table of sub-words of a network; None if it has several.
+
+    Several tables are those that characters are hashed into.
+    """
+    try:
+        table: torch.nn.Module = network.get_input_embeddings()
+    except NotImplementedError:
+        return None
+    return table
+
+
 def observe_traits(
     network: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
@@ -87,7 +99,7 @@ def _windows(
 ) -> list[Window]:
     """Return windows of random sub-words, the longest first, each of a different length."""
     longest = min(LONGEST, window_length)
-    rows = network.get_input_embeddings().num_embeddings if _has_table(network) else len(tokenizer)
+    rows = getattr(embedding_table(network), "num_embeddings", len(tokenizer))
     special = set(tokenizer.all_special_ids)
     ordinary = [i for i in range(min(rows, len(tokenizer))) if i not in special] or [0]
     draw = np.random.default_rng(0)
@@ -99,14 +111,6 @@ def _windows(
             window["token_type_ids"] = [0] * length
         windows.append(window)
     return windows
-
-
-def _has_table(network: PreTrainedModel) -> bool:
-    """Return whether the network has one table of sub-words, of known size."""
-    try:
-        return hasattr(network.get_input_embeddings(), "num_embeddings")
-    except NotImplementedError:  # several tables, such as those that characters are hashed into
-        return False
 
 
 def _logits(network: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
 
+from encoder.traits import embedding_table
+
 # Optimizers, by Trainer's names, that treat each element of a parameter separately. Others use
 # whole rows or matrices, so they would give other results for a part of the table.
 ELEMENTWISE = {"adamw_torch", "adamw_torch_fused", "adagrad", "rmsprop", "sgd"}
@@ -69,10 +71,7 @@ def train_occurring_rows(model: PreTrainedModel, occurring: Sequence[int] | np.n
     the results (see `encoder.traits`), it has a gradient. A table stays as it is if it is frozen,
     of another class, used twice by the model, or not the only one.
     """
-    try:
-        table = model.get_input_embeddings()
-    except NotImplementedError:  # several tables, such as those that characters are hashed into
-        return
+    table = embedding_table(model)
     if type(table) is not nn.Embedding or not table.weight.requires_grad:
         return
     parameters = [parameter for _, parameter in model.named_parameters(remove_duplicate=False)]
