@@ -12,10 +12,11 @@ limit. A variant is `train_accelerate.py` in fp32 with the flags given. All side
 all-MiniLM-L6-v2 and train for the same epochs and steps, at the same batch size and learning rate.
 The suite scores all models on the test split; each word counts.
 
-Each run is written to a file in the folder of results, and is not repeated. A comparison can thus
-be stopped and resumed, and variants can be added later. Each difference of means has two paired
-95 % intervals: over seeds (t distribution), and over test sentences (bootstrap; each resample is
-the same for both sides and all seeds).
+Each run leaves a file in the folder of results. A run that has one is not repeated, so that a
+comparison can be stopped and resumed, and variants can be added later. After a change of the code,
+give variants other names. Each difference of means has two paired 95 % intervals: over seeds
+(t distribution), and over test sentences (bootstrap; each resample is the same for both sides and
+all seeds).
 """
 
 import argparse
@@ -40,6 +41,13 @@ RIVAL = "plain"
 NUM_RESAMPLES = 1000
 CONFIDENCE = 0.95
 EPOCHS = {"wnut17": 3, "sec": 3, "wikigold": 2, "sample": 1, "litbank": 1}
+FILES = {  # training and test split, or all documents
+    "wnut17": ("wnut17train.conll", "emerging.test.annotated"),
+    "sec": ("FIN5.txt", "FIN3.txt"),
+    "wikigold": ("wikigold.conll.txt",),
+    "sample": ("train.conll", "test.conll"),
+    "litbank": ("tsv/*.tsv",),
+}
 # RoBERTa's kind of tokenizer takes split words only with this setting; as in `run_ner.py`.
 PREFIX_SPACE = ("bloom", "gpt2", "roberta", "deberta")
 
@@ -59,31 +67,32 @@ class Result(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """The difference in F1 between two sides, paired."""
+    """The difference in F1 between two sides, by the seeds that both have."""
 
     by_seed: dict[int, float]
-    resamples: np.ndarray  # (NUM_RESAMPLES,), means over seeds
+    resamples: dict[int, np.ndarray]  # of each seed: (NUM_RESAMPLES,)
 
     def over_seeds(self) -> tuple[float, float]:
-        """Return the interval of the mean over seeds, by the t distribution; of one seed: nan."""
+        """Return the interval of the mean over seeds, by the t distribution; needs two seeds."""
         gaps = np.array([*self.by_seed.values()])
-        if len(gaps) < 2:
-            return np.nan, np.nan
         half = t.ppf((1 + CONFIDENCE) / 2, len(gaps) - 1) * gaps.std(ddof=1) / len(gaps) ** 0.5
         return gaps.mean() - half, gaps.mean() + half
 
     def over_sentences(self) -> tuple[float, float]:
         """Return the interval of the mean over resampled test sentences, by percentiles."""
-        low, high = np.quantile(self.resamples, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        means = np.mean([*self.resamples.values()], axis=0)
+        low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return low, high
 
     def cells(self) -> str:
         """Return the mean and both intervals as cells of a table."""
-        mean = np.mean([*self.by_seed.values()])
-        intervals = (self.over_seeds(), self.over_sentences())
-        return " | ".join(
-            [f"{mean:+.4f}", *(f"{low:+.4f} to {high:+.4f}" for low, high in intervals)]
-        )
+        cells = ["-", "-", "-"]
+        if self.by_seed:
+            cells[0] = f"{np.mean([*self.by_seed.values()]):+.4f}"
+            cells[2] = "{:+.4f} to {:+.4f}".format(*self.over_sentences())
+        if len(self.by_seed) > 1:
+            cells[1] = "{:+.4f} to {:+.4f}".format(*self.over_seeds())
+        return " | ".join(cells)
 
 
 def main():
@@ -150,8 +159,8 @@ def read_variants(options, parser) -> dict[str, list[str]]:
 def find_corpus(name: str, work: Path, parser) -> dict:
     """Return the files of a corpus, as keyword arguments of `CorpusSettings`.
 
-    A corpus without splits is split by document; files that this takes are written to `work`. The
-    test split is called the validation split, so that nothing of the training split is held out.
+    A corpus in one file is split by document, into files in `work`. The test split is called the
+    validation split, so that nothing of the training split is held out.
     """
     folder = ROOT / "data" / "sample"
     if name != "sample":
@@ -161,29 +170,24 @@ def find_corpus(name: str, work: Path, parser) -> dict:
                 "see benchmarks/README.md. `--corpora sample` needs none."
             )
         folder = Path(os.environ["NER_CORPORA"], name)
+    files = sorted(path for pattern in FILES[name] for path in folder.glob(pattern))
+    if len(files) < len(FILES[name]):
+        expected = ", ".join(str(folder / pattern) for pattern in FILES[name])
+        parser.error(f"--corpora {name}: files are missing: expected {expected}")
     columns = {}
-    if name == "sample":
-        train, test = [folder / "train.conll"], [folder / "test.conll"]
-    elif name == "wnut17":
-        train, test = [folder / "wnut17train.conll"], [folder / "emerging.test.annotated"]
-    elif name == "sec":
-        train, test = [folder / "FIN5.txt"], [folder / "FIN3.txt"]
-    elif name == "wikigold":  # the first three quarters of the documents, and the last
+    if name == "wikigold":  # three quarters of the documents, and the last quarter
+        end = "-DOCSTART- O\n"
+        documents = [text for text in files[0].read_text("utf-8").split(end) if text.strip()]
+        cut = len(documents) * 3 // 4
         train, test = [work / "wikigold-train.conll"], [work / "wikigold-test.conll"]
-        source, end = folder / "wikigold.conll.txt", "-DOCSTART- O\n"
-        if source.is_file():
-            documents = [text for text in source.read_text("utf-8").split(end) if text.strip()]
-            cut = len(documents) * 3 // 4
-            train[0].write_text(end.join(documents[:cut]), "utf-8")
-            test[0].write_text(end.join(documents[cut:]), "utf-8")
-    elif name == "litbank":  # every fourth document is tested; every second of the others trained
-        documents = sorted(folder.glob("tsv/*.tsv"))
-        test = documents[3::4]
-        train = [document for document in documents if document not in test][::2]
+        train[0].write_text(end.join(documents[:cut]), "utf-8")
+        test[0].write_text(end.join(documents[cut:]), "utf-8")
+    elif name == "litbank":  # a file per document: every fourth, and every second of the others
+        test = files[3::4]
+        train = [file for file in files if file not in test][::2]
         columns = {"label_column_name": "1"}  # the outer layer of nested entities
-    missing = [str(file) for file in [*train, *test] if not file.is_file()]
-    if missing or not train:
-        parser.error(f"{folder}: files of the corpus {name} are missing: {', '.join(missing)}")
+    else:
+        train, test = ([folder / file] for file in FILES[name])
     return {"train_file": [*map(str, train)], "validation_file": [*map(str, test)]} | columns
 
 
@@ -243,13 +247,13 @@ def make_run(variant, corpus, seed, settings, file: Path, files: dict, model: st
             run = {"model": model, "corpus": files, "arguments": arguments}
             call([__file__, "--rival", json.dumps(run)])
         else:
-            kept = ["--do_train", "--checkpointing_steps", "no", "--mixed_precision", "no"]
+            fixed = ["--do_train", "--checkpointing_steps", "no", "--mixed_precision", "no"]
             flags = as_flags(files | arguments | {"model_name_or_path": model})
-            call([ROOT / "train_accelerate.py", *flags, *kept, *settings["flags"]])
+            call([ROOT / "train_accelerate.py", *flags, *fixed, *settings["flags"]])
         steps = read_json(Path(folder, "train_results.json"))["train_steps"]
         scores = Path(folder, "scores")
-        scored = files | {"test_file": files["validation_file"]}
-        flags = as_flags(scored | {"model_name_or_path": folder, "output_dir": scores})
+        files = files | {"test_file": files["validation_file"]}
+        flags = as_flags(files | {"model_name_or_path": folder, "output_dir": scores})
         call([ROOT / "train_accelerate.py", *flags, "--do_predict"])
         f1 = read_json(scores / "predict_results.json")["predict_f1"]
         gold, predicted = read_tags(scores / "predictions.txt")
@@ -370,9 +374,10 @@ def train_plainly(model: str, corpus: dict, arguments: dict, label_all_tokens=Fa
 def load_results(options, variants: list[str] | None, parser) -> list[Result]:
     """Return the results of these variants, corpora and seeds; variants None: all that exist."""
     results = []
-    for file in sorted(options.results.glob("*.json")):
+    files = [f for corpus in options.corpora for f in options.results.glob(f"{corpus}-*.json")]
+    for file in sorted(files):
         run = read_json(file)
-        wanted = run["corpus"] in options.corpora and run["seed"] < options.seeds
+        wanted = run["seed"] < options.seeds
         if variants is None:
             wanted &= not (options.no_rival and run["variant"] == RIVAL)
         else:
@@ -380,7 +385,7 @@ def load_results(options, variants: list[str] | None, parser) -> list[Result]:
         if not wanted:
             continue
         counts = count_sentences(run["gold"], run["predicted"])
-        assert np.isclose(f1(counts.sum(0)), run["f1"]), f"{file}: tags and F1 disagree"
+        assert np.isclose(f1_of(counts.sum(0)), run["f1"]), f"{file}: tags and F1 disagree"
         work = {"steps": run["steps"]} | run["settings"]
         flags = work.pop("flags")
         shared = {
@@ -412,37 +417,32 @@ def count_sentences(gold: list[str], predicted: list[str]) -> np.ndarray:
     return np.array(rows)
 
 
-def f1(counts: np.ndarray) -> np.ndarray:
+def f1_of(counts: np.ndarray) -> np.ndarray:
     """Return the F1 of counts of entities: (..., 3), that are correct, predicted, gold."""
     correct, predicted, gold = np.moveaxis(counts, -1, 0)
     return 2 * correct / np.maximum(predicted + gold, 1)
 
 
-def difference(side: dict[int, Result], other: dict[int, Result]) -> Difference | None:
-    """Return the difference between two sides on a corpus, over the seeds that both have.
+def difference(side: dict[int, Result], rival: dict[int, Result]) -> Difference:
+    """Return the difference between two sides on a corpus; `side`, `rival`: results by seed."""
+    by_seed, resamples = {}, {}
+    for seed in sorted(side.keys() & rival.keys()):
+        left, right = side[seed], rival[seed]
+        size = len(left.gold)
+        # Each corpus has its own resamples, the same for all sides and seeds.
+        rng = np.random.default_rng(list(EPOCHS).index(left.corpus))
+        weights = rng.multinomial(size, np.full(size, 1 / size), NUM_RESAMPLES).astype(float)
+        by_seed[seed] = left.f1 - right.f1
+        resamples[seed] = f1_of(weights @ left.counts) - f1_of(weights @ right.counts)
+    return Difference(by_seed, resamples)
 
-    `side`, `other`: results by seed.
-    """
-    seeds = sorted(side.keys() & other.keys())
-    if not seeds:
-        return None
-    first = side[seeds[0]]
-    size = len(first.gold)
-    # Each corpus has its own resamples, the same for all sides and seeds.
-    rng = np.random.default_rng(list(EPOCHS).index(first.corpus))
-    weights = rng.multinomial(size, np.full(size, 1 / size), NUM_RESAMPLES).astype(float)
-    gaps = [f1(weights @ side[seed].counts) - f1(weights @ other[seed].counts) for seed in seeds]
+
+def mean_difference(by_corpus: list[Difference]) -> Difference:
+    """Return the mean over corpora, by the seeds that all of them have."""
+    seeds = sorted(set.intersection(*(set(gap.by_seed) for gap in by_corpus)))
     return Difference(
-        {seed: side[seed].f1 - other[seed].f1 for seed in seeds}, np.mean(gaps, axis=0)
-    )
-
-
-def mean_difference(differences: list[Difference]) -> Difference:
-    """Return the mean over corpora, over the seeds that all of them have."""
-    seeds = set.intersection(*(set(d.by_seed) for d in differences))
-    return Difference(
-        {seed: float(np.mean([d.by_seed[seed] for d in differences])) for seed in sorted(seeds)},
-        np.mean([d.resamples for d in differences], axis=0),
+        {seed: float(np.mean([gap.by_seed[seed] for gap in by_corpus])) for seed in seeds},
+        {seed: np.mean([gap.resamples[seed] for gap in by_corpus], axis=0) for seed in seeds},
     )
 
 
@@ -455,39 +455,53 @@ def report(options, results: list[Result], parser) -> None:
         print(f"{machine} (each run)")
     dates = sorted({result.environment["date"] for result in results})
     print(f"{' and '.join(dates)}: python {shlex.join(sys.argv)}")
-    for variant, flags in {result.variant: result.flags for result in results}.items():
-        print(f"{variant}: {shlex.join(flags) or 'no flags'}")
-    intervals = f"minus {options.against} | 95 %, seeds | 95 %, sentences |"
+    for variant, flags in sorted({(r.variant, shlex.join(r.flags)) for r in results if r.flags}):
+        print(f"{variant}: {flags}")
     differences: dict[str, dict[str, Difference]] = {}  # of each side, by corpus
     for corpus in options.corpora:
-        by_side: dict[str, dict[int, Result]] = {}
-        for result in results:
-            if result.corpus == corpus:
-                by_side.setdefault(result.variant, {})[result.seed] = result
-        if not by_side:
+        of_corpus = [result for result in results if result.corpus == corpus]
+        if not of_corpus:
             print(f"\n{corpus}: no results")
             continue
-        first = next(iter(next(iter(by_side.values())).values()))
-        print(f"\n{corpus}: {len(first.gold)} test sentences; {first.work}\n")
-        print(f"| | F1 of seeds 0 to {options.seeds - 1} | mean | s.d. | {intervals}")
-        print("| --- | --- | --- | --- | --- | --- | --- |")
-        for side in [name for name in sides if name in by_side]:
-            f1s = {seed: result.f1 for seed, result in by_side[side].items()}
-            shown = [f"{f1s[n]:.4f}" if n in f1s else "-" for n in range(options.seeds)]
-            spread = f"{np.std([*f1s.values()], ddof=1):.4f}" if len(f1s) > 1 else "-"
-            cells = "- | - | -"
-            if side != options.against and options.against in by_side:
-                gap = difference(by_side[side], by_side[options.against])
-                if gap:
-                    cells = gap.cells()
-                    differences.setdefault(side, {})[corpus] = gap
-            mean = np.mean([*f1s.values()])
-            print(f"| {side} | {', '.join(shown)} | {mean:.4f} | {spread} | {cells} |")
+        for side, gap in report_corpus(of_corpus, sides, options).items():
+            differences.setdefault(side, {})[corpus] = gap
     if differences:
-        print(f"\n| mean over corpora | of | {intervals}\n| --- | --- | --- | --- | --- |")
+        print(f"\n| mean over corpora | of | {difference_columns(options)}")
+        print("| --- | --- | --- | --- | --- |")
     for side, by_corpus in differences.items():
         gap = mean_difference([*by_corpus.values()])
         print(f"| {side} | {', '.join(by_corpus)} | {gap.cells()} |")
+
+
+def report_corpus(results: list[Result], sides: list[str], options) -> dict[str, Difference]:
+    """Print the table of a corpus; return the differences of sides that share seeds with it."""
+    first = results[0]
+    steps = (
+        "{steps} steps of {batch_size} sentences, {epochs} epochs, learning rate {learning_rate}"
+    )
+    print(f"\n{first.corpus}: {steps.format(**first.work)}; {len(first.gold)} test sentences\n")
+    print(f"| | F1 of seeds 0 to {options.seeds - 1} | mean | s.d. | {difference_columns(options)}")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    by_side = {side: {r.seed: r for r in results if r.variant == side} for side in sides}
+    differences = {}
+    for side, by_seed in by_side.items():
+        if not by_seed:
+            continue
+        gap = Difference({}, {})
+        if side != options.against:
+            gap = difference(by_seed, by_side.get(options.against, {}))
+        if gap.by_seed:
+            differences[side] = gap
+        f1s = [result.f1 for result in by_seed.values()]
+        shown = [f"{by_seed[n].f1:.4f}" if n in by_seed else "-" for n in range(options.seeds)]
+        spread = f"{np.std(f1s, ddof=1):.4f}" if len(f1s) > 1 else "-"
+        print(f"| {side} | {', '.join(shown)} | {np.mean(f1s):.4f} | {spread} | {gap.cells()} |")
+    return differences
+
+
+def difference_columns(options) -> str:
+    """Return the headings of the cells of a difference."""
+    return f"minus {options.against} | 95 %, seeds | 95 %, sentences |"
 
 
 if __name__ == "__main__":
