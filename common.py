@@ -257,7 +257,7 @@ def token_loss(
 ) -> torch.Tensor:
     """Return the cross entropy summed over labelled tokens, divided by `num_labelled`.
 
-    `logits`: (batch, tokens, labels). `labels`: (batch, tokens), -100 where there is none.
+    `logits`: (rows, tokens, labels). `labels`: (rows, tokens), -100 where there is none.
     `num_labelled`: labelled tokens of an optimizer step, all its micro-batches and processes
     together, averaged over the training split. One divisor for all steps makes the loss of a step
     independent of how it is cut into micro-batches and processes.
@@ -274,12 +274,13 @@ def token_loss(
     return total / num_labelled
 
 
-def predict_batch(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> BatchPredictions:
+def predict_batch(model: torch.nn.Module, batch: dict[str, Any]) -> BatchPredictions:
     """Return (tag ids, their probabilities, losses, word indices) of one batch.
 
-    Tag ids, probabilities and word indices are (batch, tokens); losses are (batch,), each summed
-    over the window's labelled words. Logits are not kept, because those of a whole split would
-    fill the memory. Removes `labels` and `word_index` from `batch`.
+    Tag ids, probabilities and word indices are (windows, tokens), even if the batch has all windows
+    in one row; losses are (windows,), each summed over the window's labelled words. Logits are not
+    kept, because those of a whole split would fill the memory. Removes `labels` and `word_index`
+    from `batch`.
     """
     import torch
     import torch.nn.functional as F
@@ -288,10 +289,33 @@ def predict_batch(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> Bat
     with torch.no_grad():
         logits = model(**batch).logits.float()
     probabilities, tag_ids = logits.softmax(-1).max(-1)
-    losses = F.cross_entropy(
-        logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
-    ).sum(1)
-    return tag_ids, probabilities, losses, word_index
+    losses = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
+    if "windows" in batch:
+        lengths = batch["windows"].lengths
+        tag_ids, probabilities, losses, word_index = (
+            split_windows(values, lengths, fill)
+            for values, fill in (
+                (tag_ids, 0),
+                (probabilities, 0),
+                (losses, 0),
+                (word_index, IGNORED),
+            )
+        )
+    return tag_ids, probabilities, losses.sum(1), word_index
+
+
+def split_windows(row: torch.Tensor, lengths: torch.Tensor, fill: int) -> torch.Tensor:
+    """Return the values of windows that lie one after another in a row as rows of their own.
+
+    `row`: (1, tokens). `lengths`: (windows,), of the windows, the longest first; tokens behind the
+    last are fillers. Returns (windows, longest), with `fill` behind the end of each window.
+    """
+    import torch
+
+    is_token = torch.arange(int(lengths[0]), device=row.device) < lengths[:, None]
+    rows = row.new_full(is_token.shape, fill)
+    rows[is_token] = row[0, : int(lengths.sum())]
+    return rows
 
 
 def gather_batch(

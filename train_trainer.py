@@ -27,8 +27,9 @@ def main() -> None:
 
     from corpus.load import load_corpus
     from encoder.architecture import check_architecture
-    from encoder.batches import PadBatch, encode_corpus
+    from encoder.batches import encode_corpus
     from encoder.check import check_and_exit
+    from encoder.collate import make_collator
     from encoder.model import load_config, load_model, match_labels, remember_encoding
     from encoder.tokenizer import load_run_tokenizer, window_length
     from encoder.traits import observe_traits
@@ -111,11 +112,17 @@ def main() -> None:
         train_token_ids=windows["train"].token_ids() if settings.do_train else None,
         optim=training.optim,
     )
-    traits = observe_traits(model, tokenizer, max_length, num_processes=state.num_processes)
     padded_length = settings.windows.padded_length(max_length)
-    collate = PadBatch(
-        tokenizer, multiple_of=8, length=padded_length, padding_leaks=traits.padding_leaks
+    traits = observe_traits(
+        model,
+        tokenizer,
+        max_length,
+        try_unpadded=padded_length is None,
+        num_processes=state.num_processes,
     )
+    collate = make_collator(tokenizer, traits, state.device, padded_length)
+    if plan is not None:
+        plan.order.padded = not traits.unpadded
     results = RunResults(settings, corpus, windows, max_length, best, state, pusher, traits.note)
 
     # --- Train ---

@@ -1,4 +1,4 @@
-"""A corpus as windows of sub-words (`encode_corpus`), and batches of them (`PadBatch`).
+"""A corpus as windows of sub-words: `encode_corpus`. Batches of them: see `encoder.collate`.
 
 torch and pyarrow are imported by the functions that need them, so that `infer.py` can start
 without them.
@@ -16,7 +16,6 @@ from common import IGNORED, inside_labels, tokenize_and_align_labels
 from settings.run_settings import WindowSettings
 
 if TYPE_CHECKING:
-    import torch
     from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
@@ -163,50 +162,3 @@ class WindowSet:
                 for name in {"labels", "word_index"} & window.keys():
                     window[name] = [IGNORED] * len(window[name])
         return windows
-
-
-class PadBatch:
-    """Collator: pads windows of different lengths on the right, into tensors of (batch, longest).
-
-    The tokenizer's side is ignored: padding on the left moves the words to other positions, and
-    causal attention never sees what is on the right.
-    """
-
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerFast,
-        multiple_of: int = 1,
-        length: int | None = None,
-        padding_leaks: bool = False,
-    ) -> None:
-        """Pad with the tokenizer's ids.
-
-        `multiple_of` rounds the length up, so that batches have few shapes: a CPU compiles
-        kernels for each, and kernels of a GPU prefer multiples of 8. `length` pads every batch to
-        this many tokens. `padding_leaks` (see `encoder.traits`): no padding where all windows of a
-        batch have one length, as in evaluation.
-        """
-        self.multiple_of, self.length = multiple_of, length
-        self.padding_leaks = padding_leaks
-        self.fill = {
-            "input_ids": tokenizer.pad_token_id or 0,
-            "token_type_ids": tokenizer.pad_token_type_id,
-            "labels": IGNORED,
-            "word_index": IGNORED,
-        }
-
-    def __call__(self, windows: list[Window]) -> dict[str, torch.Tensor]:
-        """Return int64 tensors (batch, longest) by name, `attention_mask` among them."""
-        import torch
-
-        lengths = [len(window["input_ids"]) for window in windows]
-        longest = self.length or -(-max(lengths) // self.multiple_of) * self.multiple_of
-        if self.padding_leaks and len(set(lengths)) == 1:
-            longest = lengths[0]
-        batch = {"attention_mask": np.zeros((len(windows), longest), dtype=np.int64)}
-        for name in windows[0].keys() & self.fill.keys():
-            batch[name] = np.full((len(windows), longest), self.fill[name], dtype=np.int64)
-        for row, length in enumerate(lengths):
-            for name, values in batch.items():
-                values[row, :length] = 1 if name == "attention_mask" else windows[row][name]
-        return {name: torch.from_numpy(values) for name, values in batch.items()}

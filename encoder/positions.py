@@ -1,4 +1,4 @@
-"""The number of tokens that a model has positions for.
+"""The positions that a model has for tokens: how many, and the number of the first.
 
 torch and transformers are imported by the function that needs them, so that `infer.py` can start
 without them.
@@ -42,6 +42,16 @@ def usable_positions(config: PretrainedConfig) -> int | None:
             if position_ids is not None:
                 limits.append(position_ids.shape[-1])
     return min(limits, default=None)
+
+
+def first_position(network: PreTrainedModel) -> int:
+    """Return the number of the first position of a text: 0, or in RoBERTa and its like, 2."""
+    for path, table in network.named_modules():
+        if path.rpartition(".")[2] in TABLES and not hasattr(table, "offset"):
+            padding: int | None = getattr(table, "padding_idx", None)
+            if padding is not None:
+                return padding + 1
+    return 0
 
 
 def _without_weights(config: PretrainedConfig) -> PreTrainedModel | None:

@@ -1,49 +1,56 @@
-"""Traits of a loaded network that change how batches and processes must be set up.
+"""Traits of a loaded network that decide how its batches and processes are set up.
 
 They are observed in a few tiny batches instead of being listed by architecture, because they
-depend on the configuration and on the weights too.
+depend on the configuration, on the weights and on the version of transformers too.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from encoder.batches import PadBatch, Window
+from encoder.batches import Window
+from encoder.collate import JoinWindows, PadBatch
+from encoder.positions import first_position
 from support.errors import UserError
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-# Model types that let padding leak, for a network whose weights are sharded.
-LEAKING_TYPES = {"canine", "convbert", "fnet", "funnel", "nystromformer", "yoso"}
-LONGEST = 32  # tokens of a window that is tried
+LONGEST = 32  # tokens of a window that is tried, if attention is not local
+SINGLE_WORD = 3  # tokens of the shortest window that is tried
 TOLERANCE = 1e-4  # of logits, relative to the largest; float rounding is below 1e-5
+# Names in configurations of the number of tokens that local attention sees.
+LOCAL_ATTENTION = ("sliding_window", "local_attention", "attention_window", "window_size")
 
 
 @dataclass(frozen=True)
 class Traits:
     """The traits of a network."""
 
-    padding_leaks: bool  # a window's logits depend on the padding after it
+    unpadded: bool  # it runs on batches without padding (`encoder.unpadded`)
+    first_position: int  # the number of the first position of a window
+    padding_leaks: bool  # in padded batches, a window's logits depend on the padding after it
     unused_parameters: bool  # a step can leave a trained parameter without a gradient
 
     @property
     def note(self) -> str | None:
         """Return the line that a run prints before training, or None."""
-        if not self.padding_leaks:
-            return None
-        return (
-            "Padding changes the results of this model. It is evaluated without padding, in "
-            "batches of windows of one length. Training needs padding, so its result depends on "
-            "how a step is divided into batches: batch 8 differs from 2 x 4."
-        )
+        if self.padding_leaks:
+            return (
+                "Padding changes the results of this model. It is evaluated without padding, in "
+                "batches of windows of one length. Training needs padding, so its result depends "
+                "on how a step is divided into batches: batch 8 differs from 2 x 4."
+            )
+        if not self.unpadded:
+            return "This model needs padded batches: training is slower than without padding."
+        return None
 
 
 def embedding_table(network: PreTrainedModel) -> torch.nn.Module | None:
@@ -63,25 +70,30 @@ def observe_traits(
     tokenizer: PreTrainedTokenizerFast,
     window_length: int,
     *,
+    try_unpadded: bool = True,
     num_processes: int = 1,
 ) -> Traits:
-    """Return the traits of a network, and store `padding_leaks` in its configuration.
+    """Return the traits of a network in fp32.
 
-    Unused parameters are looked for only with several processes, because that takes a backward
-    pass. The network and all random states are left as they were. Raises UserError if the network
-    cannot be run on text.
+    A network that can run without padding accepts such batches from then on, and padded ones as
+    before. Without `try_unpadded` it is not changed. Unused parameters are looked for only with
+    several processes, because that takes a backward pass. Weights, mode and all random states are
+    left as they were. Raises UserError if the network cannot be run on text.
     """
-    if not all(parameter.numel() for parameter in network.parameters()):
-        # DeepSpeed ZeRO 3 has already sharded the weights.
-        leaks = network.config.model_type in LEAKING_TYPES
-        network.config.padding_leaks = leaks
-        return Traits(leaks, unused_parameters=False)
     was_training = network.training
     try:
-        with _random_states_kept(network.device):
+        with _random_states_kept(network.device), _whole_parameters(network):
             network.eval()
-            network.config.padding_leaks = _padding_leaks(network, tokenizer, window_length)
-            unused = num_processes > 1 and _unused_parameters(network, tokenizer, window_length)
+            windows = _windows(network, tokenizer, window_length)
+            alone = _logits_alone(network, PadBatch(tokenizer, padding_leaks=True), windows)
+            position = first_position(network)
+            unpadded = try_unpadded and _runs_unpadded(
+                network, JoinWindows(tokenizer, position), windows, alone
+            )
+            leaks = not unpadded and _padding_leaks(
+                network, tokenizer, windows, alone, window_length
+            )
+            unused = num_processes > 1 and _unused_parameters(network, tokenizer, windows)
     except (IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()
         raise UserError(
@@ -91,21 +103,35 @@ def observe_traits(
         ) from None
     finally:
         network.train(was_training)
-    return Traits(network.config.padding_leaks, unused)
+    return Traits(unpadded, position, leaks, unused)
+
+
+def _whole_parameters(network: PreTrainedModel) -> AbstractContextManager[Any]:
+    """Return a context in which each process has all weights, even under DeepSpeed's ZeRO 3."""
+    parameters = list(network.parameters())
+    if all(parameter.numel() for parameter in parameters):
+        return nullcontext()
+    import deepspeed
+
+    gathered: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters(parameters)
+    return gathered
 
 
 def _windows(
     network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, window_length: int
 ) -> list[Window]:
-    """Return windows of random sub-words, the longest first, each of a different length."""
-    longest = min(LONGEST, window_length)
+    """Return windows of random sub-words, the longest first, each of a different length.
+
+    The longest exceeds the reach of local attention, if the model has windows of that length.
+    """
+    longest = min(max(LONGEST, 2 * _local_attention(network.config)), window_length)
     rows = getattr(embedding_table(network), "num_embeddings", len(tokenizer))
     special = set(tokenizer.all_special_ids)
     ordinary = [i for i in range(min(rows, len(tokenizer))) if i not in special] or [0]
     draw = np.random.default_rng(0)
-    lengths = {max(1, longest * quarter // 4) for quarter in (4, 3, 2, 1)}
+    others = [LONGEST * quarter // 4 for quarter in (4, 3, 2, 1)]
     windows = []
-    for length in sorted(lengths, reverse=True):
+    for length in sorted({min(n, longest) for n in (longest, *others, SINGLE_WORD)}, reverse=True):
         window = {"input_ids": draw.choice(ordinary, length).tolist()}
         if "token_type_ids" in tokenizer.model_input_names:
             window["token_type_ids"] = [0] * length
@@ -113,37 +139,88 @@ def _windows(
     return windows
 
 
+def _local_attention(config: PretrainedConfig) -> int:
+    """Return the number of tokens that local attention sees at most; 0 without local attention."""
+    values = [getattr(config.get_text_config(), name, None) for name in LOCAL_ATTENTION]
+    numbers = [n for v in values for n in (v if isinstance(v, list | tuple) else [v])]
+    return max((n for n in numbers if isinstance(n, int)), default=0)
+
+
 def _logits(network: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:
     """Return the logits of a batch in fp32, (batch, tokens, labels)."""
-    inputs = {name: values.to(network.device) for name, values in batch.items()}
+    inputs = {name: value.to(network.device) for name, value in batch.items()}
     logits: torch.Tensor = network(**inputs).logits.float()
     return logits
 
 
+def _logits_alone(
+    network: PreTrainedModel, collate: PadBatch, windows: list[Window]
+) -> list[torch.Tensor]:
+    """Return the logits of each window in a batch of its own, (tokens, labels)."""
+    import torch
+
+    with torch.no_grad():
+        return [
+            _logits(network, collate([window]))[0, : len(window["input_ids"])] for window in windows
+        ]
+
+
+def _equal(logits: torch.Tensor, expected: torch.Tensor) -> bool:
+    """Return whether logits are equal but for rounding; NaN never is."""
+    return bool((logits - expected).abs().max() <= TOLERANCE * expected.abs().max())
+
+
+def _runs_unpadded(
+    network: PreTrainedModel,
+    collate: JoinWindows,
+    windows: list[Window],
+    alone: list[torch.Tensor],
+) -> bool:
+    """Return whether windows have the logits `alone` in a batch without padding too.
+
+    If so, the network accepts such batches from then on.
+    """
+    import torch
+
+    from encoder.attention import let_run_unpadded
+
+    before = network.config._attn_implementation
+    if not let_run_unpadded(network):
+        return False
+    unpadded = False
+    # Whatever happens in an architecture that is not made for it, padded batches remain.
+    with suppress(Exception), torch.no_grad():
+        logits = _logits(network, collate(windows))[0]
+        parts = logits[: sum(map(len, alone))].split([len(part) for part in alone])
+        unpadded = all(map(_equal, parts, alone))
+    if not unpadded:
+        network.set_attn_implementation(before)
+    return unpadded
+
+
 def _padding_leaks(
-    network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, window_length: int
+    network: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    windows: list[Window],
+    alone: list[torch.Tensor],
+    window_length: int,
 ) -> bool:
     """Return whether a window's logits change if longer windows are in its batch."""
     import torch
 
-    windows, collate = _windows(network, tokenizer, window_length), PadBatch(tokenizer)
     # Padded further than the longest window, as batches that are rounded up.
-    longest = len(windows[0]["input_ids"])
-    further = PadBatch(tokenizer, length=min(window_length, longest + 7))
+    further = PadBatch(tokenizer, length=min(window_length, len(alone[0]) + 7))
     with torch.no_grad():
-        padded = [_logits(network, pad(windows)) for pad in (collate, further)]
-        for row, window in enumerate(windows):
-            length = len(window["input_ids"])
-            alone = _logits(network, collate([window]))[0]
-            for logits in padded:
-                difference = (logits[row, :length] - alone).abs().max()
-                if not difference <= TOLERANCE * alone.abs().max():
-                    return True
-    return False
+        padded = [_logits(network, pad(windows)) for pad in (PadBatch(tokenizer), further)]
+    return not all(
+        _equal(logits[row, : len(expected)], expected)
+        for logits in padded
+        for row, expected in enumerate(alone)
+    )
 
 
 def _unused_parameters(
-    network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, window_length: int
+    network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, windows: list[Window]
 ) -> bool:
     """Return whether a backward pass, or layers that are dropped, leave a parameter unused."""
     if any(
@@ -153,7 +230,6 @@ def _unused_parameters(
         if isinstance(getattr(holder, name, None), float | int)
     ):
         return True
-    windows = _windows(network, tokenizer, window_length)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     before = [parameter.grad for parameter in trained]
     try:

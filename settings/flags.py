@@ -189,7 +189,7 @@ class SharedFlags:
     mixed_precision: Literal["no", "bf16", "fp16"] | None = _training(
         None, "Precision of training. Default: the launcher's, else what suits the hardware."
     )
-    group_by_length: bool = _training(True, "Make batches of windows of similar length.")
+    group_by_length: bool = _training(False, "Make batches of windows of similar length.")
     train_sampling_strategy: Literal["group_by_length", "random"] | None = _training(
         None,
         "The same as --group_by_length: group_by_length, or random for --no_group_by_length.",

@@ -98,7 +98,7 @@ class TrainingSettings:
     use_cpu: bool = False
     mixed_precision: str | None = None  # None: what the launcher or the hardware says
     gradient_checkpointing: bool = False
-    group_by_length: bool = True
+    group_by_length: bool = False
     dataloader_num_workers: int = 0
     sharded_by: str | None = None  # "FSDP" or "DeepSpeed"
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common import IGNORED
+from encoder.unpadded import round_up
 
 if TYPE_CHECKING:  # torch is imported by the functions that need it: it takes a second
     import torch
@@ -28,7 +29,6 @@ SUPPORTED_CONFIG: dict[str, tuple[object, ...]] = {
     "add_cross_attention": (False, None),
     "quantization_config": (None,),
     "pruned_heads": ({}, None),
-    "padding_leaks": (False, None),
     "auto_map": (None,),  # the model's own code
 }
 SIZES = ("num_hidden_layers", "num_attention_heads", "layer_norm_eps", "id2label")
@@ -164,15 +164,6 @@ def weight_names(num_layers: int) -> list[str]:
 
 
 FILLER: Window = {"input_ids": [0], "token_type_ids": [0], "word_index": [IGNORED]}
-
-
-def round_up(rows: int) -> int:
-    """Round a number of rows up to one of a few sizes, by at most a sixteenth.
-
-    A CPU compiles a kernel for each size, which takes longer than a matrix product in bf16.
-    """
-    step = 1 << max(0, rows.bit_length() - 5)
-    return -(-rows // step) * step
 
 
 class Bert:

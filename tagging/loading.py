@@ -4,12 +4,12 @@ A BERT that this suite trained is loaded by `tagging.fast_bert`, every other mod
 transformers.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common import IGNORED
-from encoder.batches import PadBatch
 from settings.run_settings import ModelSettings
 from support.errors import UserError
 from support.manifests import checkpoint_folders
@@ -33,35 +33,41 @@ class LoadedModel(NamedTuple):
 
     config: Any
     tokenizer: Any
-    network: Network
+    networks: list[Network]  # one for each precision that was asked for
+    padding_leaks: bool  # a batch may hold only windows of one length
 
 
 def load(
     name: str,
     revision: str,
-    dtype: "torch.dtype",
+    dtypes: "Sequence[torch.dtype]",
     device: "torch.device",
     trust_remote_code: bool = False,
 ) -> LoadedModel:
     """Return a model from a folder or the Hub; raise UserError if it cannot tag words.
 
-    `trust_remote_code`: whether code that comes with the model may run.
+    `dtypes`: the precisions of its networks. `trust_remote_code`: whether code that comes with the
+    model may run.
     """
     folder = Path(name)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise UserError(_no_config(folder))
-        if fast := fast_bert.load(folder, dtype, device):
-            return LoadedModel(*fast)
+        fast = [fast_bert.load(folder, dtype, device) for dtype in dtypes]
+        if found := [model for model in fast if model is not None]:
+            networks: list[Network] = [model.network for model in found]
+            return LoadedModel(found[0].config, found[0].tokenizer, networks, padding_leaks=False)
     else:
         _check_name(name, revision)
     # Imported here, because a BERT of this suite starts without transformers.
-    from transformers import AutoModelForTokenClassification
+    import torch
     from transformers.utils import logging
 
     from encoder.architecture import NO_HALF_WEIGHTS, check_supported, load_base_config
-    from encoder.errors import not_loaded
+    from encoder.attention import let_run_unpadded
+    from encoder.collate import make_collator
     from encoder.tokenizer import load_run_tokenizer
+    from encoder.traits import observe_traits
 
     logging.disable_progress_bar()
 
@@ -69,11 +75,12 @@ def load(
     source = ModelSettings(name, model_revision=revision, trust_remote_code=trust_remote_code)
     config = load_base_config(source)
     check_supported(config, name, trust_remote_code=trust_remote_code)
-    kind, precision = config.model_type, str(dtype).removeprefix("torch.")
-    if precision != "float32" and kind in NO_HALF_WEIGHTS:
+    half = [dtype for dtype in dtypes if dtype != torch.float32]
+    if half and config.model_type in NO_HALF_WEIGHTS:
+        precision = str(half[0]).removeprefix("torch.")
         raise UserError(
-            f"{name}: half precision is not available for this model: got {precision} for {kind}, "
-            "expected float32. Leave out --dtype."
+            f"{name}: half precision is not available for this model: got {precision} for "
+            f"{config.model_type}, expected float32. Leave out --dtype."
         )
     architectures = config.architectures or []
     if not any("ForTokenClassification" in architecture for architecture in architectures):
@@ -83,30 +90,49 @@ def load(
             f"classification. To train one: python train_trainer.py --model_name_or_path {name}"
         )
     tokenizer = load_run_tokenizer(source)
+    exact = _load_network(source, config, torch.float32, device)
+    # Not observed in half precision, whose rounding hides them.
+    traits = observe_traits(exact, tokenizer, longest_window(tokenizer, config))
+    collate = make_collator(tokenizer, traits, device)
+    networks = []
+    for dtype in dtypes:
+        network = exact
+        if dtype != torch.float32:
+            network = _load_network(source, config, dtype, device)
+            if traits.unpadded:
+                let_run_unpadded(network)
+        networks.append(TransformersNetwork(network, collate))
+    return LoadedModel(exact.config, tokenizer, networks, traits.padding_leaks)
+
+
+def _load_network(
+    source: ModelSettings, config: Any, dtype: "torch.dtype", device: "torch.device"
+) -> Any:
+    """Return the network of a model; raise UserError if its weights cannot be loaded."""
+    from transformers import AutoModelForTokenClassification
+
+    from encoder.errors import not_loaded
+
+    name = source.model_name_or_path
     try:
         network = AutoModelForTokenClassification.from_pretrained(
-            name, config=config, dtype=dtype, **source.hub_options
+            name, config=copy.deepcopy(config), dtype=dtype, **source.hub_options
         )
     except (OSError, ValueError) as error:
         raise UserError(not_loaded("model", name, error)) from None
-    network = network.to(device).eval()
-    # The training scripts store the trait. In half precision it would be lost in rounding.
-    if getattr(config, "padding_leaks", None) is None and precision == "float32":
-        from encoder.traits import observe_traits
-
-        observe_traits(network, tokenizer, longest_window(tokenizer, config))
-    return LoadedModel(network.config, tokenizer, PaddedNetwork(network, tokenizer))
+    return network.to(device).eval()
 
 
-class PaddedNetwork:
-    """A network of transformers on padded batches, called like `fast_bert.Bert`."""
+class TransformersNetwork:
+    """A network of transformers and the collator of its batches, called like `fast_bert.Bert`."""
 
-    def __init__(self, network: Any, tokenizer: Any):
-        self.network, self.collate = network, PadBatch(tokenizer)
+    def __init__(self, network: Any, collate: Any):
+        """`collate`: see `encoder.collate.make_collator`."""
+        self.network, self.collate = network, collate
 
     def __call__(self, windows: Sequence[Window]) -> tuple["torch.Tensor", "torch.Tensor"]:
         """Return (logits, word indices): (words, labels) in fp32, and (words,)."""
-        inputs = self.collate(list(windows))
+        inputs = self.collate(windows)
         word_index = inputs.pop("word_index")
         device = self.network.device
         inputs = {name: values.to(device) for name, values in inputs.items()}

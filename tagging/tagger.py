@@ -58,16 +58,12 @@ class Tagger:
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"--device {device}: not available on this machine: {reason}") from None
-        networks = {}
-        for name in dict.fromkeys((dtype, "fp32")):
-            precision = getattr(torch, DTYPES[name])
-            config, self.tokenizer, networks[name] = load(
-                str(model), revision, precision, self.device, trust_remote_code
-            )
-        self.network: Network = networks[dtype]
-        self.exact_network = None if dtype == "fp32" else networks["fp32"]
-        # The last configuration is that of fp32, in which the trait was observed.
-        self.padding_leaks: bool = getattr(config, "padding_leaks", False)
+        precisions = [getattr(torch, DTYPES[name]) for name in dict.fromkeys((dtype, "fp32"))]
+        config, self.tokenizer, networks, self.padding_leaks = load(
+            str(model), revision, precisions, self.device, trust_remote_code
+        )
+        self.network: Network = networks[0]
+        self.exact_network = networks[1] if len(networks) > 1 else None
         self.max_length = longest_window(self.tokenizer, config)
         self.task: str | None = getattr(config, "task_name", None)
         self.label_names = [config.id2label[i] for i in range(len(config.id2label))]

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import common
-from encoder.batches import PadBatch, encode_split
+from encoder.batches import encode_split
+from encoder.collate import PadBatch
 from scoring.scores import compute_metrics
 from tests.helpers.sub_words import (
     COURSE_LABELS,

@@ -20,7 +20,8 @@ import pytest
 
 import common
 import infer
-from encoder.batches import PadBatch, encode_split
+from encoder.batches import encode_split
+from encoder.collate import PadBatch
 from encoder.tokenizer import load_tokenizer
 from scoring.scores import compute_metrics
 from scoring.table import score_table

@@ -12,19 +12,30 @@ import numpy as np
 class TrainingOrder:
     """Sampler: the order in which an epoch visits the windows, the same on every process.
 
-    The order is cut into steps of `step_size` windows (batch x processes x accumulation). The
-    windows of a step are of similar length, so that little of a batch is padding. Seed and epoch
-    decide the order: 1 process x 8, 2 x 4 and 4 x 2 accumulated make the same steps. Fillers
-    complete the last step: index `len(lengths)` (see `encoder.batches.WindowSet`).
+    The order is cut into steps of `step_size` windows (batch x processes x accumulation), and
+    these into batches of `batch_size`. The steps depend on seed and epoch alone: 1 process x 8,
+    2 x 4 and 4 x 2 accumulated make the same ones. They are random, or, if `grouped` or `padded`,
+    of windows of similar length. Fillers complete the last step: index `len(lengths)` (see
+    `encoder.batches.WindowSet`).
     """
 
-    POOL = 50  # steps sorted by length together; a larger pool has less padding and less randomness
+    # Steps sorted by length together. A larger pool has less padding and less randomness.
+    GROUPED_POOL = 50
+    PADDED_POOL = 2
 
-    def __init__(self, lengths: np.ndarray, step_size: int, seed: int, grouped: bool = True):
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        step_size: int,
+        batch_size: int,
+        seed: int,
+        grouped: bool = False,
+    ):
         """`lengths`: (windows,), sub-words of each window."""
-        self.lengths, self.step_size, self.seed = lengths, step_size, seed
-        self.grouped = grouped
+        self.lengths, self.step_size, self.batch_size = lengths, step_size, batch_size
+        self.seed, self.grouped = seed, grouped
         self.epoch = 0  # the caller sets it before each epoch
+        self.padded = False  # and this, for a network that needs padding
 
     @property
     def steps(self) -> int:
@@ -43,14 +54,31 @@ class TrainingOrder:
         windows[:] = np.arange(len(windows))
         random.shuffle(windows)
         steps = order.reshape(-1, self.step_size)
-        if self.grouped:
-            pool = self.step_size * self.POOL
+        if self.grouped or self.padded:
+            pool = self.step_size * (self.GROUPED_POOL if self.grouped else self.PADDED_POOL)
             for start in range(0, len(windows), pool):
                 chunk = windows[start : start + pool]
                 chunk[:] = chunk[np.argsort(self.lengths[chunk], kind="stable")]
             # The fillers stay together in one step, which is shuffled among the others.
             steps = random.permutation(steps)
-        return iter(steps.ravel())
+        for step in steps:
+            yield from self._batches(step).flat
+
+    def _batches(self, step: np.ndarray) -> np.ndarray:
+        """Return the windows of a step in batches, (batches, batch_size).
+
+        The batches are dealt to the processes in turn. Without padding, all have about the same
+        number of sub-words. With padding, those of one turn have about the same length.
+        """
+        if self.step_size == self.batch_size:
+            return step[None]
+        lengths = [self.lengths[window] if window < len(self.lengths) else 0 for window in step]
+        longest_first = step[np.argsort(lengths, kind="stable")[::-1]]
+        if self.padded:
+            return longest_first.reshape(-1, self.batch_size)
+        turns = longest_first.reshape(self.batch_size, -1)  # each gives a window to each batch
+        turns[1::2] = turns[1::2, ::-1]
+        return turns.T
 
 
 def evaluation_order(lengths: np.ndarray, round_size: int, one_length: bool = False) -> np.ndarray:

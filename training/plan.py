@@ -141,7 +141,9 @@ def plan_training(
     )
     step_size = batch_size * accumulation * state.num_processes
     data_seed = training.seed if training.data_seed is None else training.data_seed
-    order = TrainingOrder(windows["train"].lengths, step_size, data_seed, training.group_by_length)
+    order = TrainingOrder(
+        windows["train"].lengths, step_size, batch_size, data_seed, training.group_by_length
+    )
     total_steps = training.max_steps
     if total_steps <= 0:
         total_steps = math.ceil(training.num_train_epochs * order.steps)

@@ -19,7 +19,8 @@ from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 import common
-from encoder.batches import PadBatch, WindowSet
+from encoder.batches import WindowSet
+from encoder.collate import JoinWindows, PadBatch
 from encoder.cpu.clipping import clip_gradients
 from settings.run_settings import Settings
 from settings.value_types import text_of
@@ -53,7 +54,7 @@ class WindowTrainer(Trainer):
         model: Any,
         args: TrainingArguments,
         windows: dict[str, WindowSet],
-        collate: PadBatch,
+        collate: JoinWindows | PadBatch,
         tokenizer: Any,
         score: Score,
         plan: Plan | None,

@@ -7,7 +7,8 @@ from transformers import DataCollatorForTokenClassification
 
 import common
 from encoder import batches
-from encoder.batches import PadBatch, encode_corpus, encode_split
+from encoder.batches import encode_corpus, encode_split
+from encoder.collate import PadBatch
 from encoder.tokenizer import load_tokenizer
 from settings.run_settings import WindowSettings
 from tests.helpers.models import ENTITY_LABELS

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 import common
-from encoder.batches import PadBatch, WindowSet
+from encoder.batches import WindowSet
+from encoder.collate import PadBatch
 from training.order import TrainingOrder, evaluation_order, seed_step
 
 some_lengths = st.lists(st.integers(2, 128), max_size=200).map(
