@@ -17,7 +17,9 @@ from encoder.cpu.dropout import use_cpu_dropout
 from encoder.positions import first_position
 from encoder.traits import observe_traits
 from encoder.unpadded import make_layout
-from tests.helpers.architectures import ARCHITECTURES, WINDOW, build
+from tests.helpers.architectures import ARCHITECTURES, WINDOW, build, set_dropout
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 LENGTHS = [11, 10, 6, 6, 2, 1]
 HEADS, WIDTH = 4, 8
@@ -143,16 +145,6 @@ def load(name: str, folder, fast: bool = True, **options):
     if fast:
         use_cpu_dropout(network)
     return network, AutoTokenizer.from_pretrained(folder)
-
-
-def set_dropout(network, probability: float) -> None:
-    """Change every probability of dropout, that of attention too."""
-    for module in network.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = probability
-        for attribute, value in vars(module).items():
-            if "drop" in attribute and isinstance(value, float):
-                setattr(module, attribute, probability)
 
 
 def windows_of(tokenizer, longest: int) -> list[dict]:

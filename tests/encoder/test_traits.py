@@ -19,6 +19,8 @@ from support.errors import UserError
 from tests.helpers.architectures import ARCHITECTURES, UNPADDED, WINDOW, Architecture, build
 from tests.helpers.messages import stable
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LEAKING = {"convbert", "fnet", "funnel", "nystromformer", "yoso"}
 UNUSED = {
     *("axk2", "big_bird", "esm", "fnet", "layoutlm", "lilt", "longformer", "modernvbert"),

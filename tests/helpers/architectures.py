@@ -293,6 +293,18 @@ def build(architecture: Architecture, folder: Path) -> Path:
     return folder
 
 
+def set_dropout(network: Any, probability: float) -> None:
+    """Change every probability of dropout in a network, that of attention too."""
+    import torch
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
+        for attribute, value in vars(module).items():
+            if "drop" in attribute and isinstance(value, float):
+                setattr(module, attribute, probability)
+
+
 def _save_legacy_names(file: Path) -> None:
     """Rename the layer norms' parameters as in models of 2018, such as `bert-base-cased`."""
     from safetensors.torch import load_file, save_file
