@@ -49,6 +49,9 @@ class TakeRows(torch.autograd.Function):
         return taken, None, None, None
 
 
+# Not compiled by torch.compile: the blocks of a batch differ from those of the next, so every batch
+# would be compiled anew. Everything between two calls is compiled once.
+@torch.compiler.disable
 def attend(
     inner: Callable[..., tuple[torch.Tensor, Any]],
     module: torch.nn.Module,

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -241,6 +242,30 @@ def test_a_network_that_needs_padding_keeps_its_attention(name, options, tmp_pat
     assert not str(kept).startswith(PREFIX)
     with torch.no_grad():
         assert torch.equal(network(**batch).logits, before(**batch).logits)
+
+
+def test_a_compiled_network_is_compiled_once(tmp_path):
+    """For batches of any number and lengths of windows, with dynamic shapes.
+
+    Except those of one window: torch specializes sizes of 1.
+    """
+    network, tokenizer = load("bert", tmp_path)
+    assert observe_traits(network, tokenizer, WINDOW).unpadded
+    torch.compiler.reset()
+    counter = CompileCounter()
+    compiled = torch.compile(network, backend=counter, dynamic=True)
+    windows = windows_of(tokenizer, WINDOW)
+    compilations = []
+    for batch in (windows, windows[:3], [*windows, *windows[2:]], windows[3:], windows[1:3]):
+        joined = JoinWindows(tokenizer, 0)(batch)
+        expected, gradients = loss_and_gradients(network, dict(joined))
+        loss, by_compiled = loss_and_gradients(compiled, dict(joined))
+        torch.testing.assert_close(loss, expected)
+        assert len(gradients) == len(by_compiled)
+        compilations.append(counter.frame_count)
+    assert compilations[0] > 0
+    assert len(set(compilations)) == 1
+    torch.compiler.reset()
 
 
 def test_the_name_of_the_attention_is_not_saved(tmp_path):
