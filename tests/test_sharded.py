@@ -17,6 +17,7 @@ from tests.helpers.script_runs import (
     TRAINER,
     error_message,
     run,
+    trains_without_padding,
     weights,
     without_dropout,
     write_corpus,
@@ -84,7 +85,7 @@ def flags(tiny_encoder, tmp_path_factory) -> list:
 def plain(flags, tmp_path_factory) -> Path:
     """Output folder of two plain processes."""
     folder = tmp_path_factory.mktemp("plain")
-    run(LOOP, flags, folder, processes=2)
+    assert trains_without_padding(run(LOOP, flags, folder, processes=2))
     return folder / "out"
 
 
@@ -105,7 +106,8 @@ def assert_same_model(sharded: Path, plain: Path) -> None:
 
 def check(script: str, flags: list, plain: Path, folder: Path, **options) -> None:
     """Train; resume from the first epoch's checkpoint; evaluate the plain model."""
-    run(script, flags, folder / "straight", processes=2, **options)
+    output = run(script, flags, folder / "straight", processes=2, **options)
+    assert trains_without_padding(output)
     straight = folder / "straight" / "out"
     assert_same_model(straight, plain)
 

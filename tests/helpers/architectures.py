@@ -300,9 +300,10 @@ def set_dropout(network: Any, probability: float) -> None:
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = probability
-        for attribute, value in vars(module).items():
-            if "drop" in attribute and isinstance(value, float):
-                setattr(module, attribute, probability)
+        for holder in (module, getattr(module, "config", None)):
+            for attribute, value in list(vars(holder).items() if holder is not None else ()):
+                if "drop" in attribute and isinstance(value, float):
+                    setattr(holder, attribute, probability)
 
 
 def _save_legacy_names(file: Path) -> None:

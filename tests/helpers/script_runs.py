@@ -363,6 +363,15 @@ def error_message(output: str) -> str:
     return output[output.index("error: ") :]
 
 
+def trains_without_padding(output: str) -> bool:
+    """Return whether a run does not say that its batches are padded."""
+    from encoder.traits import Traits
+
+    notes = [Traits(False, 0, leaks, unused_parameters=False).note for leaks in (False, True)]
+    printed = " ".join(output.split())
+    return not any(str(note) in printed for note in notes)
+
+
 def shows_all_words_scored(output: str, words: int) -> bool:
     """Return whether a line shows `words` twice: those scored, and those in the corpus."""
     return bool(re.search(rf"\b{words}\b\D+\b{words}\b", output.replace(",", "")))
