@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForTokenClassification
 
+from encoder.collate import JoinWindows
 from support import reachability
 from support.errors import UserError
 from tagging.tagger import Tagger
@@ -33,8 +35,6 @@ def test_another_architecture_works(tmp_path):
 
 def save_tagger(architecture: Architecture, folder: Path, **changes) -> Path:
     """Save a tiny tagger of an architecture that this suite did not train."""
-    from transformers import AutoConfig, AutoModelForTokenClassification
-
     build(architecture, folder)
     labels = {"id2label": dict(enumerate(ENTITY_LABELS)), "num_labels": len(ENTITY_LABELS)}
     config = AutoConfig.from_pretrained(folder, **labels)
@@ -48,14 +48,7 @@ def check_batches(tagger: Tagger) -> None:
     """Compare the probabilities of sentences in batches with those of each sentence alone."""
     sentences = [["Peter", "went", "to", "Paris", "."] * n for n in (1, 3, 2, 1, 3)]
     sentences += [["Anna"], ["Bank", "of", "Germany"]] * 2
-    widths = []
-    network = tagger.network
-
-    def recording(batch):
-        widths.append([len(window["input_ids"]) for window in batch])
-        return network(batch)
-
-    tagger.network = recording
+    widths = recorded(tagger)
     together = tagger.tag_words(sentences)
     assert len(widths) < len(sentences)
     if tagger.padding_leaks:
@@ -77,6 +70,66 @@ def test_tags_do_not_depend_on_the_batch(model_type, family, leaks, tmp_path):
     tagger = Tagger(save_tagger(Architecture(model_type, family), tmp_path))
     assert tagger.padding_leaks == leaks
     check_batches(tagger)
+
+
+SENTENCES = [
+    ["Peter", "went", "to", "Paris", "."] * n + ["Anna", "of", "EU", "said"][: n % 5]
+    for n in (1, 7, 2, 9, 4, 1, 3, 0, 8, 5, 11, 6)
+]
+
+
+@pytest.mark.parametrize(
+    ("model_type", "family"),
+    [
+        *(("bert", "bert"), ("roberta", "roberta")),
+        *(("modernbert", "modernbert"), ("xlm-roberta", "xlm-roberta")),
+    ],
+)
+def test_entities_without_padding_are_those_of_batches_of_one(
+    model_type, family, tmp_path, one_thread, monkeypatch
+):
+    """In fp32 and in bf16, whose doubtful words are computed again in fp32."""
+    folder = save_tagger(Architecture(model_type, family), tmp_path)
+    network = AutoModelForTokenClassification.from_pretrained(folder)
+    torch.nn.init.normal_(network.classifier.weight, std=1.0)  # some tags are sure, some in doubt
+    network.save_pretrained(folder)
+    texts = [" ".join(words) for words in SENTENCES]
+    fp32, bf16 = (Tagger(folder, dtype=dtype) for dtype in ("fp32", "bf16"))
+    alone = Tagger(folder, batch_tokens=1)(texts, all_words=True)
+    for tagger in (fp32, bf16):
+        collate = tagger.network.collate
+        assert isinstance(collate, JoinWindows)
+        batches = recorded(tagger)
+        for expected, result in zip(alone, tagger(texts, all_words=True), strict=True):
+            assert result["text"] == expected["text"]
+            for name in ("entities", "words"):
+                for ours, theirs in zip(result[name], expected[name], strict=True):
+                    assert ours.pop("score") == pytest.approx(theirs["score"], abs=0.05)
+                    assert ours == {k: v for k, v in theirs.items() if k != "score"}
+        assert max(map(len, batches)) > 8
+    assert sum(len(result["entities"]) for result in alone) > len(texts)
+    assert bf16.tag_words(SENTENCES) != fp32.tag_words(SENTENCES)  # some are sure
+    # Every word is in doubt: its probability is that of fp32.
+    monkeypatch.setattr("tagging.tagger.DOUBT", 1.1)
+    exact, again = (tagger.tag_words(SENTENCES) for tagger in (fp32, bf16))
+    assert again == exact
+    by_one = Tagger(folder, dtype="bf16", batch_tokens=1).tag_words(SENTENCES)
+    for (tags, ours), (expected, theirs) in zip(again, by_one, strict=True):
+        assert tags == expected
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+
+
+def recorded(tagger: Tagger) -> list[list[int]]:
+    """Let a tagger record its batches, as the lengths of their windows; return the record."""
+    batches: list[list[int]] = []
+    network = tagger.network
+
+    def recording(windows):
+        batches.append([len(window["input_ids"]) for window in windows])
+        return network(windows)
+
+    tagger.network = recording
+    return batches
 
 
 @pytest.mark.exhaustive
