@@ -127,12 +127,17 @@ def _attend_on_gpu(
     """
     from torch.nn.attention.varlen import varlen_attn
 
-    mixed: torch.Tensor = varlen_attn(
-        *(values[0, :, : windows.num_tokens].transpose(0, 1) for values in (query, key, value)),
-        windows.bounds,
-        windows.bounds,
-        windows.longest,
-        windows.longest,
+    def tokens_first(values: torch.Tensor) -> torch.Tensor:
+        return values[0, :, : windows.num_tokens].transpose(0, 1)
+
+    mixed: Any = varlen_attn(
+        query=tokens_first(query),
+        key=tokens_first(key),
+        value=tokens_first(value),
+        cu_seq_q=windows.bounds,
+        cu_seq_k=windows.bounds,
+        max_q=windows.longest,
+        max_k=windows.longest,
         scale=scaling,
         enable_gqa=key.shape[1] != query.shape[1],
     )
