@@ -49,7 +49,7 @@ class Traits:
                 "on how a step is divided into batches: batch 8 differs from 2 x 4."
             )
         if not self.unpadded:
-            return "This model needs padded batches: training is slower than without padding."
+            return "This model is trained in padded batches, which is slower than without padding."
         return None
 
 

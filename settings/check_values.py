@@ -150,10 +150,9 @@ def _contradictions(flags: Any) -> list[str]:
         problems.append("--sample names a corpus: leave out --dataset_name and --train_file")
     if flags.dataset_name and flags.train_file:
         problems.append("--dataset_name and --train_file: expected one corpus")
-    if flags.train_sampling_strategy == "group_by_length" and not flags.group_by_length:
+    if flags.train_sampling_strategy == "random" and flags.group_by_length:
         problems.append(
-            "--train_sampling_strategy group_by_length and --no_group_by_length: expected one of "
-            "them"
+            "--train_sampling_strategy random and --group_by_length: expected one of them"
         )
     steps = flags.checkpointing_steps
     if steps not in (None, "epoch", "no") and not re.fullmatch("0*[1-9][0-9]*", steps):

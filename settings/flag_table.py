@@ -319,6 +319,8 @@ OBSOLETE = {
     "enable_jit_checkpoint": _without_effect(
         "a run that is sent SIGTERM always saves a checkpoint", switch=True
     ),
+    # Of version 0.3.0, which grouped by default.
+    "no_group_by_length": _turns_on("--group_by_length=false", more=", the default"),
     # run_ner.py and run_ner_no_trainer.py.
     "use_auth_token": Obsolete(
         "is now --hub_token; the token of `hf auth login` is used without a flag", _token

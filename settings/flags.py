@@ -192,7 +192,7 @@ class SharedFlags:
     group_by_length: bool = _training(False, "Make batches of windows of similar length.")
     train_sampling_strategy: Literal["group_by_length", "random"] | None = _training(
         None,
-        "The same as --group_by_length: group_by_length, or random for --no_group_by_length.",
+        "group_by_length: the same as --group_by_length. random: without it, the default.",
         hint="Each epoch visits the sentences in a random order.",
     )
     gradient_checkpointing: bool = _training(

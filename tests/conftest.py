@@ -8,6 +8,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,17 @@ def tiny_pos_tagger(tmp_path_factory) -> Path:
     """Folder of a random BERT with a head for four parts of speech."""
     labels = ["DET", "NOUN", "PUNCT", "VERB"]
     return save_tiny_tagger(tmp_path_factory.mktemp("tiny-pos-tagger"), labels, "pos", seed=1)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread: with tiny models, several only wait for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

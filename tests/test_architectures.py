@@ -7,7 +7,6 @@ with -m exhaustive.
 import math
 import re
 import signal
-from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -18,12 +17,15 @@ from safetensors.numpy import load_file
 from tests.helpers.architectures import (
     ARCHITECTURES,
     REFUSED,
+    UNPADDED,
+    WINDOW,
     WITHOUT_BF16,
     WITHOUT_GRADIENT_CHECKPOINTING,
     Architecture,
     build,
     sample_split,
     save_configuration,
+    set_dropout,
     write_sample_corpus,
 )
 from tests.helpers.checkpoints import history
@@ -135,16 +137,11 @@ def selected(architectures: list[Architecture]) -> list:
 
 
 @pytest.fixture(scope="module", params=selected(ARCHITECTURES))
-def runs(request, tmp_path_factory) -> Iterator[Runs]:
-    """Yield the runs of an architecture."""
-    import torch
-
+def runs(request, one_thread, tmp_path_factory) -> Runs:
+    """Return the runs of an architecture."""
     folder = tmp_path_factory.mktemp("runs")
     build(request.param, folder / "model")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny models: more threads would only wait for each other
-    yield Runs(request.param, folder)
-    torch.set_num_threads(threads)
+    return Runs(request.param, folder)
 
 
 def names(message: str, architecture: Architecture) -> bool:
@@ -219,6 +216,123 @@ def test_exactly_the_best_epoch_is_kept(session, script, runs):
     assert len(rows) == 3 and best is not rows[-1], "the best epoch must not be the last"
     assert weights(out) == weights(checkpoint_at(out, script, best))
     assert facts(out)["scores"]["validation"]["loss"] == pytest.approx(best["eval_loss"])
+
+
+# --- Without padding --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_exactly_these_architectures_train_without_padding(script, runs):
+    """A run with padded batches prints a note; killed and resumed runs are of the same kind."""
+    from encoder.traits import Traits
+
+    notes = [Traits(False, 0, leaks, unused_parameters=False).note for leaks in (False, True)]
+    for session in (runs.straight, runs.resumed):
+        printed = " ".join(session(script)[1].split())
+        padded = any(note in printed for note in notes)
+        assert padded == (runs.architecture.model_type not in UNPADDED)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("architecture", selected(ARCHITECTURES))
+def test_steps_without_padding_equal_padded_steps(architecture, tmp_path):
+    """The same windows in the same order, without dropout, as both scripts compute them.
+
+    By SGD: AdamW enlarges the rounding of gradients that are 0.
+    """
+    from encoder.collate import JoinWindows, make_collator
+    from encoder.traits import observe_traits
+
+    build(architecture, tmp_path)
+    trained, evaluated = [], []
+    for unpadded in (True, False):
+        network, tokenizer, windows = load_for_training(tmp_path, architecture.window or 30)
+        first = {name: value.clone() for name, value in network.state_dict().items()}
+        traits = observe_traits(network, tokenizer, WINDOW, try_unpadded=unpadded)
+        assert traits.unpadded == (unpadded and architecture.model_type in UNPADDED)
+        collate = make_collator(tokenizer, traits, network.device)
+        assert isinstance(collate, JoinWindows) == traits.unpadded
+        train(network, [collate(windows[i : i + 8]) for i in range(0, len(windows), 8)])
+        trained.append(network.state_dict())
+        evaluated.append(probabilities(network, collate, windows))
+    change = max(float((trained[0][name] - value).abs().max()) for name, value in first.items())
+    assert change > 0.01
+    for name, value in trained[0].items():
+        np.testing.assert_allclose(value, trained[1][name], rtol=1e-4, atol=TIGHT, err_msg=name)
+    np.testing.assert_allclose(*evaluated, rtol=0, atol=TIGHT)
+
+
+def load_for_training(folder: Path, window: int) -> tuple:
+    """Return a network as both scripts load it, without dropout; its tokenizer; its windows."""
+    import torch
+
+    from common import IGNORED, inside_labels, tokenize_and_align_labels
+    from encoder.model import load_config, load_model
+    from encoder.tokenizer import load_tokenizer
+    from settings.run_settings import ModelSettings
+
+    sentences = sample_split("train")
+    labels = sorted({tag for sentence in sentences for _, tag in sentence})
+    settings = ModelSettings(str(folder))
+    tokenizer = load_tokenizer(str(folder))
+    columns = tokenize_and_align_labels(
+        {
+            "tokens": [[word for word, _ in sentence] for sentence in sentences],
+            "labels": [[labels.index(tag) for _, tag in sentence] for sentence in sentences],
+        },
+        tokenizer,
+        window,
+        inside_labels(labels),
+        None,
+    )
+    names = [name for name in columns if name not in ("length", "words", "part")]
+    windows = [
+        dict(zip(names, values, strict=True))
+        for values in zip(*(columns[name] for name in names), strict=True)
+    ]
+    for start, row in enumerate(windows):  # a word for each labelled sub-word
+        row["word_index"] = [
+            IGNORED if label == IGNORED else 1000 * start + i
+            for i, label in enumerate(row["labels"])
+        ]
+    torch.manual_seed(0)
+    network = load_model(
+        settings,
+        load_config(settings, labels, do_train=True),
+        torch.device("cpu"),
+        do_train=True,
+        train_token_ids=np.unique([i for row in windows for i in row["input_ids"]]),
+    )
+    set_dropout(network, 0.0)
+    return network, tokenizer, windows
+
+
+def train(network, batches: list[dict]) -> None:
+    """Train a step on each batch, with clipped gradients."""
+    import torch
+
+    from common import token_loss
+
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+    network.train()
+    for batch in batches:
+        inputs = {name: value for name, value in batch.items() if name != "word_index"}
+        labels = inputs.pop("labels")
+        token_loss(network(**inputs).logits, labels, 100).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def probabilities(network, collate, windows: list[dict]) -> np.ndarray:
+    """Return the probability of the best tag of each labelled sub-word, in order."""
+    from common import WordPredictions, predict_batch
+
+    network.eval()
+    predictions = WordPredictions(1000 * len(windows))
+    for start in range(0, len(windows), 6):
+        predictions.add(*predict_batch(network, collate(windows[start : start + 6])))
+    return predictions.probabilities[predictions.tag_ids >= 0]
 
 
 # --- What is saved ----------------------------------------------------------------------------

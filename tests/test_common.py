@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import common
 from encoder.batches import encode_split
-from encoder.collate import PadBatch
+from encoder.collate import JoinWindows, PadBatch
 from scoring.scores import compute_metrics
 from tests.helpers.sub_words import (
     COURSE_LABELS,
@@ -307,7 +307,7 @@ class OneHot(torch.nn.Module):
         super().__init__()
         self.num_labels = num_labels
 
-    def forward(self, input_ids, attention_mask, token_type_ids=None):
+    def forward(self, input_ids, attention_mask, token_type_ids=None, **_):
         from types import SimpleNamespace
 
         assert set(attention_mask.unique().tolist()) <= {0, 1}
@@ -316,9 +316,10 @@ class OneHot(torch.nn.Module):
         )
 
 
+@pytest.mark.parametrize("unpadded", [True, False])
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("limit", [4, 6, 64])
-def test_predictions_return_to_their_words_in_any_order(side, limit):
+def test_predictions_return_to_their_words_in_any_order(side, limit, unpadded):
     tokenizer = letters_tokenizer(padding_side=side)
     random = np.random.default_rng(0)
     sentences = [
@@ -328,7 +329,7 @@ def test_predictions_return_to_their_words_in_any_order(side, limit):
     split = split_of(sentences, [[1] * len(s) for s in sentences])
     windows = encode_split(split, tokenizer, limit, None, True, f"{side}{limit}")
     predictions = common.WordPredictions(windows.num_words)
-    collate = PadBatch(tokenizer)
+    collate = JoinWindows(tokenizer, 0) if unpadded else PadBatch(tokenizer)
     order = random.permutation(len(windows)).tolist() + [len(windows)] * 3
     for start in range(0, len(order), 7):
         batch = collate(windows.__getitems__(order[start : start + 7]))
@@ -351,6 +352,65 @@ def test_predictions_return_to_their_words_in_any_order(side, limit):
     scores = compute_metrics(predictions, split, names)
     assert scores["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
     assert scores["words"] == sum(map(len, sentences))
+
+
+windows_of_values = st.lists(
+    st.lists(st.integers(-100, 1000), min_size=1, max_size=50), min_size=1, max_size=20
+)
+
+
+@given(windows_of_values, st.sampled_from([0, -100]))
+@settings(deadline=None)
+def test_splitting_inverts_joining(windows, fill):
+    batch = JoinWindows(letters_tokenizer(), 0)([{"input_ids": window} for window in windows])
+    rows = common.split_windows(batch["input_ids"], batch["windows"].lengths, fill)
+    ordered = sorted(windows, key=len, reverse=True)
+    assert rows.shape == (len(windows), len(ordered[0]))
+    for row, window in zip(rows.tolist(), ordered, strict=True):
+        assert row[: len(window)] == window
+        assert set(row[len(window) :]) <= {fill}
+
+
+class ByToken(torch.nn.Module):
+    """A model with random logits for each token id; it ignores everything else."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = torch.nn.Embedding(100, 5)
+
+    def forward(self, input_ids, **_):
+        from types import SimpleNamespace
+
+        return SimpleNamespace(logits=self.table(input_ids).bfloat16())
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(0, 100))
+@settings(deadline=None)
+def test_predictions_without_padding_have_the_shape_of_padded_ones(lengths, seed):
+    """Windows as rows, so that processes can be padded and gathered; the same values."""
+    random = np.random.default_rng(seed)
+    windows = [
+        {
+            "input_ids": random.integers(0, 100, length).tolist(),
+            "labels": [-100 if i % 3 else int(random.integers(0, 5)) for i in range(length)],
+            "word_index": [-100 if i % 3 else 1000 * n + i for i in range(length)],
+        }
+        for n, length in enumerate(sorted(lengths, reverse=True))
+    ]
+    model, tokenizer = ByToken(), letters_tokenizer()
+    joined = JoinWindows(tokenizer, 0)(windows)
+    inputs = set(joined) - {"labels", "word_index"}
+    ours = common.predict_batch(model, joined)
+    theirs = common.predict_batch(model, PadBatch(tokenizer)(windows))
+    assert set(joined) == inputs
+    own = torch.arange(max(lengths)) < torch.tensor(sorted(lengths, reverse=True))[:, None]
+    for values, padded in zip(ours[:2], theirs[:2], strict=True):  # tag ids and probabilities
+        assert values.shape == padded.shape == own.shape
+        assert values.dtype == padded.dtype
+        assert torch.equal(values[own], padded[own])
+    torch.testing.assert_close(ours[2], theirs[2])
+    assert torch.equal(ours[3], theirs[3])
 
 
 def test_a_word_that_is_missing_stops_the_scoring(snapshot):

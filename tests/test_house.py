@@ -47,6 +47,7 @@ FORBIDDEN_LIBRARIES = {
 SIDE_EFFECTS = {
     "common.py": {"patch"},
     "corpus/formats/tables.py": {"global"},
+    "encoder/attention.py": {"global"},
     "encoder/cpu/dropout.py": {"global"},
     "encoder/cpu/process.py": {"environment", "global"},
     "encoder/model.py": {"environment", "patch"},

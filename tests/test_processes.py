@@ -19,6 +19,7 @@ from tests.helpers.script_runs import (
     TRAINER,
     error_message,
     losses,
+    need_padding,
     record_batches,
     run,
     shows_all_words_scored,
@@ -140,8 +141,10 @@ def train(encoder, corpus, tmp_path_factory) -> Callable[..., np.ndarray]:
     """Function of script and grid: losses and rates of 2 epochs, trained once per arguments."""
     losses_by_run = {}
 
-    def losses_of(script: str, processes: int, batch: int, accumulated: int) -> np.ndarray:
-        key = (script, processes, batch, accumulated)
+    def losses_of(
+        script: str, processes: int, batch: int, accumulated: int, padded: bool = False
+    ) -> np.ndarray:
+        key = (script, processes, batch, accumulated, padded)
         if key not in losses_by_run:
             folder = tmp_path_factory.mktemp("training")
             flags = ["--model_name_or_path", encoder, *corpus, *SETTINGS, "--output_dir", "out"]
@@ -149,7 +152,7 @@ def train(encoder, corpus, tmp_path_factory) -> Callable[..., np.ndarray]:
             flags += ["--per_device_train_batch_size", batch, "--max_seq_length", 24]
             flags += ["--gradient_accumulation_steps", accumulated]
             flags += ["--warmup_steps", 4, "--checkpointing_steps", "no"]
-            run(script, flags, folder, processes)
+            run(script, flags, folder, processes, before=need_padding if padded else None)
             losses_by_run[key] = losses(folder / "out")
         return losses_by_run[key]
 
@@ -170,6 +173,13 @@ def test_training_is_the_same_at_equal_global_batch(script, grid, train):
     assert_same_training(train(LOOP, 1, 8, 1), train(script, *grid))
 
 
+def test_padded_training_is_the_same_at_equal_global_batch(train):
+    """Its order of the data is another one than that of batches without padding."""
+    padded = train(TRAINER, 1, 8, 1, padded=True)
+    assert_same_training(padded, train(LOOP, 2, 2, 2, padded=True))
+    assert np.abs(padded - train(LOOP, 1, 8, 1)).max() > 0.01
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "grid", [(1, 12, 1), (1, 1, 12), (2, 3, 2), (3, 4, 1), (3, 2, 2), (4, 1, 3)]
@@ -182,54 +192,73 @@ def test_training_matrix(script, grid, train):
 SENTENCES = 31
 
 
-def every_sentence_once(script, encoder, folder: Path, processes, *settings) -> list[list[int]]:
+def every_sentence_once(
+    script, encoder, folder: Path, grid: tuple[int, int, int], *settings, padded: bool = False
+) -> list[list[int]]:
     """Train 3 epochs, assert that each covers the corpus once; return the order of each.
 
-    Sentence n has n words of one sub-word, so that its number of labels identifies it.
+    Sentence n has n words of one sub-word, so that its number of labels identifies it. `grid`:
+    processes, batch, batches accumulated.
     """
+    processes, batch, accumulated = grid
     folder.mkdir(exist_ok=True)
     rows = "".join("the O\n" * n + "\n" for n in range(1, SENTENCES + 1)) + "Paris B-LOC\n" * 40
     for split in ("train", "validation"):
         (folder / f"{split}.conll").write_text(rows)
     flags = ["--train_file", "train.conll", "--validation_file", "validation.conll", "--do_train"]
     flags += ["--model_name_or_path", encoder, *SETTINGS, "--num_train_epochs", 3, *settings]
-    run(script, flags, folder, processes, before=partial(record_batches, folder))
+    flags += ["--per_device_train_batch_size", batch, "--gradient_accumulation_steps", accumulated]
+    run(script, flags, folder, processes, before=partial(record_run, folder, padded))
     batches = [
         [list(map(int, line.split())) for line in path.read_text().splitlines()]
         for path in sorted(folder.glob("batches_*.txt"))
     ]
     assert len(batches) == processes
     assert len({len(process_batches) for process_batches in batches}) == 1
-    epoch_length = len(batches[0]) // 3
     expected = Counter([*range(1, SENTENCES + 1), 40])
+    step_size = processes * batch * accumulated
+    epoch_length = -(-len(expected) // step_size) * accumulated
+    assert len(batches[0]) == 3 * epoch_length
     orders = []
     for epoch in range(3):
         part = slice(epoch * epoch_length, (epoch + 1) * epoch_length)
         seen = [n for process_batches in batches for batch in process_batches[part] for n in batch]
-        fillers = seen.count(0)
-        assert Counter(n for n in seen if n) == expected
-        assert len(seen) == len(expected) + fillers
+        assert Counter(seen) == expected
+        assert max(len(windows) for of_process in batches for windows in of_process[part]) == batch
         orders.append(seen)
     return orders
 
 
+def record_run(folder: Path, padded: bool) -> None:
+    record_batches(folder)
+    if padded:
+        need_padding()
+
+
 @pytest.mark.parametrize("script", BOTH)
 def test_every_sentence_counts_once_per_epoch(script, encoder, tmp_path):
-    grid = ["--per_device_train_batch_size", 3, "--gradient_accumulation_steps", 2]
-    orders = every_sentence_once(script, encoder, tmp_path, 2, *grid)
+    orders = every_sentence_once(script, encoder, tmp_path, (2, 3, 2))
     assert orders[0] != orders[1] != orders[2]  # shuffled in each epoch
 
 
+@pytest.mark.parametrize("script", BOTH)
+def test_only_networks_that_need_padding_train_on_pools_of_like_lengths(script, encoder, tmp_path):
+    """The 32 sentences in steps of 4: each pool of two steps has one of long, one of short ones."""
+    random = every_sentence_once(script, encoder, tmp_path / "random", (1, 4, 1))
+    pools = every_sentence_once(script, encoder, tmp_path / "pools", (1, 4, 1), padded=True)
+    spread = [np.array(orders).reshape(-1, 4).std(axis=1).mean() for orders in (random, pools)]
+    assert spread[1] < 0.75 * spread[0]
+
+
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("grouping", ["--group_by_length", "--no_group_by_length"])
+@pytest.mark.parametrize("grouping", [[], ["--group_by_length"]], ids=["random", "grouped"])
 @pytest.mark.parametrize(
     "processes,batch,accumulated", [(1, 5, 1), (2, 5, 3), (3, 2, 2), (4, 3, 1)]
 )
 @pytest.mark.parametrize("script", BOTH)
 def test_every_sentence_matrix(script, processes, batch, accumulated, grouping, encoder, tmp_path):
-    grid = ["--per_device_train_batch_size", batch]
-    grid += ["--gradient_accumulation_steps", accumulated, grouping]
-    every_sentence_once(script, encoder, tmp_path, processes, *grid)
+    grid = (processes, batch, accumulated)
+    every_sentence_once(script, encoder, tmp_path, grid, *grouping)
 
 
 # --- Processes without a process group ------------------------------------------------------

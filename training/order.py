@@ -4,6 +4,7 @@ They depend only on the seed and on the number of the epoch or step, so that a r
 only that number to continue as if it had never stopped.
 """
 
+import heapq
 from collections.abc import Iterator
 
 import numpy as np
@@ -72,13 +73,19 @@ class TrainingOrder:
         """
         if self.step_size == self.batch_size:
             return step[None]
-        lengths = [self.lengths[window] if window < len(self.lengths) else 0 for window in step]
-        longest_first = step[np.argsort(lengths, kind="stable")[::-1]]
+        lengths = np.array([self.lengths[w] if w < len(self.lengths) else 0 for w in step])
+        longest_first = np.argsort(-lengths, kind="stable")
         if self.padded:
-            return longest_first.reshape(-1, self.batch_size)
-        turns = longest_first.reshape(self.batch_size, -1)  # each gives a window to each batch
-        turns[1::2] = turns[1::2, ::-1]
-        return turns.T
+            return step[longest_first].reshape(-1, self.batch_size)
+        # Each window goes to the batch with the least work that still has room.
+        batches: list[list[int]] = [[] for _ in range(len(step) // self.batch_size)]
+        with_room = [(0, number) for number in range(len(batches))]
+        for index in longest_first.tolist():
+            work, number = heapq.heappop(with_room)
+            batches[number].append(int(step[index]))
+            if len(batches[number]) < self.batch_size:
+                heapq.heappush(with_room, (work + int(lengths[index]), number))
+        return np.array(batches, step.dtype)
 
 
 def evaluation_order(lengths: np.ndarray, round_size: int, one_length: bool = False) -> np.ndarray:

@@ -1,93 +1,19 @@
-"""Splits as windows, windows as batches: the course's batch, transformers' collator, caches."""
+"""Splits as windows: words and labels, fillers, caches."""
 
 import pytest
-import torch
 from datasets import Dataset, DatasetDict
-from transformers import DataCollatorForTokenClassification
 
-import common
 from encoder import batches
 from encoder.batches import encode_corpus, encode_split
-from encoder.collate import PadBatch
 from encoder.tokenizer import load_tokenizer
 from settings.run_settings import WindowSettings
 from tests.helpers.models import ENTITY_LABELS
 from tests.helpers.sub_words import (
-    COURSE_VOCABULARY,
     corpus_of,
-    course_windows,
     labelled,
     letters_tokenizer,
-    rows_of,
     split_of,
-    word_piece_tokenizer,
 )
-
-# --- Padding --------------------------------------------------------------------------------
-
-
-def test_course_batch():
-    batch = PadBatch(word_piece_tokenizer(COURSE_VOCABULARY))(rows_of(course_windows()))
-    assert batch["labels"].tolist() == [
-        [-100, 3, 0, 7, 0, 0, 0, 7, 0, 0, 0, -100],
-        [-100, 1, 2, -100, -100, -100, -100, -100, -100, -100, -100, -100],
-    ]
-    assert batch["attention_mask"].tolist() == [[1] * 12, [1] * 4 + [0] * 8]
-    assert batch["input_ids"].tolist() == [
-        [2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 3],
-        [2, 14, 15, 3] + [0] * 8,
-    ]
-
-
-@pytest.mark.parametrize("side", ["right", "left"])
-@pytest.mark.parametrize("multiple_of", [1, 8, 5])
-def test_batch_equals_transformers_collator(side, multiple_of):
-    """Pads on the right whatever the tokenizer's side: positions must not depend on the batch."""
-    tokenizer = word_piece_tokenizer(COURSE_VOCABULARY, padding_side=side)
-    rows = rows_of(course_windows(tokenizer))
-    batch = PadBatch(tokenizer, multiple_of=multiple_of)(rows)
-    tokenizer.padding_side = "right"
-    names = ("input_ids", "token_type_ids", "labels")
-    theirs = DataCollatorForTokenClassification(
-        tokenizer, pad_to_multiple_of=multiple_of if multiple_of > 1 else None
-    )([{name: row[name] for name in names} for row in rows])
-    assert set(batch) == set(theirs) == {*names, "attention_mask"}
-    for name, values in theirs.items():
-        assert batch[name].dtype == values.dtype == torch.int64
-        assert batch[name].tolist() == values.tolist(), name
-
-
-def test_batch_of_fixed_length():
-    batch = PadBatch(word_piece_tokenizer(COURSE_VOCABULARY), length=20)(rows_of(course_windows()))
-    assert {tuple(values.shape) for values in batch.values()} == {(2, 20)}
-    assert batch["attention_mask"].sum(1).tolist() == [12, 4]
-    assert batch["labels"][:, 12:].eq(-100).all()
-
-
-@pytest.mark.parametrize("options", [{"multiple_of": 8}, {"length": 20}])
-def test_windows_of_one_length_are_not_padded_if_padding_leaks(options):
-    collate = PadBatch(word_piece_tokenizer(COURSE_VOCABULARY), padding_leaks=True, **options)
-    first, second = rows_of(course_windows())
-    assert collate([second, second])["input_ids"].shape == (2, 4)
-    assert collate([first])["attention_mask"].tolist() == [[1] * 12]
-    assert collate([first, second])["input_ids"].shape == (
-        2,
-        16 if "multiple_of" in options else 20,
-    )
-
-
-def test_batch_pads_with_the_tokenizers_own_ids():
-    tokenizer = word_piece_tokenizer(["[UNK]", "[CLS]", "[SEP]", "Peter", "[PAD]"])
-    tokenizer._pad_token_type_id = 3  # as XLNet's
-    columns = common.tokenize_and_align_labels(
-        {"tokens": [["Peter", "Peter"], ["Peter"]], "labels": [[0, 0], [0]]},
-        tokenizer, 512, None, [0, 2],
-    )  # fmt: skip
-    batch = PadBatch(tokenizer)(rows_of(columns))
-    assert batch["input_ids"].tolist() == [[1, 3, 3, 2], [1, 3, 2, 4]]
-    assert batch["token_type_ids"].tolist() == [[0, 0, 0, 0], [0, 0, 0, 3]]
-    assert batch["word_index"].tolist() == [[-100, 0, 1, -100], [-100, 2, -100, -100]]
-
 
 # --- Splits of a corpus ---------------------------------------------------------------------
 

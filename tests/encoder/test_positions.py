@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForTokenClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from encoder.positions import usable_positions
+from encoder.positions import first_position, usable_positions
 from support.errors import UserError
 from tests.helpers.architectures import ARCHITECTURES, SIZES, build
 
@@ -78,6 +78,37 @@ def test_positions_of_published_sizes():
     assert usable_positions(CONFIG_MAPPING["roberta"](max_position_embeddings=514)) == 512
     assert usable_positions(CONFIG_MAPPING["roberta"](max_position_embeddings=512)) == 510
     assert usable_positions(CONFIG_MAPPING["longformer"](max_position_embeddings=4098)) == 4096
+
+
+@pytest.mark.parametrize(
+    ("model_type", "changes", "expected"),
+    [
+        *(("bert", {}, 0), ("distilbert", {}, 0), ("gpt2", {}, 0), ("biogpt", {}, 0)),
+        *(("modernbert", {}, 0), ("xlnet", {}, 0)),
+        *(("roberta", {}, 2), ("roberta", {"pad_token_id": 0}, 1), ("xlm-roberta", {}, 2)),
+        *(("mpnet", {"pad_token_id": 0}, 2), ("camembert", {"pad_token_id": 5}, 6)),
+    ],
+    ids=str,
+)
+def test_the_first_position_is_that_of_the_network(model_type, changes, expected):
+    """The positions that a network counts by itself, given as `position_ids`."""
+    kind = CONFIG_MAPPING[model_type]
+    known = kind().to_dict() | dict.fromkeys(kind.attribute_map)
+    sizes = {name: size for name, size in SIZES.items() if name in known}
+    config = kind(**{"pad_token_id": 1, **sizes, "vocab_size": 50, **changes})
+    network = AutoModelForTokenClassification.from_config(config).eval()
+    assert first_position(network) == expected
+    if model_type == "xlnet":  # it takes no positions
+        return
+    ids = torch.randint(7, 20, (2, 12))
+    given = torch.arange(expected, expected + 12).expand(2, -1)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    with torch.no_grad():
+        counted = network(**inputs).logits
+        torch.testing.assert_close(network(**inputs, position_ids=given).logits, counted)
+        later = network(**inputs, position_ids=given + 1).logits
+        # ModernBERT's positions are relative.
+        assert torch.allclose(later, counted, atol=1e-4) == (model_type == "modernbert")
 
 
 def test_a_configuration_without_a_network_is_a_message():

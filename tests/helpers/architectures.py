@@ -293,6 +293,18 @@ def build(architecture: Architecture, folder: Path) -> Path:
     return folder
 
 
+def set_dropout(network: Any, probability: float) -> None:
+    """Change every probability of dropout in a network, that of attention too."""
+    import torch
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
+        for attribute, value in vars(module).items():
+            if "drop" in attribute and isinstance(value, float):
+                setattr(module, attribute, probability)
+
+
 def _save_legacy_names(file: Path) -> None:
     """Rename the layer norms' parameters as in models of 2018, such as `bert-base-cased`."""
     from safetensors.torch import load_file, save_file
@@ -427,6 +439,17 @@ REFUSED = [
     Architecture("markuplm", "markuplm"),
     Architecture("xmod", "xlm-roberta", name="xmod-without-language"),
 ]
+# Trained, evaluated and run without padding; all others in padded batches.
+UNPADDED = {
+    *("albert", "apertus", "arcee", "axk1", "beam", "bert", "biogpt", "camembert"),
+    *("data2vec-text", "deepseek_v3", "diffllama", "distilbert", "electra", "ernie", "esmc"),
+    *("eurobert", "exaone4", "gemma", "glm", "glm4", "gpt_bigcode", "gpt_neox", "gte", "helium"),
+    *("jina_embeddings_v3", "layoutlm", "llama", "ministral", "ministral3", "mistral"),
+    *("mistral4", "mixtral", "modernbert", "modernvbert", "nomic_bert", "persimmon", "phi"),
+    *("phi3", "qwen2", "qwen2_moe", "qwen3", "qwen3_asr", "qwen3_moe", "roberta"),
+    *("roberta-prelayernorm", "roc_bert", "seed_oss", "smollm3", "starcoder2", "ultrabert"),
+    *("ultravbert", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+}
 WITHOUT_BF16 = {"deberta", "xmod"}
 WITHOUT_GRADIENT_CHECKPOINTING = {
     *("albert", "flaubert", "funnel", "ibert", "mpnet", "squeezebert", "xlm", "xlnet"),

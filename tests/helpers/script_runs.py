@@ -183,12 +183,21 @@ def interrupt(place: str, call: int, action: int | Exception | Callable[[], None
 
 
 def record_batches(folder: Path) -> None:
-    """Record the number of labels of each window of each training batch; one line per batch."""
+    """Record the number of labels of each window of each training batch; one line per batch.
+
+    Windows may lie in one row: special tokens without a label separate them. Fillers, which have no
+    label, are left out.
+    """
     import common
 
     def make(token_loss: Callable) -> Callable:
         def recording(logits, labels, *args, **kwargs):
-            counts = labels.ne(common.IGNORED).sum(1).tolist()
+            counts = [
+                len(list(part))
+                for row in labels.ne(common.IGNORED).tolist()
+                for is_labelled, part in itertools.groupby(row)
+                if is_labelled
+            ]
             with open(folder / f"batches_{os.environ.get('RANK', 0)}.txt", "a") as file:
                 print(*counts, file=file)
             return token_loss(logits, labels, *args, **kwargs)
@@ -196,6 +205,11 @@ def record_batches(folder: Path) -> None:
         return recording
 
     replace(TOKEN_LOSS, make)
+
+
+def need_padding() -> None:
+    """Let no network run without padding."""
+    replace("encoder.attention.let_run_unpadded", lambda function: lambda network: False)
 
 
 def record_steps(file: Path) -> None:

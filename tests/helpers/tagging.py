@@ -60,9 +60,8 @@ def use_look_up(monkeypatch) -> None:
         loaded = load(folder, dtype, device)
         if loaded is None:
             return None
-        config, tokenizer, _ = loaded
-        labels = [config.id2label[i] for i in range(len(config.id2label))]
-        return config, tokenizer, LookUp(tokenizer, labels)
+        labels = [loaded.config.id2label[i] for i in range(len(loaded.config.id2label))]
+        return loaded._replace(network=LookUp(loaded.tokenizer, labels))
 
     monkeypatch.setattr(fast_bert, "load", load_look_up)
 

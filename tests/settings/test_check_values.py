@@ -136,7 +136,7 @@ def test_no_text_causes_a_traceback(script):
         ["--load_best_model_at_end", "--do_train", "--do_predict"],
         ["--eval_on_start", "--eval_strategy", "no"],
         ["--save_strategy", "best", "--do_train"],
-        ["--train_sampling_strategy", "group_by_length", "--no_group_by_length"],
+        ["--train_sampling_strategy", "random", "--group_by_length"],
         ["--adam_beta1", "0.8", "--optim", "sgd"],
         ["--bf16", "--fp16"],
         ["--bf16", "--mixed_precision", "no"],

@@ -99,4 +99,6 @@ def test_obsolete_flags_beside_others(capsys):
     # As in transformers, the obsolete name takes precedence.
     assert parse("--evaluation_strategy", "steps", "--eval_strategy", "no").eval_strategy == "steps"
     assert parse("--warmup_ratio", "0.0", "--warmup_steps", "5").warmup_steps == 5
+    assert parse("--no_group_by_length", "--group_by_length").group_by_length is False
+    assert parse("--no_group_by_length", "false", "--group_by_length").group_by_length is True
     capsys.readouterr()

@@ -188,8 +188,8 @@ def test_trainer_does_not_do_what_the_suite_does(arguments):
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        ([], "group_by_length"),
-        (["--no_group_by_length"], "random"),
+        ([], "random"),
+        (["--group_by_length"], "group_by_length"),
         (["--train_sampling_strategy", "random"], "random"),
         (["--train_sampling_strategy", "group_by_length"], "group_by_length"),
     ],

@@ -112,11 +112,11 @@ def test_killed_with_the_model_saved_but_not_scored(script, flags, tmp_path):
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize("grouping", ["--group_by_length", "--no_group_by_length"])
+@pytest.mark.parametrize("grouping", [[], ["--group_by_length"]], ids=["random", "grouped"])
 @pytest.mark.parametrize("accumulation", [1, 3])
 @pytest.mark.parametrize("script", BOTH)
 def test_killed_and_resumed_matrix(script, accumulation, grouping, processes, flags, tmp_path):
-    flags = [*flags, "--checkpointing_steps", 2, "--num_train_epochs", 2, grouping]
+    flags = [*flags, "--checkpointing_steps", 2, "--num_train_epochs", 2, *grouping]
     flags += ["--per_device_train_batch_size", 3, "--gradient_accumulation_steps", accumulation]
     kills = [
         (MICRO_BATCH, 5 * accumulation),

@@ -79,7 +79,7 @@ def test_warm_up_is_the_same_in_both_scripts(flags, tmp_path):
 
 
 def test_samples_do_not_include_fillers():
-    order = TrainingOrder(np.arange(1, 22), 8, seed=1)  # 21 windows: 3 fillers in one of 3 steps
+    order = TrainingOrder(np.arange(1, 22), 8, 8, seed=1)  # 21 windows: 3 fillers in one of 3 steps
     plan = SimpleNamespace(order=order, calendar=Calendar(3, 8, IntervalSettings()))
     count = partial(Plan.num_windows, plan)
     assert count(0, 3) == count(3, 6) == 21

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 import common
 from encoder.batches import WindowSet
-from encoder.collate import PadBatch
+from encoder.collate import JoinWindows, PadBatch
 from training.order import TrainingOrder, evaluation_order, seed_step
 
 some_lengths = st.lists(st.integers(2, 128), max_size=200).map(
@@ -29,10 +29,22 @@ def news_lengths(count: int) -> np.ndarray:
 
 # --- Training -------------------------------------------------------------------------------
 
+grids = st.tuples(st.integers(1, 9), st.integers(1, 5))  # windows of a batch, batches of a step
+KINDS = ["random", "grouped", "padded"]
 
-@given(some_lengths, st.integers(1, 33), st.integers(0, 2**32), st.integers(0, 5), st.booleans())
-def test_every_window_occurs_once_per_epoch(lengths, step_size, seed, epoch, grouped):
-    order = TrainingOrder(lengths, step_size, seed, grouped)
+
+def make_order(lengths, step_size, batch_size=None, seed=0, kind="random") -> TrainingOrder:
+    """Return an order; `kind`: the default, --group_by_length, or for a network with padding."""
+    order = TrainingOrder(lengths, step_size, batch_size or step_size, seed, kind == "grouped")
+    order.padded = kind == "padded"
+    return order
+
+
+@given(some_lengths, grids, st.integers(0, 2**32), st.integers(0, 5), st.sampled_from(KINDS))
+def test_every_window_occurs_once_per_epoch(lengths, grid, seed, epoch, kind):
+    batch_size, batches = grid
+    step_size = batch_size * batches
+    order = make_order(lengths, step_size, batch_size, seed, kind)
     order.epoch = epoch
     indices = list(order)
     assert len(indices) == len(order)
@@ -44,12 +56,12 @@ def test_every_window_occurs_once_per_epoch(lengths, step_size, seed, epoch, gro
     assert (steps == len(lengths)).any(axis=1).sum() == (1 if fillers else 0)
 
 
-@pytest.mark.parametrize("grouped", [True, False])
-def test_order_depends_on_seed_and_epoch_alone(grouped):
+@pytest.mark.parametrize("kind", KINDS)
+def test_order_depends_on_seed_and_epoch_alone(kind):
     lengths = news_lengths(500)
 
     def orders(seed, epoch):
-        order = TrainingOrder(lengths, 8, seed, grouped)
+        order = make_order(lengths, 8, 4, seed, kind)
         np.random.seed(seed + epoch)  # other random numbers have no influence
         torch.manual_seed(epoch)
         order.epoch = epoch
@@ -60,8 +72,9 @@ def test_order_depends_on_seed_and_epoch_alone(grouped):
     assert len({tuple(orders(seed, epoch)[0]) for seed in range(3) for epoch in range(3)}) == 9
 
 
-def test_a_resumed_epoch_needs_no_history():
-    straight, resumed = (TrainingOrder(news_lengths(100), 8, 1) for _ in range(2))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resumed_epoch_needs_no_history(kind):
+    straight, resumed = (make_order(news_lengths(100), 8, 8, 1, kind) for _ in range(2))
     epochs = []
     for epoch in range(4):
         straight.epoch = epoch
@@ -70,24 +83,58 @@ def test_a_resumed_epoch_needs_no_history():
     assert list(resumed) == epochs[3]
 
 
+def test_steps_are_random_by_default():
+    """A plain shuffle: windows of all lengths share a step."""
+    lengths = news_lengths(2000)
+    order = make_order(lengths, 8)
+    shuffled = np.arange(2000, dtype=np.int32)
+    np.random.default_rng([0, 0]).shuffle(shuffled)
+    assert list(order) == shuffled.tolist()
+    steps = lengths[shuffled].reshape(-1, 8)
+    assert steps.std(axis=1).mean() > 0.85 * lengths.std()
+
+
 @pytest.mark.parametrize("batch_size", [4, 8, 16])
-def test_grouping_saves_padding(batch_size):
+def test_similar_lengths_save_padding(batch_size):
+    """By --group_by_length most of it; in pools for a network that needs padding, a part."""
     lengths = news_lengths(3000)
 
-    def share_of_padding(grouped):
-        order = [i for i in TrainingOrder(lengths, batch_size, 0, grouped) if i < len(lengths)]
+    def share_of_padding(kind):
+        order = [i for i in make_order(lengths, batch_size, kind=kind) if i < len(lengths)]
         batches = [lengths[order[i : i + batch_size]] for i in range(0, len(order), batch_size)]
         padded = sum(batch.max() * len(batch) for batch in batches)
         return 1 - lengths.sum() / padded
 
-    assert share_of_padding(grouped=True) < 0.15
-    assert share_of_padding(grouped=False) > 0.35
+    random, pools, grouped = map(share_of_padding, ("random", "padded", "grouped"))
+    assert grouped < 0.15
+    assert grouped + 0.1 < pools < random - 0.05
+    assert random > 0.35
 
 
-def test_grouping_keeps_the_order_random():
+def test_a_pool_of_a_padded_network_is_two_steps_of_a_shuffle():
+    """A larger pool has less padding, and costs F1: see benchmarks/README.md."""
+    lengths = news_lengths(1600)
+    shuffled = np.arange(1600, dtype=np.int32)
+    np.random.default_rng([0, 0]).shuffle(shuffled)
+    of_step = {
+        frozenset(step): number
+        for number, step in enumerate(
+            np.array(list(make_order(lengths, 8, kind="padded"))).reshape(-1, 8).tolist()
+        )
+    }
+    neighbours = []
+    for pool in shuffled.reshape(-1, 16):
+        by_length = sorted(pool.tolist(), key=lambda i: lengths[i])
+        neighbours.append([of_step[frozenset(half)] for half in (by_length[:8], by_length[8:])])
+    # The steps of a pool are apart from each other.
+    assert np.abs(np.diff(neighbours)).mean() > 30
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_order_of_steps_is_random(kind):
     """Long and short steps are mixed, and the windows of a step differ from epoch to epoch."""
     lengths = news_lengths(2000)
-    order = TrainingOrder(lengths, 8, 0)
+    order = make_order(lengths, 8, kind=kind)
     steps_of_epochs = []
     for epoch in range(2):
         order.epoch = epoch
@@ -96,6 +143,66 @@ def test_grouping_keeps_the_order_random():
         assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.2
         steps_of_epochs.append({frozenset(step) for step in steps.tolist()})
     assert len(steps_of_epochs[0] & steps_of_epochs[1]) < 5
+
+
+# --- The batches of a step ------------------------------------------------------------------
+
+
+def work_of_batches(lengths, batch_size: int, batches: int, kind: str) -> np.ndarray:
+    """Return the sub-words of each batch of each step of an epoch, (steps, batches)."""
+    order = list(make_order(lengths, batch_size * batches, batch_size, kind=kind))
+    windows = np.append(lengths, 0)[np.array(order, dtype=int)]  # a filler is no work
+    return windows.reshape(-1, batches, batch_size).sum(axis=2)
+
+
+@given(some_lengths, grids, st.sampled_from(["random", "grouped"]))
+def test_batches_of_a_step_differ_by_less_than_a_window(lengths, grid, kind):
+    """They have the same number of windows; their sub-words differ by the longest at most."""
+    batch_size, batches = grid
+    step_size = batch_size * batches
+    work = work_of_batches(lengths, batch_size, batches, kind)
+    indices = np.array(list(make_order(lengths, step_size, batch_size, kind=kind)), dtype=int)
+    windows = np.append(lengths, 0)[indices].reshape(-1, step_size)
+    for of_batches, of_step in zip(work, windows, strict=True):
+        assert of_batches.max() - of_batches.min() <= of_step.max() - of_step.min()
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "batches", "bound"), [(4, 2, 0.05), (8, 2, 0.02), (8, 4, 0.03), (16, 8, 0.02)]
+)
+def test_batches_of_a_step_have_nearly_equal_work(batch_size, batches, bound):
+    """In news: what the slowest process computes beyond the average of all."""
+    lengths = news_lengths(9600)
+    work = work_of_batches(lengths, batch_size, batches, "random")
+    excess = (work.max(axis=1) / work.mean(axis=1) - 1).mean()
+    by_chance = lengths[: work.size * batch_size].reshape(*work.shape, batch_size).sum(axis=2)
+    assert excess < bound
+    assert (by_chance.max(axis=1) / by_chance.mean(axis=1) - 1).mean() > 3 * bound
+
+
+@given(some_lengths, grids)
+def test_batches_of_a_padded_network_are_of_one_length_in_turn(lengths, grid):
+    """The longest windows of a step are together, so that processes pad about as much."""
+    batch_size, batches = grid
+    order = make_order(lengths, batch_size * batches, batch_size, kind="padded")
+    windows = np.append(lengths, 0)[np.array(list(order), dtype=int)]
+    for step in windows.reshape(-1, batches, batch_size):
+        if batches > 1:
+            assert (step.min(axis=1)[:-1] >= step.max(axis=1)[1:]).all()
+
+
+@given(some_lengths, grids, st.sampled_from(KINDS), st.integers(0, 3))
+def test_steps_hold_the_same_windows_on_any_grid(lengths, grid, kind, epoch):
+    batch_size, batches = grid
+    step_size = batch_size * batches
+
+    def steps(batch_size):
+        order = make_order(lengths, step_size, batch_size, kind=kind)
+        order.epoch = epoch
+        return np.sort(np.array(list(order), dtype=int).reshape(-1, step_size), axis=1)
+
+    for size in (1, batch_size, batches):
+        assert np.array_equal(steps(size), steps(step_size))
 
 
 # --- The same steps, however they are cut -------------------------------------------------
@@ -122,10 +229,20 @@ class Padding:
     pad_token_id, pad_token_type_id = 0, 0
 
 
-def micro_batches(windows, processes: int, batch_size: int, accumulation: int, epoch: int):
+COLLATORS = {
+    "random": JoinWindows(Padding, 0),
+    "grouped": JoinWindows(Padding, 0, 0.0),
+    "padded": PadBatch(Padding, multiple_of=8),
+}
+
+
+def micro_batches(
+    windows, processes: int, batch_size: int, accumulation: int, epoch: int, kind: str
+):
     """Return for each step the batches of all processes, as accelerate distributes them."""
-    order = TrainingOrder(windows.lengths, processes * batch_size * accumulation, seed=7)
-    loader = DataLoader(windows, batch_size, sampler=order, collate_fn=PadBatch(Padding))
+    step_size = processes * batch_size * accumulation
+    order = make_order(windows.lengths, step_size, batch_size, 7, kind)
+    loader = DataLoader(windows, batch_size, sampler=order, collate_fn=COLLATORS[kind])
     shares = []
     for process in range(processes):
         share = prepare_data_loader(
@@ -159,12 +276,16 @@ def losses_and_gradients(steps):
 
 
 @pytest.mark.parametrize("grid", [(2, 4, 1), (1, 4, 2), (1, 1, 8), (2, 2, 2), (4, 2, 1), (8, 1, 1)])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("epoch", [0, 1])
-def test_steps_are_the_same_on_any_grid(grid, epoch):
+def test_gradients_of_steps_are_the_same_on_any_grid(grid, epoch, kind):
     """1 process x 8 = 2 x 4 = 4 accumulated x 2 = ...; 61 windows, so the last step has fillers."""
     windows = window_set(61)
-    whole = micro_batches(windows, 1, 8, 1, epoch)
-    parts = micro_batches(windows, *grid, epoch)
+    whole = micro_batches(windows, 1, 8, 1, epoch, kind)
+    parts = micro_batches(windows, *grid, epoch, kind)
+    if kind != "padded":  # all batches have the same number of windows
+        sizes = {len(batch["windows"].lengths) for step in parts for batch in step}
+        assert sizes == {grid[1]}
     assert len(whole) == len(parts) == 8
     labelled = sum(int(b["labels"].ne(-100).sum()) for step in whole for b in step)
     assert labelled == windows.words_with_subwords  # each sentence counts once
