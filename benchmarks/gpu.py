@@ -40,6 +40,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     options = parser.parse_args()
+    if min(options.texts, options.rounds) < 1:
+        parser.error("--texts, --rounds: expected at least 1")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # Trainer would split batches among several
     import torch
 
@@ -53,8 +55,6 @@ def main():
         print("On a CPU, in small: this shows that the benchmark works, not how fast anything is.")
         batch_sizes = (2,)
         options.steps, options.warmup, options.texts, options.rounds = 3, 1, 20, 1
-    if min(options.texts, options.rounds) < 1:
-        parser.error("--texts, --rounds: expected at least 1")
     # The options of train.py that are not here.
     options.learning_rate, options.isa, options.against, options.plain_bf16 = 2e-5, None, None, True
     with tempfile.TemporaryDirectory() as folder:
