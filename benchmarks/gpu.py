@@ -11,7 +11,6 @@ GPU, or with --device cpu, a few small runs show that the benchmark works.
 """
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
@@ -20,7 +19,8 @@ from pathlib import Path
 
 import tagging_speed
 import train
-from machine import describe, matrix_rates
+from encoders import NAMES
+from machine import describe, matrix_rates, restrict
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -33,6 +33,8 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--models", nargs="+", choices=NAMES, default=ENCODERS)
+    parser.add_argument("--batch_sizes", nargs="+", type=int, default=BATCH_SIZES)
     parser.add_argument("--corpus", choices=train.CORPORA, default="sample", help="for training")
     parser.add_argument("--steps", type=int, default=200, help="of each run (default: 200)")
     parser.add_argument("--warmup", type=int, default=20, help="steps not timed (default: 20)")
@@ -42,32 +44,29 @@ def main():
     options = parser.parse_args()
     if min(options.texts, options.rounds) < 1:
         parser.error("--texts, --rounds: expected at least 1")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # Trainer would split batches among several
+    restrict()
     import torch
 
     from training.runtime import quiet_libraries
 
     quiet_libraries(verbose=False)
-    batch_sizes = BATCH_SIZES
     if options.device is None:
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
     if options.device == "cpu":
         print("On a CPU, in small: this shows that the benchmark works, not how fast anything is.")
-        batch_sizes = (2,)
+        options.batch_sizes = [2]
         options.steps, options.warmup, options.texts, options.rounds = 3, 1, 20, 1
     # The options of train.py that are not here.
     options.learning_rate, options.isa, options.against, options.plain_bf16 = 2e-5, None, None, True
     with tempfile.TemporaryDirectory() as folder:
         works = {}
-        for name in ENCODERS:
-            for batch_size in batch_sizes:
+        for name in options.models:
+            for batch_size in options.batch_sizes:
                 options.model, options.batch_size = name, batch_size
                 works[name, batch_size] = train.plan_work(options, Path(folder, name), parser)
         print(f"{describe(options.device)}; {time.strftime('%Y-%m-%d')}; ", end="")
         print(f"medians of {options.rounds} interleaved rounds.")
         rates = matrix_rates(options.device)
-        for precision, rate in rates.items():
-            print(f"A matrix product in {precision}: {rate / 1e12:.1f} TFLOP/s.")
         compare_training(options, works, rates, Path(folder, "runs"))
         compare_tagging(options, rates, Path(folder), parser)
 
@@ -90,7 +89,7 @@ def compare_training(options, works, rates: dict[str, float], folder: Path) -> N
 def compare_tagging(options, rates: dict[str, float], folder: Path, parser) -> None:
     """Print a table for each encoder."""
     texts = tagging_speed.sample_texts(options.texts)
-    for name in ENCODERS:
+    for name in options.models:
         model = tagging_speed.find_classifier(name, folder / f"{name}-classifier", parser)
         taggers = tagging_speed.load_taggers(model, ["fp32", "bf16"], {"device": options.device})
         rivals = tagging_speed.load_pipelines(model, options.device)

@@ -23,11 +23,13 @@ def add_isa(parser) -> None:
     )
 
 
-def restrict(isa: str | None) -> None:
-    """Restrict this process, and those that it starts, to an instruction set of the CPU.
+def restrict(isa: str | None = None) -> None:
+    """Restrict this process, and those that it starts, to one GPU and an instruction set.
 
-    Call it before torch is imported.
+    With several GPUs, plain Trainer would split each batch among them. Call it before torch is
+    imported.
     """
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     os.environ.update(INSTRUCTION_SETS.get(isa, {}))
 
 
