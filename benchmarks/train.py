@@ -1,28 +1,38 @@
 """Compare the training speed of both scripts of the suite with that of plain Trainer.
 
-    NER_CORPORA=... python benchmarks/train.py                  # WNUT-17, MiniLM, CPU or GPU
-    NER_CORPORA=... python benchmarks/train.py --f1             # all sentences, F1 over 3 seeds
-    NER_CORPORA=... python benchmarks/train.py --f1 --corpus sec --batch_size 32
-    NER_CORPORA=... python benchmarks/train.py --model bert-base-size --batch_size 8   # a GPU
+    NER_CORPORA=... python benchmarks/train.py                     # WNUT-17, MiniLM, 40 steps of 8
+    NER_CORPORA=... python benchmarks/train.py --batch_size 32 --isa avx2
+    NER_CORPORA=... python benchmarks/train.py --model roberta-base
     python benchmarks/train.py --corpus sample --against ../another/checkout
 
-The rival is what a reader of the course writes today: default `TrainingArguments`, random order,
-dynamic padding, fp32. With --against, the rivals are the scripts of another checkout of this suite.
-All sides train on the same sentences for the same epochs and steps, at the same learning rate, and
-the suite scores them on the same test split. Runs are interleaved; medians are printed.
-`bert-base-size` is BERT-base with random weights, for speed only.
+The rival is that of accuracy.py: Trainer with default arguments, random order, dynamic padding, in
+fp32. It labels the sub-words that the suite labels by default. With --against, the rivals are the
+scripts of another checkout of this suite. The scripts of the suite choose their precision.
+
+All sides train on the same sentences for the same steps, at the same learning rate. The first
+steps, which create kernels and map memory, are not timed. Speed counts labelled sub-words and is
+given in sentences of average length, so it does not depend on which sentences the first steps had.
+Runs are interleaved; medians are printed. The limit is the speed that the matrix products of the
+sub-words alone would allow, without padding, at the rate of a large product in the fastest
+precision.
 """
 
 import argparse
 import json
+import math
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from machine import describe, matrix_rate
+from accuracy import as_flags
+from encoders import NAMES, find_encoder, operations
+from machine import add_isa, describe, matrix_rates, restrict
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -35,92 +45,209 @@ CORPORA = {  # training split, test split
 }
 
 
+@dataclass(frozen=True)
+class Work:
+    """The training that all sides do."""
+
+    model: str  # folder of the encoder
+    files: dict[str, str]  # of the corpus: `train_file`, `validation_file`
+    sentences: int  # the first of the training split
+    batch_size: int
+    epochs: int
+    warmup: int  # steps that are not timed
+    learning_rate: float
+    device: str
+    plain_bf16: bool = False  # plain Trainer in bf16
+    suite_flags: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Return the number of all steps."""
+        return self.epochs * self.sentences // self.batch_size
+
+
 def main():
     """Read the command line and compare."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", default="embedded", help="folder, 'embedded', 'bert-base-size'")
+    parser.add_argument(
+        "--model",
+        default="embedded",
+        help=f"{', '.join(NAMES)} (families: random weights), or a folder (default: embedded)",
+    )
     parser.add_argument("--corpus", choices=CORPORA, default="wnut17")
     parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--learning_rate", type=float, default=2e-4)
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--sentences", type=int, default=1000)
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=40,
+        help="of each run, in whole epochs over as many sentences as they need (default: 40)",
+    )
+    parser.add_argument("--warmup", type=int, default=5, help="steps not timed (default: 5)")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--f1", action="store_true", help="all sentences, 3 epochs, seeds 0 to 2")
+    parser.add_argument("--learning_rate", type=float, default=2e-4)
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
+    parser.add_argument("--plain_bf16", action="store_true", help="plain Trainer in bf16 too")
+    add_isa(parser)
     parser.add_argument("--against", type=Path, help="compare with another checkout of this suite")
-    parser.add_argument("--rival", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.rival:
-        train_plainly(json.loads(options.rival))
-        return
-    if options.f1:
-        options.sentences, options.epochs = 10**6, 3
+    restrict(options.isa)
+    # Imported here because it imports torch.
+    from training.runtime import quiet_libraries
+
+    quiet_libraries(verbose=False)
     with tempfile.TemporaryDirectory() as folder:
-        compare(options, *corpus_files(options.corpus), Path(folder))
+        work = plan_work(options, Path(folder), parser)
+        sides, rivals = {PLAIN: None, **{script: ROOT / script for script in SCRIPTS}}, {}
+        if options.against:
+            sides = {}
+            for script in SCRIPTS:
+                rival = f"{script}, other checkout"
+                sides |= {script: ROOT / script, rival: options.against.resolve() / script}
+                rivals |= {script: rival, rival: rival}
+        speeds, precisions = measure(work, sides, options.rounds, Path(folder))
+        rivals = rivals or dict.fromkeys(sides, PLAIN)
+        print_heading(options, work)
+        print_precisions(precisions)
+        print_table(speeds, rivals, sentence_operations(work), matrix_rates(work.device))
 
 
-def corpus_files(name: str) -> list[Path]:
-    """Return the files of the training and the test split."""
-    if name == "sample":
-        folder = ROOT / "data" / "sample"
-    elif corpora := os.environ.get("NER_CORPORA"):
-        folder = Path(corpora) / name
-    else:
-        sys.exit("NER_CORPORA is not set: expected the folder of the corpora; see README.md")
-    return [folder / file for file in CORPORA[name]]
+def plan_work(options, folder: Path, parser) -> Work:
+    """Return the work that the options ask for; `folder`: for an encoder with random weights."""
+    if options.isa and options.device == "cuda":
+        parser.error("--isa: restricts a CPU: got --device cuda, expected --device cpu")
+    if min(options.batch_size, options.rounds) < 1 or not 1 <= options.warmup < options.steps:
+        parser.error(
+            "--batch_size, --rounds, --warmup, --steps: expected at least 1, and more steps than "
+            "those of the warm-up"
+        )
+    scripts = [options.against / script for script in SCRIPTS] if options.against else []
+    if missing := [str(script) for script in scripts if not script.is_file()]:
+        parser.error(f"--against: not a checkout of this suite: {missing[0]} is missing")
+    files = corpus_files(options.corpus, parser)
+    model = find_encoder(options.model, folder / "encoder", parser)
+    import torch
+
+    device = "cpu" if options.isa else options.device
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: this machine has no GPU that torch can use")
+    wanted = options.steps * options.batch_size
+    sentences = min(wanted, len(load_sentences(files)))
+    sentences -= sentences % options.batch_size
+    if not sentences:
+        parser.error(f"--batch_size {options.batch_size}: more than the sentences of the corpus")
+    return Work(
+        model=model,
+        files=files,
+        sentences=sentences,
+        batch_size=options.batch_size,
+        epochs=math.ceil(wanted / sentences),
+        warmup=options.warmup,
+        learning_rate=options.learning_rate,
+        device=device,
+        plain_bf16=options.plain_bf16,
+        # The suite asks the CPU for its instructions and would choose bf16, emulated in AVX2.
+        suite_flags=("--mixed_precision", "no") if options.isa else (),
+    )
 
 
-def compare(options, train: Path, test: Path, folder: Path) -> None:
-    """Train with all sides in turn, score the models, and print the table."""
-    from settings.defaults import embedded_encoder
-
-    model = options.model
-    if model == "embedded":
-        model = str(embedded_encoder())
-    elif model == "bert-base-size":
-        model = random_bert_base(embedded_encoder(), folder / "bert-base-size")
-    sides = {PLAIN: None, **{script: ROOT / script for script in SCRIPTS}}
-    rivals = dict.fromkeys(sides, PLAIN)
-    if options.against:
-        sides, rivals = {}, {}
-        for script in SCRIPTS:
-            rival = f"{script}, other checkout"
-            sides |= {script: ROOT / script, rival: options.against / script}
-            rivals |= {script: rival, rival: rival}
-    speeds = {side: [] for side in sides}
-    f1s = {side: [] for side in sides}
-    work = {}
-    for seed in range(options.rounds):
-        for side, script in sides.items():
-            output = folder / f"{side.replace(' ', '_')}-{seed}"
-            run = {
-                "train_file": str(train),
-                "validation_file": str(test),  # otherwise a tenth of the training file is held out
-                "model_name_or_path": model,
-                "output_dir": str(output),
-                "num_train_epochs": options.epochs,
-                "per_device_train_batch_size": options.batch_size,
-                "learning_rate": options.learning_rate,
-                "seed": seed,
-                "max_train_samples": options.sentences,
-            }
-            if script is None:
-                command = [__file__, "--rival", json.dumps(run)]
-            else:
-                flags = [word for name, value in run.items() for word in (f"--{name}", str(value))]
-                command = [script, *flags, "--do_train", "--checkpointing_steps", "no"]
-            call(command)
-            result = json.loads((output / "train_results.json").read_text())
-            speeds[side].append(result["train_samples_per_second"])
-            work.setdefault(side, (result["train_steps"], options.sentences))
-            f1s[side].append(score(script.parent if script else ROOT, output, train, test))
-            print(
-                f"  seed {seed}, {side}: {speeds[side][-1]:.1f} sentences/s, F1 {f1s[side][-1]:.4f}"
+def corpus_files(name: str, parser) -> dict[str, str]:
+    """Return the files of the training and the test split, as keyword arguments."""
+    folder = ROOT / "data" / "sample"
+    if name != "sample":
+        if not os.environ.get("NER_CORPORA"):
+            parser.error(
+                f"--corpus {name}: NER_CORPORA is not set: expected the folder of the corpora; "
+                "see benchmarks/README.md. `--corpus sample` needs none."
             )
-    assert len(set(work.values())) == 1, f"the sides did not do the same work: {work}"
-    num_steps = next(iter(work.values()))[0]
-    report(options, model, train, speeds, f1s, rivals, num_steps)
+        folder = Path(os.environ["NER_CORPORA"], name)
+    train, test = (folder / file for file in CORPORA[name])
+    if not (train.is_file() and test.is_file()):
+        parser.error(f"--corpus {name}: files are missing: expected {train} and {test}")
+    # The test split has the place of the validation split, so that nothing is held out.
+    return {"train_file": str(train), "validation_file": str(test)}
+
+
+def load_sentences(files: dict[str, str], sentences: int | None = None) -> list[list[str]]:
+    """Return the words of the first sentences of the training split."""
+    from corpus.load import load_corpus
+    from settings.run_settings import CorpusSettings
+
+    settings = {name: (file,) for name, file in files.items()}
+    corpus = load_corpus(CorpusSettings(**settings, max_train_samples=sentences))
+    return corpus.splits["train"]["tokens"][:]
+
+
+# --- Runs -----------------------------------------------------------------------------------------
+
+
+def measure(
+    work: Work, sides: dict[str, Path | None], rounds: int, folder: Path
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Return the sentences/s of each side in each round, and the precision it trains in.
+
+    `sides`: scripts by name; None is plain Trainer. `folder`: for the files of the runs. Exits if
+    the sides did not do the same work.
+    """
+    speeds, precisions, amounts = {side: [] for side in sides}, {}, {}
+    for seed in range(rounds):
+        for side, script in sides.items():
+            output, timing = folder / "run", folder / "timing.json"
+            speed, amounts[side], precisions[side] = run(work, script, seed, output, timing)
+            speeds[side].append(speed)
+            print(f"  round {seed}, {side}: {speed:.1f} sentences/s", file=sys.stderr, flush=True)
+            shutil.rmtree(output)
+        if len(set(map(str, amounts.values()))) > 1:
+            lines = (f"  {side}: {amount}" for side, amount in amounts.items())
+            sys.exit("\n".join(["The sides did not do the same work:", *lines]))
+    return speeds, precisions
+
+
+def run(work: Work, script: Path | None, seed: int, output: Path, timing: Path):
+    """Train once; return sentences/s, the work that was done, and the precision."""
+    from settings.flags import LoopFlags
+
+    arguments = {
+        "output_dir": str(output),
+        "num_train_epochs": work.epochs,
+        "per_device_train_batch_size": work.batch_size,
+        "learning_rate": work.learning_rate,
+        "seed": seed,
+    }
+    corpus = work.files | {"max_train_samples": work.sentences}
+    use_cpu = work.device == "cpu"
+    if script is None:
+        rival = {
+            "model": work.model,
+            "corpus": {n: [v] if n in work.files else v for n, v in corpus.items()},
+            "arguments": arguments | {"use_cpu": use_cpu, "bf16": work.plain_bf16},
+            "label_all_tokens": LoopFlags.label_all_tokens,
+        }
+        command = [ROOT / "benchmarks" / "accuracy.py", "--rival", json.dumps(rival)]
+    else:
+        flags = as_flags(corpus | arguments | {"model_name_or_path": work.model})
+        command = [script, *flags, *work.suite_flags, "--do_train", "--checkpointing_steps", "no"]
+        command += ["--use_cpu"] if use_cpu else []
+    clock = {"steps": work.steps, "warmup": work.warmup, "result": str(timing)}
+    timing.unlink(missing_ok=True)
+    call([ROOT / "benchmarks" / "clock.py", json.dumps(clock), *command])
+    metrics = json.loads((output / "train_results.json").read_text())
+    if not timing.is_file():
+        sys.exit(f"{command[0]}: ended after {metrics['train_steps']} of {work.steps} steps")
+    times = json.loads(timing.read_text())
+    sentences = work.epochs * work.sentences
+    timed = 1 - times["labelled_in_warmup"] / times["labelled"]  # share of the work
+    amount = {
+        "steps": metrics["train_steps"],
+        "sentences": round(metrics["train_samples_per_second"] * metrics["train_runtime"]),
+        "labelled sub-words": times["labelled"],
+    }
+    precision = "bf16" if work.plain_bf16 else "fp32"
+    if script is not None:
+        precision = json.loads((output / "run.json").read_text())["precision"]
+    return sentences * timed / times["seconds"], amount, precision
 
 
 def call(command) -> None:
@@ -130,129 +257,59 @@ def call(command) -> None:
         sys.exit(f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
 
 
-def score(checkout: Path, folder: Path, train: Path, test: Path) -> float:
-    """Return the F1 of the model in `folder` on the test split, as the suite computes it."""
-    files = ["--train_file", train, "--test_file", test]
-    scoring = ["--do_predict", "--model_name_or_path", folder, "--output_dir", folder]
-    call([checkout / "train_accelerate.py", *files, *scoring])
-    return json.loads((folder / "predict_results.json").read_text())["predict_f1"]
+# --- Report ---------------------------------------------------------------------------------------
 
 
-def train_plainly(run: dict) -> None:
-    """Train with Trainer as the course does, on today's libraries."""
-    from datasets import Dataset
-    from transformers import (
-        AutoModelForTokenClassification,
-        AutoTokenizer,
-        DataCollatorForTokenClassification,
-        Trainer,
-        TrainingArguments,
-        set_seed,
-    )
-
-    import common
-
-    corpus = load_splits(run["train_file"], run["validation_file"], run["max_train_samples"])
-    set_seed(run["seed"])
-    tokenizer = AutoTokenizer.from_pretrained(run["model_name_or_path"])
-    inside = common.inside_labels(corpus.label_names)
-
-    def tokenize(examples):
-        inputs = tokenizer(examples["tokens"], truncation=True, is_split_into_words=True)
-        inputs["labels"] = [
-            common.align_labels_with_tokens(labels, inputs.word_ids(i), inside)
-            for i, labels in enumerate(examples["labels"])
-        ]
-        return inputs
-
-    train: Dataset = corpus.splits["train"]
-    train = train.map(tokenize, batched=True, remove_columns=train.column_names)
-    model = AutoModelForTokenClassification.from_pretrained(
-        run["model_name_or_path"],
-        id2label=dict(enumerate(corpus.label_names)),
-        label2id={name: i for i, name in enumerate(corpus.label_names)},
-        ignore_mismatched_sizes=True,
-    )
-    names = (
-        "output_dir",
-        "num_train_epochs",
-        "per_device_train_batch_size",
-        "learning_rate",
-        "seed",
-    )
-    trainer = Trainer(
-        model=model,
-        args=TrainingArguments(
-            **{name: run[name] for name in names}, save_strategy="no", disable_tqdm=True
-        ),
-        train_dataset=train,
-        data_collator=DataCollatorForTokenClassification(tokenizer),
-        processing_class=tokenizer,
-    )
-    metrics = trainer.train().metrics
-    trainer.save_model()
-    metrics["train_steps"] = trainer.state.global_step
-    Path(run["output_dir"], "train_results.json").write_text(json.dumps(metrics))
-
-
-def load_splits(train: str, test: str, sentences: int | None = None):
-    """Return the corpus of two files, without holding out a part."""
-    from corpus.load import load_corpus
-    from settings.run_settings import CorpusSettings
-
-    return load_corpus(
-        CorpusSettings(train_file=(train,), validation_file=(test,), max_train_samples=sentences)
+def print_heading(options, work: Work) -> None:
+    """Print the machine, the date and the work."""
+    print(f"{describe(work.device)}; {time.strftime('%Y-%m-%d')}")
+    print(
+        f"{options.model}; {options.corpus}; {work.steps} steps of {work.batch_size} sentences, "
+        f"the first {work.warmup} not timed; medians of {options.rounds} interleaved rounds."
     )
 
 
-def random_bert_base(encoder: Path, folder: Path) -> str:
-    """Save a BERT of BERT-base's size with random weights and the tokenizer of `encoder`."""
-    from transformers import AutoTokenizer, BertConfig, BertForTokenClassification
-
-    tokenizer = AutoTokenizer.from_pretrained(encoder)
-    BertForTokenClassification(BertConfig(vocab_size=len(tokenizer))).bert.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
+def print_precisions(precisions: dict[str, str]) -> None:
+    """Print the precision of each side."""
+    print(f"Precision: {', '.join(f'{side} {name}' for side, name in precisions.items())}.\n")
 
 
-def report(options, model: str, train: Path, speeds, f1s, rivals, num_steps: int) -> None:
-    """Print the machine, its limits and the table."""
-    import torch
+def sentence_operations(work: Work) -> float:
+    """Return the floating-point operations of training on an average sentence.
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    precisions = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    rates = {name: matrix_rate(dtype, device) for name, dtype in precisions.items()}
-    work = operations_per_sentence(model, train)
-    print(f"\n{describe(device)}; {options.model}; {options.corpus}; {num_steps} steps of ", end="")
-    print(f"{options.batch_size} sentences; medians of {options.rounds} interleaved rounds.")
-    for name, rate in rates.items():
-        print(f"A matrix product in {name}: {rate / 1e9:.0f} GFLOP/s; ", end="")
-        print(f"this rate alone would allow {rate / work:.0f} sentences/s.")
-    fastest = max(rates.values())
-    print(f"\n| | sentences/s | ratio | of the limit | F1, mean of {options.rounds} seeds |")
-    print("| --- | --- | --- | --- | --- |")
-    for side, rival in rivals.items():
-        median, f1 = statistics.median(speeds[side]), statistics.mean(f1s[side])
-        ratio, share = median / statistics.median(speeds[rival]), median * work / fastest
-        print(f"| {side} | {median:.1f} | {ratio:.2f} | {share:.0%} | {f1:.4f} |")
-
-
-def operations_per_sentence(model: str, train: Path) -> float:
-    """Return the floating-point operations of a training step for an average sentence.
-
-    Forward and backward: 6 for each weight of the layers and each token, and the two products of
-    attention.
+    The backward pass takes twice those of the forward pass.
     """
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    config, tokenizer = AutoConfig.from_pretrained(model), AutoTokenizer.from_pretrained(model)
-    sentences = load_splits(str(train), str(train)).splits["train"]["tokens"][:]
+    tokenizer = AutoTokenizer.from_pretrained(work.model)
+    sentences = load_sentences(work.files, work.sentences)
     encoded = tokenizer(sentences, is_split_into_words=True, truncation=False, verbose=False)
     lengths = [len(ids) for ids in encoded["input_ids"]]
-    width, layers = config.hidden_size, config.num_hidden_layers
-    weights = layers * (4 * width**2 + 2 * width * config.intermediate_size)
-    total = sum(6 * weights * n + 12 * layers * width * n**2 for n in lengths)
-    return total / len(lengths)
+    return 3 * operations(work.model, lengths) / len(lengths)
+
+
+def print_table(
+    speeds: dict[str, list[float]],
+    rivals: dict[str, str],
+    operations_per_sentence: float,
+    rates: dict[str, float],
+) -> None:
+    """Print the limits of the machine and the speed of each side, against its rival's."""
+    for name, rate in rates.items():
+        print(
+            f"A matrix product in {name}: {rate / 1e9:.0f} GFLOP/s; "
+            f"this rate alone would allow {rate / operations_per_sentence:.0f} sentences/s."
+        )
+    limit = max(rates.values()) / operations_per_sentence
+    print("\n| | sentences/s | lowest, highest | ratio | of the limit |")
+    print("| --- | --- | --- | --- | --- |")
+    for side, rival in rivals.items():
+        median = statistics.median(speeds[side])
+        ratio = median / statistics.median(speeds[rival])
+        print(
+            f"| {side} | {median:.1f} | {min(speeds[side]):.1f}, {max(speeds[side]):.1f} "
+            f"| {ratio:.2f} | {median / limit:.0%} |"
+        )
 
 
 if __name__ == "__main__":

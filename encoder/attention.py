@@ -72,6 +72,8 @@ def attend(
         return inner(module, query, key, value, attention_mask, **options)
     if options.get("position_bias") is not None:
         raise NotImplementedError("a position bias, which belongs to padded batches")
+    if attention_mask is None and has_kernel(query, key, value, options.get("dropout")):
+        return _attend_on_gpu(query, key, value, windows, options.get("scaling")), None
     options["is_causal"] = False  # a mask says so
     sizes = [block.rows.stop - block.rows.start for block in windows.blocks]
 
@@ -101,6 +103,49 @@ def attend(
         rows.flatten(1), windows.from_blocks, windows.to_blocks, len(rows)
     )
     return taken.view(1, -1, *rows.shape[1:]), None
+
+
+def has_kernel(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, dropout: float | None
+) -> bool:
+    """Return whether torch has a kernel for windows of different lengths, which drops nothing."""
+    if query.device.type != "cuda" or dropout or torch.version.hip:
+        return False
+    width = query.shape[-1]
+    fits = width <= 256 and width % 8 == 0 and width == key.shape[-1] == value.shape[-1]
+    half = query.dtype in (torch.float16, torch.bfloat16)
+    return fits and half and torch.cuda.get_device_capability(query.device) >= (8, 0)
+
+
+def _attend_on_gpu(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    windows: Layout,
+    scaling: float | None,
+) -> torch.Tensor:
+    """Return the attention of each window, in which all sub-words see each other.
+
+    Arguments and result are those of `attend`.
+    """
+    from torch.nn.attention.varlen import varlen_attn
+
+    def tokens_first(values: torch.Tensor) -> torch.Tensor:
+        return values[0, :, : windows.num_tokens].transpose(0, 1)
+
+    mixed: Any = varlen_attn(
+        query=tokens_first(query),
+        key=tokens_first(key),
+        value=tokens_first(value),
+        cu_seq_q=windows.bounds,
+        cu_seq_k=windows.bounds,
+        max_q=windows.longest,
+        max_k=windows.longest,
+        scale=scaling,
+        enable_gqa=key.shape[1] != query.shape[1],
+    )
+    fillers = query.shape[2] - windows.num_tokens
+    return torch.nn.functional.pad(mixed, (0, 0, 0, 0, 0, fillers))[None]
 
 
 def mask(

@@ -55,10 +55,12 @@ class Layout:
     """
 
     lengths: torch.Tensor  # (windows,)
+    bounds: torch.Tensor  # (windows + 1,), int32, where each window begins in the row, and the end
     blocks: tuple[Block, ...]
     to_blocks: torch.Tensor  # (rows of the blocks,), index in the row; of a filler for padding
     from_blocks: torch.Tensor  # (row,), index in the rows of the blocks; 0 for fillers
     num_tokens: int  # of the row, without fillers
+    longest: int  # tokens of the longest window
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Layout:
         """Return the layout with its tensors on a device."""
@@ -72,10 +74,12 @@ class Layout:
         )
         return Layout(
             move(self.lengths),
+            move(self.bounds),
             tuple(blocks),
             move(self.to_blocks),
             move(self.from_blocks),
             self.num_tokens,
+            self.longest,
         )
 
 
@@ -108,8 +112,10 @@ def make_layout(lengths: Sequence[int], shortest_in_block: float = SHORTEST_IN_B
         first, row = last, row + count * length
     return Layout(
         torch.tensor(lengths),
+        torch.from_numpy(starts.astype(np.int32)),
         tuple(blocks),
         torch.from_numpy(np.concatenate(to_blocks)),
         torch.from_numpy(from_blocks),
         num_tokens,
+        lengths[0],
     )

@@ -1,3 +1,3 @@
 """The version of the suite, which `run.json` and the model card record."""
 
-VERSION = "0.3.0"
+VERSION = "0.4.0"
