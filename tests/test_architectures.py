@@ -32,6 +32,7 @@ from tests.helpers.checkpoints import history
 from tests.helpers.messages import stable
 from tests.helpers.script_runs import (
     BOTH,
+    ROOT,
     SEED_STEP,
     TRAINER,
     Run,
@@ -409,6 +410,13 @@ def test_unsupported_architecture_is_refused(architecture, tmp_path):
     assert len(messages) == 1
     assert names(messages.pop(), architecture)
     assert not list(tmp_path.glob("refused/*/out"))
+
+
+def test_the_page_of_encoders_lists_the_architectures_without_padding():
+    text = (ROOT / "docs" / "encoders.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (\S+) \| (yes|no) \|", text, re.M))
+    expected = {str(a): "yes" if a.model_type in UNPADDED else "no" for a in ARCHITECTURES}
+    assert rows == expected
 
 
 def test_every_architecture_has_its_row():
