@@ -1,6 +1,7 @@
 """Attention without padding against torch's own, window by window, and against padded batches."""
 
 import copy
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -80,6 +81,38 @@ def test_attention_and_its_gradient_are_those_of_each_window(name, heads, kind, 
         torch.testing.assert_close(gradient, by_torch, **TIGHT)
         assert gradient[:, :, start:].eq(0).all()  # of fillers
         assert gradient[:, :, :start].ne(0).any()
+
+
+@pytest.mark.parametrize("heads", [HEADS, 2])
+def test_a_kernel_for_windows_of_different_lengths_gets_the_windows(heads, monkeypatch):
+    """In place of a GPU's, one that computes each window by itself."""
+
+    def kernel(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, scale, enable_gqa):
+        assert cu_seq_q is cu_seq_k and max_q == max_k == LENGTHS[0]
+        parts = []
+        for start, end in itertools.pairwise(cu_seq_q.tolist()):
+            window = [values[start:end].transpose(0, 1) for values in (query, key, value)]
+            own = torch.nn.functional.scaled_dot_product_attention(
+                *window, scale=scale, enable_gqa=enable_gqa
+            )
+            parts.append(own.transpose(0, 1))
+        return torch.cat(parts)
+
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
+    parts, layout = operands(heads), make_layout(LENGTHS)
+    module = SimpleNamespace(is_causal=False, num_key_value_groups=HEADS // heads)
+    results = []
+    for on_gpu in (True, False):
+        monkeypatch.setattr("encoder.attention.has_kernel", lambda *_, answer=on_gpu: answer)
+        result, _ = attend(
+            sdpa_attention_forward, module, *parts, None, windows=layout, scaling=0.2
+        )
+        own = result[:, : layout.num_tokens]
+        gradients = torch.autograd.grad(own.square().sum(), parts)
+        results.append((own, *gradients))
+        assert result.shape == (1, parts[0].shape[2], HEADS, WIDTH)
+    for by_kernel, in_blocks in zip(*results, strict=True):
+        torch.testing.assert_close(by_kernel, in_blocks, **TIGHT)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.75])

@@ -26,7 +26,8 @@ def padding_of(layout: Layout) -> torch.Tensor:
 def test_layout_by_hand():
     layout = make_layout([4, 3, 1, 1], 0.75)
     assert layout.lengths.tolist() == [4, 3, 1, 1]
-    assert layout.num_tokens == 9
+    assert layout.bounds.tolist() == [0, 4, 7, 8, 9]
+    assert (layout.num_tokens, layout.longest) == (9, 4)
     assert [(b.windows, b.rows, b.length) for b in layout.blocks] == [
         (slice(0, 2), slice(0, 8), 4),
         (slice(2, 4), slice(8, 10), 1),
@@ -69,7 +70,9 @@ def test_blocks_hold_the_windows_in_order(lengths, share):
     """A window occupies the first sub-words of its own part of its block."""
     layout = make_layout(lengths, share)
     assert layout.lengths.tolist() == lengths
-    assert layout.num_tokens == sum(lengths)
+    assert (layout.num_tokens, layout.longest) == (sum(lengths), lengths[0])
+    assert layout.bounds.dtype == torch.int32
+    assert layout.bounds.tolist() == [0, *np.cumsum(lengths)]
     windows = [n for b in layout.blocks for n in range(len(lengths))[b.windows]]
     assert windows == list(range(len(lengths)))
     rows = [n for b in layout.blocks for n in range(len(layout.to_blocks))[b.rows]]
@@ -127,8 +130,8 @@ def test_a_layout_moves_to_a_device(device):
     assert [(b.windows, b.rows, b.length) for b in moved.blocks] == [
         (b.windows, b.rows, b.length) for b in layout.blocks
     ]
-    assert moved.num_tokens == layout.num_tokens
-    tensors = [moved.lengths, moved.to_blocks, moved.from_blocks]
+    assert (moved.num_tokens, moved.longest) == (layout.num_tokens, layout.longest)
+    tensors = [moved.lengths, moved.bounds, moved.to_blocks, moved.from_blocks]
     tensors += [block.padding for block in moved.blocks if block.padding is not None]
-    assert len(tensors) == 4
+    assert len(tensors) == 5
     assert {tensor.device.type for tensor in tensors} == {device}
