@@ -23,7 +23,7 @@ from tests.helpers.architectures import ARCHITECTURES, WINDOW, build, set_dropou
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-LENGTHS = [11, 10, 6, 6, 2, 1]
+LENGTHS = [11, 10, 6, 6, 5, 2, 1]
 HEADS, WIDTH = 4, 8
 TIGHT = {"rtol": 0, "atol": 1e-5}
 ATTENTION = {"sdpa": sdpa_attention_forward, "cpu_dropout": cpu_dropout.attention}
