@@ -5,6 +5,7 @@ torch is imported by the functions that need it, so that `infer.py` can start wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from common import IGNORED
 from encoder.batches import Window
-from encoder.unpadded import SHORTEST_IN_BLOCK, make_layout
+from encoder.unpadded import PADDED_PAIRS, make_layout
 
 if TYPE_CHECKING:
     import torch
@@ -34,9 +35,8 @@ def make_collator(
     `padded_length`: see `PadBatch`; it is for traits that were observed without `try_unpadded`.
     """
     if traits.unpadded:
-        one_block = device.type != "cpu"
-        shortest = 0.0 if one_block else SHORTEST_IN_BLOCK
-        return JoinWindows(tokenizer, traits.first_position, shortest)
+        padded_pairs = PADDED_PAIRS if device.type == "cpu" else math.inf
+        return JoinWindows(tokenizer, traits.first_position, padded_pairs)
     return PadBatch(
         tokenizer, multiple_of=8, length=padded_length, padding_leaks=traits.padding_leaks
     )
@@ -66,10 +66,13 @@ class JoinWindows:
         self,
         tokenizer: PreTrainedTokenizerFast,
         first_position: int,
-        shortest_in_block: float = SHORTEST_IN_BLOCK,
+        padded_pairs: float = PADDED_PAIRS,
     ) -> None:
-        """`first_position`: the model's number of a window's first position."""
-        self.first_position, self.shortest_in_block = first_position, shortest_in_block
+        """`first_position`: the model's number of a window's first position.
+
+        `padded_pairs`: see `make_layout`.
+        """
+        self.first_position, self.padded_pairs = first_position, padded_pairs
         self.fill = fill_values(tokenizer)
 
     def __call__(self, windows: Sequence[Window]) -> dict[str, Any]:
@@ -78,7 +81,7 @@ class JoinWindows:
 
         windows = sorted(windows, key=lambda window: -len(window["input_ids"]))
         lengths = [len(window["input_ids"]) for window in windows]
-        layout = make_layout(lengths, self.shortest_in_block)
+        layout = make_layout(lengths, self.padded_pairs)
         fillers = len(layout.from_blocks) - layout.num_tokens
         rows = {
             name: [value for window in windows for value in window[name]]

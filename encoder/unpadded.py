@@ -18,9 +18,9 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-# On a CPU, the windows of a block have at least this share of the length of its longest: little is
-# padded, and there are few blocks. On a GPU, which starts blocks one after another, one is best.
-SHORTEST_IN_BLOCK = 0.75
+# On a CPU, a block takes the next window as long as no more pairs of sub-words than this are
+# padding: computing them takes as long as another block. On a GPU, one block is best.
+PADDED_PAIRS = 4096.0
 
 
 def round_up(rows: int) -> int:
@@ -83,8 +83,11 @@ class Layout:
         )
 
 
-def make_layout(lengths: Sequence[int], shortest_in_block: float = SHORTEST_IN_BLOCK) -> Layout:
-    """Return the layout of windows of these lengths, the longest first."""
+def make_layout(lengths: Sequence[int], padded_pairs: float = PADDED_PAIRS) -> Layout:
+    """Return the layout of windows of these lengths, the longest first.
+
+    `padded_pairs`: the most pairs of sub-words that may be padding in a block.
+    """
     import torch
 
     num_tokens = sum(lengths)
@@ -96,8 +99,11 @@ def make_layout(lengths: Sequence[int], shortest_in_block: float = SHORTEST_IN_B
     first = row = 0
     while first < len(lengths):
         length = lengths[first]
-        last = first
-        while last < len(lengths) and lengths[last] >= shortest_in_block * length:
+        last, padded = first, 0
+        while last < len(lengths):
+            padded += length**2 - lengths[last] ** 2
+            if padded > padded_pairs:
+                break
             last += 1
         count = last - first
         own = np.asarray(lengths[first:last])[:, None]
