@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LONGEST = 32  # tokens of a window that is tried, if attention is not local
 SINGLE_WORD = 3  # tokens of the shortest window that is tried
+PADDED_PAIRS = 500  # few enough that attention computes these windows in several blocks
 TOLERANCE = 1e-4  # of logits, relative to the largest; float rounding is below 1e-5
 # Names in configurations of the number of tokens that local attention sees.
 LOCAL_ATTENTION = ("sliding_window", "local_attention", "attention_window", "window_size")
@@ -88,7 +89,7 @@ def observe_traits(
             alone = _logits_alone(network, PadBatch(tokenizer, padding_leaks=True), windows)
             position = first_position(network)
             unpadded = try_unpadded and _runs_unpadded(
-                network, JoinWindows(tokenizer, position), windows, alone
+                network, JoinWindows(tokenizer, position, PADDED_PAIRS), windows, alone
             )
             leaks = not unpadded and _padding_leaks(
                 network, tokenizer, windows, alone, window_length
