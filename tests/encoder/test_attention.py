@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -49,13 +50,13 @@ def operands(heads: int = HEADS) -> list[torch.Tensor]:
     ]
 
 
-@pytest.mark.parametrize("share", [0.0, 0.75, 1.0])
+@pytest.mark.parametrize("padded_pairs", [0.0, 30.0, math.inf])
 @pytest.mark.parametrize("kind", ["bidirectional", "causal", "local"])
 @pytest.mark.parametrize("heads", [HEADS, 2])
 @pytest.mark.parametrize("name", ATTENTION)
-def test_attention_and_its_gradient_are_those_of_each_window(name, heads, kind, share):
+def test_attention_and_its_gradient_are_those_of_each_window(name, heads, kind, padded_pairs):
     """Torch's own gradient of windows that are computed one by one, without a layout."""
-    parts, layout = operands(heads), make_layout(LENGTHS, share)
+    parts, layout = operands(heads), make_layout(LENGTHS, padded_pairs)
     mask = visible(kind, LENGTHS[0])
     if mask is not None:
         padding = torch.arange(LENGTHS[0]) < layout.lengths[:, None]
@@ -99,7 +100,7 @@ def test_a_kernel_for_windows_of_different_lengths_gets_the_windows(heads, monke
         return torch.cat(parts)
 
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
-    parts, layout = operands(heads), make_layout(LENGTHS)
+    parts, layout = operands(heads), make_layout(LENGTHS, 30.0)
     module = SimpleNamespace(is_causal=False, num_key_value_groups=HEADS // heads)
     results = []
     for on_gpu in (True, False):
@@ -115,12 +116,12 @@ def test_a_kernel_for_windows_of_different_lengths_gets_the_windows(heads, monke
         torch.testing.assert_close(by_kernel, in_blocks, **TIGHT)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.75])
-def test_dropout_drops_inside_each_window(share):
+@pytest.mark.parametrize("padded_pairs", [1500.0, math.inf])
+def test_dropout_drops_inside_each_window(padded_pairs):
     """With equal weights, the sum of those kept is the share kept, on average, in each window."""
     torch.manual_seed(0)
     lengths = [60, 50, 30, 30]
-    layout = make_layout(lengths, share)
+    layout = make_layout(lengths, padded_pairs)
     row, heads = len(layout.from_blocks), 64
     zeros, ones = torch.zeros(1, heads, row, WIDTH), torch.ones(1, heads, row, WIDTH)
     module = SimpleNamespace(is_causal=False)
@@ -206,10 +207,10 @@ def loss_and_gradients(network, batch) -> tuple[torch.Tensor, dict[str, torch.Te
     return loss.detach(), gradients
 
 
-@pytest.mark.parametrize("share", [0.0, 0.75])
+@pytest.mark.parametrize("padded_pairs", [100.0, math.inf])
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("name", UNPADDED)
-def test_gradients_are_those_of_a_padded_batch(name, fast, share, tmp_path):
+def test_gradients_are_those_of_a_padded_batch(name, fast, padded_pairs, tmp_path):
     """Those of torch's own autograd, in training mode.
 
     Fillers have an id that no window has, so that its row of the embeddings would show a gradient.
@@ -219,7 +220,7 @@ def test_gradients_are_those_of_a_padded_batch(name, fast, share, tmp_path):
     network.train()
     expected_loss, expected = loss_and_gradients(network, PadBatch(tokenizer)(windows))
     assert let_run_unpadded(network)
-    join, filler = JoinWindows(tokenizer, first_position(network), share), 201
+    join, filler = JoinWindows(tokenizer, first_position(network), padded_pairs), 201
     join.fill["input_ids"] = filler
     loss, gradients = loss_and_gradients(network, join(windows))
     torch.testing.assert_close(loss, expected_loss, rtol=1e-5, atol=0)

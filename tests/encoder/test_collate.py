@@ -1,5 +1,7 @@
 """Windows as batches: by hand, padded as by transformers' collator, and joined in one row."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from transformers import DataCollatorForTokenClassification
 import common
 from encoder.collate import JoinWindows, PadBatch, make_collator
 from encoder.traits import Traits
-from encoder.unpadded import SHORTEST_IN_BLOCK
+from encoder.unpadded import PADDED_PAIRS
 from tests.helpers.sub_words import (
     COURSE_VOCABULARY,
     course_windows,
@@ -173,14 +175,14 @@ def test_windows_lie_one_after_another(lengths, first_position):
 # --- The collator of a network --------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("device", "share"), [("cpu", SHORTEST_IN_BLOCK), ("cuda", 0.0)])
-def test_a_network_without_padding_gets_joined_windows(device, share):
+@pytest.mark.parametrize(("device", "pairs"), [("cpu", PADDED_PAIRS), ("cuda", math.inf)])
+def test_a_network_without_padding_gets_joined_windows(device, pairs):
     """On a GPU in one block: it starts blocks one after another."""
     traits = Traits(True, first_position=2, padding_leaks=False, unused_parameters=False)
     tokenizer = word_piece_tokenizer(COURSE_VOCABULARY)
     collate = make_collator(tokenizer, traits, torch.device(device))
     assert isinstance(collate, JoinWindows)
-    assert (collate.first_position, collate.shortest_in_block) == (2, share)
+    assert (collate.first_position, collate.padded_pairs) == (2, pairs)
     assert not collate.padding_leaks
 
 

@@ -10,10 +10,12 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
+from encoder import collate
 from encoder.attention import PREFIX
 from encoder.cpu.dropout import use_cpu_dropout
 from encoder.cpu.embeddings import train_occurring_rows
 from encoder.positions import first_position
+from encoder.tokenizer import load_tokenizer
 from encoder.traits import Traits, observe_traits
 from support.errors import UserError
 from tests.helpers.architectures import ARCHITECTURES, UNPADDED, WINDOW, Architecture, build
@@ -86,6 +88,26 @@ def test_a_network_is_not_changed_unless_it_may_run_without_padding(model_type, 
     assert not traits.unpadded
     assert traits.padding_leaks == (model_type in LEAKING)
     assert network.config._attn_implementation == before
+
+
+def test_several_blocks_of_windows_are_tried(tmp_path, monkeypatch):
+    """GPT-2 makes one row of the windows' mask: only the first block could be computed."""
+    blocks = []
+    make_layout = collate.make_layout
+
+    def recording(*args):
+        layout = make_layout(*args)
+        blocks.append([block.padding is not None for block in layout.blocks])
+        return layout
+
+    monkeypatch.setattr(collate, "make_layout", recording)
+    build(Architecture("gpt2", "gpt2"), tmp_path)
+    network = AutoModelForTokenClassification.from_pretrained(tmp_path)
+    tokenizer = load_tokenizer(str(tmp_path))
+    for window_length in (24, 32, 48):
+        assert not observe_traits(network, tokenizer, window_length).unpadded
+        assert len(blocks[-1]) > 1
+        assert any(blocks[-1][1:])
 
 
 @pytest.mark.parametrize(("window_length", "longest"), [(512, 120), (100, 100), (16, 16)])

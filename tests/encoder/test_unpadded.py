@@ -1,17 +1,20 @@
 """Layouts of batches without padding: every sub-word has its place, and comes back to it."""
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from encoder.unpadded import SHORTEST_IN_BLOCK, Layout, make_layout, round_up
+from encoder.unpadded import PADDED_PAIRS, Layout, make_layout, round_up
 
 descending = st.lists(st.integers(1, 600), min_size=1, max_size=40).map(
     lambda lengths: sorted(lengths, reverse=True)
 )
-shares = st.sampled_from([0.0, 0.5, SHORTEST_IN_BLOCK, 1.0])
+limits = st.sampled_from([0.0, 500.0, PADDED_PAIRS, math.inf])  # of padded pairs in a block
 
 
 def padding_of(layout: Layout) -> torch.Tensor:
@@ -24,7 +27,7 @@ def padding_of(layout: Layout) -> torch.Tensor:
 
 
 def test_layout_by_hand():
-    layout = make_layout([4, 3, 1, 1], 0.75)
+    layout = make_layout([4, 3, 1, 1], 7.0)
     assert layout.lengths.tolist() == [4, 3, 1, 1]
     assert layout.bounds.tolist() == [0, 4, 7, 8, 9]
     assert (layout.num_tokens, layout.longest) == (9, 4)
@@ -39,11 +42,11 @@ def test_layout_by_hand():
     assert layout.from_blocks.tolist() == [0, 1, 2, 3, 4, 5, 6, 8, 9, 0]
 
 
-@given(descending, shares)
-@example([1], 1.0)
-@example([600] * 40, 0.0)
-def test_every_subword_has_one_row_in_the_blocks(lengths, share):
-    layout = make_layout(lengths, share)
+@given(descending, limits)
+@example([1], 0.0)
+@example([600] * 40, math.inf)
+def test_every_subword_has_one_row_in_the_blocks(lengths, limit):
+    layout = make_layout(lengths, limit)
     is_padding = padding_of(layout)
     own = layout.to_blocks[~is_padding]
     assert sorted(own.tolist()) == list(range(sum(lengths)))
@@ -52,9 +55,9 @@ def test_every_subword_has_one_row_in_the_blocks(lengths, share):
     assert set(layout.to_blocks[is_padding].tolist()) <= set(fillers)
 
 
-@given(descending, shares)
-def test_from_blocks_inverts_to_blocks(lengths, share):
-    layout = make_layout(lengths, share)
+@given(descending, limits)
+def test_from_blocks_inverts_to_blocks(lengths, limit):
+    layout = make_layout(lengths, limit)
     row = torch.arange(len(layout.from_blocks))
     again = row[layout.to_blocks][layout.from_blocks]
     assert torch.equal(again[: layout.num_tokens], row[: layout.num_tokens])
@@ -65,10 +68,10 @@ def test_from_blocks_inverts_to_blocks(lengths, share):
     assert torch.equal(rows[layout.from_blocks][layout.to_blocks][own], rows[own])
 
 
-@given(descending, shares)
-def test_blocks_hold_the_windows_in_order(lengths, share):
+@given(descending, limits)
+def test_blocks_hold_the_windows_in_order(lengths, limit):
     """A window occupies the first sub-words of its own part of its block."""
-    layout = make_layout(lengths, share)
+    layout = make_layout(lengths, limit)
     assert layout.lengths.tolist() == lengths
     assert (layout.num_tokens, layout.longest) == (sum(lengths), lengths[0])
     assert layout.bounds.dtype == torch.int32
@@ -86,22 +89,25 @@ def test_blocks_hold_the_windows_in_order(lengths, share):
             assert part[: lengths[number]] == list(range(starts[number], starts[number + 1]))
 
 
-@given(descending, shares)
-def test_windows_of_a_block_have_their_share_of_its_length(lengths, share):
-    layout = make_layout(lengths, share)
+@given(descending, limits)
+def test_blocks_are_as_long_as_their_padding_allows(lengths, limit):
+    def padded_pairs(own):
+        return sum(own[0] ** 2 - length**2 for length in own)
+
+    layout = make_layout(lengths, limit)
     for block in layout.blocks:
         own = lengths[block.windows]
         assert block.length == own[0]
-        assert min(own) >= share * block.length
+        assert padded_pairs(own) <= limit
         padded = len(set(own)) > 1
         assert (block.padding is not None) == padded
         if padded:
             assert block.padding.shape == (len(own), 1, 1, block.length)
             assert block.padding.sum((1, 2, 3)).tolist() == own
     # No block ends early.
-    for block, following in zip(layout.blocks, layout.blocks[1:], strict=False):
-        assert following.length < share * block.length
-    assert share > 0 or len(layout.blocks) == 1
+    for block, following in itertools.pairwise(layout.blocks):
+        assert padded_pairs([*lengths[block.windows], following.length]) > limit
+    assert limit < math.inf or len(layout.blocks) == 1
 
 
 @given(descending)

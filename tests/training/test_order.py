@@ -1,5 +1,6 @@
 """The order of the data: every window once per epoch, the same steps however they are split."""
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -231,7 +232,7 @@ class Padding:
 
 COLLATORS = {
     "random": JoinWindows(Padding, 0),
-    "grouped": JoinWindows(Padding, 0, 0.0),
+    "grouped": JoinWindows(Padding, 0, math.inf),
     "padded": PadBatch(Padding, multiple_of=8),
 }
 
