@@ -3,7 +3,8 @@
 A tokenizer turns words into sub-words; `make_windows` cuts a sentence too long for the model into
 overlapping windows. Labels go from words to sub-words (`align_labels_with_tokens`,
 `tokenize_and_align_labels`), predictions from sub-words back to words (`WordPredictions`,
-`postprocess`). Functions that have a counterpart in the chapter "Token classification" of the
+`postprocess`), where entity tags become the most probable legal sequence (`most_probable_tags`).
+Functions that have a counterpart in the chapter "Token classification" of the
 Hugging Face LLM course have the same name as there.
 
 This module has nothing to do with files, flags or the Hub, and imports no other module of the
@@ -17,6 +18,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedTokenizerFast
 
-    # Tag ids, probabilities, losses, word indices: see `predict_batch`.
-    BatchPredictions = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+    # Log probabilities, losses, word indices: see `predict_batch`.
+    BatchPredictions = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 IGNORED = -100  # label, or word index, of a sub-word that has none
 NO_TAG = -1  # tag id of a word without a prediction
@@ -284,12 +286,11 @@ def token_loss(
 
 
 def predict_batch(model: torch.nn.Module, batch: dict[str, Any]) -> BatchPredictions:
-    """Return (tag ids, their probabilities, losses, word indices) of one batch.
+    """Return (log probabilities, losses, word indices) of one batch.
 
-    Tag ids, probabilities and word indices are (windows, tokens), even if the batch has all windows
-    in one row; losses are (windows,), each summed over the window's labelled words. Logits are not
-    kept, because those of a whole split would fill the memory. Removes `labels` and `word_index`
-    from `batch`.
+    Log probabilities are (windows, tokens, labels) and word indices (windows, tokens), even if the
+    batch has all windows in one row; losses are (windows,), each summed over the window's labelled
+    words. Removes `labels` and `word_index` from `batch`.
     """
     import torch
     import torch.nn.functional as F
@@ -297,40 +298,33 @@ def predict_batch(model: torch.nn.Module, batch: dict[str, Any]) -> BatchPredict
     labels, word_index = batch.pop("labels"), batch.pop("word_index")
     with torch.no_grad():
         logits = model(**batch).logits.float()
-    probabilities, tag_ids = logits.softmax(-1).max(-1)
+    log_probabilities = logits.log_softmax(-1)
     losses = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
     if "windows" in batch:
         lengths = batch["windows"].lengths
-        tag_ids, probabilities, losses, word_index = (
-            split_windows(values, lengths, fill)
-            for values, fill in (
-                (tag_ids, 0),
-                (probabilities, 0),
-                (losses, 0),
-                (word_index, IGNORED),
-            )
-        )
-    return tag_ids, probabilities, losses.sum(1), word_index
+        log_probabilities = split_windows(log_probabilities, lengths, 0)
+        losses = split_windows(losses, lengths, 0)
+        word_index = split_windows(word_index, lengths, IGNORED)
+    return log_probabilities, losses.sum(1), word_index
 
 
 def split_windows(row: torch.Tensor, lengths: torch.Tensor, fill: int) -> torch.Tensor:
     """Return the values of windows that lie one after another in a row as rows of their own.
 
-    `row`: (1, tokens). `lengths`: (windows,), of the windows, the longest first; tokens behind the
-    last are fillers. Returns (windows, longest), with `fill` behind the end of each window.
+    `row`: (1, tokens, ...). `lengths`: (windows,), of the windows, the longest first; tokens behind
+    the last are fillers. Returns (windows, longest, ...), with `fill` behind the end of a window.
     """
     import torch
 
     is_token = torch.arange(int(lengths[0]), device=row.device) < lengths[:, None]
-    rows = row.new_full(is_token.shape, fill)
+    rows = row.new_full((*is_token.shape, *row.shape[2:]), fill)
     rows[is_token] = row[0, : int(lengths.sum())]
     return rows
 
 
 def gather_batch(
     accelerator: Accelerator,
-    tag_ids: torch.Tensor,
-    probabilities: torch.Tensor,
+    log_probabilities: torch.Tensor,
     losses: torch.Tensor,
     word_index: torch.Tensor,
 ) -> BatchPredictions:
@@ -340,36 +334,129 @@ def gather_batch(
     gathering tensors of unequal shapes hangs or scrambles rows. `gather_for_metrics` drops the
     samples that even out the last batch.
     """
-    tag_ids, probabilities = accelerator.pad_across_processes((tag_ids, probabilities), dim=1)
+    log_probabilities = accelerator.pad_across_processes(log_probabilities, dim=1)
     word_index = accelerator.pad_across_processes(word_index, dim=1, pad_index=IGNORED)
-    return accelerator.gather_for_metrics((tag_ids, probabilities, losses, word_index))
+    return accelerator.gather_for_metrics((log_probabilities, losses, word_index))
+
+
+# --- Legal sequences of tags ----------------------------------------------------------------
+
+
+def legal_transitions(label_names: Sequence[str]) -> np.ndarray:
+    """Return whether IOB2 allows a label behind another, (labels + 1, labels).
+
+    I-X is legal only behind B-X or I-X. The last row is the start of a sentence. A type that has
+    no B-X begins with I-X anywhere.
+    """
+    legal = np.ones((len(label_names) + 1, len(label_names)), bool)
+    for label, name in enumerate(label_names):
+        begin = f"B-{name[2:]}"
+        if name.startswith("I-") and begin in label_names:
+            legal[:, label] = [previous in (begin, name) for previous in (*label_names, "")]
+    return legal
+
+
+def most_probable_tags(log_probabilities: np.ndarray, legal: np.ndarray) -> np.ndarray:
+    """Return the labels of the most probable legal sequence of tags, (words,), after Viterbi.
+
+    `log_probabilities`: (words, labels). `legal`: see `legal_transitions`.
+    """
+    scores_of_transitions = np.where(legal, 0.0, -np.inf)
+    best = scores_of_transitions[-1] + log_probabilities[0]  # of sequences that end in each label
+    origins = []
+    for scores in log_probabilities[1:]:
+        sequences = best[:, None] + scores_of_transitions[:-1]
+        origins.append(sequences.argmax(0))
+        best = sequences.max(0) + scores
+    labels = [int(best.argmax())]
+    for origin in reversed(origins):
+        labels.append(int(origin[labels[-1]]))
+    return np.array(labels[::-1])
+
+
+def bridge_gaps(tags: Sequence[str | None]) -> list[str]:
+    """Return entity tags of a sentence, in which None is a word without a sub-word, without gaps.
+
+    Such a word is inside an entity that has words on both sides of it, otherwise O.
+    """
+    before = accumulate(tags, lambda earlier, tag: tag or earlier, initial="O")
+    bridged = [tag or "O" for tag in before][1:]
+    following = "O"
+    for position in reversed(range(len(tags))):
+        if tags[position] is not None:
+            following = bridged[position]
+            continue
+        earlier = bridged[position]
+        inside = earlier[0] in "BIM" and following[0] in "IMEL" and earlier[1:] == following[1:]
+        bridged[position] = f"I{following[1:]}" if inside else "O"
+    return bridged
 
 
 # --- Predictions back to words --------------------------------------------------------------
 
 
 class WordPredictions:
-    """The predictions of a split by word: 6 bytes per word, filled in any order."""
+    """The predictions of some sentences by word, filled in any order.
 
-    def __init__(self, num_words: int) -> None:
-        """Make room for the split's `num_words` words, without a prediction yet."""
+    They take 6 bytes per word. For decoding, they take 4 bytes more for each word and label.
+    """
+
+    def __init__(self, num_words: int, label_names: Sequence[str], decode: bool) -> None:
+        """Make room for `num_words` words, without a prediction yet.
+
+        `decode`: whether the tags are to be the most probable legal sequence of each sentence, not
+        the most probable tag of each word.
+        """
+        self.label_names = label_names
         self.tag_ids = np.full(num_words, NO_TAG, dtype=np.int16)
         self.probabilities = np.zeros(num_words, dtype=np.float32)
         self.losses = array("f")  # one per window, summed over its words
+        self.log_probabilities = np.zeros((num_words, len(label_names) * decode), np.float32)
 
     def add(
-        self,
-        tag_ids: torch.Tensor,
-        probabilities: torch.Tensor,
-        losses: torch.Tensor,
-        word_index: torch.Tensor,
+        self, log_probabilities: torch.Tensor, losses: torch.Tensor, word_index: torch.Tensor
     ) -> None:
         """Store the result of `gather_batch`; a word that occurs twice is counted once."""
-        mask = word_index.ne(IGNORED)
-        words = word_index[mask].cpu().numpy()
-        self.tag_ids[words] = tag_ids[mask].cpu().numpy()
-        self.probabilities[words] = probabilities[mask].cpu().numpy()
+        is_word = word_index.ne(IGNORED)
+        self.add_words(log_probabilities[is_word], word_index[is_word])
         self.losses.extend(losses.tolist())
+
+    def add_words(self, log_probabilities: torch.Tensor, word_index: torch.Tensor) -> None:
+        """Store the (words, labels) log probabilities of words; `word_index`: (words,)."""
+        words = word_index.cpu().numpy()
+        best, tag_ids = log_probabilities.max(-1)
+        self.tag_ids[words] = tag_ids.cpu().numpy()
+        self.probabilities[words] = best.exp().cpu().numpy()
+        if self.log_probabilities.size:
+            self.log_probabilities[words] = log_probabilities.cpu().numpy()
+
+    def decode(self, lengths: Sequence[int] | np.ndarray) -> None:
+        """Replace illegal sequences of tags, once all predictions are added.
+
+        `lengths`: (sentences,), words of each.
+        """
+        legal = legal_transitions(self.label_names)
+        for words in self.illegal_sentences(lengths):
+            scores = self.log_probabilities[words]
+            tag_ids = most_probable_tags(scores, legal)
+            self.tag_ids[words] = tag_ids
+            self.probabilities[words] = np.exp(scores[np.arange(len(words)), tag_ids])
+
+    def illegal_sentences(self, lengths: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the words of each sentence with an illegal tag, without those without a prediction.
+
+        In all other sentences, the most probable tag of each word is the most probable legal
+        sequence. `lengths`: (sentences,), words of each.
+        """
+        legal = legal_transitions(self.label_names)
+        words = np.flatnonzero(self.tag_ids != NO_TAG)
+        tags, sentences = self.tag_ids[words], np.repeat(np.arange(len(lengths)), lengths)[words]
+        is_first = np.diff(sentences, prepend=-1) > 0
+        before = np.where(is_first, len(legal) - 1, np.roll(tags, 1))
+        illegal = np.unique(sentences[~legal[before, tags]])
+        starts, stops = (np.searchsorted(sentences, illegal, side) for side in ("left", "right"))
+        for start, stop in zip(starts, stops, strict=True):
+            yield words[start:stop]
 
     @property
     def loss(self) -> float:
@@ -396,13 +483,15 @@ def postprocess(
     """Yield (words, gold tags, predicted tags, probabilities) of each sentence, in order.
 
     `split`: rows with `tokens` and `labels`; without `labels`, the gold tags are empty. A word
-    without a sub-word is predicted O, with probability 0.
+    without a sub-word has probability 0, and the tag O, or the tag of an entity around it.
     """
-    names = [*label_names, "O"]  # NO_TAG indexes the last
+    names = [*label_names, None]  # NO_TAG indexes the last
+    entity_tags = are_entity_tags(label_names)
     start = 0
     for row in split:
         end = start + len(row["tokens"])
-        predicted = [names[i] for i in predictions.tag_ids[start:end]]
+        tags = [names[i] for i in predictions.tag_ids[start:end]]
+        predicted = bridge_gaps(tags) if entity_tags else [tag or "O" for tag in tags]
         gold = [names[i] for i in row["labels"]] if "labels" in row else []
         yield row["tokens"], gold, predicted, predictions.probabilities[start:end].tolist()
         start = end

@@ -58,6 +58,7 @@ def main() -> None:
         dtype=flags.dtype,
         device=flags.device or device_of_process(),
         batch_tokens=flags.batch_tokens,
+        decode=flags.decode,
     )
 
     # --- Input --------------------------------------------------------------------------------

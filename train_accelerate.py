@@ -40,7 +40,13 @@ def main() -> None:
     from encoder.check import check_and_exit
     from encoder.collate import make_collator
     from encoder.cpu.clipping import clip_gradients
-    from encoder.model import load_config, load_model, match_labels, remember_encoding
+    from encoder.model import (
+        choose_decoding,
+        load_config,
+        load_model,
+        match_labels,
+        remember_encoding,
+    )
     from encoder.tokenizer import load_run_tokenizer, window_length
     from encoder.traits import observe_traits
     from hub.pusher import start_pushing
@@ -103,6 +109,7 @@ def main() -> None:
     lock_output_dir(output_dir, state)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)
+    choose_decoding(config, settings.model.decode, corpus.entity_tags, do_train=settings.do_train)
     with state.main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)
     plan = plan_training(
@@ -139,11 +146,13 @@ def main() -> None:
     collate = make_collator(tokenizer, traits, state.device, padded_length)
     if plan is not None:
         plan.order.padded = not traits.unpadded
-    results = RunResults(settings, corpus, windows, max_length, best, state, pusher, traits.note)
+    results = RunResults(settings, corpus, windows, config, best, state, pusher, traits.note)
 
     # --- Train ---
     def evaluate(split: str) -> dict[str, float]:
-        return results.score(split, predict(accelerator, model, windows[split], collate, training))
+        predictions = results.no_predictions(split)
+        predict(accelerator, model, windows[split], collate, training, predictions)
+        return results.score(split, predictions)
 
     if plan is not None:
         if training.gradient_checkpointing:
@@ -255,9 +264,9 @@ def main() -> None:
 
 
 def predict(
-    accelerator: Any, model: Any, windows: Any, collate: Any, training: Any
-) -> common.WordPredictions:
-    """Return the predictions of a whole split, the same on every process."""
+    accelerator: Any, model: Any, windows: Any, collate: Any, training: Any, predictions: Any
+) -> None:
+    """Add the predictions of a whole split to `predictions`, the same on every process."""
     from torch.utils.data import DataLoader
 
     from training.order import evaluation_order
@@ -274,12 +283,10 @@ def predict(
             num_workers=training.dataloader_num_workers,
         )
     )
-    predictions = common.WordPredictions(windows.num_words)
     model.eval()
     with common.full_precision(accelerator.unwrap_model(model, keep_torch_compile=False)):
         for batch in loader:
             predictions.add(*common.gather_batch(accelerator, *common.predict_batch(model, batch)))
-    return predictions
 
 
 if __name__ == "__main__":

@@ -30,7 +30,13 @@ def main() -> None:
     from encoder.batches import encode_corpus
     from encoder.check import check_and_exit
     from encoder.collate import make_collator
-    from encoder.model import load_config, load_model, match_labels, remember_encoding
+    from encoder.model import (
+        choose_decoding,
+        load_config,
+        load_model,
+        match_labels,
+        remember_encoding,
+    )
     from encoder.tokenizer import load_run_tokenizer, window_length
     from encoder.traits import observe_traits
     from hub.pusher import start_pushing
@@ -87,6 +93,7 @@ def main() -> None:
     lock_output_dir(output_dir, state)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name)
+    choose_decoding(config, settings.model.decode, corpus.entity_tags, do_train=settings.do_train)
     with state.main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)
     plan = plan_training(
@@ -123,7 +130,7 @@ def main() -> None:
     collate = make_collator(tokenizer, traits, state.device, padded_length)
     if plan is not None:
         plan.order.padded = not traits.unpadded
-    results = RunResults(settings, corpus, windows, max_length, best, state, pusher, traits.note)
+    results = RunResults(settings, corpus, windows, config, best, state, pusher, traits.note)
 
     # --- Train ---
     trainer_args.ddp_find_unused_parameters |= traits.unused_parameters
@@ -133,7 +140,7 @@ def main() -> None:
         windows=windows,
         collate=collate,
         tokenizer=tokenizer,
-        score=results.score,
+        results=results,
         plan=plan,
     )
     if plan is not None:

@@ -78,13 +78,8 @@ def encode_split(
     is encoded batch by batch into a memory-mapped file, which a later call with the same `key`
     reads again unless `overwrite_cache`.
     """
-    import pyarrow.compute as pc
-
     word_starts = np.zeros(len(split) + 1, np.int64)  # index of each sentence's first word
-    batches = split.with_format("arrow", columns=["tokens"]).iter(10_000)
-    counts = [pc.list_value_length(batch["tokens"]).to_numpy() for batch in batches]
-    if counts:
-        np.concatenate(counts).cumsum(out=word_starts[1:])
+    words_of_sentences(split).cumsum(out=word_starts[1:])
 
     def encode_batch(examples: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
         return tokenize_and_align_labels(
@@ -101,6 +96,15 @@ def encode_split(
         desc="Encoding",
     )
     return WindowSet(rows, int(word_starts[-1]))
+
+
+def words_of_sentences(split: Dataset) -> np.ndarray:
+    """Return the number of words of each sentence, (sentences,)."""
+    import pyarrow.compute as pc
+
+    batches = split.with_format("arrow", columns=["tokens"]).iter(10_000)
+    counts = [pc.list_value_length(batch["tokens"]).to_numpy() for batch in batches]
+    return np.concatenate([np.zeros(0, np.int64), *counts])
 
 
 class WindowSet:

@@ -70,6 +70,26 @@ def remember_encoding(config: PretrainedConfig, window_length: int, task_name: s
     config.task_name = task_name
 
 
+def choose_decoding(
+    config: PretrainedConfig, requested: str | None, entity_tags: bool, *, do_train: bool
+) -> None:
+    """Store in the model's configuration how its tags are decoded, "viterbi" or "argmax".
+
+    `requested`: the user's choice, or None. By default, the entity tags of a model trained here are
+    the most probable legal sequence; other models keep what their configuration says, or else the
+    most probable tag of each word: their labels do not tell IOB1 from IOB2. Raises UserError if
+    legal sequences are requested for labels that are not IOB2.
+    """
+    default = "viterbi" if do_train else getattr(config, "decode", "argmax")
+    config.decode = (requested or default) if entity_tags else "argmax"
+    others = [name for name in config.id2label.values() if name[:1] not in ("O", "B", "I")]
+    if requested == "viterbi" and entity_tags and others:
+        raise UserError(
+            f"--decode viterbi: got a model with the label {others[0]}, expected labels in IOB2. "
+            "Use --decode argmax."
+        )
+
+
 def match_labels(corpus: Corpus, config: PretrainedConfig) -> Corpus:
     """Return the corpus with the model's label ids, mapped by name."""
     label_names = [config.id2label[i] for i in range(config.num_labels)]

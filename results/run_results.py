@@ -13,7 +13,7 @@ import numpy as np
 
 import common
 from corpus.load import Corpus
-from encoder.batches import WindowSet
+from encoder.batches import WindowSet, words_of_sentences
 from results import report
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
@@ -42,18 +42,19 @@ class RunResults:
         settings: Settings,
         corpus: Corpus,
         windows: dict[str, WindowSet],
-        window_length: int,
+        config: Any,
         best: BestScore,
         state: Any,
         pusher: Any,
         note: str | None = None,
     ):
-        """`state`: accelerate's `PartialState`. `pusher`: a `hub.pusher.Pusher` or None.
+        """`config`: the model's configuration. `state`: accelerate's `PartialState`.
 
-        `note`: a line about the model, to print before training.
+        `pusher`: a `hub.pusher.Pusher` or None. `note`: a line about the model, to print before
+        training.
         """
         self.settings, self.corpus, self.windows = settings, corpus, windows
-        self.window_length, self.best, self.state = window_length, best, state
+        self.config, self.best, self.state = config, best, state
         self.pusher, self.note = pusher, note
         self.repo_id = None if pusher is None else pusher.repo_id
         self.precision = "no"  # of training
@@ -115,6 +116,11 @@ class RunResults:
 
     # --- Scores ---
 
+    def no_predictions(self, split: str) -> common.WordPredictions:
+        """Return the predictions of a split before its first batch."""
+        decode = self.config.decode == "viterbi"
+        return common.WordPredictions(self.windows[split].num_words, self.tags, decode)
+
     def score(self, split: str, predictions: common.WordPredictions) -> dict[str, float]:
         """Return the scores of a split's predictions, the same on every process.
 
@@ -123,6 +129,8 @@ class RunResults:
         windows, rows = self.windows[split], self.corpus.splits[split]
         predictions.check_complete(windows.words_with_subwords)
         self.predictions[split] = predictions
+        if self.state.is_main_process and self.config.decode == "viterbi":
+            predictions.decode(words_of_sentences(rows))
         if "labels" not in rows.column_names:
             return {}
         flat: list[Any] = [None]
@@ -292,7 +300,7 @@ class RunResults:
                 name: {n: count for n, count in enumerate(np.bincount(windows.lengths)) if count}
                 for name, windows in self.windows.items()
             },
-            "max_seq_length": self.window_length,
+            "max_seq_length": self.config.window_length,
             "windowed": {name: w.sentences_cut for name, w in self.windows.items()},
             "examples": (dict(zip(columns, s, strict=True)) for s in self._sentences(split)),
             "examples_split": split,

@@ -125,6 +125,12 @@ class SharedFlags:
     overwrite_output_dir: bool = _checkpoints(
         False, "Replace a run with another corpus, model, task or label set in the output folder."
     )
+    decode: Literal["viterbi", "argmax"] | None = _evaluation(
+        None,
+        "Entity tags in evaluation and in the saved model: the most probable legal sequence of "
+        "each sentence (viterbi), or the most probable tag of each word (argmax). Default: viterbi "
+        "for a model trained here, argmax for any other.",
+    )
     return_entity_level_metrics: bool = _evaluation(
         False, "Write the scores of each entity type to the result files, under separate keys."
     )

@@ -47,6 +47,7 @@ class ModelSettings:
     hub_token: str | None = field(default=None, repr=False)
     trust_remote_code: bool = False
     ignore_mismatched_sizes: bool = False
+    decode: str | None = None  # None: as `encoder.model.choose_decoding` chooses
 
     @property
     def hub_options(self) -> dict[str, Any]:

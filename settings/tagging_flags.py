@@ -113,6 +113,13 @@ class TaggingFlags:
     trust_remote_code: bool = flag(
         False, "Run code that comes with the model.", group="model", switch=True
     )
+    decode: Literal["viterbi", "argmax"] | None = flag(
+        None,
+        "Entity tags: the most probable legal sequence of each sentence (viterbi), or the most "
+        "probable tag of each word (argmax). Default: as the model's configuration says, otherwise "
+        "argmax.",
+        group="model",
+    )
 
     # Speed
     device: str | None = flag(

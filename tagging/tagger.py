@@ -7,7 +7,7 @@ padding.
 
 import os
 from collections.abc import Iterable, Iterator
-from itertools import compress, groupby, islice
+from itertools import accumulate, groupby, islice
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,9 @@ class Tagger:
     `trust_remote_code`: whether code that comes with the model may run. `dtype`: fp32, bf16 or
     fp16; tags that the latter two leave in doubt are computed again in fp32.
     `device`: a device name of torch; default: a GPU if there is one. `batch_tokens`: sub-words in a
-    batch. Raises UserError if the model cannot tag words.
+    batch. `decode`: "viterbi" for the most probable legal sequence of entity tags in each sentence,
+    "argmax" for the most probable tag of each word; default: as the model's configuration says,
+    otherwise "argmax". Raises UserError if the model cannot tag words.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Tagger:
         dtype: str = "fp32",
         device: str | None = None,
         batch_tokens: int | None = None,
+        decode: str | None = None,
     ):
         import torch
 
@@ -68,6 +71,7 @@ class Tagger:
         self.task: str | None = getattr(config, "task_name", None)
         self.label_names = [config.id2label[i] for i in range(len(config.id2label))]
         self.entity_tags = common.are_entity_tags(self.label_names)
+        self.decodes = self.entity_tags and (decode or getattr(config, "decode", "")) == "viterbi"
         on_cpu = self.device.type == "cpu"
         self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else GPU_BATCH_TOKENS)
 
@@ -98,57 +102,63 @@ class Tagger:
     def tag_words(self, sentences: list[list[str]]) -> list[tuple[list[str], list[float]]]:
         """Return the tags and their probabilities for each sentence, one of each for each word.
 
-        As in evaluation, a word without a sub-word gets O; its probability is 0 here.
+        As in evaluation, a word without a sub-word has the tag of an entity around it, or else O;
+        its probability is 0.
         """
         if any(isinstance(words, str) for words in sentences):
             raise TypeError(
                 "tag_words: got a string, expected lists of words. To tag texts, call the tagger."
             )
         sentences = [readable(words) for words in sentences]
-        ends = np.cumsum([len(words) for words in sentences], dtype=np.int64).tolist()
-        starts = [0, *ends[:-1]]
+        lengths = [len(words) for words in sentences]
+        starts = [0, *accumulate(lengths)]
         windows = []
         for sentence, columns, owned in common.encode(sentences, self.tokenizer, self.max_length):
-            word_numbers = range(starts[sentence], ends[sentence])
+            word_numbers = range(starts[sentence], starts[sentence + 1])
             columns["word_index"] = common.align_labels_with_tokens(word_numbers, owned)
             windows.append(columns)
-        tags = ["O"] * (ends[-1] if ends else 0)
-        probabilities = [0.0] * len(tags)
-        doubtful = self._predict(self.network, windows, tags, probabilities)
-        if self.exact_network is not None and doubtful:
+        keep = self.decodes or self.exact_network is not None
+        predictions = common.WordPredictions(starts[-1], self.label_names, keep)
+        self._predict(self.network, windows, predictions)
+        if self.exact_network is not None:
+            doubtful = self._doubtful_words(predictions, lengths)
             retagged = [
                 window for window in windows if not doubtful.isdisjoint(window["word_index"])
             ]
-            self._predict(self.exact_network, retagged, tags, probabilities)
+            self._predict(self.exact_network, retagged, predictions)
+        if self.decodes:
+            predictions.decode(lengths)
+        rows = [{"tokens": words} for words in sentences]
         return [
-            (tags[start:end], probabilities[start:end])
-            for start, end in zip(starts, ends, strict=True)
+            (tags, probabilities)
+            for _, _, tags, probabilities in common.postprocess(predictions, rows, self.label_names)
         ]
 
     def _predict(
-        self, network: Network, windows: list[Window], tags: list[str], probabilities: list[float]
-    ) -> set[int]:
-        """Write tags and probabilities by word index; return the words whose tag is in doubt."""
+        self, network: Network, windows: list[Window], predictions: common.WordPredictions
+    ) -> None:
+        """Add the predictions of windows."""
         import torch
 
-        predictions = []
+        batches = []
         with torch.inference_mode():
             for batch in self._batches(windows):
                 logits, word_index = network(batch)
-                distribution = logits.softmax(-1)
-                two_best = distribution.topk(min(2, distribution.shape[-1])).values
-                in_doubt = two_best[:, 0] - two_best[:, -1] < DOUBT
-                predictions.append((*distribution.max(-1), in_doubt, word_index))
-        doubtful: set[int] = set()
+                batches.append((logits.log_softmax(-1), word_index))
         # A second loop, so that a GPU has all batches queued before the first result is awaited.
-        for best, tag_ids, in_doubt, word_index in predictions:
-            word_numbers = word_index.tolist()
-            for word, tag_id, probability in zip(
-                word_numbers, tag_ids.tolist(), best.tolist(), strict=True
-            ):
-                tags[word] = self.label_names[tag_id]
-                probabilities[word] = probability
-            doubtful.update(compress(word_numbers, in_doubt.tolist()))
+        for log_probabilities, word_index in batches:
+            predictions.add_words(log_probabilities, word_index)
+
+    def _doubtful_words(self, predictions: common.WordPredictions, lengths: list[int]) -> set[int]:
+        """Return the words whose tag half precision leaves in doubt."""
+        if len(self.label_names) < 2:
+            return set()
+        two_best = np.partition(predictions.log_probabilities, -2, axis=-1)[:, -2:]
+        gaps = np.exp(two_best[:, 1]) - np.exp(two_best[:, 0])
+        doubtful = set(np.flatnonzero(gaps < DOUBT).tolist())
+        if self.decodes:  # the tags of an illegal sequence depend on all probabilities
+            for words in predictions.illegal_sentences(lengths):
+                doubtful.update(words.tolist())
         return doubtful
 
     def _batches(self, windows: list[Window]) -> Iterator[list[Window]]:

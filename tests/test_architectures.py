@@ -329,7 +329,8 @@ def probabilities(network, collate, windows: list[dict]) -> np.ndarray:
     from common import WordPredictions, predict_batch
 
     network.eval()
-    predictions = WordPredictions(1000 * len(windows))
+    names = list(network.config.id2label.values())
+    predictions = WordPredictions(1000 * len(windows), names, decode=False)
     for start in range(0, len(windows), 6):
         predictions.add(*predict_batch(network, collate(windows[start : start + 6])))
     return predictions.probabilities[predictions.tag_ids >= 0]

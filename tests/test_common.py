@@ -1,5 +1,7 @@
 """Words, sub-words and windows: the course's rows, tables by hand, properties."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -328,7 +330,8 @@ def test_predictions_return_to_their_words_in_any_order(side, limit, unpadded):
     ]
     split = split_of(sentences, [[1] * len(s) for s in sentences])
     windows = encode_split(split, tokenizer, limit, None, True, f"{side}{limit}")
-    predictions = common.WordPredictions(windows.num_words)
+    names = ["T0", "T1", "T2"]
+    predictions = common.WordPredictions(windows.num_words, names, decode=False)
     collate = JoinWindows(tokenizer, 0) if unpadded else PadBatch(tokenizer)
     order = random.permutation(len(windows)).tolist() + [len(windows)] * 3
     for start in range(0, len(order), 7):
@@ -337,7 +340,6 @@ def test_predictions_return_to_their_words_in_any_order(side, limit, unpadded):
     predictions.check_complete(windows.words_with_subwords)
 
     # A word is tagged by its first letter; a word without letters is O.
-    names = ["T0", "T1", "T2"]
     ids = tokenizer.get_vocab()
     rows = list(common.postprocess(predictions, split, names))
     assert [row[0] for row in rows] == sentences
@@ -405,19 +407,18 @@ def test_predictions_without_padding_have_the_shape_of_padded_ones(lengths, seed
     theirs = common.predict_batch(model, PadBatch(tokenizer)(windows))
     assert set(joined) == inputs
     own = torch.arange(max(lengths)) < torch.tensor(sorted(lengths, reverse=True))[:, None]
-    for values, padded in zip(ours[:2], theirs[:2], strict=True):  # tag ids and probabilities
-        assert values.shape == padded.shape == own.shape
-        assert values.dtype == padded.dtype
-        assert torch.equal(values[own], padded[own])
-    torch.testing.assert_close(ours[2], theirs[2])
-    assert torch.equal(ours[3], theirs[3])
+    assert ours[0].shape == theirs[0].shape == (*own.shape, 5)
+    assert ours[0].dtype == theirs[0].dtype
+    assert torch.equal(ours[0][own], theirs[0][own])
+    torch.testing.assert_close(ours[1], theirs[1])
+    assert torch.equal(ours[2], theirs[2])
 
 
 def test_a_word_that_is_missing_stops_the_scoring(snapshot):
-    predictions = common.WordPredictions(3)
-    tags = torch.tensor([[5, 1, 2, 5]])
+    predictions = common.WordPredictions(3, ["O", "A", "B"], decode=False)
+    scores = torch.eye(3)[torch.tensor([[0, 1, 2, 0]])].log()
     index = torch.tensor([[-100, 0, 2, -100]])
-    predictions.add(tags, torch.ones(1, 4), torch.ones(1), index)
+    predictions.add(scores, torch.ones(1), index)
     predictions.check_complete(2)
     assert predictions.tag_ids.tolist() == [1, -1, 2]
     with pytest.raises(AssertionError) as error:
@@ -426,20 +427,26 @@ def test_a_word_that_is_missing_stops_the_scoring(snapshot):
 
 
 def test_a_word_that_comes_twice_counts_once():
-    predictions = common.WordPredictions(1)
+    predictions = common.WordPredictions(1, ["O", "A"], decode=False)
     for _ in range(2):
-        predictions.add(
-            torch.tensor([[1]]), torch.tensor([[0.5]]), torch.tensor([0.0]), torch.tensor([[0]])
-        )
+        predictions.add(torch.tensor([[[-1.0, -0.5]]]), torch.tensor([0.0]), torch.tensor([[0]]))
     predictions.check_complete(1)
 
 
+def test_a_word_without_a_sub_word_continues_the_entity_around_it():
+    names = ["O", "B-X", "I-X"]
+    predictions = common.WordPredictions(4, names, decode=False)
+    predictions.tag_ids[:] = [1, -1, 2, -1]
+    ((_, _, tags, probabilities),) = common.postprocess(predictions, split_of([[*"abcd"]]), names)
+    assert tags == ["B-X", "I-X", "I-X", "O"]
+    assert probabilities == [0.0] * 4
+
+
 def test_postprocess_without_gold_tags():
-    predictions = common.WordPredictions(2)
+    names = ["O", "B-X"]
+    predictions = common.WordPredictions(2, names, decode=False)
     predictions.tag_ids[:] = [1, 0]
-    ((words, gold, tags, _),) = common.postprocess(
-        predictions, split_of([["a", "b"]]), ["O", "B-X"]
-    )
+    ((words, gold, tags, _),) = common.postprocess(predictions, split_of([["a", "b"]]), names)
     assert (words, gold, tags) == (["a", "b"], [], ["B-X", "O"])
 
 
@@ -481,3 +488,85 @@ def test_full_precision_takes_autocast_off_for_a_while():
     with common.full_precision(plain):
         assert plain(x).dtype == torch.float32
     assert "forward" not in plain.__dict__
+
+
+# --- Legal sequences of tags ----------------------------------------------------------------
+
+TWO_TYPES = ["O", "B-X", "I-Y", "I-X", "B-Y"]
+
+
+def is_legal(tags: list[str]) -> bool:
+    """Return whether tags are IOB2, by its definition."""
+    return all(
+        tag[0] != "I" or (before[1:] == tag[1:] and before[0] in "BI")
+        for before, tag in zip(["O", *tags], tags, strict=False)
+    )
+
+
+distributions = st.lists(
+    st.lists(st.floats(-20, 0, width=32), min_size=5, max_size=5), min_size=1, max_size=5
+)
+
+
+@given(distributions)
+@settings(deadline=None)
+def test_decoded_tags_are_the_best_of_all_legal_sequences(rows):
+    scores = np.array(rows, np.float32)
+    labels = common.most_probable_tags(scores, common.legal_transitions(TWO_TYPES))
+    assert is_legal([TWO_TYPES[label] for label in labels])
+    sequences = itertools.product(range(5), repeat=len(rows))
+    legal = [s for s in sequences if is_legal([TWO_TYPES[label] for label in s])]
+    best = max(sum(float(scores[i, label]) for i, label in enumerate(s)) for s in legal)
+    total = sum(float(scores[i, label]) for i, label in enumerate(labels))
+    assert total == pytest.approx(best, abs=1e-9)
+
+
+@given(st.lists(distributions, min_size=1, max_size=5), st.integers(0, 1000))
+@settings(deadline=None)
+def test_each_sentence_is_decoded_by_itself_without_words_that_have_no_prediction(sentences, seed):
+    random = np.random.default_rng(seed)
+    scores = torch.tensor([row for rows in sentences for row in rows]).log_softmax(-1)
+    known = torch.tensor(random.random(len(scores)) < 0.8).nonzero()[:, 0]
+    predictions = common.WordPredictions(len(scores), TWO_TYPES, decode=True)
+    predictions.add_words(scores[known], known)
+    lengths = [len(rows) for rows in sentences]
+    predictions.decode(lengths)
+    start, legal = 0, common.legal_transitions(TWO_TYPES)
+    for length in lengths:
+        words = [word for word in range(start, start + length) if word in known]
+        start += length
+        if words:
+            expected = scores[words].numpy()[range(len(words)), predictions.tag_ids[words]].sum()
+            labels = common.most_probable_tags(scores[words].numpy(), legal)
+            best = scores[words].numpy()[range(len(words)), labels].sum()
+            assert expected == pytest.approx(best, abs=1e-4)
+            assert is_legal([TWO_TYPES[label] for label in predictions.tag_ids[words]])
+    unknown = sorted(set(range(len(scores))) - set(known.tolist()))
+    assert (predictions.tag_ids[unknown] == common.NO_TAG).all()
+    np.testing.assert_allclose(
+        predictions.probabilities[known],
+        np.exp(scores.numpy()[known, predictions.tag_ids[known]]),
+        rtol=1e-6,
+    )
+
+
+def test_a_type_without_a_begin_tag_begins_with_its_inside_tag():
+    legal = common.legal_transitions(["O", "I-X"])
+    assert legal.all()
+
+
+@pytest.mark.parametrize(
+    ("tags", "bridged"),
+    [
+        (["B-X", None, "I-X"], ["B-X", "I-X", "I-X"]),
+        (["B-X", None, None, "I-X", None], ["B-X", "I-X", "I-X", "I-X", "O"]),
+        (["B-X", None, "I-Y"], ["B-X", "O", "I-Y"]),
+        ([None, "I-X", None, "B-X"], ["O", "I-X", "O", "B-X"]),
+        (["B-X", "O", None, "I-X"], ["B-X", "O", "O", "I-X"]),
+        (["B-X", None, "E-X", None, "S-X"], ["B-X", "I-X", "E-X", "O", "S-X"]),
+        ([None, None], ["O", "O"]),
+        ([], []),
+    ],
+)
+def test_words_without_a_sub_word_do_not_interrupt_an_entity(tags, bridged):
+    assert common.bridge_gaps(tags) == bridged

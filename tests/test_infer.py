@@ -619,10 +619,18 @@ def test_scores_are_those_of_conlleval_on_a_network_run_sentence_by_sentence(
         with torch.inference_mode():
             ids = model(**encoded).logits[0].argmax(-1).tolist()
         owners = encoded.word_ids()
-        for number, (word, tag) in enumerate(sentence):
-            position = owners.index(number) if number in owners else None
-            predicted = "O" if position is None else model.config.id2label[ids[position]]
-            lines.append(f"{word} {tag} {predicted}")
+        tags = [
+            model.config.id2label[ids[owners.index(number)]] if number in owners else None
+            for number in range(len(words))
+        ]
+        for number, (word, gold) in enumerate(sentence):
+            predicted = tags[number]
+            if predicted is None:  # without a sub-word: inside an entity that surrounds it
+                left = [tag for tag in tags[:number] if tag][-1:]
+                right = [tag for tag in tags[number:] if tag][:1]
+                surrounded = left and right and right[0] == "I" + left[0][1:]
+                predicted = right[0] if surrounded else "O"
+            lines.append(f"{word} {gold} {predicted}")
         lines.append("")
     expected = evaluate(lines)
     content = "".join("".join(f"{w}\t{t}\n" for w, t in s) + "\n" for s in sentences)
@@ -641,7 +649,8 @@ def test_scores_are_those_of_conlleval_on_a_network_run_sentence_by_sentence(
         assert table[kind][:3] == scores, kind
 
 
-def test_scores_are_those_of_training(tiny_tagger, monkeypatch, capfd, tmp_path):
+@pytest.mark.parametrize("decode", ["viterbi", "argmax"])
+def test_scores_are_those_of_training(decode, tiny_tagger, monkeypatch, capfd, tmp_path):
     """Compare with the training scripts' evaluation, also on a sentence of several windows."""
     import datasets
     import torch
@@ -661,18 +670,22 @@ def test_scores_are_those_of_training(tiny_tagger, monkeypatch, capfd, tmp_path)
     windows = encode_split(split, tokenizer, 64, None, True, "test_score")
     model = AutoModelForTokenClassification.from_pretrained(tiny_tagger).eval()
     order = evaluation_order(windows.lengths, 32)
-    predictions = common.WordPredictions(windows.num_words)
+    decodes = decode == "viterbi"
+    predictions = common.WordPredictions(windows.num_words, ENTITY_LABELS, decodes)
     collate = PadBatch(tokenizer)
     with torch.no_grad():
         for batch in DataLoader(windows, 32, sampler=order, collate_fn=collate):
             predictions.add(*common.predict_batch(model, batch))
+    best = predictions.tag_ids.copy()
+    if decodes:
+        predictions.decode([len(sentence) for sentence in sentences])
+    assert decodes == (predictions.tag_ids != best).any()  # the random model begins with I-
     scores = compute_metrics(predictions, split, ENTITY_LABELS)
 
     content = "".join("".join(f"{w}\t{t}\n" for w, t in s) + "\n" for s in sentences)
     path = write_file(tmp_path, "gold.conll", content)
-    monkeypatch.setattr(
-        sys, "argv", ["infer.py", "--model", str(tiny_tagger), "--input", str(path), "--score"]
-    )
+    flags = ["--model", str(tiny_tagger), "--input", str(path), "--score", "--decode", decode]
+    monkeypatch.setattr(sys, "argv", ["infer.py", *flags])
     infer.main()
     output = capfd.readouterr().out
     assert output == f"{scores['words']} words scored\n{score_table(scores)}\n"

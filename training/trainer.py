@@ -43,7 +43,6 @@ from training.weights import load_weights, save_model, save_state_dict
 
 SAVED_BY = "Trainer"  # the library that writes the checkpoints; the loop cannot read them
 SCHEDULES_OF_SCORES = (torch.optim.lr_scheduler.ReduceLROnPlateau, GreedyLR)
-Score = Callable[[str, common.WordPredictions], dict[str, float]]
 
 
 class WindowTrainer(Trainer):
@@ -56,10 +55,10 @@ class WindowTrainer(Trainer):
         windows: dict[str, WindowSet],
         collate: JoinWindows | PadBatch,
         tokenizer: Any,
-        score: Score,
+        results: Any,
         plan: Plan | None,
     ):
-        """`plan`: None if nothing is trained. `score`: the predictions of a split to scores."""
+        """`plan`: None if nothing is trained. `results`: a `results.run_results.RunResults`."""
         if plan is not None:  # known only once the corpus is encoded
             args.metric_for_best_model = plan.best.name
             args.greater_is_better = plan.best.greater_is_better
@@ -80,7 +79,7 @@ class WindowTrainer(Trainer):
                 compute_loss_func=self._share_of_step if plan is not None else None,
             )
         self.plan: Any = plan  # never None in training
-        self.score = score
+        self.results = results
         self.progress = Progress()  # replaced by `TrainingCallback`
         self.losses = RunningLoss(self.accelerator, self.progress)
         self.nothing_left = False
@@ -164,9 +163,9 @@ class WindowTrainer(Trainer):
     def prediction_step(
         self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
     ) -> tuple[None, tuple[Any, ...], Any]:
-        """Predict in fp32; the argmax is taken before anything is gathered.
+        """Predict in fp32.
 
-        Returns (no loss, (tag ids, probabilities, losses), word indices in place of labels).
+        Returns (no loss, (log probabilities, losses), word indices in place of labels).
         """
         # Entered for each step: Trainer may add its autocast after evaluation has begun.
         with common.full_precision(self.model):
@@ -178,13 +177,12 @@ class WindowTrainer(Trainer):
     ) -> dict[str, float]:
         """Score a split batch by batch; `metric_key_prefix` "test" names the test split."""
         windows = self.eval_dataset if eval_dataset is None else eval_dataset
-        predictions = common.WordPredictions(windows.num_words)
         split = "test" if metric_key_prefix == "test" else "validation"
+        predictions = self.results.no_predictions(split)
 
         def compute_metrics(batch: Any, compute_result: bool) -> dict[str, float] | None:
-            tag_ids, probabilities, losses = batch.predictions
-            predictions.add(tag_ids, probabilities, losses, word_index=batch.label_ids)
-            return self.score(split, predictions) if compute_result else None
+            predictions.add(*batch.predictions, word_index=batch.label_ids)
+            return self.results.score(split, predictions) if compute_result else None
 
         self.compute_metrics = compute_metrics
         return super().evaluate(windows, ignore_keys, metric_key_prefix)

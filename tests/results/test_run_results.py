@@ -7,7 +7,6 @@ import pytest
 import torch
 from datasets import Dataset
 
-import common
 from results.run_results import RunResults
 from settings.defaults import make_settings
 from settings.flags import SharedFlags
@@ -37,15 +36,17 @@ def results_of(folder, best: str = "f1", repo_id: str | None = None, **changes) 
     )
     pusher = SimpleNamespace(repo_id=repo_id, plan="a plan") if repo_id else None
     windows = {"validation": window}
-    results = RunResults(settings, corpus, windows, 64, BestScore(best, True), STATE, pusher)
+    config = SimpleNamespace(window_length=64, decode="viterbi")
+    results = RunResults(settings, corpus, windows, config, BestScore(best, True), STATE, pusher)
     results.precision = "bf16"
     return results
 
 
 def score(results: RunResults) -> dict[str, float]:
-    predictions = common.WordPredictions(9)
+    predictions = results.no_predictions("validation")
     tag_ids = torch.tensor([[5, 0, 0, 0, 0, 0, 1, 0, 0]])
-    predictions.add(tag_ids, torch.ones(1, 9), torch.zeros(1), torch.arange(9)[None])
+    log_probabilities = torch.eye(len(LABELS))[tag_ids].log()
+    predictions.add(log_probabilities, torch.zeros(1), torch.arange(9)[None])
     return results.score("validation", predictions)
 
 

@@ -42,6 +42,7 @@ EFFECTS = {
     "cache_dir": (["d"], "model.cache_dir", "d"),
     "trust_remote_code": ([], "model.trust_remote_code", True),
     "ignore_mismatched_sizes": ([], "model.ignore_mismatched_sizes", True),
+    "decode": (["argmax"], "model.decode", "argmax"),
     "max_seq_length": (["64"], "windows.max_seq_length", 64),
     "pad_to_max_length": ([], "windows.pad_to_max_length", True),
     "label_all_tokens": ([], "windows.label_all_tokens", True),

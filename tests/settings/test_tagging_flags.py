@@ -58,6 +58,7 @@ def test_defaults():
         "model",
         "device",
         "batch_tokens",
+        "decode",
     }
 
 
