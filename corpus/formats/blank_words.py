@@ -1,0 +1,10 @@
+"""Rows of a blank word and `O`, which some tools write instead of blank lines between sentences."""
+
+SPACES = " \u00a0\u2002\u2003\u2009\u202f\u3000"
+# What stands in place of a word: nothing, the quotes of an empty cell of a CSV file, or a space.
+BLANK_WORDS = frozenset(("", '""', *SPACES))
+
+
+def is_blank_tag(*tags: object) -> bool:
+    """Return whether each tag is `O` or blank."""
+    return all(tag in ("O", "o") or tag in BLANK_WORDS for tag in tags)
