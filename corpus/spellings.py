@@ -46,12 +46,15 @@ class Spelling(NamedTuple):
             return None
         return f"{prefix.upper()}-{type_}"
 
-    def __str__(self) -> str:
-        if not self.separator:
-            return "tags without a type"
+    def note(self) -> str:
+        """Return a line for the user about how the tags were read."""
         prefix = "b" if self.lower else "B"
-        parts = (prefix, self.separator, "TYPE")
-        return "".join(parts if self.prefix_first else reversed(parts))
+        if not self.separator:
+            return f"Tags have no type: {prefix} was read as B-{self.type_}."
+        written = [prefix, self.separator, "TYPE"]
+        if not self.prefix_first:
+            written.reverse()
+        return f"Tags are spelt {''.join(written)} and were read as B-TYPE."
 
 
 USUAL = Spelling()

@@ -1,8 +1,8 @@
 """Rows of a blank word and `O`, which some tools write instead of blank lines between sentences."""
 
 SPACES = " \u00a0\u2002\u2003\u2009\u202f\u3000"
-# What stands in place of a word: nothing, the quotes of an empty cell of a CSV file, or a space.
-BLANK_WORDS = frozenset(("", '""', *SPACES))
+EMPTY_QUOTES = '""'  # an empty cell of a CSV file
+BLANK_WORDS = frozenset(("", EMPTY_QUOTES, *SPACES))
 
 
 def is_blank_tag(*tags: object) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from corpus.formats.blank_words import BLANK_WORDS, is_blank_tag
+from corpus.formats.blank_words import BLANK_WORDS, EMPTY_QUOTES, is_blank_tag
 from corpus.formats.column_names import (
     HEAD_SIZE,
     TEXT_COLUMNS,
@@ -27,6 +27,7 @@ INDEX = re.compile(r"\d{1,9}(?:[-.]\d{1,9})?")  # 3-4: a multi-word token, 3.1: 
 NEW_DOCUMENT = re.compile(r"#\s*(?:newdoc(?:\s+id)?|doc_id|document_id)(?:\s*=\s*(.*))?$")
 SENTENCE_ID = re.compile(r"#\s*sent_id\s*=\s*(.*\S)")
 DOCUMENT_START = "-DOCSTART-"
+MIN_SHARE_OF_ENDS = 0.01  # of the first lines; sentences rarely have a hundred words
 EXAMPLE = "EU\tB-ORG"
 
 
@@ -42,6 +43,7 @@ class ColumnLayout(NamedTuple):
     example: str  # a row of the usual width
     tags_seen: frozenset[str]  # in the first lines of the file
     label_name: str | None = None  # the name of the column `labels`, if the columns have names
+    blank_words: frozenset[str] = BLANK_WORDS - {EMPTY_QUOTES}  # with O, they end a sentence
     notes: tuple[str, ...] = ()  # columns that were not chosen by their position
 
 
@@ -112,7 +114,7 @@ def find_column_layout(
     tags = frozenset() if labels is None else frozenset(row[labels] for row in body)
     if options.label_column is None and tags == {"_"}:  # CoNLL's empty value: a file without labels
         labels = None
-    return ColumnLayout(
+    layout = ColumnLayout(
         separator,
         width,
         text,
@@ -124,6 +126,24 @@ def find_column_layout(
         label_name=names[labels] if names and labels is not None else None,
         notes=tuple(notes),
     )
+    with_quotes = layout._replace(blank_words=BLANK_WORDS)
+    return with_quotes if _quotes_end_sentences(head, with_quotes) else layout
+
+
+def _quotes_end_sentences(head: list[str], layout: ColumnLayout) -> bool:
+    """Return whether rows of two quotes and O, empty cells of a CSV file, end sentences.
+
+    They may also be words, so they must be frequent where no blank line ends the sentence anyway.
+    """
+    rows = split_rows(head, layout.separator)
+    ends = sum(
+        len(row) == layout.width
+        and row[layout.text] == EMPTY_QUOTES
+        and _ends_sentence(line, row, layout)
+        and bool(before.strip(BLANK) and after.strip(BLANK))
+        for before, line, row, after in zip(head, head[1:], rows[1:], head[2:], strict=False)
+    )
+    return ends >= max(1, MIN_SHARE_OF_ENDS * len(head))
 
 
 def _content(rows: list[list[str]], column: int) -> Counter[str]:
@@ -282,7 +302,7 @@ class _BlockReader:
         if cells is None or DOCUMENT_START in cells[:: layout.width]:
             return self._read_rows(block, first)
         words = cells[layout.text :: layout.width]
-        if not BLANK_WORDS.isdisjoint(words):
+        if not layout.blank_words.isdisjoint(words):
             return self._read_rows(block, first)
         tags = None if layout.labels is None else cells[layout.labels :: layout.width]
         lines = range(first, first + len(block))
@@ -377,7 +397,7 @@ def _ends_sentence(line: str, row: list[str], layout: ColumnLayout) -> bool:
     if len(row) == layout.width:
         others = row[:1] + row[2:] if layout.indexed else row[: layout.text] + row[layout.text + 1 :]
         tags = others if layout.labels is None else [row[layout.labels]]
-        return row[layout.text] in BLANK_WORDS and is_blank_tag(*tags)
+        return row[layout.text] in layout.blank_words and is_blank_tag(*tags)
     # Separated by spaces, an empty word leaves only the spaces around it.
     first_is_empty = layout.text == 0 and line[0] in BLANK
     last_is_empty = layout.text == layout.width - 1 and line[-1] in BLANK

@@ -60,9 +60,15 @@ def test_plain_tags(corpus_settings):
     assert not corpus.entity_tags
 
 
-def test_bare_types_are_plain_unless_the_scheme_is_io(corpus_settings):
+def test_types_without_prefixes_are_entities_in_io_or_plain_tags(
+    corpus_settings, tmp_path, snapshot
+):
     content = "New LOC\nYork LOC\nis O\n\nAnna PER\n"
-    plain = load_corpus(corpus_settings(train_file=content, validation_file=content))
+    flags = {"train_file": content, "validation_file": content}
+    with pytest.raises(CorpusError) as error:
+        load_corpus(corpus_settings(**flags))
+    assert stable(error.value, tmp_path) == snapshot
+    plain = load_corpus(corpus_settings(**flags, label_column_name="-1"))
     assert not plain.entity_tags
     assert plain.label_names == ["O", "LOC", "PER"]
     flags = {"train_file": content, "validation_file": content, "tag_scheme": "io"}
