@@ -7,6 +7,7 @@ from typing import Any
 import common
 from corpus.formats import detect
 from corpus.formats.sentence import LayoutKind, ReadOptions, Sentence
+from corpus.plausible import plausible
 from corpus.problems import Problems
 from scoring.scores import count_tags, scores_of_counts
 from support.errors import UserError
@@ -71,7 +72,7 @@ def labelled_items(
     `may_be_prose`: refuse plain text, whose lines a reader of columns would take for rows.
     """
     for path in files:
-        opened = detect.read(path, options, problems)
+        opened = plausible(detect.read(path, options, problems), path, problems)
         if not opened.labelled:
             layout = opened.layout or "unreadable"
             raise UserError(f"{path}: no labels to score against: got {layout}")
