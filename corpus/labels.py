@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpus.formats.column_names import first_named, label_columns
 from corpus.formats.text import text_lines
 from corpus.problems import CorpusError, Problems
 from corpus.schemes import (
@@ -25,7 +24,14 @@ from corpus.schemes import (
     is_entity_tag,
     split_tag,
 )
-from corpus.spellings import UNNAMED_TYPE, USUAL, Spelling, composed, spelling_of
+from corpus.spellings import (
+    ENTITY_TASKS,
+    USUAL,
+    Spelling,
+    composed,
+    spelling_of,
+    type_of_column,
+)
 from corpus.splits import RawBatch, RawSplit
 from corpus.tag_problems import (
     report_foreign_prefixes,
@@ -39,9 +45,6 @@ from corpus.tag_problems import (
 )
 from support.errors import UserError
 from support.text import quote
-
-
-ENTITY_TASKS = ("ner", "chunk")  # tasks whose tags may be spelt in other ways than B-PER
 
 
 class Labels(NamedTuple):
@@ -161,9 +164,7 @@ def _type_named_by_column(task_name: str, raw: dict[str, RawSplit]) -> str:
     """Return the type of entities whose tags have none: the name of their column, if it has one."""
     opened_sources = chain.from_iterable(split.opened for split in raw.values())
     columns = {opened.label_column for opened in opened_sources if opened.labelled}
-    column = columns.pop() if len(columns) == 1 else None
-    usual = column is None or first_named([column], label_columns(task_name)) is not None
-    return UNNAMED_TYPE if column is None or usual else column
+    return type_of_column(columns.pop() if len(columns) == 1 else None, task_name)
 
 
 def _usual_spelling(names: list[str], spelling: Spelling) -> list[str]:

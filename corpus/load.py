@@ -88,6 +88,8 @@ def read_corpus(
     notes = notes_on(raw, labels)
     for group in problems.warnings.groups:
         title = f"{group.title[:1].upper()}{group.title[1:]}"
+        if group.kind is ProblemKind.SIMILAR_TYPES:
+            title = f"WARNING: {title}"
         notes.append(f"{title}: {group.count:,}, for example {group.shown[0]}")
     parts: dict[str, tuple[RawSplit, np.ndarray | None]] = {
         split: (raw_split, None) for split, raw_split in raw.items()

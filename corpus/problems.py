@@ -93,7 +93,7 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.LATE_LABELS: "labels that earlier records lack",
     ProblemKind.WORD_WITHOUT_SENTENCE: "words that do not belong to a sentence",
     ProblemKind.SCATTERED_SENTENCE: "sentences whose rows are far apart",
-    ProblemKind.JOINED_ROWS: "rows that do not follow the others of their sentence, joined by its id",
+    ProblemKind.JOINED_ROWS: "rows away from the others of their sentence, joined by its id",
     ProblemKind.REPEATED_IDS: "sentence ids that begin again, read as new sentences",
     ProblemKind.RECORD_WITHOUT_TEXT: "records without text",
     ProblemKind.FIELD_TYPE: "fields of the wrong type",

@@ -1,22 +1,23 @@
-"""Spellings of entity tags other than `B-PER`: b-per, PER-B, B_PER, B–PER, or B and I without a type.
+"""Spellings of entity tags other than `B-PER`: b-per, PER-B, B_PER, B–PER, or B without a type.
 
-A spelling is accepted only if it reads all tags of a corpus. Tags of which some are spelt in another
-way are more likely misspelt, and are reported instead.
+A spelling is accepted only if it reads all tags of a corpus. If some of them are spelt in another
+way, they are more likely misspelt, and are reported instead.
 """
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from itertools import product
 from typing import NamedTuple
 
+from corpus.formats.column_names import first_named, label_columns
 from corpus.schemes import SCHEMES
 
 PREFIXES = "BIESLUM"
 # The hyphen; other hyphens, dashes and the minus sign, as word processors write them; other signs.
 SEPARATORS = "-_\u2010\u2011\u2012\u2013\u2014\u2212:./|"
 UNNAMED_TYPE = "ENTITY"
+ENTITY_TASKS = ("ner", "chunk")  # tasks whose tags may be spelt in other ways
 
 
 class Spelling(NamedTuple):
@@ -101,6 +102,15 @@ def entity_types(cells: Counter[str]) -> set[str] | None:
     if spelling is None:
         return None
     return {tag[2:] for tag in map(spelling.read, cells) if tag is not None and tag != "O"}
+
+
+def type_of_column(column: str | None, task: str) -> str:
+    """Return the type of entities whose tags have none: the name of their column, if it says more
+    than that it holds tags.
+    """
+    if column is None or first_named([column], label_columns(task)) is not None:
+        return UNNAMED_TYPE
+    return column
 
 
 def composed(tag: str) -> str:

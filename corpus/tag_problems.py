@@ -72,8 +72,8 @@ def report_plain_tags(
         expected = "entity tags such as B-PER, or plain tags without --tag_scheme"
     else:
         expected = (
-            "O, and a prefix, a hyphen and a type, as in B-PER. If they are in another column, name "
-            "it with --label_column_name. To read each run of equal tags as an entity, use "
+            "O, and a prefix, a hyphen and a type, as in B-PER. If they are in another column, "
+            "name it with --label_column_name. To read each run of equal tags as an entity, use "
             "--tag_scheme io; to learn plain tags, --task_name pos"
         )
     if scheme is not None:
@@ -183,7 +183,9 @@ def report_similar_types(
     for names in alike.values():
         if len(names) > 1 and not set(names) <= known:
             ordered = sorted(names, key=counts.__getitem__, reverse=True)
-            listed = ", ".join(f"{quote(name)} ({counted(counts[name], 'word')})" for name in ordered)
+            listed = ", ".join(
+                f"{quote(name)} ({counted(counts[name], 'word')})" for name in ordered
+            )
             place = Place(", ".join(source.name for source in raw["train"].sources))
             expected = "one spelling of each type, or the types declared with --label_names"
             warnings.add(Problem(ProblemKind.SIMILAR_TYPES, place, listed, expected))

@@ -392,11 +392,12 @@ def _is_comment(line: str, row: list[str], layout: ColumnLayout) -> bool:
 
 def _ends_sentence(line: str, row: list[str], layout: ColumnLayout) -> bool:
     """Return whether a row stands for a blank line: its word is blank, and its tag O or blank."""
+    if len(row) == 1 < layout.width and row[0] in BLANK_WORDS:
+        return True
     if layout.width == 1 or (layout.indexed and row[0] not in BLANK_WORDS):
         return False
     if len(row) == layout.width:
-        others = row[:1] + row[2:] if layout.indexed else row[: layout.text] + row[layout.text + 1 :]
-        tags = others if layout.labels is None else [row[layout.labels]]
+        tags = row if layout.labels is None else [row[layout.labels]]
         return row[layout.text] in layout.blank_words and is_blank_tag(*tags)
     # Separated by spaces, an empty word leaves only the spaces around it.
     first_is_empty = layout.text == 0 and line[0] in BLANK

@@ -8,8 +8,10 @@ from corpus.formats.column_names import first_named, label_columns
 CONLLU_COLUMNS = ["id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc"]
 CONLL2003_COLUMNS = {"pos": 1, "chunk": 2, "ner": 3}
 CHUNK_TYPES = frozenset(  # of CoNLL-2000, and those of the German data of CoNLL-2003
-    ("ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP")
-    + ("NC", "PC", "VC")
+    (
+        *("ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP"),
+        *("NC", "PC", "VC"),
+    )
 )
 
 # The entity types in each column; None for a column without entity tags. The set is empty if every

@@ -163,7 +163,7 @@ class _Groups:
                 return False
             self._ended.clear()
             self.restarts += 1
-        if self._current is not None:
+        elif self._current is not None:
             self._ended.add(hash(self._current))
         self._current = key
         self.count += 1
