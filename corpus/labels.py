@@ -150,13 +150,14 @@ def settle_labels(
 
 
 def _composed_names(names: list[str], raw: dict[str, RawSplit]) -> tuple[list[str], list[str]]:
-    """Return the names in Unicode's composed form, and a note if two of them become one."""
+    """Return the names in Unicode's composed form, and a note if two types become one."""
     used = {number for split in raw.values() for number in split.tag_counts}
     forms: dict[str, set[str]] = {}
     for number in sorted(used):
-        forms.setdefault(composed(names[number]), set()).add(names[number])
-    several = [name for name, written in forms.items() if len(written) > 1]
-    notes = [f"Tags that differ only in Unicode's form are one tag: {', '.join(several)}."]
+        type_ = split_tag(names[number])[1] or names[number]
+        forms.setdefault(composed(type_), set()).add(type_)
+    several = [type_ for type_, written in forms.items() if len(written) > 1]
+    notes = [f"Labels that differ only in Unicode's form are one label: {', '.join(several)}."]
     return list(map(composed, names)), notes if several else []
 
 

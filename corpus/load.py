@@ -89,7 +89,9 @@ def read_corpus(
     for group in problems.warnings.groups:
         title = f"{group.title[:1].upper()}{group.title[1:]}"
         if group.kind is ProblemKind.SIMILAR_TYPES:
-            title = f"WARNING: {title}"
+            details = "; ".join(problem.detail for problem in group.shown)
+            notes.append(f"WARNING: {title}: {details}. Expected {group.shown[0].expected}.")
+            continue
         notes.append(f"{title}: {group.count:,}, for example {group.shown[0]}")
     parts: dict[str, tuple[RawSplit, np.ndarray | None]] = {
         split: (raw_split, None) for split, raw_split in raw.items()

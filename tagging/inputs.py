@@ -147,6 +147,8 @@ def read_items(
     if form == "conll":
         options = options._replace(needs_labels=False)
         opened = open_columns(numbered, options, problems, source.name)
+        for note in opened.notes:
+            print(f"{source.name}: {note}.", file=sys.stderr)
         opened = plausible(opened, source.name, problems, words_only=True)
         return (item_of_words(list(sentence.words)) for sentence in opened.sentences)
     if form == "json":

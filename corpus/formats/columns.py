@@ -104,7 +104,8 @@ def find_column_layout(
         choice = LabelChoice(asked)
     else:
         choice = choose_label_column(types, names, options.task, text, indexed)
-        notes += choice.notes(names, options.task)
+        if options.needs_labels:
+            notes += choice.notes(names, options.task)
     labels = choice.column
     if labels is None and names == CONLLU_COLUMNS and options.needs_labels:
         detail = f"CoNLL-U has no column for {options.task} tags"
