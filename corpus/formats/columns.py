@@ -161,8 +161,11 @@ def _text_column(
 ) -> tuple[int, list[str]]:
     """Return the column of words, and notes if it is not the usual one.
 
-    `types`: the entity types in each column. `labels`: the column that the user asked for.
+    `types`: the entity types in each column. `labels`: the column of labels that the user asked
+    for.
     """
+    if labels is None:
+        labels = first_named(names, label_columns(options.task))
     if options.text_column is not None:
         requested = requested_column(options.text_column, names, len(types))
         assert requested is not None  # `_columns_exist` has checked it

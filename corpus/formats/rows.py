@@ -121,7 +121,8 @@ def _rows(
         if new_document not in (None, "", document):
             document, sentence = new_document, None
         if has_id:
-            sentence = new_sentence
+            is_id = isinstance(new_sentence, str | int)
+            sentence = new_sentence if is_id else str(new_sentence)
         fault = missing_field(fields, layout, options) or fault_of_words([word], layout.text)
         if fault is None and layout.labels is not None:
             fault = fault_of_tags([tag], [word], layout.labels)

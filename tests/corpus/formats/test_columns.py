@@ -88,6 +88,7 @@ NER_POS = "a\tB-X\tDT\nb\tI-X\tNN\nc\tO\tNN\n"
         ("Wort\ttag\na\tO\nb\tB-X\n", {}, "O B-X"),
         ("entity\ttoken\nO\ta\nB-X\tb\n", {}, "O B-X"),
         ("word\tgender\na\tm\nb\tf\n", {"task": "pos"}, "m f"),
+        ("pos\tWort\nm\ta\nf\tb\n", {"task": "pos"}, "m f"),
         ("text\tO\nb\tB-X\n", {}, "O B-X"),  # the word "text"
         ("Text NN\nist VB\n", {"task": "pos"}, "NN VB"),
         ("Tag NN O\nb VB B-X\n", {}, "O B-X"),

@@ -1,5 +1,6 @@
 """One word per row: rows grouped into sentences."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,16 @@ def test_sentences_of_rows(tmp_path, rows, expected, warnings):
     assert read(write_file(tmp_path, "a.csv", text), problems) == expected
     assert not problems
     assert [group.kind for group in problems.warnings.groups] == warnings
+
+
+def test_an_id_may_be_of_another_type(tmp_path):
+    rows = [("1", "a"), ("1", "b"), ([1], "c"), ([1], "d")]
+    records = [{"sentence_id": key, "token": word, "tag": "O"} for key, word in rows]
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    assert read(write_file(tmp_path, "a.jsonl", text)) == [
+        (["a", "b"], ["O", "O"]),
+        (["c", "d"], ["O", "O"]),
+    ]
 
 
 def test_a_blank_word_of_an_identified_sentence_is_a_word(tmp_path):
