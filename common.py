@@ -249,18 +249,27 @@ def full_precision(model: torch.nn.Module) -> Iterator[None]:
             model.forward = autocast_forward
 
 
+def count_labelled(
+    accelerator: Accelerator, micro_batches: Iterable[dict[str, Any]]
+) -> torch.Tensor:
+    """Return the number of labelled tokens of a step: of its micro-batches on all processes."""
+    import torch
+
+    counts = [batch["labels"].ne(IGNORED).sum() for batch in micro_batches]
+    return accelerator.reduce(torch.stack(counts).sum().to(accelerator.device), "sum")
+
+
 def token_loss(
     logits: torch.Tensor,
     labels: torch.Tensor,
-    num_labelled: float,
+    num_labelled: torch.Tensor | int,
     label_smoothing: float = 0.0,
 ) -> torch.Tensor:
     """Return the cross entropy summed over labelled tokens, divided by `num_labelled`.
 
     `logits`: (rows, tokens, labels). `labels`: (rows, tokens), -100 where there is none.
-    `num_labelled`: labelled tokens of an optimizer step, all its micro-batches and processes
-    together, averaged over the training split. One divisor for all steps makes the loss of a step
-    independent of how it is cut into micro-batches and processes.
+    `num_labelled`: see `count_labelled`. The losses of all micro-batches and processes add up to
+    the mean over the step's labelled tokens, however the step is cut.
     """
     import torch.nn.functional as F
 

@@ -198,12 +198,13 @@ def main() -> None:
         for epoch in plan.epochs_left(progress):
             for micro_batches in plan.steps_left(accelerator, loader, epoch, progress):
                 model.train()
+                num_labelled = common.count_labelled(accelerator, micro_batches)
                 for batch in micro_batches:
                     with accelerator.accumulate(model):
                         labels = batch.pop("labels")
                         logits = model(**batch).logits
                         loss = common.token_loss(
-                            logits, labels, plan.num_labelled, training.label_smoothing_factor
+                            logits, labels, num_labelled, training.label_smoothing_factor
                         )
                         # accumulate() and DDP average; our losses are shares of the step's loss.
                         accelerator.backward(loss * plan.accumulation * state.num_processes)

@@ -139,10 +139,6 @@ class WindowSet:
         of_batches = [np.unique(values) for values in self._values("input_ids")]
         return np.unique(np.concatenate([np.zeros(0, np.int64), *of_batches]))
 
-    def count_labelled(self) -> int:
-        """Return the number of sub-words that have a label."""
-        return sum(int((values != IGNORED).sum()) for values in self._values("labels"))
-
     def _values(self, column: str) -> Iterator[np.ndarray]:
         """Yield a column of lists, end to end, in pieces of (tokens,)."""
         import pyarrow.compute as pc

@@ -89,7 +89,7 @@ def _arguments_of_value(option: str, value: Any, action: argparse.Action) -> lis
         return [f"{option}={json.dumps(_typed(value))}"]
     if isinstance(value, list):
         return [f"{option}={item}" for item in value]
-    if action.nargs == 0:  # --no_label_all_tokens
+    if action.nargs == 0:  # --no_dataloader_pin_memory
         return [option] if is_true(value) else []
     if _is_null(value):
         # Null turns off an optional number; all other flags keep their default.

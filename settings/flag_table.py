@@ -133,7 +133,7 @@ class Settled:
 
 SETTLED = {
     "average_tokens_across_devices": Settled(
-        True, "the loss is divided by a constant, which is the same on every process"
+        True, "the loss is divided by the tokens of the step on all processes"
     ),
     "bf16_full_eval": Settled(False, "scores are computed in fp32"),
     "fp16_full_eval": Settled(False, "scores are computed in fp32"),
@@ -319,8 +319,9 @@ OBSOLETE = {
     "enable_jit_checkpoint": _without_effect(
         "a run that is sent SIGTERM always saves a checkpoint", switch=True
     ),
-    # Of version 0.3.0, which grouped by default.
+    # Of version 0.3.0, where these were on by default.
     "no_group_by_length": _turns_on("--group_by_length=false", more=", the default"),
+    "no_label_all_tokens": _turns_on("--label_all_tokens=false", more=", the default"),
     # run_ner.py and run_ner_no_trainer.py.
     "use_auth_token": Obsolete(
         "is now --hub_token; the token of `hf auth login` is used without a flag", _token

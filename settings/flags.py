@@ -112,7 +112,7 @@ class SharedFlags:
     )
     pad_to_max_length: bool = _model(False, "Pad every batch to --max_seq_length.")
     label_all_tokens: bool = _model(
-        True, "Train on every sub-word of a word (B- becomes I- inside it), not only its first."
+        False, "Train on every sub-word of a word (B- becomes I- inside it), not only its first."
     )
 
     # Tasks

@@ -65,7 +65,7 @@ class WindowSettings:
 
     max_seq_length: int | None = None  # None: the model's own limit
     pad_to_max_length: bool = False
-    label_all_tokens: bool = True
+    label_all_tokens: bool = False
     overwrite_cache: bool = False
 
     def padded_length(self, window_length: int) -> int | None:

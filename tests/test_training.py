@@ -26,6 +26,7 @@ from tests.helpers.script_runs import (
     error_message,
     interrupt,
     losses,
+    record_batches,
     results,
     run,
     shows_all_words_scored,
@@ -122,14 +123,17 @@ def test_mean_loss_of_a_run_is_the_mean_over_its_steps(four_runs):
 
 
 @pytest.mark.parametrize("script", BOTH)
-def test_every_token_has_the_same_weight_in_the_training_loss(script, corpus, encoder, tmp_path):
-    """The loss of an epoch is the evaluation loss of the same sentences, however grouped."""
+def test_loss_of_a_step_is_the_mean_over_its_tokens(script, corpus, encoder, tmp_path):
+    """The mean of the steps' losses, weighted by their words, is the loss in evaluation."""
     flags = ["--model_name_or_path", encoder, *corpus[:2], "--validation_file", corpus[1]]
     flags += [*SETTINGS, "--learning_rate", 1e-12, "--num_train_epochs", 1]
-    run(script, [*flags, "--no_label_all_tokens", "--output_dir", "out"], tmp_path)
-    scores, step_losses = results(tmp_path / "out"), losses(tmp_path / "out")[:, 0]
-    assert scores["train_loss"] == pytest.approx(scores["eval_loss"], rel=1e-5)
-    assert step_losses.max() > 2 * step_losses.min()  # steps with many tokens and with few
+    run(script, [*flags, "--output_dir", "out"], tmp_path, before=partial(record_batches, tmp_path))
+    step_losses = losses(tmp_path / "out")[:, 0]
+    lines = (tmp_path / "batches_0.txt").read_text().splitlines()
+    words = [sum(map(int, line.split())) for line in lines]
+    assert max(words) > 2 * min(words)  # steps with many words and with few
+    mean = np.average(step_losses, weights=words)
+    assert mean == pytest.approx(results(tmp_path / "out")["eval_loss"], rel=1e-5)
 
 
 def test_learning_rate_falls_linearly_to_zero(four_runs):
@@ -462,7 +466,7 @@ def test_ignore_mismatched_sizes_replaces_the_head(script, bad, tmp_path):
 @pytest.mark.parametrize("script", BOTH)
 def test_help_lists_the_flags(script, tmp_path):
     output = run(script, ["--help"], tmp_path)
-    for flag in ("--train_file", "--no_label_all_tokens", "--resume_from_checkpoint"):
+    for flag in ("--train_file", "--label_all_tokens", "--resume_from_checkpoint"):
         assert re.search(rf"{flag}\b", output)
 
 

@@ -29,10 +29,6 @@ class Plan:
     calendar: Calendar
     warmup_steps: int
     accumulation: int  # batches of a step
-    # Labelled sub-words of a step, on average. The loss of each step is divided by this number, so
-    # that all sub-words have the same weight. Divided by the step's own number, it would give more
-    # weight to the sub-words of short sentences, which share a step.
-    num_labelled: float
     seed: int
     process_index: int
     best: BestScore
@@ -194,7 +190,6 @@ def plan_training(
         calendar=calendar,
         warmup_steps=calendar.whole_steps(training.warmup_steps),
         accumulation=accumulation,
-        num_labelled=max(windows["train"].count_labelled(), 1) / order.steps,
         seed=training.seed,
         process_index=state.process_index,
         best=best,

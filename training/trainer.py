@@ -133,9 +133,9 @@ class WindowTrainer(Trainer):
     # --- Loss and gradients ---
 
     def _share_of_step(self, outputs: Any, labels: Any, num_items_in_batch: Any) -> Any:
-        """Return the loss divided by the plan's constant, instead of the step's own count."""
+        """Return the share of these outputs in the step's loss: see `common.token_loss`."""
         smoothing = self.args.label_smoothing_factor
-        loss = common.token_loss(outputs.logits, labels, self.plan.num_labelled, smoothing)
+        loss = common.token_loss(outputs.logits, labels, num_items_in_batch, smoothing)
         self.losses.add(loss)
         return loss
 

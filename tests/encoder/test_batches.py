@@ -97,14 +97,14 @@ SENTENCES = [
 def test_corpus_is_encoded_for_training_and_for_evaluation(tiny_encoder):
     corpus = corpus_of(ENTITY_LABELS, train=SENTENCES, validation=SENTENCES, test=SENTENCES[1:])
     tokenizer = load_tokenizer(str(tiny_encoder))
-    windows = encode_corpus(corpus, tokenizer, 16, WindowSettings())
+    windows = encode_corpus(corpus, tokenizer, 16, WindowSettings(label_all_tokens=True))
     assert set(windows) == {"train", "validation", "test"}
     assert windows["train"][0]["labels"] == [-100, 1, 2, 0, 0, 5, 6, 0, -100]  # la ##mb
     assert "word_index" not in windows["train"][0]
     assert windows["validation"][0]["labels"] == [-100, 1, 2, 0, 0, 5, -100, 0, -100]
     assert windows["validation"][1]["word_index"] == [-100, 6, -100]
     assert windows["test"][0]["word_index"] == [-100, 0, -100]
-    windows = encode_corpus(corpus, tokenizer, 64, WindowSettings(label_all_tokens=False))
+    windows = encode_corpus(corpus, tokenizer, 64, WindowSettings())
     assert windows["train"][0]["labels"] == [-100, 1, 2, 0, 0, 5, -100, 0, -100]
 
 
@@ -129,7 +129,7 @@ def test_encoded_corpus_is_cached_by_all_that_it_depends_on(tiny_encoder, tmp_pa
     assert not encodes(tokenizer=load_tokenizer(str(tiny_encoder)))
     assert encodes(overwrite_cache=True)
     assert encodes(max_length=16)
-    assert encodes(label_all_tokens=False)
+    assert encodes(label_all_tokens=True)
     larger = load_tokenizer(str(tiny_encoder))
     larger.add_tokens(["Smith-Jones"])
     assert encodes(tokenizer=larger)

@@ -49,7 +49,7 @@ def test_json_is_read_too(tmp_path):
 @pytest.mark.parametrize("before", [True, False])
 def test_command_line_wins_over_the_file(before, tmp_path):
     path = config_file(tmp_path, "learning_rate: 1e-3\nseed: 7\nlabel_all_tokens: true\n")
-    flags = ["--learning_rate", "3e-5", "--no_label_all_tokens"]
+    flags = ["--learning_rate", "3e-5", "--label_all_tokens", "false"]
     args = parse(*([*flags, "--config", path] if before else ["--config", path, *flags]))
     assert args.learning_rate == 3e-5
     assert args.label_all_tokens is False
@@ -199,6 +199,6 @@ def test_no_in_yaml_is_the_word_where_a_word_is_expected(tmp_path):
     assert (args.checkpointing_steps, args.mixed_precision) == ("no", "no")
 
 
-@pytest.mark.parametrize("text", ["label_column_name: -X-", "no_label_all_tokens: true"])
+@pytest.mark.parametrize("text", ["label_column_name: -X-", "no_group_by_length: true"])
 def test_values_of_a_file_that_a_command_line_takes_for_flags(text, tmp_path):
     parse(config_file(tmp_path, text))

@@ -157,9 +157,9 @@ def test_shared_flags_have_one_default_and_one_help_in_both_scripts(name):
 
 
 def test_switches():
-    assert parse().label_all_tokens is True
+    assert parse().label_all_tokens is False
     assert parse().group_by_length is False
-    assert parse("--no_label_all_tokens").label_all_tokens is False
+    assert parse("--label_all_tokens").label_all_tokens is True
     assert parse("--label_all_tokens", "false").label_all_tokens is False
     assert parse("--group_by_length").group_by_length is True
     assert parse("--resume_from_checkpoint").resume_from_checkpoint == "latest"

@@ -44,7 +44,7 @@ EFFECTS = {
     "ignore_mismatched_sizes": ([], "model.ignore_mismatched_sizes", True),
     "max_seq_length": (["64"], "windows.max_seq_length", 64),
     "pad_to_max_length": ([], "windows.pad_to_max_length", True),
-    "label_all_tokens": (["false"], "windows.label_all_tokens", False),
+    "label_all_tokens": ([], "windows.label_all_tokens", True),
     "do_train": ([], "do_predict", False),
     "do_eval": ([], "do_train", False),
     "do_predict": ([], "do_eval", False),
