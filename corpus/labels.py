@@ -24,11 +24,21 @@ from corpus.schemes import (
     is_entity_tag,
     split_tag,
 )
+from corpus.spellings import (
+    ENTITY_TASKS,
+    USUAL,
+    Spelling,
+    composed,
+    spelling_of,
+    type_of_column,
+)
 from corpus.splits import RawBatch, RawSplit
 from corpus.tag_problems import (
     report_foreign_prefixes,
     report_not_entity_tags,
+    report_plain_tags,
     report_rare_types,
+    report_similar_types,
     report_tags_without_name,
     report_undeclared,
     report_untrained,
@@ -43,6 +53,7 @@ class Labels(NamedTuple):
     names: list[str]  # IOB2 for entity tags
     scheme: str | None  # of the entity tags as read; None for plain tags
     table: TagTable  # the tags as read
+    notes: tuple[str, ...] = ()  # lines for the user about the spelling of the tags
 
     def ids(self, batch: RawBatch) -> np.ndarray:
         """Return the label id of each word of a batch."""
@@ -101,25 +112,64 @@ def settle_labels(
     tags: list[str | int],
     declared: list[str] | None,
     problems: Problems,
+    *,
+    column_requested: bool = False,
 ) -> Labels | None:
     """Return the labels of the splits `raw`; None if their tags have problems.
 
     `tag_scheme`: a scheme, or "auto" to detect it. `tags`: the name of each tag id. `declared`:
-    names that the user gave.
+    names that the user gave. `column_requested`: the user named the column of labels, which may
+    then hold plain tags in any task.
     """
     own_names = [opened.label_names for split in raw.values() for opened in split.opened]
     known = list(dict.fromkeys(chain(declared or (), *(names or () for names in own_names))))
     report_tags_without_name(tags, raw, len(known), problems)
     if problems:
         return None
-    names = list(map(str, tags))
+    names, notes = _composed_names(list(map(str, tags)), raw)
+    known = list(map(composed, known))
+    declared = None if declared is None else list(map(composed, declared))
+    if task_name in ENTITY_TASKS and tag_scheme != "io":
+        spelling = spelling_of((*names, *known), _type_named_by_column(task_name, raw))
+        if spelling is not None and spelling != USUAL:
+            notes.append(spelling.note())
+            names, known = _usual_spelling(names, spelling), _usual_spelling(known, spelling)
+            declared = None if declared is None else _usual_spelling(declared, spelling)
     bare = not any(map(ENTITY_TAG.fullmatch, (*names, *known)))
     if bare and tag_scheme == "io":  # some files write IO without prefixes: PER PER O
         names, known = _with_prefix(names), _with_prefix(known)
     plain = bare and tag_scheme != "io" and any(name != "O" for name in (*names, *known))
     if plain or (task_name == "pos" and not all(map(is_entity_tag, names))):
-        return _plain_labels(names, known, declared, raw, problems)
-    return _entity_labels(tag_scheme, names, known, declared, raw, problems)
+        if tag_scheme != "auto" or (task_name == "ner" and not column_requested):
+            scheme = None if tag_scheme == "auto" else tag_scheme
+            report_plain_tags(names, scheme, task_name, raw, problems)
+        labels = _plain_labels(names, known, declared, raw, problems)
+    else:
+        labels = _entity_labels(tag_scheme, names, known, declared, raw, problems)
+    return None if labels is None else labels._replace(notes=tuple(notes))
+
+
+def _composed_names(names: list[str], raw: dict[str, RawSplit]) -> tuple[list[str], list[str]]:
+    """Return the names in Unicode's composed form, and a note if two types become one."""
+    used = {number for split in raw.values() for number in split.tag_counts}
+    forms: dict[str, set[str]] = {}
+    for number in sorted(used):
+        type_ = split_tag(names[number])[1] or names[number]
+        forms.setdefault(composed(type_), set()).add(type_)
+    several = [type_ for type_, written in forms.items() if len(written) > 1]
+    notes = [f"Labels that differ only in Unicode's form are one label: {', '.join(several)}."]
+    return list(map(composed, names)), notes if several else []
+
+
+def _type_named_by_column(task_name: str, raw: dict[str, RawSplit]) -> str:
+    """Return the type of entities whose tags have none: the name of their column, if it has one."""
+    opened_sources = chain.from_iterable(split.opened for split in raw.values())
+    columns = {opened.label_column for opened in opened_sources if opened.labelled}
+    return type_of_column(columns.pop() if len(columns) == 1 else None, task_name)
+
+
+def _usual_spelling(names: list[str], spelling: Spelling) -> list[str]:
+    return [spelling.read(name) or name for name in names]
 
 
 def _with_prefix(names: list[str]) -> list[str]:
@@ -161,6 +211,7 @@ def _entity_labels(
         report_undeclared(types, known_types, raw, problems)
     report_untrained(names, types, known_types, raw, problems)
     report_rare_types(types, known_types, raw, problems.warnings)
+    report_similar_types(types, known_types, raw, problems.warnings)
     ordered = iob2_names({*types, *known_types} - {""})
     return None if problems else Labels(ordered, scheme, table)
 

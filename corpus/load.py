@@ -28,10 +28,11 @@ from corpus.words import WORD_SPLITTER
 from settings.run_settings import CorpusSettings
 from support.errors import UserError
 from support.processes import local_rank
+from support.text import counted
 
 # Part of every cache key. Raise it, so that all corpora are read again, whenever a change gives the
 # same files different splits, labels or notes, or changes the fields of `Corpus`.
-READER_VERSION = 1
+READER_VERSION = 2
 
 
 @dataclass
@@ -87,6 +88,10 @@ def read_corpus(
     notes = notes_on(raw, labels)
     for group in problems.warnings.groups:
         title = f"{group.title[:1].upper()}{group.title[1:]}"
+        if group.kind is ProblemKind.SIMILAR_TYPES:
+            details = "; ".join(problem.detail for problem in group.shown)
+            notes.append(f"WARNING: {title}: {details}. Expected {group.shown[0].expected}.")
+            continue
         notes.append(f"{title}: {group.count:,}, for example {group.shown[0]}")
     parts: dict[str, tuple[RawSplit, np.ndarray | None]] = {
         split: (raw_split, None) for split, raw_split in raw.items()
@@ -132,7 +137,11 @@ def read_raw(
     if problems:
         return raw, None
     task, scheme = settings.task_name, settings.tag_scheme
-    return raw, settle_labels(task, scheme, raw, tags.names, declared, problems)
+    requested = settings.label_column_name is not None
+    labels = settle_labels(
+        task, scheme, raw, tags.names, declared, problems, column_requested=requested
+    )
+    return raw, labels
 
 
 def needs_hold_out(settings: CorpusSettings, raw: dict[str, RawSplit]) -> bool:
@@ -167,10 +176,25 @@ def notes_on(raw: dict[str, RawSplit], labels: Labels) -> list[str]:
         for source, opened in zip(split.sources, split.opened, strict=True):
             first_of.setdefault(opened.layout, source.name)
     notes = [f"{name}: {layout}." for layout, name in first_of.items()]
+    notes += _notes_on_columns(raw)
     if any(split.raw_text for split in raw.values()):
         notes.append(f"Raw text is split into words by the suite's word splitter, {WORD_SPLITTER}.")
     tagged = any(split.tag_counts for split in raw.values())
-    return [*notes, scheme_note(labels)] if tagged else notes
+    return [*notes, *labels.notes, scheme_note(labels)] if tagged else notes
+
+
+def _notes_on_columns(raw: dict[str, RawSplit]) -> list[str]:
+    """Return what was decided by the content of files, each with the first file and a count."""
+    files_of: dict[str, list[str]] = {}
+    for split in raw.values():
+        for source, opened in zip(split.sources, split.opened, strict=True):
+            for note in opened.notes:
+                files_of.setdefault(note, []).append(source.name)
+    notes = []
+    for note, files in files_of.items():
+        others = f" and {counted(len(files) - 1, 'more file')}" if len(files) > 1 else ""
+        notes.append(f"{files[0]}{others}: {note}.")
+    return notes
 
 
 # --- The cache ----------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ class ProblemKind(StrEnum):
     # Rows and records
     ROW_WIDTH = "row-width"
     WORD_INDEX = "word-index"
+    BLANK_ROW = "blank-row"
+    IMPLAUSIBLE = "implausible"
     REPEATED_COLUMN_NAME = "repeated-column-name"
     NOT_CSV = "not-csv"
     NOT_JSON = "not-json"
@@ -29,6 +31,9 @@ class ProblemKind(StrEnum):
     MISSING_COLUMN = "missing-column"
     LATE_LABELS = "late-labels"
     WORD_WITHOUT_SENTENCE = "word-without-sentence"
+    SCATTERED_SENTENCE = "scattered-sentence"
+    JOINED_ROWS = "joined-rows"
+    REPEATED_IDS = "repeated-ids"
     RECORD_WITHOUT_TEXT = "record-without-text"
     FIELD_TYPE = "field-type"
     # Words, labels, texts and spans
@@ -50,6 +55,7 @@ class ProblemKind(StrEnum):
     REJECTED_ANSWER = "rejected-answer"
     # Tags
     NOT_ENTITY_TAG = "not-entity-tag"
+    PLAIN_TAGS = "plain-tags"
     INTEGER_WITHOUT_NAME = "integer-without-name"
     TOO_FEW_NAMES = "too-few-names"
     EMPTY_LABEL = "empty-label"
@@ -57,6 +63,7 @@ class ProblemKind(StrEnum):
     UNDECLARED_LABEL = "undeclared-label"
     UNTRAINED_LABEL = "untrained-label"
     RARE_TYPE = "rare-type"
+    SIMILAR_TYPES = "similar-types"
     STRAY_TAG = "stray-tag"
     # The corpus as a whole
     UNKNOWN_WORD = "unknown-word"
@@ -76,6 +83,8 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.NO_LABELS: "no labels",
     ProblemKind.ROW_WIDTH: "rows with the wrong number of columns",
     ProblemKind.WORD_INDEX: "word indices out of order",
+    ProblemKind.BLANK_ROW: "rows of a blank word and O, read as ends of sentences",
+    ProblemKind.IMPLAUSIBLE: "not words and tags",
     ProblemKind.REPEATED_COLUMN_NAME: "repeated column names",
     ProblemKind.NOT_CSV: "not CSV",
     ProblemKind.NOT_JSON: "not JSON",
@@ -83,6 +92,9 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.MISSING_COLUMN: "records that lack a column",
     ProblemKind.LATE_LABELS: "labels that earlier records lack",
     ProblemKind.WORD_WITHOUT_SENTENCE: "words that do not belong to a sentence",
+    ProblemKind.SCATTERED_SENTENCE: "sentences whose rows are far apart",
+    ProblemKind.JOINED_ROWS: "rows away from the others of their sentence, joined by its id",
+    ProblemKind.REPEATED_IDS: "sentence ids that begin again, read as new sentences",
     ProblemKind.RECORD_WITHOUT_TEXT: "records without text",
     ProblemKind.FIELD_TYPE: "fields of the wrong type",
     ProblemKind.WORDS_NOT_LIST: "words that are not a list",
@@ -102,6 +114,7 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.EMPTY_SENTENCE: "sentences without words, skipped",
     ProblemKind.REJECTED_ANSWER: "answers 'reject' or 'ignore', skipped",
     ProblemKind.NOT_ENTITY_TAG: "tags that are not entity tags",
+    ProblemKind.PLAIN_TAGS: "plain tags in place of entity tags",
     ProblemKind.INTEGER_WITHOUT_NAME: "integer labels without names",
     ProblemKind.TOO_FEW_NAMES: "integer labels outside the {} declared names",
     ProblemKind.EMPTY_LABEL: "empty labels",
@@ -109,6 +122,7 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.UNDECLARED_LABEL: "labels missing from --label_names",
     ProblemKind.UNTRAINED_LABEL: "labels of the {} split missing from the training split",
     ProblemKind.RARE_TYPE: "very rare entity types spelled almost like a frequent one",
+    ProblemKind.SIMILAR_TYPES: "entity types spelled almost alike, learned as different types",
     ProblemKind.STRAY_TAG: "tags out of place in {}, read as conlleval reads them",
     ProblemKind.UNKNOWN_WORD: "words without a known sub-word",
     ProblemKind.EMPTY_WORD: "empty words",

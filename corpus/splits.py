@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.formats.sentence import OpenedSource, Sentence
+from corpus.plausible import plausible
 from corpus.problems import MAX_SHOWN, Place, Problems
 from corpus.sources import Source
 
@@ -233,7 +234,7 @@ def read_split(
     split = RawSplit(path, sources, tags)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, RAW_SCHEMA) as writer:
         for number, source in enumerate(sources):
-            opened = source.open(problems)
+            opened = plausible(source.open(problems), source.name, problems)
             split.opened.append(opened)
             tag_ids = _SourceTagIds(tags, declared or opened.label_names)
             for sentences in batched(opened.sentences, BATCH_SIZE):

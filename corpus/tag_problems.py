@@ -4,17 +4,19 @@ Each function searches all splits and reports every word that has such a tag.
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from corpus.problems import GroupedProblems, Problem, ProblemKind, Problems
+from corpus.problems import GroupedProblems, Place, Problem, ProblemKind, Problems
 from corpus.schemes import SCHEMES, TagTable, is_entity_tag, split_tag
 from corpus.splits import RawSplit
-from support.text import did_you_mean, one_edit_apart, quote
+from support.text import counted, did_you_mean, one_edit_apart, quote
 
 MAX_RARE_COUNT = 3  # words; a type with more of them is not reported as misspelt
+SHOWN_TAGS = 8
 MIN_FREQUENCY_RATIO = 50  # the intended type has at least this many times as many words
 
 
@@ -44,6 +46,40 @@ def report_not_entity_tags(
     bad = _numbers_outside(entity_tags, names)
     expected = "O, or a prefix, a hyphen and a type, as in B-PER; for plain tags, --task_name pos"
     _report(problems, ProblemKind.NOT_ENTITY_TAG, raw, bad, expected, entity_tags)
+
+
+def report_plain_tags(
+    names: Sequence[str],
+    scheme: str | None,
+    task_name: str,
+    raw: dict[str, RawSplit],
+    problems: Problems,
+) -> None:
+    """Report tags none of which is an entity tag, where entity tags are expected, as one problem.
+
+    `scheme`: the one that the user asked for, if any.
+    """
+    counts: Counter[str] = Counter()
+    for split in raw.values():
+        for number, count in split.tag_counts.items():
+            counts[names[number]] += count
+    files = ", ".join(source.name for split in raw.values() for source in split.sources)
+    layouts = dict.fromkeys(o.layout for split in raw.values() for o in split.opened)
+    frequent = [quote(name) for name, _ in counts.most_common(SHOWN_TAGS)]
+    more = len(counts) - len(frequent)
+    detail = f"got {', '.join(frequent)}{f' and {more:,} more' if more else ''}"
+    if task_name == "pos":
+        expected = "entity tags such as B-PER, or plain tags without --tag_scheme"
+    else:
+        expected = (
+            "O, and a prefix, a hyphen and a type, as in B-PER. If they are in another column, "
+            "name it with --label_column_name. To read each run of equal tags as an entity, use "
+            "--tag_scheme io; to learn plain tags, --task_name pos"
+        )
+    if scheme is not None:
+        detail += f", with --tag_scheme {scheme}"
+    detail = f"{detail} ({'; '.join(layouts)})"
+    problems.add(Problem(ProblemKind.PLAIN_TAGS, Place(files), detail, expected))
 
 
 def report_foreign_prefixes(
@@ -128,6 +164,31 @@ def report_rare_types(
             expected = "the usual spelling, or a type declared with --label_names"
             # The similarity of PRE and PER is 0.67.
             _report(warnings, ProblemKind.RARE_TYPE, raw, bad, expected, meant, cutoff=0.6)
+
+
+def report_similar_types(
+    types: Sequence[str], known: set[str], raw: dict[str, RawSplit], warnings: GroupedProblems
+) -> None:
+    """Report entity types of training that differ only in case, spaces and punctuation.
+
+    Types that the data set or the user declares (`known`) are meant to differ.
+    """
+    counts: Counter[str] = Counter()
+    for number, count in raw["train"].tag_counts.items() if "train" in raw else ():
+        counts[types[number]] += count
+    alike: dict[str, list[str]] = {}
+    for name in sorted(set(counts) - {""}):
+        letters = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
+        alike.setdefault(letters or name, []).append(name)
+    for names in alike.values():
+        if len(names) > 1 and not set(names) <= known:
+            ordered = sorted(names, key=counts.__getitem__, reverse=True)
+            listed = ", ".join(
+                f"{quote(name)} ({counted(counts[name], 'word')})" for name in ordered
+            )
+            place = Place(", ".join(source.name for source in raw["train"].sources))
+            expected = "one spelling of each type, or the types declared with --label_names"
+            warnings.add(Problem(ProblemKind.SIMILAR_TYPES, place, listed, expected))
 
 
 def looks_misspelt(name: str, intended: str) -> bool:

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 from corpus.formats.column_names import HEAD_SIZE
-from corpus.formats.columns import CONLLU_COLUMNS, DOCUMENT_START
+from corpus.formats.columns import DOCUMENT_START
+from corpus.formats.label_column import CONLLU_COLUMNS
 from corpus.formats.text import open_bytes
 from tagging.input_files import COLUMN_EXTENSIONS, JSON_EXTENSIONS, extension_of
 

@@ -20,6 +20,7 @@ from corpus.formats.json import read_json_array, read_jsonl
 from corpus.formats.records import Record
 from corpus.formats.sentence import ReadOptions
 from corpus.formats.text import bad_byte, encoding_of, open_bytes, reading
+from corpus.plausible import plausible
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.words import Words
 from support.errors import UserError
@@ -144,7 +145,11 @@ def read_items(
         return (Item(line) for line in decoded if line is not None)
     numbered = ("" if line is None else line for line in decoded)
     if form == "conll":
+        options = options._replace(needs_labels=False)
         opened = open_columns(numbered, options, problems, source.name)
+        for note in opened.notes:
+            print(f"{source.name}: {note}.", file=sys.stderr)
+        opened = plausible(opened, source.name, problems, words_only=True)
         return (item_of_words(list(sentence.words)) for sentence in opened.sentences)
     if form == "json":
         records = _records_of_array(source.path, problems)

@@ -1,13 +1,17 @@
 """Scoring a model on labelled files, as the evaluation of training does (`infer.py --score`)."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import common
 from corpus.formats import detect
-from corpus.formats.sentence import LayoutKind, ReadOptions, Sentence
+from corpus.formats.column_names import HEAD_SIZE
+from corpus.formats.sentence import LayoutKind, OpenedSource, ReadOptions, Sentence
+from corpus.plausible import plausible
 from corpus.problems import Problems
+from corpus.spellings import ENTITY_TASKS, composed, spelling_of, type_of_column
 from scoring.scores import count_tags, scores_of_counts
 from support.errors import UserError
 from support.processes import world_size
@@ -71,7 +75,7 @@ def labelled_items(
     `may_be_prose`: refuse plain text, whose lines a reader of columns would take for rows.
     """
     for path in files:
-        opened = detect.read(path, options, problems)
+        opened = plausible(detect.read(path, options, problems), path, problems)
         if not opened.labelled:
             layout = opened.layout or "unreadable"
             raise UserError(f"{path}: no labels to score against: got {layout}")
@@ -81,14 +85,31 @@ def labelled_items(
                 "tag on each line and a blank line after each sentence, or records with tokens and "
                 "tags. If these are columns: --input_format conll"
             )
-        for sentence in opened.sentences:
-            tags = [_tag_name(tag, opened.label_names, sentence) for tag in sentence.tags or ()]
-            yield item_of_words(list(sentence.words), tags)
+        yield from _items(opened, options.task)
+
+
+def _items(opened: OpenedSource, task: str) -> Iterator[Item]:
+    """Yield words and gold tags, spelt as in training; the first sentences show the spelling."""
+    sentences = iter(opened.sentences)
+    first = list(itertools.islice(sentences, HEAD_SIZE))
+
+    def names(sentence: Sentence) -> list[str]:
+        return [_tag_name(tag, opened.label_names, sentence) for tag in sentence.tags or ()]
+
+    spelling = None
+    if task in ENTITY_TASKS:
+        tags = {tag for sentence in first for tag in names(sentence)}
+        spelling = spelling_of(tags, type_of_column(opened.label_column, task))
+    for sentence in itertools.chain(first, sentences):
+        gold = names(sentence)
+        if spelling is not None:
+            gold = [spelling.read(tag) or tag for tag in gold]
+        yield item_of_words(list(sentence.words), gold)
 
 
 def _tag_name(tag: str | int, label_names: Sequence[str] | None, sentence: Sentence) -> str:
     if isinstance(tag, str):
-        return tag.strip()
+        return composed(tag.strip())
     if label_names and 0 <= tag < len(label_names):
         return label_names[tag]
     raise UserError(

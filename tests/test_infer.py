@@ -696,12 +696,13 @@ def test_gold_of_any_scheme_and_format_scores_the_same(cli, tmp_path):
     iob2 = ["B-PER", "I-PER", "O", "B-PER", "B-PER"]
     bioes = ["B-PER", "E-PER", "O", "S-PER", "S-PER"]
     iob1 = ["I-PER", "I-PER", "O", "I-PER", "B-PER"]
+    suffixed = ["PER_B", "PER_E", "O", "PER_S", "PER_S"]
     spans = [[0, 15, "PER"], [21, 25, "PER"], [26, 31, "PER"]]
     files = [
         write_file(
             tmp_path, f"{n}.conll", "".join(f"{w} {t}\n" for w, t in zip(words, tags, strict=True))
         )
-        for n, tags in enumerate((iob2, bioes, iob1))
+        for n, tags in enumerate((iob2, bioes, iob1, suffixed))
     ]
     by_words = json.dumps({"tokens": words, "ner_tags": iob2})
     by_spans = json.dumps({"text": " ".join(words), "spans": spans})

@@ -5,8 +5,11 @@ from collections.abc import Iterable, Sequence
 HEAD_SIZE = 1000  # lines or records that a layout is determined from
 TEXT_COLUMNS = ("tokens", "words", "token", "word", "form", "text", "sentence")
 SPAN_COLUMNS = ("spans", "entities", "label", "labels")
-SENTENCE_COLUMNS = ("sentence_id", "sent_id", "sentence #", "sentence_idx", "sentence")
-DOCUMENT_COLUMNS = ("doc_id", "document_id")
+SENTENCE_COLUMNS = ("sentence_id", "sent_id", "sentence #", "sentence_idx", "sentid", "sentence")
+DOCUMENT_COLUMNS = (
+    *("doc_id", "document_id", "docid", "doc", "document", "doc_name", "document_name"),
+    *("file_name", "filename", "file"),
+)
 RECORD_ID_COLUMNS = ("id", "sent_id", "sentence_id")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from corpus.formats.blank_words import BLANK_WORDS, EMPTY_QUOTES, is_blank_tag
 from corpus.formats.column_names import (
     HEAD_SIZE,
     TEXT_COLUMNS,
@@ -14,18 +15,19 @@ from corpus.formats.column_names import (
     label_columns,
     requested_column,
 )
+from corpus.formats.label_column import CONLLU_COLUMNS, LabelChoice, choose_label_column
 from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOptions, Sentence
 from corpus.formats.text import BLANK
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.schemes import is_entity_tag
+from corpus.spellings import entity_types
 from support.text import counted, quote
 
-CONLLU_COLUMNS = ["id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc"]
-CONLL2003_COLUMNS = {"pos": 1, "chunk": 2, "ner": 3}
 INDEX = re.compile(r"\d{1,9}(?:[-.]\d{1,9})?")  # 3-4: a multi-word token, 3.1: an empty node
 NEW_DOCUMENT = re.compile(r"#\s*(?:newdoc(?:\s+id)?|doc_id|document_id)(?:\s*=\s*(.*))?$")
 SENTENCE_ID = re.compile(r"#\s*sent_id\s*=\s*(.*\S)")
 DOCUMENT_START = "-DOCSTART-"
+MIN_SHARE_OF_ENDS = 0.01  # of the first lines; sentences rarely have a hundred words
 EXAMPLE = "EU\tB-ORG"
 
 
@@ -40,6 +42,9 @@ class ColumnLayout(NamedTuple):
     header: int  # the line that names the columns, counted from 1; 0 without such a line
     example: str  # a row of the usual width
     tags_seen: frozenset[str]  # in the first lines of the file
+    label_name: str | None = None  # the name of the column `labels`, if the columns have names
+    blank_words: frozenset[str] = BLANK_WORDS - {EMPTY_QUOTES}  # with O, they end a sentence
+    notes: tuple[str, ...] = ()  # columns that were not chosen by their position
 
 
 def open_columns(
@@ -56,8 +61,14 @@ def open_columns(
         description += f", tags in column {layout.labels}"
     separated = "tab" if layout.separator == "\t" else "space"
     description += f" of {layout.width} (counted from 0, {separated}-separated)"
-    sentences = read_columns(itertools.chain(head, lines), layout, problems, name)
-    return OpenedSource(sentences, LayoutKind.COLUMNS, description, layout.labels is not None)
+    return OpenedSource(
+        read_columns(itertools.chain(head, lines), layout, problems, name),
+        LayoutKind.COLUMNS,
+        description,
+        layout.labels is not None,
+        label_column=layout.label_name,
+        notes=layout.notes,
+    )
 
 
 # --- Layout -------------------------------------------------------------------------------------
@@ -76,7 +87,7 @@ def find_column_layout(
     separator = "\t" if 2 * sum("\t" in line for line in rows) > len(rows) else " "
     cells = split_rows(rows, separator)
     width = Counter(map(len, cells)).most_common(1)[0][0]
-    names = _column_names(head[0], cells[0], options, width)
+    names = _column_names(head[0], cells, options, width)
     header = head.index(rows[0]) + 1 if names == cells[0] else 0
     body = [row for row in cells[bool(header) :] if len(row) == width]
     indexed = _is_indexed(body, width)
@@ -84,16 +95,19 @@ def find_column_layout(
         names = CONLLU_COLUMNS
     if not _columns_exist(options, names, width, problems, name):
         return None
-    text = first_named(names, TEXT_COLUMNS)
-    if options.text_column is not None:
-        text = requested_column(options.text_column, names, width)
-    if text is None:
-        text = 1 if indexed else 0
+    types = [entity_types(_content(body, column)) for column in range(width)]
+    asked = None
     if options.label_column is not None:
-        labels = requested_column(options.label_column, names, width)
+        asked = requested_column(options.label_column, names, width)
+    text, notes = _text_column(options, names, types, indexed, asked)
+    if asked is not None:
+        choice = LabelChoice(asked)
     else:
-        labels = _default_labels(body, names, options.task, width, text, indexed)
-    if labels is None and names == CONLLU_COLUMNS:
+        choice = choose_label_column(types, names, options.task, text, indexed)
+        if options.needs_labels:
+            notes += choice.notes(names, options.task)
+    labels = choice.column
+    if labels is None and names == CONLLU_COLUMNS and options.needs_labels:
         detail = f"CoNLL-U has no column for {options.task} tags"
         expected = f"--task_name pos, or --label_column_name with one of {', '.join(names)}"
         problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, Place(name), detail, expected))
@@ -101,8 +115,70 @@ def find_column_layout(
     tags = frozenset() if labels is None else frozenset(row[labels] for row in body)
     if options.label_column is None and tags == {"_"}:  # CoNLL's empty value: a file without labels
         labels = None
-    example = separator.join(body[0]) if body else EXAMPLE
-    return ColumnLayout(separator, width, text, labels, indexed, header, example, tags)
+    layout = ColumnLayout(
+        separator,
+        width,
+        text,
+        labels,
+        indexed,
+        header,
+        example=separator.join(body[0]) if body else EXAMPLE,
+        tags_seen=tags,
+        label_name=names[labels] if names and labels is not None else None,
+        notes=tuple(notes),
+    )
+    with_quotes = layout._replace(blank_words=BLANK_WORDS)
+    return with_quotes if _quotes_end_sentences(head, with_quotes) else layout
+
+
+def _quotes_end_sentences(head: list[str], layout: ColumnLayout) -> bool:
+    """Return whether rows of two quotes and O, empty cells of a CSV file, end sentences.
+
+    They may also be words, so they must be frequent where no blank line ends the sentence anyway.
+    """
+    rows = split_rows(head, layout.separator)
+    ends = sum(
+        len(row) == layout.width
+        and row[layout.text] == EMPTY_QUOTES
+        and _ends_sentence(line, row, layout)
+        and bool(before.strip(BLANK) and after.strip(BLANK))
+        for before, line, row, after in zip(head, head[1:], rows[1:], head[2:], strict=False)
+    )
+    return ends >= max(1, MIN_SHARE_OF_ENDS * len(head))
+
+
+def _content(rows: list[list[str]], column: int) -> Counter[str]:
+    """Return how often each value occurs in a column."""
+    return Counter(row[column].strip() for row in rows)
+
+
+def _text_column(
+    options: ReadOptions,
+    names: list[str],
+    types: list[set[str] | None],
+    indexed: bool,
+    labels: int | None,
+) -> tuple[int, list[str]]:
+    """Return the column of words, and notes if it is not the usual one.
+
+    `types`: the entity types in each column. `labels`: the column of labels that the user asked
+    for.
+    """
+    if labels is None:
+        labels = first_named(names, label_columns(options.task))
+    if options.text_column is not None:
+        requested = requested_column(options.text_column, names, len(types))
+        assert requested is not None  # `_columns_exist` has checked it
+        return requested, []
+    named = first_named(names, TEXT_COLUMNS)
+    if named is not None:
+        return named, []
+    text = 1 if indexed else 0
+    if labels == text and len(types) > 1:
+        return next(column for column in range(len(types)) if column != labels), []
+    if len(types) == 2 and labels is None and types[0] is not None and types[1] is None:
+        return 1, ["column 0 holds entity tags, so the words are in column 1"]
+    return text, []
 
 
 def _rows(head: list[str]) -> list[str]:
@@ -144,22 +220,44 @@ def _split_at_blanks(line: str) -> list[str]:
 
 
 def _column_names(
-    first_line: str, first_row: list[str], options: ReadOptions, width: int
+    first_line: str, rows: list[list[str]], options: ReadOptions, width: int
 ) -> list[str]:
     """Return the names of the columns from a comment (CoNLL-U Plus) or the first row, if any."""
     if first_line.startswith("# global.columns"):
         names = first_line.partition("=")[2].lower().split()
         return names if len(names) == width else []
+    first_row = rows[0]
+    if not len(first_row) == width > 1:
+        return []
     requested = [
         column
         for column in (options.text_column, options.label_column)
         if column is not None and not column.removeprefix("-").isdecimal()
     ]
-    named = bool(requested) and all(column in first_row for column in requested)
-    has_text = first_named(first_row, TEXT_COLUMNS) is not None
-    has_labels = first_named(first_row, label_columns(options.task)) is not None
-    header = len(first_row) == width > 1 and (named or (has_text and has_labels))
-    return first_row if header else []
+    if requested and all(column in first_row for column in requested):
+        return first_row
+    text = first_named(first_row, TEXT_COLUMNS)
+    labels = first_named(first_row, label_columns(options.task))
+    if text is not None and labels is not None:
+        return first_row
+    known = labels if text is None else text
+    return first_row if known is not None and _are_names(rows, known, width) else []
+
+
+def _are_names(rows: list[list[str]], known: int, width: int) -> bool:
+    """Return whether the first row names the columns, given that its cell `known` is a usual name.
+
+    That cell may be a word, such as "text", and the row the first of a sentence. The other cells
+    would then occur again, or be tags.
+    """
+    body = [row for row in rows[1:] if len(row) == width]
+    content = {column: _content(body, column) for column in range(width) if column != known}
+    cells = {column: rows[0][column].strip() for column in content}
+    if not body or any(cell in content[column] for column, cell in cells.items()):
+        return False
+    if any(entity_types(content[column]) is not None for column in content):
+        return not any(map(is_entity_tag, cells.values()))
+    return not any(cell.isupper() or cell.isdecimal() for cell in cells.values())  # NN, 7
 
 
 def _is_indexed(rows: list[list[str]], width: int) -> bool:
@@ -170,29 +268,6 @@ def _is_indexed(rows: list[list[str]], width: int) -> bool:
     steps = sum(after in (before + 1, 1) for before, after in itertools.pairwise(counts))
     # Some steps may be wrong: a broken index is a problem to report, not a column of numbers.
     return counts[:1] == [1] and steps >= 0.9 * (len(counts) - 1)
-
-
-def _default_labels(
-    rows: list[list[str]], names: list[str], task: str, width: int, text: int, indexed: bool
-) -> int | None:
-    """Return the column that holds the task's tags by default; None if there are no tags."""
-
-    def all_entity_tags(column: int) -> bool:
-        return all(is_entity_tag(row[column]) for row in rows)
-
-    named = first_named(names, label_columns(task))
-    if named is not None or names == CONLLU_COLUMNS:
-        return named
-    after = range(text + 1, width)
-    if indexed:  # GermEval and Universal NER have more columns after the tag
-        return next((column for column in after if all_entity_tags(column)), width - 1)
-    if width == 1:
-        return None
-    if width == 4:
-        return CONLL2003_COLUMNS[task]
-    if width == 3 and task == "pos" and all_entity_tags(2):
-        return 1  # CoNLL-2000: word, part of speech, chunk
-    return width - 1
 
 
 # --- Sentences ----------------------------------------------------------------------------------
@@ -231,6 +306,8 @@ class _BlockReader:
         if cells is None or DOCUMENT_START in cells[:: layout.width]:
             return self._read_rows(block, first)
         words = cells[layout.text :: layout.width]
+        if not layout.blank_words.isdisjoint(words):
+            return self._read_rows(block, first)
         tags = None if layout.labels is None else cells[layout.labels :: layout.width]
         lines = range(first, first + len(block))
         return (Sentence(words, tags, self.document, lines, self.name, None),)
@@ -252,6 +329,11 @@ class _BlockReader:
                 self._begin_document()
             elif number == layout.header:
                 continue
+            elif _ends_sentence(line, row, layout):
+                yield from self._sentence(kept, record_id)
+                kept, record_id = [], None
+                place = Place(self.name, number)
+                self.problems.warnings.add(Problem(ProblemKind.BLANK_ROW, place, quote(line)))
             elif not kept and _is_comment(line, row, layout):
                 if new_document := NEW_DOCUMENT.match(line):
                     self._begin_document(new_document[1])
@@ -310,3 +392,19 @@ def _is_comment(line: str, row: list[str], layout: ColumnLayout) -> bool:
             return False  # the word # and its tag
         return len(row) != layout.width or "=" in line
     return len(row) != layout.width and (line[:2] in ("#", "# ") or " = " in line)
+
+
+def _ends_sentence(line: str, row: list[str], layout: ColumnLayout) -> bool:
+    """Return whether a row stands for a blank line: its word is blank, and its tag O or blank."""
+    if len(row) == 1 < layout.width and row[0] in BLANK_WORDS:
+        return True
+    if layout.width == 1 or (layout.indexed and row[0] not in BLANK_WORDS):
+        return False
+    if len(row) == layout.width:
+        tags = row if layout.labels is None else [row[layout.labels]]
+        return row[layout.text] in layout.blank_words and is_blank_tag(*tags)
+    # Separated by spaces, an empty word leaves only the spaces around it.
+    first_is_empty = layout.text == 0 and line[0] in BLANK
+    last_is_empty = layout.text == layout.width - 1 and line[-1] in BLANK
+    missing = layout.separator == " " and len(row) == layout.width - 1
+    return missing and (first_is_empty or last_is_empty) and row == ["O"] * len(row)

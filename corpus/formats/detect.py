@@ -44,6 +44,7 @@ JSON_EXTENSIONS = {".json", ".jsonl", ".ndjson"}
 JSON_ARRAY = re.compile(r'\s*\[\s*(?:\{\s*["}]|\[\s*"|\]?\s*\Z)')
 JSON_OBJECT = re.compile(r'\{\s*"[^"\t]*"\s*:')
 JSON_READERS = {"array": read_json_array, "object": read_json_object}
+LIST_IN_CELL = re.compile(r'(?:^|\t)"?\[')  # in a tab-separated row
 DELIMITERS = ",;\t|"
 
 
@@ -159,7 +160,7 @@ def csv_delimiter(head: list[str], name: str, options: ReadOptions) -> str | Non
         if text is None or first_named(rest, other_names) is None:
             continue
         numbered = first_named(rest, SENTENCE_COLUMNS) is not None
-        has_lists = any(line.startswith("[") or "\t[" in line for line in filled[1:2])
+        has_lists = any(LIST_IN_CELL.search(line) for line in filled[1:2])
         if delimiter != "\t" or numbered or has_lists:
             return delimiter
     if ".csv" in Path(name).suffixes:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from corpus.formats.blank_words import is_blank_row
 from corpus.formats.column_names import (
     DOCUMENT_COLUMNS,
     HEAD_SIZE,
@@ -62,7 +63,14 @@ def open_records(
         tags = "spans" if layout.kind is LayoutKind.TEXT else "tags"
         description += f", {tags} from {layout.labels!r}"
         label_names = (names_of or {}).get(layout.labels)
-    return OpenedSource(sentences, layout.kind, description, layout.labels is not None, label_names)
+    return OpenedSource(
+        sentences,
+        layout.kind,
+        description,
+        layout.labels is not None,
+        label_names,
+        label_column=layout.labels,
+    )
 
 
 def find_record_layout(
@@ -108,7 +116,8 @@ def find_record_layout(
         return RecordLayout(LayoutKind.TEXT, text, spans, None, document, record_id)
     tag = columns.find(options.label_column, tags, "string", "integer")
     sentence = columns.find(None, SENTENCE_COLUMNS, "string", "integer")
-    grouped = sentence not in (None, text) or len(rows) < len(head)
+    blank = any(is_blank_row(row.get(text), None if tag is None else row.get(tag)) for row in rows)
+    grouped = sentence not in (None, text) or len(rows) < len(head) or (blank and tag is not None)
     if grouped and (tag is not None or not any(" " in str(row.get(text)) for row in rows)):
         return RecordLayout(LayoutKind.ROWS, text, tag, sentence, document, record_id)
     if tag is None:

@@ -1,8 +1,12 @@
 """Records of one word each, grouped into sentences."""
 
+import itertools
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+from corpus.formats.blank_words import is_blank_row
+from corpus.formats.column_names import HEAD_SIZE
 from corpus.formats.lists import fault_of_tags, fault_of_words
 from corpus.formats.records import (
     Fault,
@@ -18,6 +22,27 @@ from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import quote
 
 ROWS_EXAMPLE = "a header such as: sentence_id,token,ner_tag"
+SORTED_EXAMPLE = "the rows of a sentence together: sort them by document and sentence"
+NUMBER_AT_END = re.compile(r"\d{1,18}$")
+# Rows per group of neighbouring rows with one id, on average. Interleaved rows have shorter groups.
+MIN_GROUP_SIZE = 2
+
+
+class _Key(NamedTuple):
+    """The identity of a sentence: its document and its id, as far as there are any."""
+
+    document: str | None
+    sentence: str | int | None
+
+
+class _Row(NamedTuple):
+    """A word with its sentence; without a key, the end of a sentence."""
+
+    line: int
+    key: _Key | None = None
+    word: str = ""
+    tag: Any = None
+    record_id: str | None = None
 
 
 def read_rows(
@@ -29,45 +54,165 @@ def read_rows(
 ) -> Iterator[Sentence]:
     """Yield sentences; add rows that cannot be read to `problems`.
 
-    A sentence ends at a blank row, and before a row with a different identifier. A row with an
-    empty identifier belongs to the sentence before it.
+    A sentence ends at a blank row, and before a row with another id or document. A row with an
+    empty id belongs to the sentence before it. Ids may begin again in each document. If the rows of
+    sentences are interleaved, they are joined by id, for which all of them are held in memory.
     """
-    words: list[str] = []
-    tags: list[Any] = []
-    lines: list[int] = []
-    current: str | int | None = None
-    document = record_id = None
+    rows = _rows(records, layout, options, problems, name)
+    if layout.sentence is not None:
+        head = list(itertools.islice(rows, HEAD_SIZE))
+        rows = itertools.chain(head, rows)
+        groups = _Groups(named_documents=layout.document is not None)
+        interleaved = not all(row.key is None or groups.add(row.key) for row in head)
+        if interleaved or (groups.restarts and len(head) < MIN_GROUP_SIZE * groups.count):
+            rows = _joined(rows, problems, name)
+        else:
+            rows = _checked(rows, layout, problems, name)
+    has_tags = layout.labels is not None
+    for (key, _), group in itertools.groupby(_numbered(rows), _key_and_number):
+        if key is not None:
+            members = [row for row, _ in group]
+            yield Sentence(
+                [row.word for row in members],
+                [row.tag for row in members] if has_tags else None,
+                key.document,
+                [row.line for row in members],
+                name,
+                members[0].record_id,
+            )
+
+
+def _numbered(rows: Iterable[_Row]) -> Iterator[tuple[_Row, int]]:
+    """Yield rows with the number of sentence ends before them."""
+    ends = 0
+    for row in rows:
+        ends += row.key is None
+        yield row, ends
+
+
+def _key_and_number(numbered: tuple[_Row, int]) -> tuple[_Key | None, int]:
+    return numbered[0].key, numbered[1]
+
+
+def _rows(
+    records: Iterable[Record],
+    layout: RecordLayout,
+    options: ReadOptions,
+    problems: Problems,
+    name: str,
+) -> Iterator[_Row]:
+    """Yield the rows that can be read, with the sentence that each belongs to."""
+    sentence: Any = None
+    document: str | None = None
     for record in records:
-        line, fields, _ = record
-        sentence = None
-        if fields is not None and layout.sentence is not None:
-            sentence = fields.get(layout.sentence)
-        changed = sentence not in (None, "") and sentence != current
-        if words and (changed or fields is None):
-            kept_tags = None if layout.labels is None else tags
-            yield Sentence(words, kept_tags, document, lines, name, record_id)
-            words, tags, lines = [], [], []
+        line, fields, _ = record[:3]
         if fields is None:
+            yield _Row(line)
             continue
-        current = sentence if changed else current
+        new_sentence = None if layout.sentence is None else fields.get(layout.sentence)
+        has_id = new_sentence not in (None, "")
+        new_document = document_of(fields, layout)
         word: Any = fields.get(layout.text)
         tag: Any = None if layout.labels is None else fields.get(layout.labels)
+        if not has_id and is_blank_row(word, tag):
+            problems.warnings.add(Problem(ProblemKind.BLANK_ROW, Place(name, line), quote(fields)))
+            yield _Row(line)
+            continue
+        if new_document not in (None, "", document):
+            document, sentence = new_document, None
+        if has_id:
+            is_id = isinstance(new_sentence, str | int)
+            sentence = new_sentence if is_id else str(new_sentence)
         fault = missing_field(fields, layout, options) or fault_of_words([word], layout.text)
         if fault is None and layout.labels is not None:
             fault = fault_of_tags([tag], [word], layout.labels)
-        if fault is None and layout.sentence is not None and current is None:
+        if fault is None and layout.sentence is not None and sentence is None:
             detail = f"no {layout.sentence!r} in {quote(fields)}"
             fault = Fault(ProblemKind.WORD_WITHOUT_SENTENCE, detail)
         if fault:
             problems.add(Problem(fault.kind, Place(name, line), fault.detail, ROWS_EXAMPLE))
             continue
-        document = document_of(fields, layout)
-        if not words:
-            has_id = current is not None
-            record_id = identifier(current) if has_id else record_id_of(record, layout)
-        words.append(word)
-        tags.append(tag)
-        lines.append(line)
-    if words:
-        kept_tags = None if layout.labels is None else tags
-        yield Sentence(words, kept_tags, document, lines, name, record_id)
+        has_id = sentence is not None
+        record_id = identifier(sentence) if has_id else record_id_of(record, layout)
+        yield _Row(line, _Key(document, sentence), word, tag, record_id)
+
+
+# --- Ids that occur again -----------------------------------------------------------------------
+
+
+class _Groups:
+    """Groups of neighbouring rows with one id.
+
+    `named_documents`: a column names the documents. Otherwise ids that begin again at the lowest
+    one begin another document.
+    """
+
+    def __init__(self, *, named_documents: bool) -> None:
+        self.named_documents = named_documents
+        self.count = self.restarts = 0
+        self._current: _Key | None = None
+        self._ended: set[int] = set()  # hashes of keys, which need less memory
+        self._lowest: int | None = None
+
+    def add(self, key: _Key) -> bool:
+        """Return whether a row may follow the rows before it: its sentence has not ended."""
+        if key == self._current:
+            return True
+        number = _number_of(key)
+        if hash(key) in self._ended:
+            if self.named_documents or number is None or number != self._lowest:
+                return False
+            self._ended.clear()
+            self.restarts += 1
+        elif self._current is not None:
+            self._ended.add(hash(self._current))
+        self._current = key
+        self.count += 1
+        if number is not None:
+            self._lowest = number if self._lowest is None else min(self._lowest, number)
+        return True
+
+
+def _number_of(key: _Key) -> int | None:
+    """Return the number at the end of a sentence id, as in "Sentence: 12"."""
+    match = NUMBER_AT_END.search(str(key.sentence))
+    return None if match is None else int(match[0])
+
+
+def _checked(
+    rows: Iterable[_Row], layout: RecordLayout, problems: Problems, name: str
+) -> Iterator[_Row]:
+    """Yield rows; report ids that begin again, and rows whose sentence has ended before."""
+    groups = _Groups(named_documents=layout.document is not None)
+    for row in rows:
+        restarts = groups.restarts
+        if row.key is not None and not groups.add(row.key):
+            detail = f"{quote(row.word)} of sentence {quote(row.key.sentence)}, which ended before"
+            place = Place(name, row.line, row.record_id)
+            problem = Problem(ProblemKind.SCATTERED_SENTENCE, place, detail, SORTED_EXAMPLE)
+            problems.add(problem)
+            continue
+        if groups.restarts > restarts and row.key is not None:
+            detail = f"{quote(row.key.sentence)} again"
+            expected = "a column that names the documents, such as doc_id"
+            place = Place(name, row.line, row.record_id)
+            problems.warnings.add(Problem(ProblemKind.REPEATED_IDS, place, detail, expected))
+            yield _Row(row.line)  # the sentence before may have the same id
+        yield row
+
+
+def _joined(rows: Iterable[_Row], problems: Problems, name: str) -> Iterator[_Row]:
+    """Yield rows sorted by sentence, in the order of the first row of each; report moved rows."""
+    sentences: dict[_Key, list[_Row]] = {}
+    before: _Key | None = None
+    for row in rows:
+        if row.key is None:
+            continue
+        if row.key != before and row.key in sentences:
+            detail = f"{quote(row.word)} of sentence {quote(row.key.sentence)}"
+            place = Place(name, row.line, row.record_id)
+            problems.warnings.add(Problem(ProblemKind.JOINED_ROWS, place, detail))
+        sentences.setdefault(row.key, []).append(row)
+        before = row.key
+    for sentence_rows in sentences.values():
+        yield from sentence_rows

@@ -31,6 +31,7 @@ class ReadOptions(NamedTuple):
     task: str = "ner"
     text_column: str | None = None
     label_column: str | None = None
+    needs_labels: bool = True  # False for a text to tag
 
 
 class LayoutKind(StrEnum):
@@ -54,6 +55,8 @@ class OpenedSource(NamedTuple):
     layout: str = ""  # shown to the user: the columns that words and tags come from
     labelled: bool = False
     label_names: list[str] | None = None  # names of integer tags, if the file has them
+    label_column: str | None = None  # the name of the column of labels, if it has one
+    notes: tuple[str, ...] = ()  # shown to the user: what was decided by content
 
     @property
     def raw_text(self) -> bool:

@@ -60,9 +60,15 @@ def test_plain_tags(corpus_settings):
     assert not corpus.entity_tags
 
 
-def test_bare_types_are_plain_unless_the_scheme_is_io(corpus_settings):
+def test_types_without_prefixes_are_entities_in_io_or_plain_tags(
+    corpus_settings, tmp_path, snapshot
+):
     content = "New LOC\nYork LOC\nis O\n\nAnna PER\n"
-    plain = load_corpus(corpus_settings(train_file=content, validation_file=content))
+    flags = {"train_file": content, "validation_file": content}
+    with pytest.raises(CorpusError) as error:
+        load_corpus(corpus_settings(**flags))
+    assert stable(error.value, tmp_path) == snapshot
+    plain = load_corpus(corpus_settings(**flags, label_column_name="-1"))
     assert not plain.entity_tags
     assert plain.label_names == ["O", "LOC", "PER"]
     flags = {"train_file": content, "validation_file": content, "tag_scheme": "io"}
@@ -83,3 +89,42 @@ def test_stray_tags_are_reported_and_read_as_in_conlleval(corpus_settings, tmp_p
     assert tag_lists(corpus, "train")[0] == ["B-ORG", "O", "B-LOC"]
     assert sum("train.conll:3: 'I-LOC' of 'Bonn'" in note for note in corpus.notes) == 1
     assert [stable(note, tmp_path) for note in corpus.notes] == snapshot
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "New b-loc\nYork i-loc\nis o\n",
+        "New LOC-B\nYork LOC-I\nis O\n",
+        "New\tB\u2013LOC\nYork\tI\u2013LOC\nis\tO\n",
+        "New B\nYork I\nis O\n",
+        "word\tplace\nNew\tB\nYork\tI\nis\tO\n",
+        "New B-Ort\u0308\nYork I-Ort\u0308\nis O\n",
+        "New B-O\u0308rt\nYork I-\u00d6rt\nis O\n",
+    ],
+)
+def test_tags_in_other_spellings_are_entity_tags(corpus_settings, tmp_path, snapshot, content):
+    corpus = load_corpus(corpus_settings(train_file=content, hold_out=False))
+    assert corpus.entity_tags
+    (tags,) = tag_lists(corpus, "train")
+    assert [tag[:1] for tag in tags] == ["B", "I", "O"]
+    assert len(corpus.label_names) == 3
+    assert (corpus.label_names, [stable(note, tmp_path) for note in corpus.notes]) == snapshot
+
+
+def test_a_scheme_is_obeyed_in_another_spelling(corpus_settings):
+    content = "New i_loc\nYork i_loc\nis o\n\nRome b_loc\n"
+    flags = {"train_file": content, "hold_out": False, "tag_scheme": "iob1"}
+    corpus = load_corpus(corpus_settings(**flags))
+    assert tag_lists(corpus, "train") == [["B-loc", "I-loc", "O"], ["B-loc"]]
+
+
+def test_types_spelled_alike_are_reported_in_training(corpus_settings, tmp_path, snapshot):
+    content = "a B-PRODUCT\nb B-Product\n\nc B-art_work\nd B-art-work\ne B-LOC\n"
+    corpus = load_corpus(corpus_settings(train_file=content, hold_out=False))
+    assert [stable(note, tmp_path) for note in corpus.notes] == snapshot
+    names = ["O", "B-PRODUCT", "B-Product", "B-art_work", "B-art-work", "B-LOC"]
+    flags = {"train_file": content, "hold_out": False, "label_names": names}
+    assert not any(
+        "learned as different" in note for note in load_corpus(corpus_settings(**flags)).notes
+    )

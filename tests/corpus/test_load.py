@@ -114,6 +114,21 @@ def test_universal_ner(corpus_settings):
     assert corpus.label_names == ["O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"]
 
 
+@needs_corpora
+def test_litbank(corpus_settings):
+    """The outer of four layers of entity tags is read; the rows of most files end in a tab."""
+    files = tuple(map(str, sorted(Path(NER_CORPORA, "litbank", "tsv").glob("*.tsv"))))
+    corpus = load_corpus(corpus_settings(train_file=files, hold_out=False))
+    assert counts(corpus.splits["train"]) == (8562, 210532)
+    assert {name[2:] for name in corpus.label_names if name != "O"} == {
+        *("FAC", "GPE", "LOC", "ORG", "PER", "VEH")
+    }
+    by_request = load_corpus(
+        corpus_settings(train_file=files, hold_out=False, label_column_name="1")
+    )
+    assert by_request.fingerprint == corpus.fingerprint
+
+
 # --- From files to splits -----------------------------------------------------------------------
 
 

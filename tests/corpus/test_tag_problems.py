@@ -9,6 +9,36 @@ from corpus.problems import ProblemKind
 from tests.helpers.broken_corpora import GOOD, BrokenCorpus, check_broken_corpus, record
 
 CASES = {
+    "parts of speech in place of entity tags": BrokenCorpus(
+        "a.conll", "A DT\ndog NN\n", {}, [(ProblemKind.PLAIN_TAGS, 1, ["a.conll"])]
+    ),
+    "a scheme for parts of speech": BrokenCorpus(
+        "a.conll",
+        "A DT\ndog NN\n",
+        {"task_name": "pos", "tag_scheme": "iob2"},
+        [(ProblemKind.PLAIN_TAGS, 1, ["a.conll"])],
+    ),
+    "types without prefixes in BIOES": BrokenCorpus(
+        "a.conll",
+        "EU ORG\nin O\n",
+        {"tag_scheme": "bioes", "label_column_name": "1"},
+        [(ProblemKind.PLAIN_TAGS, 1, ["a.conll"])],
+    ),
+    "BIOES in another spelling read as IOB2": BrokenCorpus(
+        "a.conll",
+        "EU s_org\nin o\nNew b_loc\nYork e_loc\n",
+        {"tag_scheme": "iob2"},
+        [(ProblemKind.FOREIGN_PREFIX, 2, ["a.conll:1", "a.conll:4"])],
+    ),
+    "prefixes without types read as IO": BrokenCorpus(
+        "a.conll",
+        "EU B-ORG\nin O\nUN I\n",
+        {"tag_scheme": "io"},
+        [
+            (ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:3"]),
+            (ProblemKind.FOREIGN_PREFIX, 1, ["a.conll:1"]),
+        ],
+    ),
     "a misspelt prefix": BrokenCorpus(
         "a.conll", GOOD + "Bonn b-PER\n", {}, [(ProblemKind.NOT_ENTITY_TAG, 1, ["a.conll:7"])]
     ),

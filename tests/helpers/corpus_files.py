@@ -14,10 +14,13 @@ from corpus.problems import Problems
 
 TRICKY = [
     (["EU", "rejects", "German", "call"], ["B-ORG", "O", "B-MISC", "O"]),
-    (["#", "#hashtag", "New York", "", "\u00a0", "a\u2028b", "\x85", "\x1c"], ["O"] * 8),
+    (
+        ["#", "#hashtag", "New York", "", "\u00a0", "a\u2028b", "\x85", "\x1c"],
+        ["O", "O", "O", "B-X", "B-X", "O", "O", "O"],  # a blank word with O would end a sentence
+    ),
     (
         ["[", "{", "-DOCSTART", '"', '""', "'", "x,y", "\x00", "\u202e", "e\u0301", "👩‍👩‍👧"],
-        ["O"] * 11,
+        ["O", "O", "O", "O", "B-X", *["O"] * 6],
     ),
     (["#tag"], ["B-A-B"]),
     (["1", "2", "3"], ["B-X", "I-X", "I-X"]),

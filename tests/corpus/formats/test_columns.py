@@ -58,6 +58,95 @@ def test_columns_of_tags(tmp_path, content, options, expected):
     assert [" ".join(sentence_tags) for _, sentence_tags in sentences] == expected
 
 
+NER_POS = "a\tB-X\tDT\nb\tI-X\tNN\nc\tO\tNN\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        (NER_POS, {}, "B-X I-X O"),
+        (NER_POS, {"task": "pos"}, "DT NN NN"),
+        (NER_POS, {"label_column": "2"}, "DT NN NN"),  # as requested
+        ("a NN B-X 0.9\nb NN O 0.8\n", {}, "B-X O"),
+        ("a b_x NN\nb o NN\n", {}, "b_x o"),
+        ("a B NN\nb O NN\n", {}, "B O"),
+        ("a\tB-X\tO\t\nb\tI-X\tB-X\t\n", {}, "B-X I-X"),  # layers, and an empty column
+        ("a\tB-X\tO\nb\tI-X\tB-X\n", {}, "B-X I-X"),
+        ("a\tB-X\tO\tO\nb\tI-X\tO\tO\n", {}, "B-X I-X"),  # not CoNLL-2003
+        ("a a NN B-NC B-X\nb b VV B-VC O\n", {}, "B-X O"),  # as in the German CoNLL-2003
+        ("a a NN B-NC B-X\nb b VV B-VC O\n", {"task": "chunk"}, "B-NC B-VC"),
+        ("a NN sn B-X\nb VB B-sn O\n", {}, "B-X O"),
+        ("a NN B-NP O\nb VB B-VP O\n", {}, "O O"),  # no entity yet
+        ("a\tB-X\tNN\tB-NP\nb\tO\tVB\tB-VP\n", {}, "B-X O"),
+        ("a\tB-X\tNN\tB-NP\nb\tO\tVB\tB-VP\n", {"task": "chunk"}, "B-NP B-VP"),
+        ("a\tO\tNN\nb\tO\tVB\n", {}, "O O"),
+        ("a\tDT\nb\tNN\n", {}, "DT NN"),  # refused later: there are no entity tags
+        ("1\ta\ta\tX\tX\t_\t_\t_\t_\tB-X\n2\tb\tb\tX\tX\t_\t_\t_\t_\tO\n", {}, "B-X O"),
+        ("O\ta\nB-X\tb\n", {}, "O B-X"),  # the label first
+        ("O\ta\nB-X\tb\n", {"label_column": "0"}, "O B-X"),
+        ("token\tentity\na\tO\nb\tB-X\n", {}, "O B-X"),
+        ("Wort\ttag\na\tO\nb\tB-X\n", {}, "O B-X"),
+        ("entity\ttoken\nO\ta\nB-X\tb\n", {}, "O B-X"),
+        ("word\tgender\na\tm\nb\tf\n", {"task": "pos"}, "m f"),
+        ("pos\tWort\nm\ta\nf\tb\n", {"task": "pos"}, "m f"),
+        ("text\tO\nb\tB-X\n", {}, "O B-X"),  # the word "text"
+        ("Text NN\nist VB\n", {"task": "pos"}, "NN VB"),
+        ("Tag NN O\nb VB B-X\n", {}, "O B-X"),
+    ],
+)
+def test_columns_are_chosen_by_content(tmp_path, content, options, expected):
+    ((_, sentence_tags),) = read(write_file(tmp_path, "file", content), **options)
+    assert " ".join(sentence_tags) == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [NER_POS, "a\tB-X\tB-X\nb\tO\tI-X\n", "O\ta\nB-X\tb\n", "word\tner\tpos\na\tB-X\tDT\n"],
+)
+def test_a_choice_by_content_is_said(tmp_path, content, snapshot):
+    path = write_file(tmp_path, "a.tsv", content)
+    assert detect.read(path, ReadOptions(), Problems()).notes == snapshot
+
+
+@pytest.mark.parametrize(
+    ("blank", "separator"),
+    [
+        ("\tO", "\t"),
+        ("\t", "\t"),
+        (" \tO", "\t"),
+        ("\u00a0\tO", "\t"),
+        ("\u00a0", "\t"),
+        ('""\tO', "\t"),
+        ("\u00a0 O", " "),
+        (" O", " "),
+        ("\u3000", " "),
+    ],
+)
+def test_rows_of_a_blank_word_end_sentences(tmp_path, blank, separator):
+    rows = [f"a{separator}B-X", f"b{separator}O"]
+    text = "\n".join([*rows, blank, *rows, "", *rows, blank]) + "\n"
+    problems = Problems()
+    sentences = read(write_file(tmp_path, "a.conll", text), problems)
+    assert not problems
+    assert sentences == [(["a", "b"], ["B-X", "O"])] * 3
+    counts = [group.count for group in problems.warnings.groups]
+    assert counts == ([] if blank == "\t" else [2])
+
+
+def test_a_blank_word_of_an_entity_is_a_word(tmp_path):
+    text = "New B-X\n\u00a0 I-X\nYork I-X\n"
+    expected = [(["New", "\u00a0", "York"], ["B-X", "I-X", "I-X"])]
+    assert read(write_file(tmp_path, "a.conll", text)) == expected
+
+
+def test_two_quotes_before_a_blank_line_are_a_word(tmp_path):
+    text = 'a\tB-X\n""\tO\n\nb\tO\n'
+    assert read(write_file(tmp_path, "a.tsv", text)) == [
+        (["a", '""'], ["B-X", "O"]),
+        (["b"], ["O"]),
+    ]
+
+
 def test_conllu_has_words_documents_and_lines(tmp_path):
     opened = detect.read(
         write_file(tmp_path, "a.conllu", CONLLU), ReadOptions(task="pos"), problems := Problems()

@@ -1,11 +1,12 @@
 """One word per row: rows grouped into sentences."""
 
+import json
 from pathlib import Path
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from corpus.problems import ProblemKind
+from corpus.problems import ProblemKind, Problems
 from tests.helpers.broken_corpora import BrokenCorpus, check_broken_corpus
 from tests.helpers.corpus_files import read, write_file
 
@@ -23,7 +24,65 @@ def test_only_the_first_row_of_a_sentence_needs_its_id(tmp_path):
     assert read(path, task="pos") == [(["EU", "said"], ["NNP", "VBD"]), (["No"], ["UH"])]
 
 
+A, B, C = (["a1", "a2"], ["B-X", "I-X"]), (["b1", "b2"], ["O", "O"]), (["c1", "c2"], ["O", "B-X"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected", "warnings"),
+    [
+        # A change of document ends a sentence.
+        ("d1,1,a1,B-X d1,1,a2,I-X d2,1,b1,O d2,1,b2,O", [A, B], []),
+        ("d1,1,a1,B-X d1,1,a2,I-X d1,2,b1,O d1,2,b2,O d2,1,c1,O d2,1,c2,B-X", [A, B, C], []),
+        # Interleaved rows belong to the sentence of their document and id.
+        ("d1,1,a1,B-X d1,2,b1,O d1,1,a2,I-X d1,2,b2,O", [A, B], [ProblemKind.JOINED_ROWS]),
+        ("d1,1,a1,B-X d2,1,b1,O d1,1,a2,I-X d2,1,b2,O", [A, B], [ProblemKind.JOINED_ROWS]),
+        (",s,a1,B-X ,t,b1,O ,s,a2,I-X ,t,b2,O", [A, B], [ProblemKind.JOINED_ROWS]),
+        # Without documents, numbers that begin again are new sentences.
+        (
+            ",1,a1,B-X ,1,a2,I-X ,2,b1,O ,2,b2,O ,1,c1,O ,1,c2,B-X ,2,b1,O ,2,b2,O",
+            [A, B, C, B],
+            [ProblemKind.REPEATED_IDS],
+        ),
+        (",,a1,B-X ,,a2,I-X ,,,O ,,b1,O ,,b2,O", [A, B], [ProblemKind.BLANK_ROW]),
+        ("d1,1,a1,B-X ,,a2,I-X d2,1,b1,O ,,b2,O", [A, B], []),
+    ],
+)
+def test_sentences_of_rows(tmp_path, rows, expected, warnings):
+    cells = [row.split(",") for row in rows.split()]
+    header = ["doc_id", "sentence_id", "token", "ner_tag"]
+    filled = [any(row[column] for row in cells) for column in range(4)]
+    text = "".join(
+        ",".join(cell for cell, keep in zip(row, filled, strict=True) if keep) + "\n"
+        for row in [header, *cells]
+    )
+    problems = Problems()
+    assert read(write_file(tmp_path, "a.csv", text), problems) == expected
+    assert not problems
+    assert [group.kind for group in problems.warnings.groups] == warnings
+
+
+def test_an_id_may_be_of_another_type(tmp_path):
+    rows = [("1", "a"), ("1", "b"), ([1], "c"), ([1], "d")]
+    records = [{"sentence_id": key, "token": word, "tag": "O"} for key, word in rows]
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    assert read(write_file(tmp_path, "a.jsonl", text)) == [
+        (["a", "b"], ["O", "O"]),
+        (["c", "d"], ["O", "O"]),
+    ]
+
+
+def test_a_blank_word_of_an_identified_sentence_is_a_word(tmp_path):
+    text = "sentence_id,token,tag\n1,a,B-X\n1,,O\n1,b,O\n"
+    assert read(write_file(tmp_path, "a.csv", text)) == [(["a", "", "b"], ["B-X", "O", "O"])]
+
+
 CASES = {
+    "a row far from its sentence": BrokenCorpus(
+        "a.csv",
+        "sentence_id,word,tag\n" + "".join(f"{n},EU,B-ORG\n" for n in range(1500)) + "7,in,O\n",
+        {},
+        [(ProblemKind.SCATTERED_SENTENCE, 1, ["a.csv:1502"])],
+    ),
     "rows without a sentence id": BrokenCorpus(
         "a.csv",
         "word,tag\nEU,B-ORG\nrejects,O\n",

@@ -1,0 +1,123 @@
+"""A last check of every layout: whether what was read can be words and tags.
+
+A file may fit a layout by its form and mean something else. The first sentences show it.
+"""
+
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from corpus.formats.sentence import LayoutKind, OpenedSource, Sentence
+from corpus.problems import Place, Problem, ProblemKind, Problems
+from corpus.schemes import is_entity_tag
+from support.text import counted, quote
+
+SAMPLE_WORDS = 1000
+MIN_WORDS = 3  # fewer words are no evidence
+MIN_TAGS = 20  # distinct tags; fewer may each belong to one word of a small corpus
+MOST = 0.9
+HALF = 0.5
+SHOWN = 3
+JSON = re.compile(r"""\s*[\[{]\s*["{\[].*[\]}]\s*""", re.DOTALL)
+EXPECTED = (
+    "one word and its tag in each row, or lists of words and tags. Name or number the columns with "
+    "--text_column_name and --label_column_name"
+)
+
+
+def plausible(
+    opened: OpenedSource, name: str, problems: Problems, *, words_only: bool = False
+) -> OpenedSource:
+    """Return a source that yields no sentence if its first ones cannot be words and tags.
+
+    That is added to `problems`. `words_only`: tags may be anything, because they are not used.
+    """
+    if opened.layout_kind is None:
+        return opened
+    return opened._replace(sentences=_checked(opened, name, problems, words_only))
+
+
+def _checked(
+    opened: OpenedSource, name: str, problems: Problems, words_only: bool
+) -> Iterator[Sentence]:
+    sentences = iter(opened.sentences)
+    sample: list[Sentence] = []
+    words: list[str] = []
+    tags: list[str] = []
+    for sentence in sentences:
+        sample.append(sentence)
+        words += sentence.words
+        tags += (tag for tag in sentence.tags or () if isinstance(tag, str))
+        if len(words) >= SAMPLE_WORDS:
+            break
+    raw_text = opened.layout_kind is LayoutKind.TEXT
+    fault = _fault(words, [] if raw_text else tags, words_only, raw_text)
+    if fault:
+        detail = f"{fault} ({opened.layout})"
+        place = Place(name, sample[0].lines[0])
+        problems.add(Problem(ProblemKind.IMPLAUSIBLE, place, detail, EXPECTED))
+        return
+    yield from itertools.chain(sample, sentences)
+
+
+def _fault(words: list[str], tags: list[str], words_only: bool, raw_text: bool) -> str | None:
+    """Describe why values cannot be words and tags; None if they can."""
+    if len(words) < MIN_WORDS:
+        return None
+    for kind, values in (("words", words), ("tags", tags)):
+        filled = [value for value in values if value.strip()]
+        for test, description, share in (
+            (_is_json, "are JSON", HALF),
+            (_has_blank, "contain spaces", HALF),
+        ):
+            if matching := _matching(filled, test, share):
+                return f"{counted(len(matching), kind[:-1])} of {len(filled):,} {description}: " + (
+                    _listed(matching)
+                )
+    if raw_text:
+        return None
+    if matching := _matching(words, is_entity_tag, MOST):
+        return f"{counted(len(matching), 'word')} of {len(words):,} are tags: {_listed(matching)}"
+    return None if words_only else _fault_of_tag_set(words, tags)
+
+
+def _fault_of_tag_set(words: list[str], tags: list[str]) -> str | None:
+    """Describe tags that are not labels: as many as there are words, or the words themselves."""
+    pairs = zip(words, tags, strict=False)
+    distinct, vocabulary = set(tags), set(words)
+    if len(distinct) >= max(MIN_TAGS, 0.8 * len(vocabulary)):
+        return (
+            f"{len(distinct):,} different tags for {len(vocabulary):,} different words: "
+            f"{_listed(tags)}"
+        )
+    lettered = [(word, tag) for word, tag in pairs if any(map(str.isalpha, word))]
+    same = [tag for word, tag in lettered if word.lower() == tag.lower()]
+    if len(same) >= MIN_WORDS and len(same) > HALF * len(lettered):
+        return f"{counted(len(same), 'tag')} of {len(lettered):,} repeat the word: {_listed(same)}"
+    return None
+
+
+def _matching(values: list[str], test: Callable[[str], bool], share: float) -> list[str]:
+    """Return the values that pass a test; none if they are less than `share` of all."""
+    matching = list(filter(test, values))
+    return matching if len(matching) >= MIN_WORDS and len(matching) > share * len(values) else []
+
+
+def _listed(values: Iterable[str]) -> str:
+    """Return the most frequent values, quoted."""
+    return ", ".join(quote(value) for value, _ in Counter(values).most_common(SHOWN))
+
+
+def _has_blank(value: str) -> bool:
+    return " " in value.strip()
+
+
+def _is_json(value: str) -> bool:
+    if not JSON.fullmatch(value):
+        return False
+    try:
+        return isinstance(json.loads(value), dict | list)
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,96 @@
+"""Layouts that fit a file by its form, but are not words and tags."""
+
+import json
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from corpus.formats.sentence import ReadOptions
+from corpus.load import load_corpus
+from corpus.problems import ProblemKind
+from support.errors import UserError
+from tagging.inputs import BrokenLines, Source, read_items
+from tests.helpers.broken_corpora import BrokenCorpus, check_broken_corpus, record
+
+NUMBERS = range(40)
+POS = {"task_name": "pos"}
+
+
+def refused(name: str, content: str, place: str, **flags: str) -> BrokenCorpus:
+    return BrokenCorpus(name, content, flags, [(ProblemKind.IMPLAUSIBLE, 1, [place])])
+
+
+CASES = {
+    "texts with a label": refused(
+        "a.tsv", "".join(f"The film {n} was good\tB-POS\n" for n in NUMBERS), "a.tsv:1"
+    ),
+    "tags in place of words": refused(
+        "a.tsv", "O\tin\tIN\nB-LOC\tNew\tNNP\nI-LOC\tYork\tNNP\n", "a.tsv:1"
+    ),
+    "JSON in place of tags": refused(
+        "a.tsv", "".join(f'w{n}\t{{"id": {n}}}\n' for n in NUMBERS), "a.tsv:1"
+    ),
+    "JSON in place of words": refused(
+        "a.jsonl",
+        "".join(record(tokens=['{"a":1}'], ner_tags=["B-X"]) for _ in NUMBERS),
+        "a.jsonl:1",
+    ),
+    "as many tags as words": refused(
+        "a.tsv", "".join(f"w{n}\tt{n}\n" for n in NUMBERS), "a.tsv:1", **POS
+    ),
+    "lemmas in place of tags": refused(
+        "a.tsv", "Dogs\tdog\nbark\tbark\nin\tin\nthe\tthe\n", "a.tsv:1", **POS
+    ),
+    "texts in lists": refused(
+        "a.jsonl",
+        "".join(record(tokens=["The film was good"], ner_tags=["B-POS"]) for _ in NUMBERS),
+        "a.jsonl:1",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_refused(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    check_broken_corpus(case, tmp_path, snapshot)
+
+
+def items(path: Path) -> list[list[str]]:
+    options, problems = ReadOptions(), BrokenLines(skip=False)
+    return [
+        [word for word, _, _ in item.words or []]
+        for item in read_items(Source(str(path)), "conll", "line", options, problems)
+    ]
+
+
+def test_an_input_to_tag_is_checked_as_well(tmp_path, snapshot):
+    path = tmp_path / "a.tsv"
+    path.write_text("".join(f"{n}\tAnna works in Paris\n" for n in NUMBERS))
+    with pytest.raises(UserError) as error:
+        items(path)
+    assert str(error.value).replace(str(tmp_path), "<folder>") == snapshot
+
+
+def test_an_input_to_tag_needs_no_tags(tmp_path, capsys):
+    path = tmp_path / "a.conllu"
+    path.write_text("1\tAnna\tAnna\tPROPN\t_\t_\t0\troot\t_\t_\n")
+    assert items(path) == [["Anna"]]
+    path.write_text("O\tin\nB-LOC\tParis\n")
+    assert items(path) == [["in", "Paris"]]
+    assert "so the words are in column 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["x", "y"], ["O", "B-X"]],  # too few words to judge
+        [["New York", "in", "Hanoi", "Hà Nội"], ["B-X", "O", "B-X", "B-X"]],  # half have a blank
+        [["[", "1", "]", "{", "}"], ["O", "O", "O", "O", "O"]],
+    ],
+)
+def test_unusual_words_are_accepted(corpus_settings, tmp_path, rows):
+    words, tags = rows
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"tokens": words, "ner_tags": tags}) + "\n")
+    corpus = load_corpus(corpus_settings(train_file=(str(path),), hold_out=False))
+    assert corpus.splits["train"]["tokens"][:] == [words]
