@@ -46,6 +46,13 @@ class ProblemKind(StrEnum):
     SPANS_OVERLAP = "spans-overlap"
     SPAN_WITHOUT_WORD = "span-without-word"
     SPAN_CUTS_WORD = "span-cuts-word"
+    SPAN_TEXT = "span-text"
+    SPAN_EXPANDED = "span-expanded"
+    SPAN_LEFT_OUT = "span-left-out"
+    REGION_LEFT_OUT = "region-left-out"
+    OFFSET_UNIT = "offset-unit"
+    NOT_ANNOTATED = "not-annotated"
+    NO_SPANS = "no-spans"
     EMPTY_SENTENCE = "empty-sentence"
     REJECTED_ANSWER = "rejected-answer"
     # Tags
@@ -99,8 +106,15 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.SPANS_OVERLAP: "overlapping spans",
     ProblemKind.SPAN_WITHOUT_WORD: "spans without a word",
     ProblemKind.SPAN_CUTS_WORD: "spans that cut a word",
+    ProblemKind.SPAN_TEXT: "spans whose own text differs from the text at their offsets",
+    ProblemKind.SPAN_EXPANDED: "spans inside a word, widened to whole words",
+    ProblemKind.SPAN_LEFT_OUT: "spans inside a word, left out",
+    ProblemKind.REGION_LEFT_OUT: "regions outside texts, such as boxes in images, left out",
+    ProblemKind.OFFSET_UNIT: "offsets that do not fit the texts",
+    ProblemKind.NOT_ANNOTATED: "records that nobody has annotated, left out",
+    ProblemKind.NO_SPANS: "records without a list of spans, read as texts without entities",
     ProblemKind.EMPTY_SENTENCE: "sentences without words, skipped",
-    ProblemKind.REJECTED_ANSWER: "answers 'reject' or 'ignore', skipped",
+    ProblemKind.REJECTED_ANSWER: "records rejected, ignored or cancelled in the tool, left out",
     ProblemKind.NOT_ENTITY_TAG: "tags that are not entity tags",
     ProblemKind.INTEGER_WITHOUT_NAME: "integer labels without names",
     ProblemKind.TOO_FEW_NAMES: "integer labels outside the {} declared names",

@@ -3,7 +3,7 @@
 import glob
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,6 +14,7 @@ from huggingface_hub import HfApi
 
 from corpus.formats.detect import read
 from corpus.formats.record_layout import open_records
+from corpus.formats.records import Record
 from corpus.formats.sentence import OpenedSource, ReadOptions
 from corpus.formats.tables import class_names, records_of_batches, relevant_columns
 from corpus.problems import Problems
@@ -228,7 +229,9 @@ def _dataset_source(name: str, dataset: datasets.Dataset, options: ReadOptions) 
     names_of = class_names(used.features.arrow_schema.metadata)
 
     def open_rows(problems: Problems) -> OpenedSource:
-        rows = records_of_batches(used.with_format("arrow").iter(batch_size=BATCH_SIZE))
-        return open_records(rows, options, problems, name, names_of)
+        def read_records(_: Problems) -> Iterator[Record]:
+            return records_of_batches(used.with_format("arrow").iter(batch_size=BATCH_SIZE))
+
+        return open_records(read_records, options, problems, name, names_of)
 
     return Source(name, open_rows, tuple(file["filename"] for file in dataset.cache_files))

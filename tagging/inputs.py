@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from corpus.formats.column_names import HEAD_SIZE, TEXT_COLUMNS
 from corpus.formats.columns import open_columns
+from corpus.formats.exports import records_of_exports
 from corpus.formats.json import read_json_array, read_jsonl
 from corpus.formats.records import Record
 from corpus.formats.sentence import ReadOptions
@@ -212,7 +213,7 @@ def _items_of_records(
     `TEXT_FIELDS`.
     """
     names = (options.text_column,) if options.text_column else TEXT_FIELDS
-    for record in records:
+    for record in records_of_exports(records):
         place, fields = Place(name, record.line), record.fields or {}
         key = next((key for key in names if fields.get(key) is not None), None)
         value = None if key is None else fields[key]

@@ -68,17 +68,19 @@ def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSour
         return UNREADABLE
     text = start.decode(encoding_of(start), "replace")
     head = [line.removesuffix("\r") for line in text.split("\n")]
-    lines = text_lines(path, problems)
     json_kind = json_format(head, name)
-    if json_kind in JSON_READERS:
-        records = _read_text_file(path, JSON_READERS[json_kind], problems)
-    elif json_kind == "lines":
-        records = read_jsonl(lines, problems, name)
-    elif delimiter := csv_delimiter(head, name, options):
-        records = _read_text_file(path, read_csv, problems, delimiter)
-    else:
-        return open_columns(lines, options, problems, name)
-    return open_records(records, options, problems, name)
+    delimiter = None if json_kind else csv_delimiter(head, name, options)
+    if json_kind is None and delimiter is None:
+        return open_columns(text_lines(path, problems), options, problems, name)
+
+    def read_records(target: Problems) -> Iterator[Record]:
+        if json_kind == "lines":
+            return read_jsonl(text_lines(path, target), target, name)
+        if delimiter is not None:
+            return _read_text_file(path, read_csv, target, delimiter)
+        return _read_text_file(path, JSON_READERS[str(json_kind)], target)
+
+    return open_records(read_records, options, problems, name)
 
 
 def _describe_binary(start: bytes) -> str | None:

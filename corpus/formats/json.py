@@ -43,45 +43,14 @@ def _reason(error: Exception) -> str:
 
 
 def _records_of_value(value: Any, line: int, problems: Problems, name: str) -> Iterator[Record]:
-    """Yield the record that a JSON value holds, in the format of any of the supported tools."""
+    """Yield the record that a JSON value holds."""
     if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):
         value = {"text": value[0], **value[1]}  # spaCy's training format
     if not isinstance(value, dict):
         place = Place(name, line)
         problems.add(Problem(ProblemKind.NOT_JSON_OBJECT, place, quote(value), LISTS_EXAMPLE))
-    elif isinstance(value.get("data"), dict) and isinstance(value.get("annotations"), list):
-        yield from _label_studio_records(value, line, problems, name)
     else:
         yield Record(line, value)
-
-
-def _label_studio_records(
-    task: dict[str, Any], line: int, problems: Problems, name: str
-) -> Iterator[Record]:
-    """Yield the record of a task in Label Studio's full export."""
-    texts = [value for value in task["data"].values() if isinstance(value, str)]
-    text = task["data"].get("text", texts[0] if len(texts) == 1 else None)
-    annotations = [
-        annotation
-        for annotation in task["annotations"]
-        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
-    ]
-    if len(annotations) > 1:
-        detail = f"{len(annotations)} annotations of {quote(text)}"
-        place = Place(name, line)
-        problems.add(
-            Problem(ProblemKind.SEVERAL_ANNOTATIONS, place, detail, "one annotation of each text")
-        )
-        return
-    results = annotations[0].get("result") if annotations else []
-    spans = [
-        result.get("value") if isinstance(result, dict) else result
-        for result in results or []
-        if not isinstance(result, dict) or result.get("type", "labels") == "labels"
-    ]
-    task_id = task.get("id")
-    record_id = task_id if isinstance(task_id, str | int) else None
-    yield Record(line, {"text": text, "spans": spans}, record_id)
 
 
 class _JsonText:

@@ -27,19 +27,22 @@ def read_lists(
 ) -> Iterator[Sentence]:
     """Yield a sentence for each record; add records that cannot be read to `problems`."""
     for record in records:
-        line, fields, _ = record
+        line, fields = record.line, record.fields
         if fields is None:
             continue
         words: Any = fields.get(layout.text)
         tags = None if layout.labels is None else fields.get(layout.labels)
-        fault = (
+        word_fault = (
             missing_field(fields, layout, options)
             or fault_of_words(words, layout.text)
             or fault_of_tags(tags, words, layout.labels)
         )
-        if fault:
+        faults = [*record.faults, *([] if word_fault is None else [word_fault])]
+        for fault in faults:
             problems.add(Problem(fault.kind, Place(name, line), fault.detail, LISTS_EXAMPLE))
-        elif words:
+        if faults:
+            continue
+        if words:
             document, record_id = document_of(fields, layout), record_id_of(record, layout)
             yield Sentence(words, tags, document, (line,) * len(words), name, record_id)
         else:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from corpus.formats.column_names import (
@@ -16,12 +16,16 @@ from corpus.formats.column_names import (
     label_columns,
     requested_column,
 )
+from corpus.formats.exports import records_of_exports
+from corpus.formats.hypertext import is_hypertext_span
 from corpus.formats.lists import read_lists
+from corpus.formats.offset_units import OffsetUnit
 from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout
 from corpus.formats.rows import ROWS_EXAMPLE, read_rows
 from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOptions
-from corpus.formats.spans import read_spans
-from corpus.problems import Place, Problem, ProblemKind, Problems
+from corpus.formats.spans import read_spans, survey_units
+from corpus.problems import TITLES, Place, Problem, ProblemKind, Problems
+from support.text import quote
 
 READERS = {
     LayoutKind.LISTS: read_lists,
@@ -36,7 +40,7 @@ DESCRIPTIONS = {
 
 
 def open_records(
-    records: Iterable[Record],
+    read: Callable[[Problems], Iterable[Record]],
     options: ReadOptions,
     problems: Problems,
     name: str,
@@ -44,25 +48,59 @@ def open_records(
 ) -> OpenedSource:
     """Open records of any layout.
 
-    `names_of`: the names of integer labels by column, if a table stores them.
+    `read` returns the records from the first one on, and adds to the problems that it is given;
+    spans are read twice, to find the unit of their offsets. `names_of`: the names of integer labels
+    by column, if a table stores them.
     """
-    records = iter(records)
+    records = iter(records_of_exports(read(problems)))
     head = list(itertools.islice(records, HEAD_SIZE))
     layout = find_record_layout(head, options, problems, name)
+    if layout is not None and layout.kind is LayoutKind.TEXT and layout.labels is not None:
+        survey = survey_units(records_of_exports(read(Problems())), layout)
+        unit, misfit = survey.unit()
+        layout = layout._replace(unit=unit)
+        if misfit:
+            expected = "offsets in one unit. Convert them, or correct those that do not fit"
+            problems.add(Problem(ProblemKind.OFFSET_UNIT, Place(name), misfit, expected))
+            layout = None
     if layout is None:
         for _ in records:  # read on, to report every line that is not a record
             pass
         return UNREADABLE
-    sentences = READERS[layout.kind](
-        itertools.chain(head, records), layout, options, problems, name
-    )
+    all_records: Iterable[Record] = itertools.chain(head, records)
+    if layout.kind is not LayoutKind.ROWS:
+        all_records = _annotated(all_records, problems, name)
+    sentences = READERS[layout.kind](all_records, layout, options, problems, name)
     description = f"{DESCRIPTIONS[layout.kind]} {layout.text!r}"
     label_names = None
     if layout.labels is not None:
         tags = "spans" if layout.kind is LayoutKind.TEXT else "tags"
         description += f", {tags} from {layout.labels!r}"
         label_names = (names_of or {}).get(layout.labels)
+    if layout.unit is not OffsetUnit.CHARACTERS:
+        description += f", whose offsets count {layout.unit}"
     return OpenedSource(sentences, layout.kind, description, layout.labels is not None, label_names)
+
+
+def _annotated(records: Iterable[Record], problems: Problems, name: str) -> Iterator[Record]:
+    """Yield the records that somebody has annotated; report the others.
+
+    If there are only others, that is a problem.
+    """
+    left_out: Counter[ProblemKind] = Counter()
+    any_kept = False
+    for record in records:
+        if record.left_out is None:
+            any_kept = True
+            yield record
+        else:
+            left_out[record.left_out] += 1
+            detail = quote(record.fields)
+            problems.warnings.add(Problem(record.left_out, Place(name, record.line), detail))
+    if left_out and not any_kept:
+        detail = "; ".join(f"{TITLES[kind]}: {count:,}" for kind, count in left_out.items())
+        expected = "at least one annotated record"
+        problems.add(Problem(ProblemKind.NO_SENTENCE, Place(name), detail, expected))
 
 
 def find_record_layout(
@@ -81,7 +119,7 @@ def find_record_layout(
     tags = label_columns(options.task)
     words = columns.find(options.text_column, TEXT_COLUMNS, "strings", "empty")
     labels = columns.find(options.label_column, tags, "strings", "integers", "empty")
-    raw_text = columns.find(options.text_column, TEXT_COLUMNS, "string")
+    raw_text = columns.find(options.text_column, (*TEXT_COLUMNS, "data"), "string")  # doccano
     spans = columns.find(options.label_column, SPAN_COLUMNS, "spans", "empty")
     if spans is not None and columns.types[spans] not in ("spans", "empty"):
         spans = None
@@ -105,7 +143,8 @@ def find_record_layout(
     if columns.types[text] != "string":
         return RecordLayout(LayoutKind.LISTS, text, labels, None, document, record_id)
     if spans is not None:
-        return RecordLayout(LayoutKind.TEXT, text, spans, None, document, record_id)
+        hypertext = any(map(is_hypertext_span, _dicts(rows, spans)))
+        return RecordLayout(LayoutKind.TEXT, text, spans, None, document, record_id, hypertext)
     tag = columns.find(options.label_column, tags, "string", "integer")
     sentence = columns.find(None, SENTENCE_COLUMNS, "string", "integer")
     grouped = sentence not in (None, text) or len(rows) < len(head)
@@ -117,6 +156,13 @@ def find_record_layout(
     expected = f"{LISTS_EXAMPLE} in each row, or {ROWS_EXAMPLE}"
     problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, expected))
     return None
+
+
+def _dicts(rows: list[Fields], key: str) -> Iterator[Fields]:
+    """Yield the objects in the lists of a column."""
+    for row in rows:
+        values = row.get(key)
+        yield from (v for v in values if isinstance(v, dict)) if isinstance(values, list) else ()
 
 
 class _Columns:
@@ -138,15 +184,22 @@ class _Columns:
 
 
 def _type_of_column(rows: list[Fields], key: str) -> str | None:
-    """Return the type of most values; "empty" if all lists are empty, None without values."""
+    """Return the type of most values; "empty" if all lists are empty, None without values.
+
+    Empty strings may stand for missing values, and count only if there is nothing else.
+    """
     types = Counter(_type_of_value(row.get(key)) for row in rows)
     del types[None]
-    empty = types.pop("empty", 0)
-    return types.most_common(1)[0][0] if types else "empty" if empty else None
+    for rest in ("empty", "empty string"):
+        if types.pop(rest, 0) and not types:
+            return "empty" if rest == "empty" else "string"
+    return types.most_common(1)[0][0] if types else None
 
 
 def _type_of_value(value: Any) -> str | None:
     """Return the type of a value or of the first element of a list; None for no value."""
+    if value == "":
+        return "empty string"
     if isinstance(value, list):
         if not value:
             return "empty"

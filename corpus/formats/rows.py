@@ -38,7 +38,7 @@ def read_rows(
     current: str | int | None = None
     document = record_id = None
     for record in records:
-        line, fields, _ = record
+        line, fields = record.line, record.fields
         sentence = None
         if fields is not None and layout.sentence is not None:
             sentence = fields.get(layout.sentence)

@@ -31,6 +31,7 @@ class ReadOptions(NamedTuple):
     task: str = "ner"
     text_column: str | None = None
     label_column: str | None = None
+    span_alignment: str = "strict"  # of spans inside a word: strict, expand or skip
 
 
 class LayoutKind(StrEnum):

@@ -3,8 +3,17 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from corpus.formats.hypertext import is_hypertext_span, offsets_of, rendered
+from corpus.formats.offset_units import (
+    Positions,
+    Span,
+    UnitSurvey,
+    cut_words,
+    same_text,
+)
 from corpus.formats.records import (
     Fault,
+    Fields,
     Record,
     RecordLayout,
     document_of,
@@ -14,11 +23,27 @@ from corpus.formats.records import (
 )
 from corpus.formats.sentence import ReadOptions, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
-from corpus.words import split_words
+from corpus.words import Words, split_words
 from support.text import counted, quote
 
 SPANS_EXAMPLE = '{"text": "EU rejects", "spans": [{"start": 0, "end": 2, "label": "ORG"}]}'
-PRODIGY_UNUSED = ("reject", "ignore")  # answers that leave nothing to learn from
+WHOLE_WORDS = (
+    "spans of whole words. --span_alignment expand widens these spans, --span_alignment skip "
+    "leaves them out"
+)
+ONE_ANNOTATION = "one annotation of each text: delete the others in the tool, and export again"
+EMPTY_CELLS = {"", "null", "none", "nan"}  # what CSV writes for a missing value
+NOTED = {  # faults that do not stop training
+    ProblemKind.SPAN_EXPANDED,
+    ProblemKind.SPAN_LEFT_OUT,
+    ProblemKind.REGION_LEFT_OUT,
+    ProblemKind.NO_SPANS,
+}
+EXPECTED = {
+    ProblemKind.SPAN_CUTS_WORD: WHOLE_WORDS,
+    ProblemKind.SEVERAL_ANNOTATIONS: ONE_ANNOTATION,
+    ProblemKind.SPAN_TEXT: "offsets of the text that the span carries",
+}
 
 
 def read_spans(
@@ -34,33 +59,47 @@ def read_spans(
     added to `problems`.
     """
     for record in records:
-        line, fields, _ = record
-        if fields is None:
+        if record.fields is None:
             continue
-        if fields.get("answer") in PRODIGY_UNUSED:
-            kind = ProblemKind.REJECTED_ANSWER
-            problems.warnings.add(Problem(kind, Place(name, line), quote(fields)))
+        sentence, faults = _read_record(record, record.fields, layout, options, name)
+        place = Place(name, record.line)
+        for fault in faults:
+            target = problems.warnings if fault.kind in NOTED else problems
+            expected = EXPECTED.get(fault.kind, "" if fault.kind in NOTED else SPANS_EXAMPLE)
+            target.add(Problem(fault.kind, place, fault.detail, expected))
+        if any(fault.kind not in NOTED for fault in faults):
             continue
-        text: Any = fields.get(layout.text)
-        fault = missing_field(fields, layout, options) or _fault_of_text(text, layout.text)
-        if fault:
-            problems.add(Problem(fault.kind, Place(name, line), fault.detail, SPANS_EXAMPLE))
-            continue
-        placed_words = split_words(text)
-        tags = None
-        if layout.labels is not None:
-            tags, faults = tags_of_spans(text, placed_words, fields[layout.labels])
-            for fault in faults:
-                problems.add(Problem(fault.kind, Place(name, line), fault.detail, SPANS_EXAMPLE))
-            if faults:
-                continue
-        if placed_words:
-            words = [word for word, _, _ in placed_words]
-            document, record_id = document_of(fields, layout), record_id_of(record, layout)
-            yield Sentence(words, tags, document, (line,) * len(words), name, record_id)
+        if sentence.words:
+            yield sentence
         else:
             kind = ProblemKind.EMPTY_SENTENCE
-            problems.warnings.add(Problem(kind, Place(name, line), quote(fields)))
+            problems.warnings.add(Problem(kind, place, quote(record.fields)))
+
+
+def _read_record(
+    record: Record, fields: Fields, layout: RecordLayout, options: ReadOptions, name: str
+) -> tuple[Sentence, list[Fault]]:
+    """Return the sentence of a record, and the faults of its text and spans."""
+    text: Any = fields.get(layout.text)
+    faults = list(record.faults)
+    words: Words = []
+    tags = None
+    fault = missing_field(fields, layout, options) or _fault_of_text(text, layout.text)
+    if fault:
+        faults.append(fault)
+    elif layout.labels is None:
+        words = split_words(text)
+    else:
+        text, spans, span_faults = placed_spans(text, fields.get(layout.labels), layout)
+        words = split_words(text)
+        tags, tag_faults = tags_of_spans(text, words, spans, options.span_alignment)
+        faults += [*span_faults, *tag_faults]
+        if _is_missing(fields.get(layout.labels)):
+            faults.append(Fault(ProblemKind.NO_SPANS, quote(text)))
+    document, record_id = document_of(fields, layout), record_id_of(record, layout)
+    lines = (record.line,) * len(words)
+    sentence = Sentence([word for word, _, _ in words], tags, document, lines, name, record_id)
+    return sentence, faults
 
 
 def _fault_of_text(text: Any, key: str) -> Fault | None:
@@ -69,66 +108,144 @@ def _fault_of_text(text: Any, key: str) -> Fault | None:
     return lone_surrogate(text)
 
 
+def _is_missing(spans: Any) -> bool:
+    """Return whether a record has no list of spans, because its text has no entities."""
+    return spans is None or (isinstance(spans, str) and spans.strip().lower() in EMPTY_CELLS)
+
+
+# --- Spans in a text ----------------------------------------------------------------------------
+
+
+def placed_spans(
+    text: str, raw_spans: Any, layout: RecordLayout
+) -> tuple[str, list[Span], list[Fault]]:
+    """Return a text, its spans in characters, and the faults of spans that cannot be placed.
+
+    The text is another one if it is the source of a hypertext.
+    """
+    spans, faults = parsed_spans(raw_spans)
+    shown = rendered(text, spans) if layout.hypertext else None
+    if shown is not None:
+        return *shown, faults
+    positions = Positions(text, layout.unit)
+    placed = []
+    for span in spans:
+        converted = positions.of(span)
+        if converted is None:
+            detail = f"{span.start}-{span.end} ({span.label}), in {layout.unit}, of {quote(text)}"
+            faults.append(Fault(ProblemKind.SPAN_OUTSIDE_TEXT, detail))
+        else:
+            placed.append(converted)
+    return text, placed, faults
+
+
+def survey_units(records: Iterable[Record], layout: RecordLayout) -> UnitSurvey:
+    """Return the counts from which the unit of the offsets in a file is decided."""
+    survey = UnitSurvey()
+    for record in records:
+        fields = record.fields or {}
+        text = fields.get(layout.text)
+        if isinstance(text, str) and record.left_out is None and layout.labels is not None:
+            spans, _ = parsed_spans(fields.get(layout.labels))
+            if not (layout.hypertext and rendered(text, spans)):
+                survey.add(text, spans)
+    return survey
+
+
 def tags_of_spans(
-    text: str, words: list[tuple[str, int, int]], spans: Any
+    text: str, words: Words, spans: list[Span], alignment: str = "strict"
 ) -> tuple[list[str], list[Fault]]:
     """Return the IOB2 tags of the words, and the faults of the spans.
 
-    `words` are (word, start, end). Spans are in code points, begin and end at the edge of a word
-    or in the space between two words, and do not overlap. Any other span is a fault; none is
-    moved to fit.
+    `words` are (word, start, end). Spans are in characters, begin and end at the edge of a word
+    or in the space between two words, and do not overlap. Any other span is a fault. `alignment`
+    concerns spans that begin or end inside a word: "strict" does not move them, "expand" widens
+    them to whole words, "skip" leaves them out.
     """
-    if not isinstance(spans, list):
-        return [], [Fault(ProblemKind.SPANS_NOT_LIST, quote(spans))]
-    parsed_spans = [_parse_span(span) for span in spans]
-    faults = [
-        Fault(ProblemKind.SPAN_FORM, quote(span))
-        for span, parsed in zip(spans, parsed_spans, strict=True)
-        if parsed is None
-    ]
-    tags, last_end, position = ["O"] * len(words), 0, 0
-    for start, end, label in sorted(filter(None, parsed_spans)):
+    faults: list[Fault] = []
+    tags, last_end = ["O"] * len(words), 0
+    for span in sorted(spans, key=lambda span: span[:3]):
+        start, end, label, own_text = span
         described = f"{start}-{end} {quote(text[max(start, 0) : max(end, 0)])} ({label})"
         if not 0 <= start < end <= len(text):
             size = f"the text has {counted(len(text), 'character')}"
             detail = f"{described}; {size}: {quote(text)}"
             faults.append(Fault(ProblemKind.SPAN_OUTSIDE_TEXT, detail))
             continue
+        if own_text is not None and not same_text(text[start:end], own_text):
+            detail = f"{described} carries {quote(own_text)}{_places_of(own_text, text)}"
+            faults.append(Fault(ProblemKind.SPAN_TEXT, detail))
+            continue
         if start < last_end:
             faults.append(Fault(ProblemKind.SPANS_OVERLAP, f"{described} in {quote(text)}"))
             continue
         last_end = end
-        while position < len(words) and words[position][2] <= start:
-            position += 1
-        stop = position
-        while stop < len(words) and words[stop][1] < end:
-            stop += 1
-        if stop == position:
+        first, stop, cut = cut_words(span, words)
+        if stop == first:
             faults.append(Fault(ProblemKind.SPAN_WITHOUT_WORD, f"{described} in {quote(text)}"))
             continue
-        cut = [
-            word
-            for word, word_start, word_end in (words[position], words[stop - 1])
-            if word_start < start < word_end or word_start < end < word_end
-        ]
-        if cut:  # `position` stays: the next span may cut the same word
-            detail = f"{described} cuts {quote(cut[0])} in {quote(text)}"
-            faults.append(Fault(ProblemKind.SPAN_CUTS_WORD, detail))
-            continue
-        tags[position:stop] = [f"I-{label}"] * (stop - position)
-        tags[position] = f"B-{label}"
-        position = stop
+        if cut:
+            whole_start, whole_end = min(start, words[first][1]), max(end, words[stop - 1][2])
+            whole = f"{whole_start}-{whole_end} {quote(text[whole_start:whole_end])}"
+            detail = f"{described} cuts {quote(cut[0])}; whole words: {whole}, in {quote(text)}"
+            kind = {
+                "expand": ProblemKind.SPAN_EXPANDED,
+                "skip": ProblemKind.SPAN_LEFT_OUT,
+            }.get(alignment, ProblemKind.SPAN_CUTS_WORD)
+            if kind is ProblemKind.SPAN_EXPANDED and tags[first] != "O":
+                detail = f"{described}, widened to {whole}, in {quote(text)}"
+                kind = ProblemKind.SPANS_OVERLAP
+            faults.append(Fault(kind, detail))
+            if kind is not ProblemKind.SPAN_EXPANDED:
+                continue
+            last_end = whole_end
+        tags[first:stop] = [f"I-{label}"] * (stop - first)
+        tags[first] = f"B-{label}"
     return tags, faults
 
 
-def _parse_span(span: Any) -> tuple[int, int, str] | None:
-    """Return (start, end, label) of a span in any tool's format; None if it is not a span."""
+def _places_of(own_text: str, text: str) -> str:
+    """Describe where the text that a span carries is found, up to three times."""
+    places: list[str] = []
+    start = text.find(own_text)
+    while own_text and start >= 0 and len(places) < 3:
+        places.append(f"{start}-{start + len(own_text)}")
+        start = text.find(own_text, start + 1)
+    return f", found at {', '.join(places)}" if places else f", not found in {quote(text)}"
+
+
+# --- The form of spans --------------------------------------------------------------------------
+
+
+def parsed_spans(spans: Any) -> tuple[list[Span], list[Fault]]:
+    """Return the spans of a record in any tool's format, and faults of what are none."""
+    if _is_missing(spans):
+        return [], []
+    if isinstance(spans, dict) and len(spans) == 1:  # spaCy's {"entities": [...]}
+        spans = next(iter(spans.values()))
+    if not isinstance(spans, list):
+        return [], [Fault(ProblemKind.SPANS_NOT_LIST, quote(spans))]
+    parsed = [_parse_span(span) for span in spans]
+    faults = [
+        Fault(ProblemKind.SPAN_FORM, quote(span))
+        for span, result in zip(spans, parsed, strict=True)
+        if result is None
+    ]
+    return [span for span in parsed if span is not None], faults
+
+
+def _parse_span(span: Any) -> Span | None:
+    """Return the span that a value holds in any tool's format; None if it is not a span."""
+    own_text = None
     if isinstance(span, dict):
-        label = span.get("label") or span.get("labels") or span.get("entity_group")
+        label = span.get("label") or span.get("entity_group") or _labels_of(span)
         if isinstance(label, list) and len(label) == 1:  # Label Studio
             label = label[0]
         start = span.get("start", span.get("start_offset"))
         end = span.get("end", span.get("end_offset"))
+        if is_hypertext_span(span):
+            start, end = offsets_of(span)
+        own_text = span.get("text")
         span = [start, end, label]
     if not isinstance(span, list) or len(span) != 3:
         return None
@@ -136,4 +253,11 @@ def _parse_span(span: Any) -> tuple[int, int, str] | None:
     if type(start) is not int or type(end) is not int or not isinstance(label, str):
         return None
     label = label.strip()
-    return None if not label or lone_surrogate(label) else (start, end, label)
+    if not label or lone_surrogate(label):
+        return None
+    return Span(start, end, label, own_text if isinstance(own_text, str) else None)
+
+
+def _labels_of(span: Fields) -> Any:
+    """Return the labels of a span of Label Studio: labels, hypertextlabels, paragraphlabels."""
+    return next((span[key] for key in span if str(key).endswith("labels")), None)

@@ -19,11 +19,12 @@ from corpus.formats.column_names import (
     TEXT_COLUMNS,
     label_columns,
 )
+from corpus.formats.exports import EXPORT_COLUMNS
 from corpus.formats.record_layout import open_records
-from corpus.formats.records import Record
+from corpus.formats.records import LISTS_EXAMPLE, Record
 from corpus.formats.rows import ROWS_EXAMPLE
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
-from corpus.formats.text import FilePath, open_bytes
+from corpus.formats.text import FilePath, is_compressed, open_bytes
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import counted, quote
 
@@ -114,47 +115,96 @@ def open_table(
 
     Rows count as lines, from 1.
     """
+    name = str(path)
+    try:
+        schema, _ = _open_batches(path, table_format, options)
+        names = schema.names  # decodes them: a damaged name is not UTF-8
+    except _table_errors() as error:
+        problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), _reason(error)))
+        return UNREADABLE
+    if repeated := [quote(key) for key, count in Counter(names).items() if count > 1]:
+        detail = f"{', '.join(repeated)} in {quote(', '.join(names))}"
+        problems.add(Problem(ProblemKind.REPEATED_COLUMN_NAME, Place(name), detail, LISTS_EXAMPLE))
+        return UNREADABLE
+
+    def read_records(target: Problems) -> Iterator[Record]:
+        try:
+            _, batches = _open_batches(path, table_format, options)
+            yield from records_of_batches(map(_validated, batches))
+        except _table_errors() as error:
+            target.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), _reason(error)))
+
+    return open_records(read_records, options, problems, name, class_names(schema.metadata))
+
+
+def _table_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that a damaged table causes, or one with values that Python lacks."""
     # Imported here because only these files need it.
+    import pyarrow
+
+    # MemoryError: a damaged length asks for more memory than there is.
+    plain = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
+    return (pyarrow.ArrowException, *plain)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"asks for more memory than there is; the file is damaged ({error})"
+    return str(error)
+
+
+def _open_batches(
+    path: FilePath, table_format: str, options: ReadOptions
+) -> tuple[Any, Iterable[Any]]:
+    """Return the schema of a table, and its batches, without columns that are not needed."""
     import pyarrow
     import pyarrow.parquet
 
-    errors = (pyarrow.ArrowException, OSError, EOFError, ValueError, zlib.error)
-    name = str(path)
+    # A mapped file has an end, which a damaged length cannot exceed.
+    file = open_bytes(path) if is_compressed(path) else pyarrow.memory_map(str(path))
+    if table_format == "parquet":
+        table = pyarrow.parquet.ParquetFile(file)
+        columns = relevant_columns(table.schema_arrow.names, options)
+        return table.schema_arrow, table.iter_batches(batch_size=HEAD_SIZE, columns=columns)
+    if table_format == "arrow":
+        reader = pyarrow.ipc.open_file(file)
+        batches = map(reader.get_batch, range(reader.num_record_batches))
+    else:
+        reader = batches = pyarrow.ipc.open_stream(file)
+    columns = relevant_columns(reader.schema.names, options)
+    return reader.schema, (batch.select(columns) for batch in batches)
 
-    def validated(batches: Iterable[Any]) -> Iterator[Any]:
-        try:
-            for batch in batches:
-                batch.validate(full=True)  # a damaged file could crash the process otherwise
-                yield batch
-        except errors as error:
-            problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
 
-    try:
-        file = open_bytes(path)
-        if table_format == "parquet":
-            table = pyarrow.parquet.ParquetFile(file)
-            schema = table.schema_arrow
-            columns = relevant_columns(schema.names, options)
-            batches = table.iter_batches(batch_size=HEAD_SIZE, columns=columns)
-        elif table_format == "arrow":
-            table = pyarrow.ipc.open_file(file)
-            schema = table.schema
-            batches = map(table.get_batch, range(table.num_record_batches))
-        else:
-            batches = pyarrow.ipc.open_stream(file)
-            schema = batches.schema
-        _ = schema.names  # decodes them: a damaged name is not UTF-8
-    except errors as error:
-        problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
-        return UNREADABLE
-    records = records_of_batches(validated(batches))
-    return open_records(records, options, problems, name, class_names(schema.metadata))
+def _validated(batch: Any) -> Any:
+    batch.validate(full=True)  # a damaged batch could crash the process otherwise
+    return batch
 
 
 def records_of_batches(batches: Iterable[Any]) -> Iterator[Record]:
-    """Yield the rows of pyarrow tables or record batches, numbered from 1."""
-    rows = itertools.chain.from_iterable(batch.to_pylist() for batch in batches)
+    """Yield the rows of pyarrow tables or record batches, numbered from 1.
+
+    Raises ValueError for values that Python cannot hold, such as dates after the year 9999.
+    """
+    rows = itertools.chain.from_iterable(map(_rows, batches))
     return itertools.starmap(Record, enumerate(rows, 1))
+
+
+def _rows(batch: Any) -> list[dict[str, Any]]:
+    try:
+        return batch.to_pylist()
+    except _table_errors() as error:
+        raise ValueError(f"{_unreadable_columns(batch)}: {error}") from error
+
+
+def _unreadable_columns(batch: Any) -> str:
+    """Name the columns whose values Python cannot hold, with their types."""
+    bad = []
+    for field in batch.schema:
+        try:
+            batch[field.name].to_pylist()
+        except _table_errors():
+            bad.append(f"column {field.name!r} ({field.type})")
+    return ", ".join(bad)
 
 
 def relevant_columns(names: list[str], options: ReadOptions) -> list[str]:
@@ -162,25 +212,36 @@ def relevant_columns(names: list[str], options: ReadOptions) -> list[str]:
     requested = [
         column for column in (options.text_column, options.label_column) if column is not None
     ]
-    known = {*requested, *TEXT_COLUMNS, *label_columns(options.task), *SPAN_COLUMNS, "answer"}
-    known |= {*SENTENCE_COLUMNS, *DOCUMENT_COLUMNS, *RECORD_ID_COLUMNS}
-    relevant = [name for name in names if name in known or name.lower() in known]
+    known = {*requested, *TEXT_COLUMNS, *label_columns(options.task), *SPAN_COLUMNS}
+    known |= {*SENTENCE_COLUMNS, *DOCUMENT_COLUMNS, *RECORD_ID_COLUMNS, *EXPORT_COLUMNS}
+    relevant = [
+        name
+        for name in names
+        if name in known or name.lower() in known or ".responses" in name  # Argilla
+    ]
     return relevant if relevant and set(requested) <= set(relevant) else names
 
 
 def class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
-    """Return the names of integer labels by column, as `datasets` writes them into a schema."""
+    """Return the names of integer labels by column, as `datasets` writes them into a schema.
+
+    Metadata of the same name that `datasets` did not write give no names.
+    """
     try:
         features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-    except (ValueError, KeyError, TypeError):
+        features = dict(features.items())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-    inner = {
-        column: feature[0] if isinstance(feature, list) else feature.get("feature", feature)
-        for column, feature in features.items()
-        if feature
-    }
-    return {
-        column: feature["names"]
-        for column, feature in inner.items()
-        if isinstance(feature, dict) and isinstance(feature.get("names"), list)
-    }
+    names = {column: _names_of_feature(feature) for column, feature in features.items()}
+    return {column: listed for column, listed in names.items() if listed}
+
+
+def _names_of_feature(feature: Any) -> list[str] | None:
+    """Return the names of a feature's labels, or of those of the lists that it holds."""
+    if isinstance(feature, list):
+        feature = feature[0] if feature else None
+    if isinstance(feature, dict):
+        feature = feature.get("feature", feature)
+    names = feature.get("names") if isinstance(feature, dict) else None
+    named = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return names if named else None

@@ -24,11 +24,15 @@ ENCODINGS = (  # UTF-32 before UTF-16: one of its marks begins with UTF-16's
 FilePath = str | os.PathLike[str]
 
 
+def is_compressed(path: FilePath) -> bool:
+    """Return whether the content of a file is gzip."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
 def open_bytes(path: FilePath) -> IO[bytes]:
     """Open a file for reading bytes, decompressed if its content is gzip."""
-    with open(path, "rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if compressed else open(path, "rb")
+    return cast(IO[bytes], gzip.open(path)) if is_compressed(path) else open(path, "rb")
 
 
 def encoding_of(head: bytes) -> str:
