@@ -14,6 +14,7 @@ class ProblemKind(StrEnum):
 
     # Files
     UNREADABLE_FILE = "unreadable-file"
+    TOO_LARGE = "too-large"
     WRONG_ENCODING = "wrong-encoding"
     NOT_TEXT = "not-text"
     NO_SENTENCE = "no-sentence"
@@ -76,6 +77,7 @@ class ProblemKind(StrEnum):
 # The title of each group in a report. `title_values` of a `Problem` fill the braces.
 TITLES: dict[ProblemKind, str] = {
     ProblemKind.UNREADABLE_FILE: "unreadable file",
+    ProblemKind.TOO_LARGE: "too large to be read",
     ProblemKind.WRONG_ENCODING: "wrong encoding",
     ProblemKind.NOT_TEXT: "not a text file",
     ProblemKind.NO_SENTENCE: "no sentences",

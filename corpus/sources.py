@@ -17,6 +17,7 @@ from corpus.formats.record_layout import open_records
 from corpus.formats.records import Record
 from corpus.formats.sentence import OpenedSource, ReadOptions
 from corpus.formats.tables import class_names, records_of_batches, relevant_columns
+from corpus.formats.text import regular_file
 from corpus.problems import Problems
 from settings.check_values import TASKS
 from settings.run_settings import CorpusSettings
@@ -129,7 +130,11 @@ def _similar_file_name(path: str) -> str | None:
 
 def _file_source(path: str | Path, options: ReadOptions) -> Source:
     name = str(path)
-    return Source(name, lambda problems: read(name, options, problems), (name,))
+    try:
+        content = str(regular_file(name))
+    except OSError as error:
+        raise UserError(f"{name}: {error}") from None
+    return Source(name, lambda problems: read(name, options, problems), (content,))
 
 
 # --- Folders and data sets ------------------------------------------------------------------------

@@ -148,7 +148,7 @@ def read_items(
         opened = open_columns(numbered, options, problems, source.name)
         return (item_of_words(list(sentence.words)) for sentence in opened.sentences)
     if form == "json":
-        records = _records_of_array(source.path, problems)
+        records = _records_of_array(source.path, numbered, problems)
     else:
         records = read_jsonl(numbered, problems, source.name)
     return _items_of_records(records, options, problems, source.name)
@@ -176,9 +176,13 @@ def _first_lines(lines: Iterator[bytes], seen: list[bytes], source: Source) -> I
             return
 
 
-def _records_of_array(path: str, problems: Problems) -> Iterator[Record]:
-    with reading(path, problems) as file:
-        yield from read_json_array(file, problems, path)
+def _records_of_array(path: str, lines: Iterable[str], problems: Problems) -> Iterator[Record]:
+    """Yield the records of a JSON array; `lines` are those of a pipe, which is read only once."""
+    if os.path.isfile(path):
+        with reading(path, problems) as file:
+            yield from read_json_array(file, problems, path)
+    else:
+        yield from read_json_array(io.StringIO("\n".join(lines)), problems, path)
 
 
 def _decode_lines(lines: Iterable[bytes], name: str, problems: Problems) -> Iterator[str | None]:

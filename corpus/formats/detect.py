@@ -4,10 +4,10 @@
 and reading continues, so that all problems are reported together. Nothing is guessed silently.
 """
 
+import csv
 import json
 import re
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from corpus.formats.column_names import (
@@ -22,8 +22,17 @@ from corpus.formats.json import WRAPPED_RECORDS, read_json_array, read_json_obje
 from corpus.formats.record_layout import open_records
 from corpus.formats.records import Record
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
-from corpus.formats.tables import open_table, read_csv
-from corpus.formats.text import FilePath, encoding_of, open_bytes, reading, text_lines
+from corpus.formats.tables import cell_value, open_table, read_csv
+from corpus.formats.text import (
+    READ_ERRORS,
+    FilePath,
+    encoding_of,
+    lines_with_ends,
+    open_bytes,
+    reading,
+    report_unreadable,
+    text_lines,
+)
 from corpus.problems import Place, Problem, ProblemKind, Problems
 
 START_SIZE = 1 << 16  # bytes that the format is detected from
@@ -41,10 +50,12 @@ NOT_TEXT = (
 )
 READABLE = "CoNLL columns, JSON, CSV, parquet or Arrow, plain or compressed with gzip"
 JSON_EXTENSIONS = {".json", ".jsonl", ".ndjson"}
-JSON_ARRAY = re.compile(r'\s*\[\s*(?:\{\s*["}]|\[\s*"|\]?\s*\Z)')
-JSON_OBJECT = re.compile(r'\{\s*"[^"\t]*"\s*:')
+# Quantifiers are possessive: white space is matched once, however long it is.
+JSON_ARRAY = re.compile(r'\s*+\[\s*+(?:\{\s*+["}]|\[\s*+"|(?:\]\s*+)?+\Z)')
+JSON_OBJECT = re.compile(r'\{\s*+"[^"\t]*+"\s*+:')
 JSON_READERS = {"array": read_json_array, "object": read_json_object}
 DELIMITERS = ",;\t|"
+LIST_ROWS = 50  # lines of a table in which a list must occur
 
 
 def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSource:
@@ -56,8 +67,8 @@ def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSour
     try:
         with open_bytes(path) as file:
             start = file.read(START_SIZE)
-    except (OSError, EOFError, zlib.error) as error:
-        problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
+    except READ_ERRORS as error:
+        report_unreadable(path, error, problems)
         return UNREADABLE
     for mark, table_format in TABLES:
         if mark.match(start):
@@ -77,8 +88,8 @@ def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSour
         if json_kind == "lines":
             return read_jsonl(text_lines(path, target), target, name)
         if delimiter is not None:
-            return _read_text_file(path, read_csv, target, delimiter)
-        return _read_text_file(path, JSON_READERS[str(json_kind)], target)
+            return _read_csv_file(path, target, delimiter)
+        return _read_json_file(path, JSON_READERS[str(json_kind)], target)
 
     return open_records(read_records, options, problems, name)
 
@@ -131,11 +142,16 @@ def _is_record(line: str) -> bool:
     )
 
 
-def _read_text_file(
-    path: FilePath, reader: Callable[..., Iterator[Record]], problems: Problems, *arguments: str
+def _read_json_file(
+    path: FilePath, reader: Callable[..., Iterator[Record]], problems: Problems
 ) -> Iterator[Record]:
     with reading(path, problems) as file:
-        yield from reader(file, problems, str(path), *arguments)
+        yield from reader(file, problems, str(path))
+
+
+def _read_csv_file(path: FilePath, problems: Problems, delimiter: str) -> Iterator[Record]:
+    with reading(path, problems) as file:
+        yield from read_csv(lines_with_ends(file), problems, str(path), delimiter)
 
 
 def csv_delimiter(head: list[str], name: str, options: ReadOptions) -> str | None:
@@ -161,11 +177,25 @@ def csv_delimiter(head: list[str], name: str, options: ReadOptions) -> str | Non
         if text is None or first_named(rest, other_names) is None:
             continue
         numbered = first_named(rest, SENTENCE_COLUMNS) is not None
-        has_lists = any(line.startswith("[") or "\t[" in line for line in filled[1:2])
-        if delimiter != "\t" or numbered or has_lists:
+        if delimiter != "\t" or numbered or _has_lists(filled, other_names):
             return delimiter
     if ".csv" in Path(name).suffixes:
         present = [delimiter for delimiter in DELIMITERS if delimiter in filled[0]]
         if first_named([filled[0]], text_names) is not None or present in ([","], [";"]):
             return (present or [","])[0]
     return None
+
+
+def _has_lists(lines: list[str], names: Sequence[str]) -> bool:
+    """Return whether the first tab-separated rows have lists in a column with one of the names."""
+    try:
+        header, *rows = csv.reader(lines[:LIST_ROWS], delimiter="\t")
+    except csv.Error:
+        return False
+    columns = [position for position, name in enumerate(header) if name.lower() in names]
+    return any(
+        not isinstance(cell_value(row[column]), str)
+        for row in rows
+        for column in columns
+        if column < len(row)
+    )

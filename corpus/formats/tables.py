@@ -20,18 +20,21 @@ from corpus.formats.column_names import (
     label_columns,
 )
 from corpus.formats.exports import EXPORT_COLUMNS
+from corpus.formats.json import is_deep
 from corpus.formats.record_layout import open_records
 from corpus.formats.records import LISTS_EXAMPLE, Record
 from corpus.formats.rows import ROWS_EXAMPLE
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
-from corpus.formats.text import FilePath, is_compressed, open_bytes
+from corpus.formats.text import MAX_LINE, FilePath, is_compressed, open_bytes, regular_file
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import counted, quote
 
-# The lists that `ast.literal_eval` may be given. Without this check, numpy's "['EU' 'rejects']",
-# which has no commas, would be read as the one word "EUrejects".
-_ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+)"""
-PYTHON_LIST = re.compile(rf"\[\s*(?:{_ITEM}\s*(?:,\s*{_ITEM}\s*)*,?\s*)?\]", re.DOTALL)
+# The values that `ast.literal_eval` may be given: a comma, a colon or a closing bracket follows
+# each item. Without this check, numpy's "['EU' 'rejects']" would be read as the word "EUrejects".
+_STRING = r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
+_ITEM = rf"(?:{_STRING}|-?\d++(?:\.\d*+)?|None|True|False)"
+_MARK = r"[\[\](){},:]"
+PYTHON_VALUE = re.compile(rf"(?:\s*+(?:{_MARK}|{_ITEM}(?=\s*+[\]),}}:])))*+\s*+", re.DOTALL)
 QUOTED_CELL = re.compile('"(?:[^"]|"")*"')
 
 
@@ -46,7 +49,7 @@ def read_csv(
     lines = iter(file)
     head = list(itertools.islice(lines, HEAD_SIZE))
     quoted = delimiter != "\t" or _has_quoted_cells(head)
-    csv.field_size_limit(1 << 30)  # a list of words in a cell may be longer than the default
+    csv.field_size_limit(MAX_LINE)  # a list of words in a cell may be longer than the default
     rows = csv.reader(
         itertools.chain(head, lines),
         delimiter=delimiter,
@@ -54,7 +57,7 @@ def read_csv(
         strict=True,
     )
     header: list[str] | None = None
-    holds_list: list[bool] | None = None
+    holds_list: dict[int, bool] = {}
     line = 1
     try:
         for row in rows:
@@ -74,12 +77,16 @@ def read_csv(
                 place = Place(name, first)
                 problems.add(Problem(ProblemKind.ROW_WIDTH, place, detail, expected))
             else:
-                if holds_list is None:  # the first row decides, so that the word [1] stays a word
-                    holds_list = [isinstance(_cell(cell), list) for cell in row]
-                cells = zip(header, row, holds_list, strict=True)
+                for position, cell in enumerate(row):
+                    # The first value of a column decides, so that the word [1] stays a word.
+                    if cell and position not in holds_list:
+                        holds_list[position] = not isinstance(cell_value(cell), str)
                 yield Record(
                     first,
-                    {key: _cell(cell) if is_list else cell for key, cell, is_list in cells},
+                    {
+                        key: cell_value(cell) if holds_list.get(position) else cell
+                        for position, (key, cell) in enumerate(zip(header, row, strict=True))
+                    },
                 )
     except csv.Error as error:
         expected = "closed quotes; quotes inside a cell are doubled"
@@ -88,24 +95,44 @@ def read_csv(
 
 def _has_quoted_cells(lines: list[str]) -> bool:
     """Return whether tab-separated cells are quoted as in CSV; otherwise quotes belong to words."""
-    cells = [cell for line in lines for cell in line.rstrip("\r\n").split("\t") if '"' in cell]
-    return any(len(cell) > 2 for cell in cells) and all(map(QUOTED_CELL.fullmatch, cells))
+    rows = [line.rstrip("\r\n").split("\t") for line in lines]
+    cells = [cell for row in rows for cell in row if '"' in cell]
+    if any(len(cell) > 2 for cell in cells) and all(map(QUOTED_CELL.fullmatch, cells)):
+        return True
+    if len({len(row) for row in rows if row != [""]}) < 2:
+        return False
+    # Line feeds in quoted texts: the rows are equally wide only if the quotes are read.
+    quoted = list(csv.reader(lines, delimiter="\t"))[:-1]  # the last may be incomplete
+    return len({len(row) for row in quoted if row}) == 1
 
 
-def _cell(cell: str) -> Any:
-    """Return a cell, or the list that it holds in the notation of JSON or Python."""
-    if not (cell.startswith("[") and cell.endswith("]")):
+def cell_value(cell: str) -> Any:
+    """Return a cell, or the list or object that it holds in the notation of JSON or Python.
+
+    Tuples become lists.
+    """
+    if cell[:1] + cell[-1:] not in ("[]", "{}", "()"):
         return cell
     try:
-        return json.loads(cell)
+        value = json.loads(cell)
     except (ValueError, RecursionError):
-        pass
-    if not PYTHON_LIST.fullmatch(cell):
-        return cell
-    try:
-        return ast.literal_eval(cell)
-    except (ValueError, SyntaxError):
-        return cell
+        if not PYTHON_VALUE.fullmatch(cell):
+            return cell
+        try:
+            value = ast.literal_eval(cell)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            return cell
+    holds_items = isinstance(value, list | tuple) or (isinstance(value, dict) and value)
+    return _with_lists(value) if holds_items and not is_deep(value) else cell
+
+
+def _with_lists(value: Any) -> Any:
+    """Return a value with lists in place of tuples."""
+    if isinstance(value, list | tuple):
+        return [_with_lists(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _with_lists(item) for key, item in value.items()}
+    return value
 
 
 def open_table(
@@ -161,7 +188,7 @@ def _open_batches(
     import pyarrow.parquet
 
     # A mapped file has an end, which a damaged length cannot exceed.
-    file = open_bytes(path) if is_compressed(path) else pyarrow.memory_map(str(path))
+    file = open_bytes(path) if is_compressed(path) else pyarrow.memory_map(str(regular_file(path)))
     if table_format == "parquet":
         table = pyarrow.parquet.ParquetFile(file)
         columns = relevant_columns(table.schema_arrow.names, options)
