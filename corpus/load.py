@@ -31,7 +31,7 @@ from support.processes import local_rank
 
 # Part of every cache key. Raise it, so that all corpora are read again, whenever a change gives the
 # same files different splits, labels or notes, or changes the fields of `Corpus`.
-READER_VERSION = 1
+READER_VERSION = 2
 
 
 @dataclass
@@ -190,6 +190,7 @@ def content_key(settings: CorpusSettings, sources: dict[str, list[Source]]) -> s
         settings.text_column_name,
         settings.label_column_name,
         settings.tag_scheme,
+        settings.span_alignment,
         tuple(settings.label_names or ()),
         settings.seed,
         settings.hold_out,

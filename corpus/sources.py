@@ -62,7 +62,12 @@ def find_sources(settings: CorpusSettings) -> CorpusSources:
         raise UserError(
             f"--task_name {settings.task_name}: unknown task: expected one of {', '.join(TASKS)}"
         )
-    options = ReadOptions(settings.task_name, settings.text_column_name, settings.label_column_name)
+    options = ReadOptions(
+        settings.task_name,
+        settings.text_column_name,
+        settings.label_column_name,
+        settings.span_alignment,
+    )
     notes: list[str] = []
     sources: dict[str, list[Source]] = {}
     names = []
