@@ -1,5 +1,6 @@
 """Records with a list of words and a list of tags."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ from corpus.formats.sentence import ReadOptions, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import counted, quote
 
+BLANKS = re.compile("[ \t\r\n]+")  # other white space may be a word
+
 
 def read_lists(
     records: Iterable[Record],
@@ -32,6 +35,8 @@ def read_lists(
             continue
         words: Any = fields.get(layout.text)
         tags = None if layout.labels is None else fields.get(layout.labels)
+        if layout.joined:
+            words, tags = split_at_blanks(words), split_at_blanks(tags)
         word_fault = (
             missing_field(fields, layout, options)
             or fault_of_words(words, layout.text)
@@ -48,6 +53,11 @@ def read_lists(
         else:
             place = Place(name, line)
             problems.warnings.add(Problem(ProblemKind.EMPTY_SENTENCE, place, quote(fields)))
+
+
+def split_at_blanks(value: Any) -> Any:
+    """Return the words of a string, separated by blanks; any other value as it is."""
+    return BLANKS.sub(" ", value).strip(" ").split(" ") if isinstance(value, str) else value
 
 
 def fault_of_words(words: Any, key: str) -> Fault | None:

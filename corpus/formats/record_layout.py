@@ -18,7 +18,7 @@ from corpus.formats.column_names import (
 )
 from corpus.formats.exports import records_of_exports
 from corpus.formats.hypertext import is_hypertext_span
-from corpus.formats.lists import read_lists
+from corpus.formats.lists import read_lists, split_at_blanks
 from corpus.formats.offset_units import OffsetUnit
 from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout
 from corpus.formats.rows import ROWS_EXAMPLE, read_rows
@@ -72,6 +72,8 @@ def open_records(
         all_records = _annotated(all_records, problems, name)
     sentences = READERS[layout.kind](all_records, layout, options, problems, name)
     description = f"{DESCRIPTIONS[layout.kind]} {layout.text!r}"
+    if layout.joined:
+        description += ", separated by blanks"
     label_names = None
     if layout.labels is not None:
         tags = "spans" if layout.kind is LayoutKind.TEXT else "tags"
@@ -142,6 +144,9 @@ def find_record_layout(
     record_id = columns.find(None, RECORD_ID_COLUMNS, "string", "integer")
     if columns.types[text] != "string":
         return RecordLayout(LayoutKind.LISTS, text, labels, None, document, record_id)
+    if labels is not None and columns.types[labels] in ("strings", "integers"):
+        layout = RecordLayout(LayoutKind.LISTS, text, labels, None, document, record_id)
+        return layout._replace(joined=True)
     if spans is not None:
         hypertext = any(map(is_hypertext_span, _dicts(rows, spans)))
         return RecordLayout(LayoutKind.TEXT, text, spans, None, document, record_id, hypertext)
@@ -152,10 +157,22 @@ def find_record_layout(
         return RecordLayout(LayoutKind.ROWS, text, tag, sentence, document, record_id)
     if tag is None:
         return RecordLayout(LayoutKind.TEXT, text, None, None, document, record_id)
+    if _are_parallel(rows, text, tag):
+        layout = RecordLayout(LayoutKind.LISTS, text, tag, None, document, record_id)
+        return layout._replace(joined=True)
     detail = f"{text!r} and {tag!r} hold one string each, and no column identifies the sentences"
     expected = f"{LISTS_EXAMPLE} in each row, or {ROWS_EXAMPLE}"
     problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, expected))
     return None
+
+
+def _are_parallel(rows: list[Fields], text: str, tag: str) -> bool:
+    """Return whether two columns of strings have as many words each, and some have several."""
+    pairs = [(split_at_blanks(row.get(text)), split_at_blanks(row.get(tag))) for row in rows]
+    both = [pair for pair in pairs if all(isinstance(words, list) for words in pair)]
+    parallel = sum(len(words) == len(tags) for words, tags in both)
+    # A row may be wrong: that is a problem to report, not another layout.
+    return parallel >= 0.9 * len(pairs) and any(len(words) > 1 for words, _ in both)
 
 
 def _dicts(rows: list[Fields], key: str) -> Iterator[Fields]:
