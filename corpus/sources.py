@@ -12,6 +12,7 @@ from typing import NamedTuple
 import datasets
 from huggingface_hub import HfApi
 
+from corpus.formats.brat import files_of_brat, without_annotation_files
 from corpus.formats.detect import read
 from corpus.formats.record_layout import open_records
 from corpus.formats.records import Record
@@ -115,7 +116,7 @@ def _files_of(settings: CorpusSettings, split: str, problems: list[str]) -> list
             suggestion = f"; did you mean {similar}?" if similar else ""
             problems.append(f"{flag}: no such file{suggestion}")
         paths += [path for path in matches if not os.path.isdir(path)]
-    return list(dict.fromkeys(paths))
+    return without_annotation_files(list(dict.fromkeys(paths)))
 
 
 def _similar_file_name(path: str) -> str | None:
@@ -139,7 +140,8 @@ def _file_source(path: str | Path, options: ReadOptions) -> Source:
         content = str(regular_file(name))
     except OSError as error:
         raise UserError(f"{name}: {error}") from None
-    return Source(name, lambda problems: read(name, options, problems), (content,))
+    beside = [file for file in files_of_brat(name) or () if file != name and os.path.isfile(file)]
+    return Source(name, lambda problems: read(name, options, problems), (content, *beside))
 
 
 # --- Folders and data sets ------------------------------------------------------------------------
@@ -182,13 +184,14 @@ def _named_sources(
 def _folder_sources(folder: Path, options: ReadOptions) -> dict[str, list[Source]]:
     """Return the files of a folder whose names, or whose folders' names, name a split."""
     sources: dict[str, list[Source]] = {}
-    for path in sorted(folder.rglob("*")):
+    paths = [str(path) for path in sorted(folder.rglob("*")) if path.is_file()]
+    for path in map(Path, without_annotation_files(paths)):
         parts = path.relative_to(folder).parts
         if any(part.startswith(".") for part in parts) or path.suffix in NON_DATA_SUFFIXES:
             continue
         words = [re.findall(r"[a-z]+", part.lower()) for part in reversed(parts)]
         split = next((SPLIT_NAMES[word] for word in chain(*words) if word in SPLIT_NAMES), None)
-        if path.is_file() and split is not None:
+        if split is not None:
             sources.setdefault(split, []).append(_file_source(path, options))
     if not sources:
         raise UserError(

@@ -7,9 +7,11 @@ and reading continues, so that all problems are reported together. Nothing is gu
 import csv
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from corpus.formats.brat import BRAT_LAYOUT, files_of_brat, read_brat
 from corpus.formats.column_names import (
     SENTENCE_COLUMNS,
     SPAN_COLUMNS,
@@ -33,6 +35,8 @@ from corpus.formats.text import (
     report_unreadable,
     text_lines,
 )
+from corpus.formats.webanno import HEADER as WEBANNO
+from corpus.formats.webanno import open_webanno
 from corpus.problems import Place, Problem, ProblemKind, Problems
 
 START_SIZE = 1 << 16  # bytes that the format is detected from
@@ -47,6 +51,12 @@ NOT_TEXT = (
     (re.compile(rb"BZh\d1AY&SY"), "a file compressed with bzip2"),
     (re.compile(rb"\xfd7zXZ\0"), "a file compressed with xz"),
     (re.compile(rb"\x28\xb5\x2f\xfd"), "a file compressed with zstd"),
+)
+CONVERT_DOC_BIN = (
+    "python -c \"import json, sys, spacy; [print(json.dumps({'text': d.text, 'spans': "
+    "[[e.start_char, e.end_char, e.label_] for e in d.ents]})) for d in "
+    "spacy.tokens.DocBin().from_disk(sys.argv[1]).get_docs(spacy.blank('xx').vocab)]\" "
+    "FILE > NEWFILE.jsonl"
 )
 READABLE = "CoNLL columns, JSON, CSV, parquet or Arrow, plain or compressed with gzip"
 JSON_EXTENSIONS = {".json", ".jsonl", ".ndjson"}
@@ -77,7 +87,15 @@ def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSour
     if binary:
         problems.add(Problem(ProblemKind.NOT_TEXT, Place(name), binary, READABLE))
         return UNREADABLE
+    if (brat := files_of_brat(path)) is not None:
+
+        def read_document(target: Problems) -> Iterator[Record]:
+            return read_brat(*brat, target)
+
+        return open_records(read_document, options, problems, name, layout=BRAT_LAYOUT)
     text = start.decode(encoding_of(start), "replace")
+    if WEBANNO.match(text):
+        return open_webanno(text_lines(path, problems), options, problems, name)
     head = [line.removesuffix("\r") for line in text.split("\n")]
     json_kind = json_format(head, name)
     delimiter = None if json_kind else csv_delimiter(head, name, options)
@@ -99,12 +117,23 @@ def _describe_binary(start: bytes) -> str | None:
     for mark, description in NOT_TEXT:
         if mark.match(start):
             return description
+    if _is_doc_bin(start):
+        return f"a DocBin of spaCy. To convert it, where spaCy is installed: {CONVERT_DOC_BIN}"
     if encoding_of(start).startswith("utf-8"):
         if start.count(0) * 10 > len(start):
             return "a binary file, or UTF-16 without a byte-order mark"
         if b"\r" in start and b"\n" not in start and start.count(b"\r") > 1:
             return "lines that end in CR instead of LF or CRLF"
     return None
+
+
+def _is_doc_bin(start: bytes) -> bool:
+    """Return whether a file is spaCy's .spacy: compressed msgpack, with the tokens of documents."""
+    try:
+        content = zlib.decompressobj().decompress(start, 200)
+    except zlib.error:
+        return False
+    return b"attrs" in content
 
 
 def json_format(head: list[str], name: str) -> str | None:

@@ -45,16 +45,17 @@ def open_records(
     problems: Problems,
     name: str,
     names_of: Mapping[str, list[str]] | None = None,
+    layout: RecordLayout | None = None,
 ) -> OpenedSource:
     """Open records of any layout.
 
     `read` returns the records from the first one on, and adds to the problems that it is given;
     spans are read twice, to find the unit of their offsets. `names_of`: the names of integer labels
-    by column, if a table stores them.
+    by column, if a table stores them. `layout`: found if it is not given.
     """
     records = iter(records_of_exports(read(problems)))
     head = list(itertools.islice(records, HEAD_SIZE))
-    layout = find_record_layout(head, options, problems, name)
+    layout = layout or find_record_layout(head, options, problems, name)
     if layout is not None and layout.kind is LayoutKind.TEXT and layout.labels is not None:
         survey = survey_units(records_of_exports(read(Problems())), layout)
         unit, misfit = survey.unit()

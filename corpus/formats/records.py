@@ -40,6 +40,7 @@ class RecordLayout(NamedTuple):
     document: str | None
     record_id: str | None
     hypertext: bool = False  # the text may be HTML, whose spans count the characters shown
+    by_line: bool = False  # each line of the text is a sentence
     joined: bool = False  # the words of a text, or its tags too, are one string each
     unit: OffsetUnit = OffsetUnit.CHARACTERS  # of the offsets of spans
 

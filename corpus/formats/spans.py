@@ -61,45 +61,91 @@ def read_spans(
     for record in records:
         if record.fields is None:
             continue
-        sentence, faults = _read_record(record, record.fields, layout, options, name)
-        place = Place(name, record.line)
-        for fault in faults:
-            target = problems.warnings if fault.kind in NOTED else problems
-            expected = EXPECTED.get(fault.kind, "" if fault.kind in NOTED else SPANS_EXAMPLE)
-            target.add(Problem(fault.kind, place, fault.detail, expected))
-        if any(fault.kind not in NOTED for fault in faults):
-            continue
-        if sentence.words:
-            yield sentence
-        else:
-            kind = ProblemKind.EMPTY_SENTENCE
-            problems.warnings.add(Problem(kind, place, quote(record.fields)))
+        for line, sentence, faults in _read_record(record, record.fields, layout, options, name):
+            place = Place(name, line)
+            for fault in faults:
+                target = problems.warnings if fault.kind in NOTED else problems
+                expected = EXPECTED.get(fault.kind, "" if fault.kind in NOTED else SPANS_EXAMPLE)
+                target.add(Problem(fault.kind, place, fault.detail, expected))
+            if any(fault.kind not in NOTED for fault in faults):
+                continue
+            if sentence.words:
+                yield sentence
+            else:
+                kind = ProblemKind.EMPTY_SENTENCE
+                problems.warnings.add(Problem(kind, place, quote(record.fields)))
 
 
 def _read_record(
     record: Record, fields: Fields, layout: RecordLayout, options: ReadOptions, name: str
-) -> tuple[Sentence, list[Fault]]:
-    """Return the sentence of a record, and the faults of its text and spans."""
+) -> Iterator[tuple[int, Sentence, list[Fault]]]:
+    """Yield the line, the sentence and the faults of a record, or of each line of its text."""
     text: Any = fields.get(layout.text)
     faults = list(record.faults)
-    words: Words = []
-    tags = None
-    fault = missing_field(fields, layout, options) or _fault_of_text(text, layout.text)
-    if fault:
-        faults.append(fault)
-    elif layout.labels is None:
-        words = split_words(text)
-    else:
-        text, spans, span_faults = placed_spans(text, fields.get(layout.labels), layout)
-        words = split_words(text)
-        tags, tag_faults = tags_of_spans(text, words, spans, options.span_alignment)
-        faults += [*span_faults, *tag_faults]
-        if _is_missing(fields.get(layout.labels)):
-            faults.append(Fault(ProblemKind.NO_SPANS, quote(text)))
     document, record_id = document_of(fields, layout), record_id_of(record, layout)
-    lines = (record.line,) * len(words)
-    sentence = Sentence([word for word, _, _ in words], tags, document, lines, name, record_id)
-    return sentence, faults
+    fault = missing_field(fields, layout, options) or _fault_of_text(text, layout.text)
+    if fault or layout.labels is None:
+        words = [] if fault else split_words(text)
+        sentence = _sentence(words, None, document, record.line, name, record_id)
+        yield record.line, sentence, [*faults, *([fault] if fault else [])]
+        return
+    text, spans, span_faults = placed_spans(text, fields.get(layout.labels), layout)
+    faults += span_faults
+    if _is_missing(fields.get(layout.labels)):
+        faults.append(Fault(ProblemKind.NO_SPANS, quote(text)))
+    pieces = [(0, text, spans)]
+    if layout.by_line:
+        inside = [span for span in spans if 0 <= span.start < span.end <= len(text)]
+        faults += tags_of_spans(text, [], [span for span in spans if span not in inside])[1]
+        pieces = split_at_lines(text, inside)
+    for line, piece, spans_of_piece in pieces:
+        words = split_words(piece)
+        tags, tag_faults = tags_of_spans(piece, words, spans_of_piece, options.span_alignment)
+        line += record.line
+        sentence = _sentence(words, tags, document, line, name, record_id)
+        yield line, sentence, [*faults, *tag_faults]
+        faults = []  # those of the record are reported once
+
+
+def _sentence(
+    words: Words,
+    tags: list[str] | None,
+    document: str | None,
+    line: int,
+    name: str,
+    record_id: str | None,
+) -> Sentence:
+    lines = (line,) * len(words)
+    return Sentence([word for word, _, _ in words], tags, document, lines, name, record_id)
+
+
+def split_at_lines(text: str, spans: list[Span]) -> list[tuple[int, str, list[Span]]]:
+    """Return the lines of a text, each with its number from 0 and its spans, but no blank lines.
+
+    Lines that a span joins stay together. Without a line that is not blank, the text is returned.
+    """
+    pieces: list[tuple[int, str, list[Span]]] = []
+    waiting = sorted(spans, reverse=True)
+    start = position = first = 0
+    inside: list[Span] = []
+    for number, line in enumerate(_lines(text)):
+        position += len(line)
+        while waiting and waiting[-1].start < position:
+            inside.append(waiting.pop())
+        if any(span.end > position for span in inside):
+            continue
+        piece = text[start:position]
+        if piece.strip():
+            moved = [s._replace(start=s.start - start, end=s.end - start) for s in inside]
+            pieces.append((first, piece.rstrip("\r\n"), moved))
+        start, first, inside = position, number + 1, []
+    return pieces or [(0, text, spans)]
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text with their ends, LF or CRLF."""
+    *lines, last = text.split("\n")
+    return [*(f"{line}\n" for line in lines), last]
 
 
 def _fault_of_text(text: Any, key: str) -> Fault | None:

@@ -130,9 +130,17 @@ def open_text(path: FilePath) -> io.TextIOWrapper:
 
 @contextlib.contextmanager
 def reading(path: FilePath, problems: Problems) -> Iterator[io.TextIOWrapper]:
-    """Open a text file; add errors that occur while its bytes are read to `problems`."""
+    """Open a text file; add errors that occur while its bytes are read to `problems`.
+
+    A file that cannot be opened has no content.
+    """
     try:
-        with open_text(path) as file:
+        file = open_text(path)
+    except READ_ERRORS as error:
+        report_unreadable(path, error, problems)
+        file = io.TextIOWrapper(io.BytesIO())
+    try:
+        with file:
             yield file
     except UnicodeError:
         report_bad_bytes(path, problems)
