@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from corpus.formats.argilla import is_argilla_record, record_of_argilla
+from corpus.formats.argilla import RESPONSES, is_argilla_record, record_of_argilla
+from corpus.formats.column_names import TEXT_COLUMNS
 from corpus.formats.gliner import is_gliner_record, record_of_gliner
 from corpus.formats.label_studio import (
     dialogue_of,
@@ -27,13 +28,15 @@ EXPORT_COLUMNS = (
     "fields", "responses", "tokenized_text", "dialogue",
 )  # fmt: skip
 REJECTED_FLAGS = ("was_cancelled", "rejected", "ignored", "skipped")
+MARKS = frozenset((*EXPORT_COLUMNS, *REJECTED_FLAGS))
+WORDS = frozenset(TEXT_COLUMNS)  # a record with one of these keys is not a dialogue
 
 
 def records_of_exports(records: Iterable[Record]) -> Iterator[Record]:
     """Yield records with a text and spans, or words and tags, for those of annotation tools."""
     for record in records:
         fields = record.fields
-        if fields is None:
+        if fields is None or _is_plain(fields):
             yield record
         elif is_task(fields):
             yield from records_of_task(record)
@@ -48,6 +51,13 @@ def records_of_exports(records: Iterable[Record]) -> Iterator[Record]:
                 yield record
             else:
                 yield from records_of_dialogue(record, dialogue)
+
+
+def _is_plain(fields: Fields) -> bool:
+    """Return whether no key of a record needs a closer look; quick, as most records are plain."""
+    keys = fields.keys()
+    no_marks = MARKS.isdisjoint(keys) and not WORDS.isdisjoint(keys)
+    return no_marks and RESPONSES not in "\n".join(fields)
 
 
 def _reason(fields: Fields) -> ProblemKind | None:

@@ -1,7 +1,7 @@
 """Texts that Label Studio shows as HTML: their spans count the characters shown."""
 
+import html
 import re
-from html.parser import HTMLParser
 from itertools import accumulate
 from typing import Any
 
@@ -12,7 +12,8 @@ BLOCKS = {
     "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main",
     "nav", "ol", "p", "pre", "section", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
 }  # fmt: skip
-MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|&(?:#\d+|#[xX][0-9a-fA-F]+|\w+);")
+TAG = re.compile(r"<(?:[!?]|/?([a-zA-Z][a-zA-Z0-9]*+))[^<>]*+>")  # also comments
+MARKUP = re.compile(rf"{TAG.pattern}|&(?:#\d++|#[xX][0-9a-fA-F]++|\w++);")
 
 
 def is_hypertext_span(span: dict[str, Any]) -> bool:
@@ -31,32 +32,26 @@ def offsets_of(span: dict[str, Any]) -> tuple[Any, Any]:
     return (span.get("startOffset"), span.get("endOffset")) if only_text else (None, None)
 
 
-class _Renderer(HTMLParser):
-    """Collects the characters that a browser shows, and where blocks begin and end."""
+def _shown(source: str, break_text: str) -> tuple[str, set[int]]:
+    """Return the characters that a browser shows, and the positions where blocks begin or end.
 
-    def __init__(self, break_text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.break_text = break_text  # of the element br
-        self.parts: list[str] = []
-        self.edges: set[int] = set()  # positions of block edges
-        self.length = 0
-
-    def handle_data(self, data: str) -> None:
-        """Collect a text node."""
-        self.parts.append(data)
-        self.length += len(data)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note the beginning of a block."""
-        if tag in BLOCKS:
-            self.edges.add(self.length)
-        if tag == "br":
-            self.handle_data(self.break_text)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Note the end of a block."""
-        if tag in BLOCKS:
-            self.edges.add(self.length)
+    `break_text` stands for the element br. A standard parser would be quadratic on broken HTML.
+    """
+    parts: list[str] = []
+    edges: set[int] = set()
+    length = end = 0
+    for tag in TAG.finditer(source):
+        parts.append(html.unescape(source[end : tag.start()]))
+        length += len(parts[-1])
+        end = tag.end()
+        name = (tag[1] or "").lower()
+        if name in BLOCKS:
+            edges.add(length)
+        if name == "br":
+            parts.append(break_text)
+            length += len(break_text)
+    parts.append(html.unescape(source[end:]))
+    return "".join(parts), edges
 
 
 def rendered(text: str, spans: list[Span]) -> tuple[str, list[Span]] | None:
@@ -69,15 +64,12 @@ def rendered(text: str, spans: list[Span]) -> tuple[str, list[Span]] | None:
     if not MARKUP.search(text):
         return None
     for break_text in ("", "\n"):
-        renderer = _Renderer(break_text)
-        renderer.feed(text)
-        renderer.close()
-        shown = "".join(renderer.parts)
+        shown, edges = _shown(text, break_text)
         for unit in (OffsetUnit.UTF16, OffsetUnit.CHARACTERS):
             placed = [Positions(shown, unit).of(span) for span in spans]
             known = [span for span in placed if span is not None and _carries(shown, span)]
             if len(known) == len(spans):
-                return _with_line_feeds(shown, renderer.edges, known)
+                return _with_line_feeds(shown, edges, known)
     return None
 
 

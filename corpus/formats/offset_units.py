@@ -5,6 +5,7 @@ Java tools do, and some count bytes, or count CRLF as one. Where a text has no s
 units agree. The spans of a whole file decide.
 """
 
+import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -15,6 +16,8 @@ from typing import NamedTuple
 
 from corpus.words import Words, split_words
 from support.text import counted
+
+SPECIAL = re.compile(r"[^\x00-\x7f]|\r\n")  # what units count differently
 
 
 class OffsetUnit(StrEnum):
@@ -91,6 +94,20 @@ def cut_words(span: Span, words: Words) -> tuple[int, int, list[str]]:
         if start < span.start < end or start < span.end < end
     ]
     return first, stop, cut
+
+
+def fit_in_characters(text: str, spans: Iterable[Span]) -> bool:
+    """Return whether all spans of a text fit that would differ in another unit."""
+    special = SPECIAL.search(text)
+    words: Words | None = None
+    for span in spans if special else ():
+        if special is None or span.end <= special.start():
+            continue
+        if span.text is None and words is None:
+            words = split_words(text)
+        if not _fits(text, words, span):
+            return False
+    return True
 
 
 class UnitSurvey:

@@ -23,7 +23,7 @@ from corpus.formats.offset_units import OffsetUnit
 from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout
 from corpus.formats.rows import ROWS_EXAMPLE, read_rows
 from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOptions
-from corpus.formats.spans import read_spans, survey_units
+from corpus.formats.spans import find_unit, read_spans
 from corpus.problems import TITLES, Place, Problem, ProblemKind, Problems
 from support.text import quote
 
@@ -57,8 +57,7 @@ def open_records(
     head = list(itertools.islice(records, HEAD_SIZE))
     layout = layout or find_record_layout(head, options, problems, name)
     if layout is not None and layout.kind is LayoutKind.TEXT and layout.labels is not None:
-        survey = survey_units(records_of_exports(read(Problems())), layout)
-        unit, misfit = survey.unit()
+        unit, misfit = find_unit(lambda: records_of_exports(read(Problems())), layout)
         layout = layout._replace(unit=unit)
         if misfit:
             expected = "offsets in one unit. Convert them, or correct those that do not fit"

@@ -1,14 +1,16 @@
 """Records of raw text with character spans, as doccano, Prodigy, Label Studio and spaCy write."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from corpus.formats.hypertext import is_hypertext_span, offsets_of, rendered
 from corpus.formats.offset_units import (
+    OffsetUnit,
     Positions,
     Span,
     UnitSurvey,
     cut_words,
+    fit_in_characters,
     same_text,
 )
 from corpus.formats.records import (
@@ -185,17 +187,33 @@ def placed_spans(
     return text, placed, faults
 
 
-def survey_units(records: Iterable[Record], layout: RecordLayout) -> UnitSurvey:
-    """Return the counts from which the unit of the offsets in a file is decided."""
+def find_unit(
+    read: Callable[[], Iterable[Record]], layout: RecordLayout
+) -> tuple[OffsetUnit, str | None]:
+    """Return the unit of the offsets in a file, and a description of what does not fit.
+
+    `read` returns the records from the first one on. Other units than characters are tried only if
+    a span does not fit.
+    """
+    if all(fit_in_characters(text, spans) for text, spans in _texts_with_spans(read(), layout)):
+        return OffsetUnit.CHARACTERS, None
     survey = UnitSurvey()
+    for text, spans in _texts_with_spans(read(), layout):
+        survey.add(text, spans)
+    return survey.unit()
+
+
+def _texts_with_spans(
+    records: Iterable[Record], layout: RecordLayout
+) -> Iterator[tuple[str, list[Span]]]:
+    """Yield the texts whose offsets are in the unit of the file, with their spans."""
     for record in records:
         fields = record.fields or {}
-        text = fields.get(layout.text)
-        if isinstance(text, str) and record.left_out is None and layout.labels is not None:
-            spans, _ = parsed_spans(fields.get(layout.labels))
-            if not (layout.hypertext and rendered(text, spans)):
-                survey.add(text, spans)
-    return survey
+        text, spans = fields.get(layout.text), fields.get(str(layout.labels))
+        if isinstance(text, str) and spans and record.left_out is None:
+            parsed, _ = parsed_spans(spans)
+            if not (layout.hypertext and rendered(text, parsed)):
+                yield text, parsed
 
 
 def tags_of_spans(
