@@ -103,11 +103,22 @@ def fit_in_characters(text: str, spans: Iterable[Span]) -> bool:
     for span in spans if special else ():
         if special is None or span.end <= special.start():
             continue
+        if span.text is None and _between_blanks(text, span):
+            continue
         if span.text is None and words is None:
             words = split_words(text)
         if not _fits(text, words, span):
             return False
     return True
+
+
+def _between_blanks(text: str, span: Span) -> bool:
+    """Return whether a span consists of whole words, because no word has white space inside."""
+    start, end = span.start, span.end
+    if not 0 <= start < end <= len(text) or text[start].isspace():
+        return False
+    outside = (text[start - 1] if start else " ") + (text[end] if end < len(text) else " ")
+    return outside.isspace()
 
 
 class UnitSurvey:

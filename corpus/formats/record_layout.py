@@ -23,9 +23,12 @@ from corpus.formats.offset_units import OffsetUnit
 from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout
 from corpus.formats.rows import ROWS_EXAMPLE, read_rows
 from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOptions
-from corpus.formats.spans import find_unit, read_spans
+from corpus.formats.spans import find_unit, parsed_spans, read_spans
 from corpus.problems import TITLES, Place, Problem, ProblemKind, Problems
 from support.text import quote
+
+SAMPLE_SIZE = 50  # records in which a column of any name must hold spans
+SUGGESTED = ("prediction", "predictions", "suggestion", "suggestions")  # not by annotators
 
 READERS = {
     LayoutKind.LISTS: read_lists,
@@ -125,6 +128,10 @@ def find_record_layout(
     spans = columns.find(options.label_column, SPAN_COLUMNS, "spans", "empty")
     if spans is not None and columns.types[spans] not in ("spans", "empty"):
         spans = None
+    if spans is None and labels is None and options.label_column is None:
+        spans = _only_column_of_spans(rows, columns)
+    if raw_text is None and words is None and spans is not None and options.text_column is None:
+        raw_text = _only_text_of_spans(rows, columns, spans)
     only_spans = spans is not None and labels in (None, spans)
     text = raw_text if raw_text is not None and (words is None or only_spans) else words
     missing = [
@@ -164,6 +171,37 @@ def find_record_layout(
     expected = f"{LISTS_EXAMPLE} in each row, or {ROWS_EXAMPLE}"
     problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, expected))
     return None
+
+
+def _only_column_of_spans(rows: list[Fields], columns: "_Columns") -> str | None:
+    """Return the only column that holds spans, whatever its name; None if several do, or none."""
+    candidates = [
+        key
+        for key, column_type in columns.types.items()
+        if column_type == "spans" and key.lower() not in SUGGESTED
+    ]
+    with_spans = []
+    for key in candidates:
+        parsed = [parsed_spans(row[key]) for row in rows[:SAMPLE_SIZE] if row.get(key)]
+        if parsed and all(spans and not faults for spans, faults in parsed):
+            with_spans.append(key)
+    return with_spans[0] if len(with_spans) == 1 else None
+
+
+def _only_text_of_spans(rows: list[Fields], columns: "_Columns", spans_key: str) -> str | None:
+    """Return the only column whose texts contain the texts that the spans carry."""
+    carried = [
+        (row, span.text)
+        for row in rows[:SAMPLE_SIZE]
+        for span in parsed_spans(row.get(spans_key))[0]
+        if span.text is not None
+    ]
+    texts = [
+        key
+        for key, column_type in columns.types.items()
+        if column_type == "string" and all(text in str(row.get(key)) for row, text in carried)
+    ]
+    return texts[0] if carried and len(texts) == 1 else None
 
 
 def _are_parallel(rows: list[Fields], text: str, tag: str) -> bool:

@@ -158,6 +158,8 @@ def _fault_of_text(text: Any, key: str) -> Fault | None:
 
 def _is_missing(spans: Any) -> bool:
     """Return whether a record has no list of spans, because its text has no entities."""
+    if isinstance(spans, float):
+        return spans != spans  # JSON's NaN, as pandas writes it
     return spans is None or (isinstance(spans, str) and spans.strip().lower() in EMPTY_CELLS)
 
 

@@ -7,7 +7,7 @@ import pytest
 from corpus.formats import detect
 from corpus.formats.sentence import ReadOptions
 from corpus.problems import ProblemKind, Problems
-from tests.helpers.corpus_files import read, write_file
+from tests.helpers.corpus_files import csv_text, read, write_file
 
 ANNA = (["Anna", "slept"], ["B-PER", "O"])
 PER = {"start": 0, "end": 4, "text": "Anna", "labels": ["PER"]}
@@ -85,7 +85,9 @@ def test_records_with_a_status(tmp_path, fields, kind):
     assert read(write_file(tmp_path, "b.jsonl", content), Problems()) == sentences
 
 
-@pytest.mark.parametrize("spans", [None, {"spans": None}, {"spans": []}])
+@pytest.mark.parametrize(
+    "spans", [None, {"spans": None}, {"spans": []}, {"spans": float("nan")}, {"spans": ""}]
+)
 def test_a_text_without_spans_has_no_entities(tmp_path, spans):
     lines = [
         {"text": "Anna slept", "spans": [[0, 4, "PER"]]},
@@ -93,8 +95,25 @@ def test_a_text_without_spans_has_no_entities(tmp_path, spans):
     ]
     path = write_file(tmp_path, "a.jsonl", "\n".join(map(json.dumps, lines)))
     assert read(path, problems := Problems()) == [ANNA, (["all", "slept"], ["O", "O"])]
-    missing = spans is None or spans["spans"] is None
+    missing = spans is None or spans["spans"] != []
     assert warned(problems) == ([(ProblemKind.NO_SPANS, 1)] if missing else [])
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_tables_of_label_studio_may_begin_with_a_text_without_spans(tmp_path, delimiter):
+    rows = [
+        ["text", "id", "label", "annotator"],
+        ["all slept", 1, "", "a"],
+        ["Anna\nslept", 2, json.dumps([PER]), "a"],
+    ]
+    path = write_file(tmp_path, "a.tsv", csv_text(rows, delimiter=delimiter))
+    assert read(path, problems := Problems()) == [(["all", "slept"], ["O", "O"]), ANNA]
+    assert warned(problems) == [(ProblemKind.NO_SPANS, 1)] and not problems
+
+
+def test_doccano_names_its_text_data(tmp_path):
+    content = json.dumps({"id": 1, "data": "Anna slept", "label": [[0, 4, "PER"]]})
+    assert read(write_file(tmp_path, "a.jsonl", content)) == [ANNA]
 
 
 # --- Span types of Label Studio -----------------------------------------------------------------
@@ -192,6 +211,35 @@ def test_choices_of_a_labelled_span_are_not_spans_and_boxes_are_left_out(tmp_pat
     path = write_file(tmp_path, "a.json", json.dumps([task({"result": results})]))
     assert read(path, problems := Problems()) == [ANNA]
     assert warned(problems) == [(ProblemKind.REGION_LEFT_OUT, 1)]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"id": 1, "my_text": "Anna slept", "source": "a.txt", "my_labels": [PER]},
+        {"data": {"my_text": "Anna slept", "url": "x"}, "annotations": [annotation(PER)]},
+    ],
+)
+def test_columns_of_any_name_are_found_by_their_spans(tmp_path, record):
+    path = write_file(tmp_path, "a.json", json.dumps([record] * 2))
+    assert read(path) == [ANNA] * 2
+    opened = detect.read(path, ReadOptions(), Problems())
+    assert opened.layout.startswith("text from 'my_text'")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"text": "Anna slept", "a": [PER], "b": [PER]},
+        {"text": "Anna slept", "predictions": [PER]},
+        {"text": "Anna slept", "tokens": [{"text": "Anna", "start": 0, "end": 4}]},
+    ],
+)
+def test_columns_are_not_guessed(tmp_path, record):
+    opened = detect.read(
+        write_file(tmp_path, "a.json", json.dumps([record])), ReadOptions(), Problems()
+    )
+    assert not opened.labelled
 
 
 # --- Offsets ------------------------------------------------------------------------------------
