@@ -9,14 +9,15 @@ import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from itertools import accumulate
 from typing import NamedTuple
 
-from corpus.words import Words, split_words
+from corpus.words import Words
 from support.text import counted
 
+Splitter = Callable[[str], Words]
 SPECIAL = re.compile(r"[^\x00-\x7f]|\r\n")  # what units count differently
 
 
@@ -96,7 +97,7 @@ def cut_words(span: Span, words: Words) -> tuple[int, int, list[str]]:
     return first, stop, cut
 
 
-def fit_in_characters(text: str, spans: Iterable[Span]) -> bool:
+def fit_in_characters(text: str, spans: Iterable[Span], split_words: Splitter) -> bool:
     """Return whether all spans of a text fit that would differ in another unit."""
     special = SPECIAL.search(text)
     words: Words | None = None
@@ -128,7 +129,8 @@ class UnitSurvey:
     carries; if it carries none, if it begins and ends at the edges of words.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, split_words: Splitter) -> None:
+        self.split_words = split_words
         self.spans = 0
         self.misfits: Counter[OffsetUnit] = Counter()
         self.differing: set[frozenset[OffsetUnit]] = set()  # pairs of units that fit differently
@@ -145,7 +147,7 @@ class UnitSurvey:
                 continue
             self.spans += 1
             if span.text is None and words is None:
-                words = split_words(text)
+                words = self.split_words(text)
             for unit, converted in placed.items():
                 if converted is None or not _fits(text, words, converted):
                     self.misfits[unit] += 1

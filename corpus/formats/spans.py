@@ -8,6 +8,7 @@ from corpus.formats.offset_units import (
     OffsetUnit,
     Positions,
     Span,
+    Splitter,
     UnitSurvey,
     cut_words,
     fit_in_characters,
@@ -190,16 +191,17 @@ def placed_spans(
 
 
 def find_unit(
-    read: Callable[[], Iterable[Record]], layout: RecordLayout
+    read: Callable[[], Iterable[Record]], layout: RecordLayout, split_words: Splitter
 ) -> tuple[OffsetUnit, str | None]:
     """Return the unit of the offsets in a file, and a description of what does not fit.
 
     `read` returns the records from the first one on. Other units than characters are tried only if
     a span does not fit.
     """
-    if all(fit_in_characters(text, spans) for text, spans in _texts_with_spans(read(), layout)):
+    texts = _texts_with_spans(read(), layout)
+    if all(fit_in_characters(text, spans, split_words) for text, spans in texts):
         return OffsetUnit.CHARACTERS, None
-    survey = UnitSurvey()
+    survey = UnitSurvey(split_words)
     for text, spans in _texts_with_spans(read(), layout):
         survey.add(text, spans)
     return survey.unit()
