@@ -89,15 +89,17 @@ def declared_names(label_names: Sequence[str]) -> list[str] | None:
 
 
 def _names_in_json(path: str, text: str) -> list[str]:
-    """Return a JSON list of names, or the names of an `id2label`, alone or in a config.json."""
+    """Return a JSON list of names, or those of an id2label or label2id, alone or in a config."""
     try:
         names = json.loads(text)
-        names = names.get("id2label", names) if isinstance(names, dict) else names
         if isinstance(names, dict):
+            names = names.get("id2label") or names.get("label2id") or names
+            if all(type(value) is int for value in names.values()):  # a label2id
+                names = {str(number): name for name, number in names.items()}
             names = [names[str(number)] for number in range(len(names))]
         if all(isinstance(name, str) for name in names):
             return names
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise UserError(
         f"--label_names {path}: not a list of names: expected one name per line, or JSON such as "

@@ -214,6 +214,7 @@ def content_key(settings: CorpusSettings, sources: dict[str, list[Source]]) -> s
         settings.text_column_name,
         settings.label_column_name,
         settings.tag_scheme,
+        settings.span_alignment,
         tuple(settings.label_names or ()),
         settings.seed,
         settings.hold_out,

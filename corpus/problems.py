@@ -14,6 +14,7 @@ class ProblemKind(StrEnum):
 
     # Files
     UNREADABLE_FILE = "unreadable-file"
+    TOO_LARGE = "too-large"
     WRONG_ENCODING = "wrong-encoding"
     NOT_TEXT = "not-text"
     NO_SENTENCE = "no-sentence"
@@ -51,6 +52,13 @@ class ProblemKind(StrEnum):
     SPANS_OVERLAP = "spans-overlap"
     SPAN_WITHOUT_WORD = "span-without-word"
     SPAN_CUTS_WORD = "span-cuts-word"
+    SPAN_TEXT = "span-text"
+    SPAN_EXPANDED = "span-expanded"
+    SPAN_LEFT_OUT = "span-left-out"
+    REGION_LEFT_OUT = "region-left-out"
+    OFFSET_UNIT = "offset-unit"
+    NOT_ANNOTATED = "not-annotated"
+    NO_SPANS = "no-spans"
     EMPTY_SENTENCE = "empty-sentence"
     REJECTED_ANSWER = "rejected-answer"
     # Tags
@@ -76,6 +84,7 @@ class ProblemKind(StrEnum):
 # The title of each group in a report. `title_values` of a `Problem` fill the braces.
 TITLES: dict[ProblemKind, str] = {
     ProblemKind.UNREADABLE_FILE: "unreadable file",
+    ProblemKind.TOO_LARGE: "too large to be read",
     ProblemKind.WRONG_ENCODING: "wrong encoding",
     ProblemKind.NOT_TEXT: "not a text file",
     ProblemKind.NO_SENTENCE: "no sentences",
@@ -111,8 +120,15 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.SPANS_OVERLAP: "overlapping spans",
     ProblemKind.SPAN_WITHOUT_WORD: "spans without a word",
     ProblemKind.SPAN_CUTS_WORD: "spans that cut a word",
+    ProblemKind.SPAN_TEXT: "spans whose own text differs from the text at their offsets",
+    ProblemKind.SPAN_EXPANDED: "spans inside a word, widened to whole words",
+    ProblemKind.SPAN_LEFT_OUT: "spans inside a word, left out",
+    ProblemKind.REGION_LEFT_OUT: "regions outside texts, such as boxes in images, left out",
+    ProblemKind.OFFSET_UNIT: "offsets that do not fit the texts",
+    ProblemKind.NOT_ANNOTATED: "records that nobody has annotated, left out",
+    ProblemKind.NO_SPANS: "records without a list of spans, read as texts without entities",
     ProblemKind.EMPTY_SENTENCE: "sentences without words, skipped",
-    ProblemKind.REJECTED_ANSWER: "answers 'reject' or 'ignore', skipped",
+    ProblemKind.REJECTED_ANSWER: "records rejected, ignored or cancelled in the tool, left out",
     ProblemKind.NOT_ENTITY_TAG: "tags that are not entity tags",
     ProblemKind.PLAIN_TAGS: "plain tags in place of entity tags",
     ProblemKind.INTEGER_WITHOUT_NAME: "integer labels without names",

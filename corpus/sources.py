@@ -3,7 +3,7 @@
 import glob
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,10 +12,13 @@ from typing import NamedTuple
 import datasets
 from huggingface_hub import HfApi
 
+from corpus.formats.brat import files_of_brat, without_annotation_files
 from corpus.formats.detect import read
 from corpus.formats.record_layout import open_records
+from corpus.formats.records import Record
 from corpus.formats.sentence import OpenedSource, ReadOptions
 from corpus.formats.tables import class_names, records_of_batches, relevant_columns
+from corpus.formats.text import regular_file
 from corpus.problems import Problems
 from settings.check_values import TASKS
 from settings.run_settings import CorpusSettings
@@ -60,7 +63,12 @@ def find_sources(settings: CorpusSettings) -> CorpusSources:
         raise UserError(
             f"--task_name {settings.task_name}: unknown task: expected one of {', '.join(TASKS)}"
         )
-    options = ReadOptions(settings.task_name, settings.text_column_name, settings.label_column_name)
+    options = ReadOptions(
+        settings.task_name,
+        settings.text_column_name,
+        settings.label_column_name,
+        span_alignment=settings.span_alignment,
+    )
     notes: list[str] = []
     sources: dict[str, list[Source]] = {}
     names = []
@@ -108,7 +116,7 @@ def _files_of(settings: CorpusSettings, split: str, problems: list[str]) -> list
             suggestion = f"; did you mean {similar}?" if similar else ""
             problems.append(f"{flag}: no such file{suggestion}")
         paths += [path for path in matches if not os.path.isdir(path)]
-    return list(dict.fromkeys(paths))
+    return without_annotation_files(list(dict.fromkeys(paths)))
 
 
 def _similar_file_name(path: str) -> str | None:
@@ -128,7 +136,12 @@ def _similar_file_name(path: str) -> str | None:
 
 def _file_source(path: str | Path, options: ReadOptions) -> Source:
     name = str(path)
-    return Source(name, lambda problems: read(name, options, problems), (name,))
+    try:
+        content = str(regular_file(name))
+    except OSError as error:
+        raise UserError(f"{name}: {error}") from None
+    beside = [file for file in files_of_brat(name) or () if file != name and os.path.isfile(file)]
+    return Source(name, lambda problems: read(name, options, problems), (content, *beside))
 
 
 # --- Folders and data sets ------------------------------------------------------------------------
@@ -171,13 +184,14 @@ def _named_sources(
 def _folder_sources(folder: Path, options: ReadOptions) -> dict[str, list[Source]]:
     """Return the files of a folder whose names, or whose folders' names, name a split."""
     sources: dict[str, list[Source]] = {}
-    for path in sorted(folder.rglob("*")):
+    paths = [str(path) for path in sorted(folder.rglob("*")) if path.is_file()]
+    for path in map(Path, without_annotation_files(paths)):
         parts = path.relative_to(folder).parts
         if any(part.startswith(".") for part in parts) or path.suffix in NON_DATA_SUFFIXES:
             continue
         words = [re.findall(r"[a-z]+", part.lower()) for part in reversed(parts)]
         split = next((SPLIT_NAMES[word] for word in chain(*words) if word in SPLIT_NAMES), None)
-        if path.is_file() and split is not None:
+        if split is not None:
             sources.setdefault(split, []).append(_file_source(path, options))
     if not sources:
         raise UserError(
@@ -228,7 +242,9 @@ def _dataset_source(name: str, dataset: datasets.Dataset, options: ReadOptions) 
     names_of = class_names(used.features.arrow_schema.metadata)
 
     def open_rows(problems: Problems) -> OpenedSource:
-        rows = records_of_batches(used.with_format("arrow").iter(batch_size=BATCH_SIZE))
-        return open_records(rows, options, problems, name, names_of)
+        def read_records(_: Problems) -> Iterator[Record]:
+            return records_of_batches(used.with_format("arrow").iter(batch_size=BATCH_SIZE))
+
+        return open_records(read_records, options, problems, name, names_of)
 
     return Source(name, open_rows, tuple(file["filename"] for file in dataset.cache_files))

@@ -72,6 +72,7 @@ THROUGH_OTHERS = {
             "label_column_name",
             "label_names",
             "tag_scheme",
+            "span_alignment",
         ),
         "corpus",
     ),

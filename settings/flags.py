@@ -81,6 +81,11 @@ class SharedFlags:
     tag_scheme: Literal["auto", "iob1", "io", "iob2", "bioes", "bilou", "bmes"] = _corpus(
         "auto", "Scheme of the corpus's entity tags. Default: detected from the tags."
     )
+    span_alignment: Literal["strict", "expand", "skip"] = _corpus(
+        "strict",
+        "Character spans that begin or end inside a word: an error, widened to whole words, or "
+        "left out.",
+    )
     max_train_samples: int | None = _corpus(None, "Use the first N training sentences.")
     max_eval_samples: int | None = _corpus(None, "Use the first N validation sentences.")
     max_predict_samples: int | None = _corpus(None, "Use the first N test sentences.")

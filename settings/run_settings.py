@@ -25,6 +25,7 @@ class CorpusSettings:
     label_column_name: str | None = None
     label_names: tuple[str, ...] = ()
     tag_scheme: str = "auto"
+    span_alignment: str = "strict"
     max_train_samples: int | None = None
     max_eval_samples: int | None = None
     max_predict_samples: int | None = None

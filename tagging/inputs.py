@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from corpus.formats.column_names import HEAD_SIZE, TEXT_COLUMNS
 from corpus.formats.columns import open_columns
+from corpus.formats.exports import records_of_exports
 from corpus.formats.json import read_json_array, read_jsonl
 from corpus.formats.records import Record
 from corpus.formats.sentence import ReadOptions
@@ -152,7 +153,7 @@ def read_items(
         opened = plausible(opened, source.name, problems, words_only=True)
         return (item_of_words(list(sentence.words)) for sentence in opened.sentences)
     if form == "json":
-        records = _records_of_array(source.path, problems)
+        records = _records_of_array(source.path, numbered, problems)
     else:
         records = read_jsonl(numbered, problems, source.name)
     return _items_of_records(records, options, problems, source.name)
@@ -180,9 +181,13 @@ def _first_lines(lines: Iterator[bytes], seen: list[bytes], source: Source) -> I
             return
 
 
-def _records_of_array(path: str, problems: Problems) -> Iterator[Record]:
-    with reading(path, problems) as file:
-        yield from read_json_array(file, problems, path)
+def _records_of_array(path: str, lines: Iterable[str], problems: Problems) -> Iterator[Record]:
+    """Yield the records of a JSON array; `lines` are those of a pipe, which is read only once."""
+    if os.path.isfile(path):
+        with reading(path, problems) as file:
+            yield from read_json_array(file, problems, path)
+    else:
+        yield from read_json_array(io.StringIO("\n".join(lines)), problems, path)
 
 
 def _decode_lines(lines: Iterable[bytes], name: str, problems: Problems) -> Iterator[str | None]:
@@ -217,7 +222,7 @@ def _items_of_records(
     `TEXT_FIELDS`.
     """
     names = (options.text_column,) if options.text_column else TEXT_FIELDS
-    for record in records:
+    for record in records_of_exports(records):
         place, fields = Place(name, record.line), record.fields or {}
         key = next((key for key in names if fields.get(key) is not None), None)
         value = None if key is None else fields[key]

@@ -1,7 +1,8 @@
 """Readers of corpus files.
 
 `detect` detects the format of a file and opens it. `columns` reads a file into sentences; `json`
-and `tables` read it into records. `record_layout` decides which fields of the records hold words
-and tags; `lists`, `rows` and `spans` turn the records into sentences. `sentence`, `layout`,
-`records` and `text` hold what the readers share.
+and `tables` read it into records. `exports` converts the records of annotation tools, with
+`label_studio`, `argilla` and `gliner`. `record_layout` decides which fields of the records hold
+words and tags; `lists`, `rows` and `spans` turn the records into sentences. `sentence`, `records`,
+`offset_units`, `hypertext` and `text` hold what the readers share.
 """

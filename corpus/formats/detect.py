@@ -4,12 +4,14 @@
 and reading continues, so that all problems are reported together. Nothing is guessed silently.
 """
 
+import csv
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from corpus.formats.brat import BRAT_LAYOUT, files_of_brat, read_brat
 from corpus.formats.column_names import (
     SENTENCE_COLUMNS,
     SPAN_COLUMNS,
@@ -22,8 +24,19 @@ from corpus.formats.json import WRAPPED_RECORDS, read_json_array, read_json_obje
 from corpus.formats.record_layout import open_records
 from corpus.formats.records import Record
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
-from corpus.formats.tables import open_table, read_csv
-from corpus.formats.text import FilePath, encoding_of, open_bytes, reading, text_lines
+from corpus.formats.tables import cell_value, open_table, read_csv
+from corpus.formats.text import (
+    READ_ERRORS,
+    FilePath,
+    encoding_of,
+    lines_with_ends,
+    open_bytes,
+    reading,
+    report_unreadable,
+    text_lines,
+)
+from corpus.formats.webanno import HEADER as WEBANNO
+from corpus.formats.webanno import open_webanno
 from corpus.problems import Place, Problem, ProblemKind, Problems
 
 START_SIZE = 1 << 16  # bytes that the format is detected from
@@ -39,13 +52,20 @@ NOT_TEXT = (
     (re.compile(rb"\xfd7zXZ\0"), "a file compressed with xz"),
     (re.compile(rb"\x28\xb5\x2f\xfd"), "a file compressed with zstd"),
 )
+CONVERT_DOC_BIN = (
+    "python -c \"import json, sys, spacy; [print(json.dumps({'text': d.text, 'spans': "
+    "[[e.start_char, e.end_char, e.label_] for e in d.ents]})) for d in "
+    "spacy.tokens.DocBin().from_disk(sys.argv[1]).get_docs(spacy.blank('xx').vocab)]\" "
+    "FILE > NEWFILE.jsonl"
+)
 READABLE = "CoNLL columns, JSON, CSV, parquet or Arrow, plain or compressed with gzip"
 JSON_EXTENSIONS = {".json", ".jsonl", ".ndjson"}
-JSON_ARRAY = re.compile(r'\s*\[\s*(?:\{\s*["}]|\[\s*"|\]?\s*\Z)')
-JSON_OBJECT = re.compile(r'\{\s*"[^"\t]*"\s*:')
+# Quantifiers are possessive: white space is matched once, however long it is.
+JSON_ARRAY = re.compile(r'\s*+\[\s*+(?:\{\s*+["}]|\[\s*+"|(?:\]\s*+)?+\Z)')
+JSON_OBJECT = re.compile(r'\{\s*+"[^"\t]*+"\s*+:')
 JSON_READERS = {"array": read_json_array, "object": read_json_object}
-LIST_IN_CELL = re.compile(r'(?:^|\t)"?\[')  # in a tab-separated row
 DELIMITERS = ",;\t|"
+LIST_ROWS = 50  # lines of a table in which a list must occur
 
 
 def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSource:
@@ -57,8 +77,8 @@ def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSour
     try:
         with open_bytes(path) as file:
             start = file.read(START_SIZE)
-    except (OSError, EOFError, zlib.error) as error:
-        problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
+    except READ_ERRORS as error:
+        report_unreadable(path, error, problems)
         return UNREADABLE
     for mark, table_format in TABLES:
         if mark.match(start):
@@ -67,19 +87,29 @@ def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSour
     if binary:
         problems.add(Problem(ProblemKind.NOT_TEXT, Place(name), binary, READABLE))
         return UNREADABLE
+    if (brat := files_of_brat(path)) is not None:
+
+        def read_document(target: Problems) -> Iterator[Record]:
+            return read_brat(*brat, target)
+
+        return open_records(read_document, options, problems, name, layout=BRAT_LAYOUT)
     text = start.decode(encoding_of(start), "replace")
+    if WEBANNO.match(text):
+        return open_webanno(text_lines(path, problems), options, problems, name)
     head = [line.removesuffix("\r") for line in text.split("\n")]
-    lines = text_lines(path, problems)
     json_kind = json_format(head, name)
-    if json_kind in JSON_READERS:
-        records = _read_text_file(path, JSON_READERS[json_kind], problems)
-    elif json_kind == "lines":
-        records = read_jsonl(lines, problems, name)
-    elif delimiter := csv_delimiter(head, name, options):
-        records = _read_text_file(path, read_csv, problems, delimiter)
-    else:
-        return open_columns(lines, options, problems, name)
-    return open_records(records, options, problems, name)
+    delimiter = None if json_kind else csv_delimiter(head, name, options)
+    if json_kind is None and delimiter is None:
+        return open_columns(text_lines(path, problems), options, problems, name)
+
+    def read_records(target: Problems) -> Iterator[Record]:
+        if json_kind == "lines":
+            return read_jsonl(text_lines(path, target), target, name)
+        if delimiter is not None:
+            return _read_csv_file(path, target, delimiter)
+        return _read_json_file(path, JSON_READERS[str(json_kind)], target)
+
+    return open_records(read_records, options, problems, name)
 
 
 def _describe_binary(start: bytes) -> str | None:
@@ -87,12 +117,23 @@ def _describe_binary(start: bytes) -> str | None:
     for mark, description in NOT_TEXT:
         if mark.match(start):
             return description
+    if _is_doc_bin(start):
+        return f"a DocBin of spaCy. To convert it, where spaCy is installed: {CONVERT_DOC_BIN}"
     if encoding_of(start).startswith("utf-8"):
         if start.count(0) * 10 > len(start):
             return "a binary file, or UTF-16 without a byte-order mark"
         if b"\r" in start and b"\n" not in start and start.count(b"\r") > 1:
             return "lines that end in CR instead of LF or CRLF"
     return None
+
+
+def _is_doc_bin(start: bytes) -> bool:
+    """Return whether a file is spaCy's .spacy: compressed msgpack, with the tokens of documents."""
+    try:
+        content = zlib.decompressobj().decompress(start, 200)
+    except zlib.error:
+        return False
+    return b"attrs" in content
 
 
 def json_format(head: list[str], name: str) -> str | None:
@@ -130,11 +171,16 @@ def _is_record(line: str) -> bool:
     )
 
 
-def _read_text_file(
-    path: FilePath, reader: Callable[..., Iterator[Record]], problems: Problems, *arguments: str
+def _read_json_file(
+    path: FilePath, reader: Callable[..., Iterator[Record]], problems: Problems
 ) -> Iterator[Record]:
     with reading(path, problems) as file:
-        yield from reader(file, problems, str(path), *arguments)
+        yield from reader(file, problems, str(path))
+
+
+def _read_csv_file(path: FilePath, problems: Problems, delimiter: str) -> Iterator[Record]:
+    with reading(path, problems) as file:
+        yield from read_csv(lines_with_ends(file), problems, str(path), delimiter)
 
 
 def csv_delimiter(head: list[str], name: str, options: ReadOptions) -> str | None:
@@ -160,11 +206,25 @@ def csv_delimiter(head: list[str], name: str, options: ReadOptions) -> str | Non
         if text is None or first_named(rest, other_names) is None:
             continue
         numbered = first_named(rest, SENTENCE_COLUMNS) is not None
-        has_lists = any(LIST_IN_CELL.search(line) for line in filled[1:2])
-        if delimiter != "\t" or numbered or has_lists:
+        if delimiter != "\t" or numbered or _has_lists(filled, other_names):
             return delimiter
     if ".csv" in Path(name).suffixes:
         present = [delimiter for delimiter in DELIMITERS if delimiter in filled[0]]
         if first_named([filled[0]], text_names) is not None or present in ([","], [";"]):
             return (present or [","])[0]
     return None
+
+
+def _has_lists(lines: list[str], names: Sequence[str]) -> bool:
+    """Return whether the first tab-separated rows have lists in a column with one of the names."""
+    try:
+        header, *rows = csv.reader(lines[:LIST_ROWS], delimiter="\t")
+    except csv.Error:
+        return False
+    columns = [position for position, name in enumerate(header) if name.lower() in names]
+    return any(
+        not isinstance(cell_value(row[column]), str)
+        for row in rows
+        for column in columns
+        if column < len(row)
+    )

@@ -3,35 +3,92 @@
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from corpus.formats.records import LISTS_EXAMPLE, Record
-from corpus.formats.text import CHUNK_SIZE
+from corpus.formats.text import CHUNK_SIZE, MAX_LINE, TooLarge
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import quote
 
 # The beginning of an object around all records, as an annotation tool for spaCy writes it.
 WRAPPED_RECORDS = re.compile(
-    r'\s*\{(?:\s*"(?!text"|tokens")\w+"\s*:\s*(?:"[^"]*"|\d+|\[[^\[\]{}]*\])\s*,)*'
-    r'\s*"(?:data|annotations|examples)"\s*:\s*(?=\[\s*[\[{])'
+    r'\s*+\{(?:\s*+"(?!text"|tokens")\w++"\s*+:\s*+(?:"[^"]*+"|\d++|\[[^\[\]{}]*+\])\s*+,)*'
+    r'\s*+"(?:data|annotations|examples)"\s*+:\s*+(?=\[\s*+[\[{])'
 )
 JSON_SPACE = re.compile("[ \t\r\n]*")
+MAX_DEPTH = 100  # lists and objects inside each other
 ARRAY_EXAMPLE = f"[{LISTS_EXAMPLE}, ...]"
+
+
+class _Decoder:
+    """Decodes JSON values, and notes the keys that an object has twice."""
+
+    def __init__(self) -> None:
+        self.repeated: list[str] = []  # keys in the last value
+        self._decoder = json.JSONDecoder(object_pairs_hook=self._object)
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            self.repeated += [key for key, count in counts.items() if count > 1]
+        return fields
+
+    def decode(self, text: str, position: int = 0) -> tuple[Any, int]:
+        """Return the value at a position, and the position after it.
+
+        Raises ValueError for what is not JSON, or too deeply nested.
+        """
+        self.repeated.clear()
+        try:
+            value, end = self._decoder.raw_decode(text, position)
+        except RecursionError:
+            raise TooDeep from None
+        brackets = text.count("[", position, end) + text.count("{", position, end)
+        if brackets > MAX_DEPTH and is_deep(value):
+            raise TooDeep
+        return value, end
+
+
+class TooDeep(ValueError):
+    """A value with more lists and objects inside each other than any corpus has."""
+
+    def __str__(self) -> str:
+        return f"lists and objects are nested more than {MAX_DEPTH} deep"
+
+
+def is_deep(value: Any) -> bool:
+    """Return whether lists and objects are nested more than `MAX_DEPTH` deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for container in level:
+            if isinstance(container, dict):
+                inner += container.values()
+            elif isinstance(container, list | tuple):
+                inner += container
+        level = inner
+    return any(isinstance(value, dict | list | tuple) for value in level)
 
 
 def read_jsonl(lines: Iterable[str], problems: Problems, name: str) -> Iterator[Record]:
     """Yield the records of JSON Lines; add lines that are not JSON to `problems`."""
+    decoder = _Decoder()
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        text = line.strip()
+        if not text:
             continue
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            value, end = decoder.decode(text)
+            if end < len(text):
+                raise json.JSONDecodeError("Extra data", text, end)
+        except ValueError as error:
             detail = f"{_reason(error)} in {quote(line)}"
             _add_not_json(problems, Place(name, number), detail, LISTS_EXAMPLE)
         else:
-            yield from _records_of_value(value, number, problems, name)
+            yield from _records_of_value(value, number, decoder.repeated, problems, name)
 
 
 def _add_not_json(problems: Problems, place: Place, detail: str, expected: str) -> None:
@@ -42,46 +99,22 @@ def _reason(error: Exception) -> str:
     return error.msg if isinstance(error, json.JSONDecodeError) else str(error)
 
 
-def _records_of_value(value: Any, line: int, problems: Problems, name: str) -> Iterator[Record]:
-    """Yield the record that a JSON value holds, in the format of any of the supported tools."""
+def _records_of_value(
+    value: Any, line: int, repeated: list[str], problems: Problems, name: str
+) -> Iterator[Record]:
+    """Yield the record that a JSON value holds; `repeated` are keys that it has twice."""
     if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):
         value = {"text": value[0], **value[1]}  # spaCy's training format
-    if not isinstance(value, dict):
-        place = Place(name, line)
-        problems.add(Problem(ProblemKind.NOT_JSON_OBJECT, place, quote(value), LISTS_EXAMPLE))
-    elif isinstance(value.get("data"), dict) and isinstance(value.get("annotations"), list):
-        yield from _label_studio_records(value, line, problems, name)
-    else:
-        yield Record(line, value)
-
-
-def _label_studio_records(
-    task: dict[str, Any], line: int, problems: Problems, name: str
-) -> Iterator[Record]:
-    """Yield the record of a task in Label Studio's full export."""
-    texts = [value for value in task["data"].values() if isinstance(value, str)]
-    text = task["data"].get("text", texts[0] if len(texts) == 1 else None)
-    annotations = [
-        annotation
-        for annotation in task["annotations"]
-        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
-    ]
-    if len(annotations) > 1:
-        detail = f"{len(annotations)} annotations of {quote(text)}"
-        place = Place(name, line)
+    place = Place(name, line)
+    if repeated:
+        detail = f"{', '.join(map(quote, dict.fromkeys(repeated)))} in {quote(value)}"
         problems.add(
-            Problem(ProblemKind.SEVERAL_ANNOTATIONS, place, detail, "one annotation of each text")
+            Problem(ProblemKind.REPEATED_COLUMN_NAME, place, detail, "each name once in an object")
         )
-        return
-    results = annotations[0].get("result") if annotations else []
-    spans = [
-        result.get("value") if isinstance(result, dict) else result
-        for result in results or []
-        if not isinstance(result, dict) or result.get("type", "labels") == "labels"
-    ]
-    task_id = task.get("id")
-    record_id = task_id if isinstance(task_id, str | int) else None
-    yield Record(line, {"text": text, "spans": spans}, record_id)
+    if isinstance(value, dict):
+        yield Record(line, value)
+    else:
+        problems.add(Problem(ProblemKind.NOT_JSON_OBJECT, place, quote(value), LISTS_EXAMPLE))
 
 
 class _JsonText:
@@ -89,6 +122,7 @@ class _JsonText:
 
     def __init__(self, file: io.TextIOBase):
         self.file, self.buffer, self.position, self.line = file, "", 0, 1
+        self.decoder = _Decoder()
 
     def _read_more(self, size: int = CHUNK_SIZE) -> bool:
         more = self.file.read(size)
@@ -114,14 +148,24 @@ class _JsonText:
                 return self.buffer[self.position : self.position + 1]
 
     def value(self) -> Any:
-        """Decode the value at the position; raise ValueError or RecursionError if there is none."""
+        """Decode the value at the position.
+
+        Raises ValueError if there is none, `TooLarge` if it has no end within `MAX_LINE`.
+        """
         size = CHUNK_SIZE
         while True:
             try:
-                value, end = json.JSONDecoder().raw_decode(self.buffer, self.position)
+                value, end = self.decoder.decode(self.buffer, self.position)
                 self.skip(end)
                 return value
-            except (ValueError, RecursionError):
+            except TooDeep:
+                raise
+            except ValueError as error:
+                if len(self.buffer) - self.position > MAX_LINE:
+                    raise TooLarge(
+                        f"the value on line {self.line} has more than {MAX_LINE:,} characters, or "
+                        f"is not JSON ({_reason(error)})"
+                    ) from None
                 if not self._read_more(size):
                     raise
             size *= 2
@@ -157,11 +201,11 @@ def _array_elements(text: _JsonText, problems: Problems, name: str) -> Iterator[
         separator, line = ",", text.line
         try:
             value = text.value()
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             detail = f"{_reason(error)} in {quote(text.rest())}"
             _add_not_json(problems, Place(name, line), detail, ARRAY_EXAMPLE)
             return
-        yield from _records_of_value(value, line, problems, name)
+        yield from _records_of_value(value, line, text.decoder.repeated, problems, name)
 
 
 def read_json_object(file: io.TextIOBase, problems: Problems, name: str) -> Iterator[Record]:
@@ -175,11 +219,11 @@ def read_json_object(file: io.TextIOBase, problems: Problems, name: str) -> Iter
         return
     try:
         value, rest = text.value(), text.next_character()
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         _add_not_json(problems, Place(name, text.line), _reason(error), LISTS_EXAMPLE)
         return
     if rest:
         detail = f"{quote(text.rest(60))} after the end of the object"
         expected = "one object on each line, or an array of objects"
         _add_not_json(problems, Place(name, text.line), detail, expected)
-    yield from _records_of_value(value, 1, problems, name)
+    yield from _records_of_value(value, 1, text.decoder.repeated, problems, name)

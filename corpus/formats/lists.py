@@ -1,5 +1,6 @@
 """Records with a list of words and a list of tags."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ from corpus.formats.sentence import ReadOptions, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import counted, quote
 
+BLANKS = re.compile("[ \t\r\n]+")  # other white space may be a word
+
 
 def read_lists(
     records: Iterable[Record],
@@ -27,24 +30,34 @@ def read_lists(
 ) -> Iterator[Sentence]:
     """Yield a sentence for each record; add records that cannot be read to `problems`."""
     for record in records:
-        line, fields, _ = record
+        line, fields = record.line, record.fields
         if fields is None:
             continue
         words: Any = fields.get(layout.text)
         tags = None if layout.labels is None else fields.get(layout.labels)
-        fault = (
+        if layout.joined:
+            words, tags = split_at_blanks(words), split_at_blanks(tags)
+        word_fault = (
             missing_field(fields, layout, options)
             or fault_of_words(words, layout.text)
             or fault_of_tags(tags, words, layout.labels)
         )
-        if fault:
+        faults = [*record.faults, *([] if word_fault is None else [word_fault])]
+        for fault in faults:
             problems.add(Problem(fault.kind, Place(name, line), fault.detail, LISTS_EXAMPLE))
-        elif words:
+        if faults:
+            continue
+        if words:
             document, record_id = document_of(fields, layout), record_id_of(record, layout)
             yield Sentence(words, tags, document, (line,) * len(words), name, record_id)
         else:
             place = Place(name, line)
             problems.warnings.add(Problem(ProblemKind.EMPTY_SENTENCE, place, quote(fields)))
+
+
+def split_at_blanks(value: Any) -> Any:
+    """Return the words of a string, separated by blanks; any other value as it is."""
+    return BLANKS.sub(" ", value).strip(" ").split(" ") if isinstance(value, str) else value
 
 
 def fault_of_words(words: Any, key: str) -> Fault | None:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from corpus.formats.blank_words import is_blank_row
@@ -17,12 +17,20 @@ from corpus.formats.column_names import (
     label_columns,
     requested_column,
 )
-from corpus.formats.lists import read_lists
+from corpus.formats.exports import records_of_exports
+from corpus.formats.hypertext import is_hypertext_span
+from corpus.formats.lists import read_lists, split_at_blanks
+from corpus.formats.offset_units import OffsetUnit
 from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout
 from corpus.formats.rows import ROWS_EXAMPLE, read_rows
 from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOptions
-from corpus.formats.spans import read_spans
-from corpus.problems import Place, Problem, ProblemKind, Problems
+from corpus.formats.spans import find_unit, parsed_spans, read_spans
+from corpus.problems import TITLES, Place, Problem, ProblemKind, Problems
+from corpus.words import split_words
+from support.text import quote
+
+SAMPLE_SIZE = 50  # records in which a column of any name must hold spans
+SUGGESTED = ("prediction", "predictions", "suggestion", "suggestions")  # not by annotators
 
 READERS = {
     LayoutKind.LISTS: read_lists,
@@ -37,32 +45,47 @@ DESCRIPTIONS = {
 
 
 def open_records(
-    records: Iterable[Record],
+    read: Callable[[Problems], Iterable[Record]],
     options: ReadOptions,
     problems: Problems,
     name: str,
     names_of: Mapping[str, list[str]] | None = None,
+    layout: RecordLayout | None = None,
 ) -> OpenedSource:
     """Open records of any layout.
 
-    `names_of`: the names of integer labels by column, if a table stores them.
+    `read` returns the records from the first one on, and adds to the problems that it is given;
+    spans are read twice, to find the unit of their offsets. `names_of`: the names of integer labels
+    by column, if a table stores them. `layout`: found if it is not given.
     """
-    records = iter(records)
+    records = iter(records_of_exports(read(problems)))
     head = list(itertools.islice(records, HEAD_SIZE))
-    layout = find_record_layout(head, options, problems, name)
+    layout = layout or find_record_layout(head, options, problems, name)
+    if layout is not None and layout.kind is LayoutKind.TEXT and layout.labels is not None:
+        unit, misfit = find_unit(lambda: records_of_exports(read(Problems())), layout, split_words)
+        layout = layout._replace(unit=unit)
+        if misfit:
+            expected = "offsets in one unit. Convert them, or correct those that do not fit"
+            problems.add(Problem(ProblemKind.OFFSET_UNIT, Place(name), misfit, expected))
+            layout = None
     if layout is None:
         for _ in records:  # read on, to report every line that is not a record
             pass
         return UNREADABLE
-    sentences = READERS[layout.kind](
-        itertools.chain(head, records), layout, options, problems, name
-    )
+    all_records: Iterable[Record] = itertools.chain(head, records)
+    if layout.kind is not LayoutKind.ROWS:
+        all_records = _annotated(all_records, problems, name)
+    sentences = READERS[layout.kind](all_records, layout, options, problems, name)
     description = f"{DESCRIPTIONS[layout.kind]} {layout.text!r}"
+    if layout.joined:
+        description += ", separated by blanks"
     label_names = None
     if layout.labels is not None:
         tags = "spans" if layout.kind is LayoutKind.TEXT else "tags"
         description += f", {tags} from {layout.labels!r}"
         label_names = (names_of or {}).get(layout.labels)
+    if layout.unit is not OffsetUnit.CHARACTERS:
+        description += f", whose offsets count {layout.unit}"
     return OpenedSource(
         sentences,
         layout.kind,
@@ -71,6 +94,27 @@ def open_records(
         label_names,
         label_column=layout.labels,
     )
+
+
+def _annotated(records: Iterable[Record], problems: Problems, name: str) -> Iterator[Record]:
+    """Yield the records that somebody has annotated; report the others.
+
+    If there are only others, that is a problem.
+    """
+    left_out: Counter[ProblemKind] = Counter()
+    any_kept = False
+    for record in records:
+        if record.left_out is None:
+            any_kept = True
+            yield record
+        else:
+            left_out[record.left_out] += 1
+            detail = quote(record.fields)
+            problems.warnings.add(Problem(record.left_out, Place(name, record.line), detail))
+    if left_out and not any_kept:
+        detail = "; ".join(f"{TITLES[kind]}: {count:,}" for kind, count in left_out.items())
+        expected = "at least one annotated record"
+        problems.add(Problem(ProblemKind.NO_SENTENCE, Place(name), detail, expected))
 
 
 def find_record_layout(
@@ -89,10 +133,14 @@ def find_record_layout(
     tags = label_columns(options.task)
     words = columns.find(options.text_column, TEXT_COLUMNS, "strings", "empty")
     labels = columns.find(options.label_column, tags, "strings", "integers", "empty")
-    raw_text = columns.find(options.text_column, TEXT_COLUMNS, "string")
+    raw_text = columns.find(options.text_column, (*TEXT_COLUMNS, "data"), "string")  # doccano
     spans = columns.find(options.label_column, SPAN_COLUMNS, "spans", "empty")
     if spans is not None and columns.types[spans] not in ("spans", "empty"):
         spans = None
+    if spans is None and labels is None and options.label_column is None:
+        spans = _only_column_of_spans(rows, columns)
+    if raw_text is None and words is None and spans is not None and options.text_column is None:
+        raw_text = _only_text_of_spans(rows, columns, spans)
     only_spans = spans is not None and labels in (None, spans)
     text = raw_text if raw_text is not None and (words is None or only_spans) else words
     missing = [
@@ -112,8 +160,12 @@ def find_record_layout(
     record_id = columns.find(None, RECORD_ID_COLUMNS, "string", "integer")
     if columns.types[text] != "string":
         return RecordLayout(LayoutKind.LISTS, text, labels, None, document, record_id)
+    if labels is not None and columns.types[labels] in ("strings", "integers"):
+        layout = RecordLayout(LayoutKind.LISTS, text, labels, None, document, record_id)
+        return layout._replace(joined=True)
     if spans is not None:
-        return RecordLayout(LayoutKind.TEXT, text, spans, None, document, record_id)
+        hypertext = any(map(is_hypertext_span, _dicts(rows, spans)))
+        return RecordLayout(LayoutKind.TEXT, text, spans, None, document, record_id, hypertext)
     tag = columns.find(options.label_column, tags, "string", "integer")
     sentence = columns.find(None, SENTENCE_COLUMNS, "string", "integer")
     blank = any(is_blank_row(row.get(text), None if tag is None else row.get(tag)) for row in rows)
@@ -122,10 +174,60 @@ def find_record_layout(
         return RecordLayout(LayoutKind.ROWS, text, tag, sentence, document, record_id)
     if tag is None:
         return RecordLayout(LayoutKind.TEXT, text, None, None, document, record_id)
+    if _are_parallel(rows, text, tag):
+        layout = RecordLayout(LayoutKind.LISTS, text, tag, None, document, record_id)
+        return layout._replace(joined=True)
     detail = f"{text!r} and {tag!r} hold one string each, and no column identifies the sentences"
     expected = f"{LISTS_EXAMPLE} in each row, or {ROWS_EXAMPLE}"
     problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, expected))
     return None
+
+
+def _only_column_of_spans(rows: list[Fields], columns: "_Columns") -> str | None:
+    """Return the only column that holds spans, whatever its name; None if several do, or none."""
+    candidates = [
+        key
+        for key, column_type in columns.types.items()
+        if column_type == "spans" and key.lower() not in SUGGESTED
+    ]
+    with_spans = []
+    for key in candidates:
+        parsed = [parsed_spans(row[key]) for row in rows[:SAMPLE_SIZE] if row.get(key)]
+        if parsed and all(spans and not faults for spans, faults in parsed):
+            with_spans.append(key)
+    return with_spans[0] if len(with_spans) == 1 else None
+
+
+def _only_text_of_spans(rows: list[Fields], columns: "_Columns", spans_key: str) -> str | None:
+    """Return the only column whose texts contain the texts that the spans carry."""
+    carried = [
+        (row, span.text)
+        for row in rows[:SAMPLE_SIZE]
+        for span in parsed_spans(row.get(spans_key))[0]
+        if span.text is not None
+    ]
+    texts = [
+        key
+        for key, column_type in columns.types.items()
+        if column_type == "string" and all(text in str(row.get(key)) for row, text in carried)
+    ]
+    return texts[0] if carried and len(texts) == 1 else None
+
+
+def _are_parallel(rows: list[Fields], text: str, tag: str) -> bool:
+    """Return whether two columns of strings have as many words each, and some have several."""
+    pairs = [(split_at_blanks(row.get(text)), split_at_blanks(row.get(tag))) for row in rows]
+    both = [pair for pair in pairs if all(isinstance(words, list) for words in pair)]
+    parallel = sum(len(words) == len(tags) for words, tags in both)
+    # A row may be wrong: that is a problem to report, not another layout.
+    return parallel >= 0.9 * len(pairs) and any(len(words) > 1 for words, _ in both)
+
+
+def _dicts(rows: list[Fields], key: str) -> Iterator[Fields]:
+    """Yield the objects in the lists of a column."""
+    for row in rows:
+        values = row.get(key)
+        yield from (v for v in values if isinstance(v, dict)) if isinstance(values, list) else ()
 
 
 class _Columns:
@@ -147,15 +249,22 @@ class _Columns:
 
 
 def _type_of_column(rows: list[Fields], key: str) -> str | None:
-    """Return the type of most values; "empty" if all lists are empty, None without values."""
+    """Return the type of most values; "empty" if all lists are empty, None without values.
+
+    Empty strings may stand for missing values, and count only if there is nothing else.
+    """
     types = Counter(_type_of_value(row.get(key)) for row in rows)
     del types[None]
-    empty = types.pop("empty", 0)
-    return types.most_common(1)[0][0] if types else "empty" if empty else None
+    for rest in ("empty", "empty string"):
+        if types.pop(rest, 0) and not types:
+            return "empty" if rest == "empty" else "string"
+    return types.most_common(1)[0][0] if types else None
 
 
 def _type_of_value(value: Any) -> str | None:
     """Return the type of a value or of the first element of a list; None for no value."""
+    if value == "":
+        return "empty string"
     if isinstance(value, list):
         if not value:
             return "empty"

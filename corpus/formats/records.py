@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from corpus.formats.column_names import SPAN_COLUMNS, first_named, label_columns
+from corpus.formats.offset_units import OffsetUnit
 from corpus.formats.sentence import LayoutKind, ReadOptions
 from corpus.problems import ProblemKind
 from support.text import quote
@@ -12,12 +13,21 @@ LISTS_EXAMPLE = '{"tokens": ["EU", "rejects"], "ner_tags": ["B-ORG", "O"]}'
 Fields = dict[str, Any]
 
 
+class Fault(NamedTuple):
+    """A problem of a record, without its place."""
+
+    kind: ProblemKind
+    detail: str
+
+
 class Record(NamedTuple):
     """One record of a file."""
 
     line: int  # counted from 1; in a table, the row
     fields: Fields | None  # None: a blank row between sentences
     record_id: str | int | None = None  # if it is not among the fields
+    left_out: ProblemKind | None = None  # the reason why nothing can be learned from the record
+    faults: tuple[Fault, ...] = ()  # of its annotation
 
 
 class RecordLayout(NamedTuple):
@@ -29,20 +39,21 @@ class RecordLayout(NamedTuple):
     sentence: str | None  # identifies the sentence that a row belongs to
     document: str | None
     record_id: str | None
-
-
-class Fault(NamedTuple):
-    """A problem of a record, without its place."""
-
-    kind: ProblemKind
-    detail: str
+    hypertext: bool = False  # the text may be HTML, whose spans count the characters shown
+    by_line: bool = False  # each line of the text is a sentence
+    joined: bool = False  # the words of a text, or its tags too, are one string each
+    unit: OffsetUnit = OffsetUnit.CHARACTERS  # of the offsets of spans
 
 
 def missing_field(fields: Fields, layout: RecordLayout, options: ReadOptions) -> Fault | None:
-    """Return a fault if a record lacks a field, or has labels that earlier records lack."""
+    """Return a fault if a record lacks a field, or has labels that earlier records lack.
+
+    A text without spans is a text without entities.
+    """
     text, labels = layout.text, layout.labels
-    if fields.get(text) is None or (labels is not None and fields.get(labels) is None):
-        absent = [key for key in (text, labels) if key is not None and fields.get(key) is None]
+    required = (text,) if layout.kind is LayoutKind.TEXT or labels is None else (text, labels)
+    absent = [key for key in required if fields.get(key) is None]
+    if absent:
         detail = f"no {' or '.join(map(repr, absent))} in {quote(fields)}"
         return Fault(ProblemKind.MISSING_COLUMN, detail)
     if labels is None:
@@ -71,7 +82,7 @@ def document_of(fields: Fields, layout: RecordLayout) -> str | None:
 
 def record_id_of(record: Record, layout: RecordLayout) -> str | None:
     """Return the identifier of a record."""
-    _, fields, record_id = record
+    fields, record_id = record.fields, record.record_id
     if record_id is None and layout.record_id is not None and fields is not None:
         record_id = fields.get(layout.record_id)
     return identifier(record_id)

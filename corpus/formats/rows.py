@@ -105,7 +105,7 @@ def _rows(
     sentence: Any = None
     document: str | None = None
     for record in records:
-        line, fields, _ = record[:3]
+        line, fields = record.line, record.fields
         if fields is None:
             yield _Row(line)
             continue

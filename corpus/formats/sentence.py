@@ -32,6 +32,7 @@ class ReadOptions(NamedTuple):
     text_column: str | None = None
     label_column: str | None = None
     needs_labels: bool = True  # False for a text to tag
+    span_alignment: str = "strict"  # of spans inside a word: strict, expand or skip
 
 
 class LayoutKind(StrEnum):

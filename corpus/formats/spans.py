@@ -1,10 +1,22 @@
 """Records of raw text with character spans, as doccano, Prodigy, Label Studio and spaCy write."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from corpus.formats.hypertext import is_hypertext_span, offsets_of, rendered
+from corpus.formats.offset_units import (
+    OffsetUnit,
+    Positions,
+    Span,
+    Splitter,
+    UnitSurvey,
+    cut_words,
+    fit_in_characters,
+    same_text,
+)
 from corpus.formats.records import (
     Fault,
+    Fields,
     Record,
     RecordLayout,
     document_of,
@@ -14,11 +26,27 @@ from corpus.formats.records import (
 )
 from corpus.formats.sentence import ReadOptions, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
-from corpus.words import split_words
+from corpus.words import Words, split_words
 from support.text import counted, quote
 
 SPANS_EXAMPLE = '{"text": "EU rejects", "spans": [{"start": 0, "end": 2, "label": "ORG"}]}'
-PRODIGY_UNUSED = ("reject", "ignore")  # answers that leave nothing to learn from
+WHOLE_WORDS = (
+    "spans of whole words. --span_alignment expand widens these spans, --span_alignment skip "
+    "leaves them out"
+)
+ONE_ANNOTATION = "one annotation of each text: delete the others in the tool, and export again"
+EMPTY_CELLS = {"", "null", "none", "nan"}  # what CSV writes for a missing value
+NOTED = {  # faults that do not stop training
+    ProblemKind.SPAN_EXPANDED,
+    ProblemKind.SPAN_LEFT_OUT,
+    ProblemKind.REGION_LEFT_OUT,
+    ProblemKind.NO_SPANS,
+}
+EXPECTED = {
+    ProblemKind.SPAN_CUTS_WORD: WHOLE_WORDS,
+    ProblemKind.SEVERAL_ANNOTATIONS: ONE_ANNOTATION,
+    ProblemKind.SPAN_TEXT: "offsets of the text that the span carries",
+}
 
 
 def read_spans(
@@ -34,33 +62,93 @@ def read_spans(
     added to `problems`.
     """
     for record in records:
-        line, fields, _ = record
-        if fields is None:
+        if record.fields is None:
             continue
-        if fields.get("answer") in PRODIGY_UNUSED:
-            kind = ProblemKind.REJECTED_ANSWER
-            problems.warnings.add(Problem(kind, Place(name, line), quote(fields)))
-            continue
-        text: Any = fields.get(layout.text)
-        fault = missing_field(fields, layout, options) or _fault_of_text(text, layout.text)
-        if fault:
-            problems.add(Problem(fault.kind, Place(name, line), fault.detail, SPANS_EXAMPLE))
-            continue
-        placed_words = split_words(text)
-        tags = None
-        if layout.labels is not None:
-            tags, faults = tags_of_spans(text, placed_words, fields[layout.labels])
+        for line, sentence, faults in _read_record(record, record.fields, layout, options, name):
+            place = Place(name, line)
             for fault in faults:
-                problems.add(Problem(fault.kind, Place(name, line), fault.detail, SPANS_EXAMPLE))
-            if faults:
+                target = problems.warnings if fault.kind in NOTED else problems
+                expected = EXPECTED.get(fault.kind, "" if fault.kind in NOTED else SPANS_EXAMPLE)
+                target.add(Problem(fault.kind, place, fault.detail, expected))
+            if any(fault.kind not in NOTED for fault in faults):
                 continue
-        if placed_words:
-            words = [word for word, _, _ in placed_words]
-            document, record_id = document_of(fields, layout), record_id_of(record, layout)
-            yield Sentence(words, tags, document, (line,) * len(words), name, record_id)
-        else:
-            kind = ProblemKind.EMPTY_SENTENCE
-            problems.warnings.add(Problem(kind, Place(name, line), quote(fields)))
+            if sentence.words:
+                yield sentence
+            else:
+                kind = ProblemKind.EMPTY_SENTENCE
+                problems.warnings.add(Problem(kind, place, quote(record.fields)))
+
+
+def _read_record(
+    record: Record, fields: Fields, layout: RecordLayout, options: ReadOptions, name: str
+) -> Iterator[tuple[int, Sentence, list[Fault]]]:
+    """Yield the line, the sentence and the faults of a record, or of each line of its text."""
+    text: Any = fields.get(layout.text)
+    faults = list(record.faults)
+    document, record_id = document_of(fields, layout), record_id_of(record, layout)
+    fault = missing_field(fields, layout, options) or _fault_of_text(text, layout.text)
+    if fault or layout.labels is None:
+        words = [] if fault else split_words(text)
+        sentence = _sentence(words, None, document, record.line, name, record_id)
+        yield record.line, sentence, [*faults, *([fault] if fault else [])]
+        return
+    text, spans, span_faults = placed_spans(text, fields.get(layout.labels), layout)
+    faults += span_faults
+    if _is_missing(fields.get(layout.labels)):
+        faults.append(Fault(ProblemKind.NO_SPANS, quote(text)))
+    pieces = [(0, text, spans)]
+    if layout.by_line:
+        inside = [span for span in spans if 0 <= span.start < span.end <= len(text)]
+        faults += tags_of_spans(text, [], [span for span in spans if span not in inside])[1]
+        pieces = split_at_lines(text, inside)
+    for line, piece, spans_of_piece in pieces:
+        words = split_words(piece)
+        tags, tag_faults = tags_of_spans(piece, words, spans_of_piece, options.span_alignment)
+        line += record.line
+        sentence = _sentence(words, tags, document, line, name, record_id)
+        yield line, sentence, [*faults, *tag_faults]
+        faults = []  # those of the record are reported once
+
+
+def _sentence(
+    words: Words,
+    tags: list[str] | None,
+    document: str | None,
+    line: int,
+    name: str,
+    record_id: str | None,
+) -> Sentence:
+    lines = (line,) * len(words)
+    return Sentence([word for word, _, _ in words], tags, document, lines, name, record_id)
+
+
+def split_at_lines(text: str, spans: list[Span]) -> list[tuple[int, str, list[Span]]]:
+    """Return the lines of a text, each with its number from 0 and its spans, but no blank lines.
+
+    Lines that a span joins stay together. Without a line that is not blank, the text is returned.
+    """
+    pieces: list[tuple[int, str, list[Span]]] = []
+    waiting = sorted(spans, reverse=True)
+    start = position = first = 0
+    inside: list[Span] = []
+    for number, line in enumerate(_lines(text)):
+        position += len(line)
+        while waiting and waiting[-1].start < position:
+            inside.append(waiting.pop())
+        if any(span.end > position for span in inside):
+            continue
+        piece = text[start:position]
+        if piece.strip():
+            moved = [s._replace(start=s.start - start, end=s.end - start) for s in inside]
+            pieces.append((first, piece.rstrip("\r\n"), moved))
+        start, first, inside = position, number + 1, []
+    return pieces or [(0, text, spans)]
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text with their ends, LF or CRLF."""
+    *lines, last = text.split("\n")
+    return [*(f"{line}\n" for line in lines), last]
 
 
 def _fault_of_text(text: Any, key: str) -> Fault | None:
@@ -69,66 +157,163 @@ def _fault_of_text(text: Any, key: str) -> Fault | None:
     return lone_surrogate(text)
 
 
+def _is_missing(spans: Any) -> bool:
+    """Return whether a record has no list of spans, because its text has no entities."""
+    if isinstance(spans, float):
+        return spans != spans  # JSON's NaN, as pandas writes it
+    return spans is None or (isinstance(spans, str) and spans.strip().lower() in EMPTY_CELLS)
+
+
+# --- Spans in a text ----------------------------------------------------------------------------
+
+
+def placed_spans(
+    text: str, raw_spans: Any, layout: RecordLayout
+) -> tuple[str, list[Span], list[Fault]]:
+    """Return a text, its spans in characters, and the faults of spans that cannot be placed.
+
+    The text is another one if it is the source of a hypertext.
+    """
+    spans, faults = parsed_spans(raw_spans)
+    shown = rendered(text, spans) if layout.hypertext else None
+    if shown is not None:
+        return *shown, faults
+    positions = Positions(text, layout.unit)
+    placed = []
+    for span in spans:
+        converted = positions.of(span)
+        if converted is None:
+            detail = f"{span.start}-{span.end} ({span.label}), in {layout.unit}, of {quote(text)}"
+            faults.append(Fault(ProblemKind.SPAN_OUTSIDE_TEXT, detail))
+        else:
+            placed.append(converted)
+    return text, placed, faults
+
+
+def find_unit(
+    read: Callable[[], Iterable[Record]], layout: RecordLayout, split_words: Splitter
+) -> tuple[OffsetUnit, str | None]:
+    """Return the unit of the offsets in a file, and a description of what does not fit.
+
+    `read` returns the records from the first one on. Other units than characters are tried only if
+    a span does not fit.
+    """
+    texts = _texts_with_spans(read(), layout)
+    if all(fit_in_characters(text, spans, split_words) for text, spans in texts):
+        return OffsetUnit.CHARACTERS, None
+    survey = UnitSurvey(split_words)
+    for text, spans in _texts_with_spans(read(), layout):
+        survey.add(text, spans)
+    return survey.unit()
+
+
+def _texts_with_spans(
+    records: Iterable[Record], layout: RecordLayout
+) -> Iterator[tuple[str, list[Span]]]:
+    """Yield the texts whose offsets are in the unit of the file, with their spans."""
+    for record in records:
+        fields = record.fields or {}
+        text, spans = fields.get(layout.text), fields.get(str(layout.labels))
+        if isinstance(text, str) and spans and record.left_out is None:
+            parsed, _ = parsed_spans(spans)
+            if not (layout.hypertext and rendered(text, parsed)):
+                yield text, parsed
+
+
 def tags_of_spans(
-    text: str, words: list[tuple[str, int, int]], spans: Any
+    text: str, words: Words, spans: list[Span], alignment: str = "strict"
 ) -> tuple[list[str], list[Fault]]:
     """Return the IOB2 tags of the words, and the faults of the spans.
 
-    `words` are (word, start, end). Spans are in code points, begin and end at the edge of a word
-    or in the space between two words, and do not overlap. Any other span is a fault; none is
-    moved to fit.
+    `words` are (word, start, end). Spans are in characters, begin and end at the edge of a word
+    or in the space between two words, and do not overlap. Any other span is a fault. `alignment`
+    concerns spans that begin or end inside a word: "strict" does not move them, "expand" widens
+    them to whole words, "skip" leaves them out.
     """
-    if not isinstance(spans, list):
-        return [], [Fault(ProblemKind.SPANS_NOT_LIST, quote(spans))]
-    parsed_spans = [_parse_span(span) for span in spans]
-    faults = [
-        Fault(ProblemKind.SPAN_FORM, quote(span))
-        for span, parsed in zip(spans, parsed_spans, strict=True)
-        if parsed is None
-    ]
-    tags, last_end, position = ["O"] * len(words), 0, 0
-    for start, end, label in sorted(filter(None, parsed_spans)):
+    faults: list[Fault] = []
+    tags, last_end = ["O"] * len(words), 0
+    for span in sorted(spans, key=lambda span: span[:3]):
+        start, end, label, own_text = span
         described = f"{start}-{end} {quote(text[max(start, 0) : max(end, 0)])} ({label})"
         if not 0 <= start < end <= len(text):
             size = f"the text has {counted(len(text), 'character')}"
             detail = f"{described}; {size}: {quote(text)}"
             faults.append(Fault(ProblemKind.SPAN_OUTSIDE_TEXT, detail))
             continue
+        if own_text is not None and not same_text(text[start:end], own_text):
+            detail = f"{described} carries {quote(own_text)}{_places_of(own_text, text)}"
+            faults.append(Fault(ProblemKind.SPAN_TEXT, detail))
+            continue
         if start < last_end:
             faults.append(Fault(ProblemKind.SPANS_OVERLAP, f"{described} in {quote(text)}"))
             continue
         last_end = end
-        while position < len(words) and words[position][2] <= start:
-            position += 1
-        stop = position
-        while stop < len(words) and words[stop][1] < end:
-            stop += 1
-        if stop == position:
+        first, stop, cut = cut_words(span, words)
+        if stop == first:
             faults.append(Fault(ProblemKind.SPAN_WITHOUT_WORD, f"{described} in {quote(text)}"))
             continue
-        cut = [
-            word
-            for word, word_start, word_end in (words[position], words[stop - 1])
-            if word_start < start < word_end or word_start < end < word_end
-        ]
-        if cut:  # `position` stays: the next span may cut the same word
-            detail = f"{described} cuts {quote(cut[0])} in {quote(text)}"
-            faults.append(Fault(ProblemKind.SPAN_CUTS_WORD, detail))
-            continue
-        tags[position:stop] = [f"I-{label}"] * (stop - position)
-        tags[position] = f"B-{label}"
-        position = stop
+        if cut:
+            whole_start, whole_end = min(start, words[first][1]), max(end, words[stop - 1][2])
+            whole = f"{whole_start}-{whole_end} {quote(text[whole_start:whole_end])}"
+            detail = f"{described} cuts {quote(cut[0])}; whole words: {whole}, in {quote(text)}"
+            kind = {
+                "expand": ProblemKind.SPAN_EXPANDED,
+                "skip": ProblemKind.SPAN_LEFT_OUT,
+            }.get(alignment, ProblemKind.SPAN_CUTS_WORD)
+            if kind is ProblemKind.SPAN_EXPANDED and tags[first] != "O":
+                detail = f"{described}, widened to {whole}, in {quote(text)}"
+                kind = ProblemKind.SPANS_OVERLAP
+            faults.append(Fault(kind, detail))
+            if kind is not ProblemKind.SPAN_EXPANDED:
+                continue
+            last_end = whole_end
+        tags[first:stop] = [f"I-{label}"] * (stop - first)
+        tags[first] = f"B-{label}"
     return tags, faults
 
 
-def _parse_span(span: Any) -> tuple[int, int, str] | None:
-    """Return (start, end, label) of a span in any tool's format; None if it is not a span."""
+def _places_of(own_text: str, text: str) -> str:
+    """Describe where the text that a span carries is found, up to three times."""
+    places: list[str] = []
+    start = text.find(own_text)
+    while own_text and start >= 0 and len(places) < 3:
+        places.append(f"{start}-{start + len(own_text)}")
+        start = text.find(own_text, start + 1)
+    return f", found at {', '.join(places)}" if places else f", not found in {quote(text)}"
+
+
+# --- The form of spans --------------------------------------------------------------------------
+
+
+def parsed_spans(spans: Any) -> tuple[list[Span], list[Fault]]:
+    """Return the spans of a record in any tool's format, and faults of what are none."""
+    if _is_missing(spans):
+        return [], []
+    if isinstance(spans, dict) and len(spans) == 1:  # spaCy's {"entities": [...]}
+        spans = next(iter(spans.values()))
+    if not isinstance(spans, list):
+        return [], [Fault(ProblemKind.SPANS_NOT_LIST, quote(spans))]
+    parsed = [_parse_span(span) for span in spans]
+    faults = [
+        Fault(ProblemKind.SPAN_FORM, quote(span))
+        for span, result in zip(spans, parsed, strict=True)
+        if result is None
+    ]
+    return [span for span in parsed if span is not None], faults
+
+
+def _parse_span(span: Any) -> Span | None:
+    """Return the span that a value holds in any tool's format; None if it is not a span."""
+    own_text = None
     if isinstance(span, dict):
-        label = span.get("label") or span.get("labels") or span.get("entity_group")
+        label = span.get("label") or span.get("entity_group") or _labels_of(span)
         if isinstance(label, list) and len(label) == 1:  # Label Studio
             label = label[0]
         start = span.get("start", span.get("start_offset"))
         end = span.get("end", span.get("end_offset"))
+        if is_hypertext_span(span):
+            start, end = offsets_of(span)
+        own_text = span.get("text")
         span = [start, end, label]
     if not isinstance(span, list) or len(span) != 3:
         return None
@@ -136,4 +321,11 @@ def _parse_span(span: Any) -> tuple[int, int, str] | None:
     if type(start) is not int or type(end) is not int or not isinstance(label, str):
         return None
     label = label.strip()
-    return None if not label or lone_surrogate(label) else (start, end, label)
+    if not label or lone_surrogate(label):
+        return None
+    return Span(start, end, label, own_text if isinstance(own_text, str) else None)
+
+
+def _labels_of(span: Fields) -> Any:
+    """Return the labels of a span of Label Studio: labels, hypertextlabels, paragraphlabels."""
+    return next((span[key] for key in span if str(key).endswith("labels")), None)

@@ -19,18 +19,22 @@ from corpus.formats.column_names import (
     TEXT_COLUMNS,
     label_columns,
 )
+from corpus.formats.exports import EXPORT_COLUMNS
+from corpus.formats.json import is_deep
 from corpus.formats.record_layout import open_records
-from corpus.formats.records import Record
+from corpus.formats.records import LISTS_EXAMPLE, Record
 from corpus.formats.rows import ROWS_EXAMPLE
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
-from corpus.formats.text import FilePath, open_bytes
+from corpus.formats.text import MAX_LINE, FilePath, is_compressed, open_bytes, regular_file
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import counted, quote
 
-# The lists that `ast.literal_eval` may be given. Without this check, numpy's "['EU' 'rejects']",
-# which has no commas, would be read as the one word "EUrejects".
-_ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+)"""
-PYTHON_LIST = re.compile(rf"\[\s*(?:{_ITEM}\s*(?:,\s*{_ITEM}\s*)*,?\s*)?\]", re.DOTALL)
+# The values that `ast.literal_eval` may be given: a comma, a colon or a closing bracket follows
+# each item. Without this check, numpy's "['EU' 'rejects']" would be read as the word "EUrejects".
+_STRING = r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
+_ITEM = rf"(?:{_STRING}|-?\d++(?:\.\d*+)?|None|True|False)"
+_MARK = r"[\[\](){},:]"
+PYTHON_VALUE = re.compile(rf"(?:\s*+(?:{_MARK}|{_ITEM}(?=\s*+[\]),}}:])))*+\s*+", re.DOTALL)
 QUOTED_CELL = re.compile('"(?:[^"]|"")*"')
 
 
@@ -45,7 +49,7 @@ def read_csv(
     lines = iter(file)
     head = list(itertools.islice(lines, HEAD_SIZE))
     quoted = delimiter != "\t" or _has_quoted_cells(head)
-    csv.field_size_limit(1 << 30)  # a list of words in a cell may be longer than the default
+    csv.field_size_limit(MAX_LINE)  # a list of words in a cell may be longer than the default
     rows = csv.reader(
         itertools.chain(head, lines),
         delimiter=delimiter,
@@ -53,7 +57,7 @@ def read_csv(
         strict=True,
     )
     header: list[str] | None = None
-    holds_list: list[bool] | None = None
+    holds_list: dict[int, bool] = {}
     line = 1
     try:
         for row in rows:
@@ -73,12 +77,16 @@ def read_csv(
                 place = Place(name, first)
                 problems.add(Problem(ProblemKind.ROW_WIDTH, place, detail, expected))
             else:
-                if holds_list is None:  # the first row decides, so that the word [1] stays a word
-                    holds_list = [isinstance(_cell(cell), list) for cell in row]
-                cells = zip(header, row, holds_list, strict=True)
+                for position, cell in enumerate(row):
+                    # The first value of a column decides, so that the word [1] stays a word.
+                    if cell and position not in holds_list:
+                        holds_list[position] = not isinstance(cell_value(cell), str)
                 yield Record(
                     first,
-                    {key: _cell(cell) if is_list else cell for key, cell, is_list in cells},
+                    {
+                        key: cell_value(cell) if holds_list.get(position) else cell
+                        for position, (key, cell) in enumerate(zip(header, row, strict=True))
+                    },
                 )
     except csv.Error as error:
         expected = "closed quotes; quotes inside a cell are doubled"
@@ -87,24 +95,44 @@ def read_csv(
 
 def _has_quoted_cells(lines: list[str]) -> bool:
     """Return whether tab-separated cells are quoted as in CSV; otherwise quotes belong to words."""
-    cells = [cell for line in lines for cell in line.rstrip("\r\n").split("\t") if '"' in cell]
-    return any(len(cell) > 2 for cell in cells) and all(map(QUOTED_CELL.fullmatch, cells))
+    rows = [line.rstrip("\r\n").split("\t") for line in lines]
+    cells = [cell for row in rows for cell in row if '"' in cell]
+    if any(len(cell) > 2 for cell in cells) and all(map(QUOTED_CELL.fullmatch, cells)):
+        return True
+    if len({len(row) for row in rows if row != [""]}) < 2:
+        return False
+    # Line feeds in quoted texts: the rows are equally wide only if the quotes are read.
+    quoted = list(csv.reader(lines, delimiter="\t"))[:-1]  # the last may be incomplete
+    return len({len(row) for row in quoted if row}) == 1
 
 
-def _cell(cell: str) -> Any:
-    """Return a cell, or the list that it holds in the notation of JSON or Python."""
-    if not (cell.startswith("[") and cell.endswith("]")):
+def cell_value(cell: str) -> Any:
+    """Return a cell, or the list or object that it holds in the notation of JSON or Python.
+
+    Tuples become lists.
+    """
+    if cell[:1] + cell[-1:] not in ("[]", "{}", "()"):
         return cell
     try:
-        return json.loads(cell)
+        value = json.loads(cell)
     except (ValueError, RecursionError):
-        pass
-    if not PYTHON_LIST.fullmatch(cell):
-        return cell
-    try:
-        return ast.literal_eval(cell)
-    except (ValueError, SyntaxError):
-        return cell
+        if not PYTHON_VALUE.fullmatch(cell):
+            return cell
+        try:
+            value = ast.literal_eval(cell)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            return cell
+    holds_items = isinstance(value, list | tuple) or (isinstance(value, dict) and value)
+    return _with_lists(value) if holds_items and not is_deep(value) else cell
+
+
+def _with_lists(value: Any) -> Any:
+    """Return a value with lists in place of tuples."""
+    if isinstance(value, list | tuple):
+        return [_with_lists(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _with_lists(item) for key, item in value.items()}
+    return value
 
 
 def open_table(
@@ -114,47 +142,96 @@ def open_table(
 
     Rows count as lines, from 1.
     """
+    name = str(path)
+    try:
+        schema, _ = _open_batches(path, table_format, options)
+        names = schema.names  # decodes them: a damaged name is not UTF-8
+    except _table_errors() as error:
+        problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), _reason(error)))
+        return UNREADABLE
+    if repeated := [quote(key) for key, count in Counter(names).items() if count > 1]:
+        detail = f"{', '.join(repeated)} in {quote(', '.join(names))}"
+        problems.add(Problem(ProblemKind.REPEATED_COLUMN_NAME, Place(name), detail, LISTS_EXAMPLE))
+        return UNREADABLE
+
+    def read_records(target: Problems) -> Iterator[Record]:
+        try:
+            _, batches = _open_batches(path, table_format, options)
+            yield from records_of_batches(map(_validated, batches))
+        except _table_errors() as error:
+            target.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), _reason(error)))
+
+    return open_records(read_records, options, problems, name, class_names(schema.metadata))
+
+
+def _table_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that a damaged table causes, or one with values that Python lacks."""
     # Imported here because only these files need it.
+    import pyarrow
+
+    # MemoryError: a damaged length asks for more memory than there is.
+    plain = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
+    return (pyarrow.ArrowException, *plain)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"asks for more memory than there is; the file is damaged ({error})"
+    return str(error)
+
+
+def _open_batches(
+    path: FilePath, table_format: str, options: ReadOptions
+) -> tuple[Any, Iterable[Any]]:
+    """Return the schema of a table, and its batches, without columns that are not needed."""
     import pyarrow
     import pyarrow.parquet
 
-    errors = (pyarrow.ArrowException, OSError, EOFError, ValueError, zlib.error)
-    name = str(path)
+    # A mapped file has an end, which a damaged length cannot exceed.
+    file = open_bytes(path) if is_compressed(path) else pyarrow.memory_map(str(regular_file(path)))
+    if table_format == "parquet":
+        table = pyarrow.parquet.ParquetFile(file)
+        columns = relevant_columns(table.schema_arrow.names, options)
+        return table.schema_arrow, table.iter_batches(batch_size=HEAD_SIZE, columns=columns)
+    if table_format == "arrow":
+        reader = pyarrow.ipc.open_file(file)
+        batches = map(reader.get_batch, range(reader.num_record_batches))
+    else:
+        reader = batches = pyarrow.ipc.open_stream(file)
+    columns = relevant_columns(reader.schema.names, options)
+    return reader.schema, (batch.select(columns) for batch in batches)
 
-    def validated(batches: Iterable[Any]) -> Iterator[Any]:
-        try:
-            for batch in batches:
-                batch.validate(full=True)  # a damaged file could crash the process otherwise
-                yield batch
-        except errors as error:
-            problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
 
-    try:
-        file = open_bytes(path)
-        if table_format == "parquet":
-            table = pyarrow.parquet.ParquetFile(file)
-            schema = table.schema_arrow
-            columns = relevant_columns(schema.names, options)
-            batches = table.iter_batches(batch_size=HEAD_SIZE, columns=columns)
-        elif table_format == "arrow":
-            table = pyarrow.ipc.open_file(file)
-            schema = table.schema
-            batches = map(table.get_batch, range(table.num_record_batches))
-        else:
-            batches = pyarrow.ipc.open_stream(file)
-            schema = batches.schema
-        _ = schema.names  # decodes them: a damaged name is not UTF-8
-    except errors as error:
-        problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), str(error)))
-        return UNREADABLE
-    records = records_of_batches(validated(batches))
-    return open_records(records, options, problems, name, class_names(schema.metadata))
+def _validated(batch: Any) -> Any:
+    batch.validate(full=True)  # a damaged batch could crash the process otherwise
+    return batch
 
 
 def records_of_batches(batches: Iterable[Any]) -> Iterator[Record]:
-    """Yield the rows of pyarrow tables or record batches, numbered from 1."""
-    rows = itertools.chain.from_iterable(batch.to_pylist() for batch in batches)
+    """Yield the rows of pyarrow tables or record batches, numbered from 1.
+
+    Raises ValueError for values that Python cannot hold, such as dates after the year 9999.
+    """
+    rows = itertools.chain.from_iterable(map(_rows, batches))
     return itertools.starmap(Record, enumerate(rows, 1))
+
+
+def _rows(batch: Any) -> list[dict[str, Any]]:
+    try:
+        return batch.to_pylist()
+    except _table_errors() as error:
+        raise ValueError(f"{_unreadable_columns(batch)}: {error}") from error
+
+
+def _unreadable_columns(batch: Any) -> str:
+    """Name the columns whose values Python cannot hold, with their types."""
+    bad = []
+    for field in batch.schema:
+        try:
+            batch[field.name].to_pylist()
+        except _table_errors():
+            bad.append(f"column {field.name!r} ({field.type})")
+    return ", ".join(bad)
 
 
 def relevant_columns(names: list[str], options: ReadOptions) -> list[str]:
@@ -162,25 +239,36 @@ def relevant_columns(names: list[str], options: ReadOptions) -> list[str]:
     requested = [
         column for column in (options.text_column, options.label_column) if column is not None
     ]
-    known = {*requested, *TEXT_COLUMNS, *label_columns(options.task), *SPAN_COLUMNS, "answer"}
-    known |= {*SENTENCE_COLUMNS, *DOCUMENT_COLUMNS, *RECORD_ID_COLUMNS}
-    relevant = [name for name in names if name in known or name.lower() in known]
+    known = {*requested, *TEXT_COLUMNS, *label_columns(options.task), *SPAN_COLUMNS}
+    known |= {*SENTENCE_COLUMNS, *DOCUMENT_COLUMNS, *RECORD_ID_COLUMNS, *EXPORT_COLUMNS}
+    relevant = [
+        name
+        for name in names
+        if name in known or name.lower() in known or ".responses" in name  # Argilla
+    ]
     return relevant if relevant and set(requested) <= set(relevant) else names
 
 
 def class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
-    """Return the names of integer labels by column, as `datasets` writes them into a schema."""
+    """Return the names of integer labels by column, as `datasets` writes them into a schema.
+
+    Metadata of the same name that `datasets` did not write give no names.
+    """
     try:
         features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-    except (ValueError, KeyError, TypeError):
+        features = dict(features.items())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-    inner = {
-        column: feature[0] if isinstance(feature, list) else feature.get("feature", feature)
-        for column, feature in features.items()
-        if feature
-    }
-    return {
-        column: feature["names"]
-        for column, feature in inner.items()
-        if isinstance(feature, dict) and isinstance(feature.get("names"), list)
-    }
+    names = {column: _names_of_feature(feature) for column, feature in features.items()}
+    return {column: listed for column, listed in names.items() if listed}
+
+
+def _names_of_feature(feature: Any) -> list[str] | None:
+    """Return the names of a feature's labels, or of those of the lists that it holds."""
+    if isinstance(feature, list):
+        feature = feature[0] if feature else None
+    if isinstance(feature, dict):
+        feature = feature.get("feature", feature)
+    names = feature.get("names") if isinstance(feature, dict) else None
+    named = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return names if named else None

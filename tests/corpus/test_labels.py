@@ -11,7 +11,8 @@ from tests.helpers.messages import stable
 @pytest.mark.parametrize(
     "label_names",
     [["O", "B-PER", "I-PER"], "O\nB-PER\nI-PER\n", '["O", "B-PER", "I-PER"]',
-     '{"id2label": {"0": "O", "1": "B-PER", "2": "I-PER"}}'],
+     '{"id2label": {"0": "O", "1": "B-PER", "2": "I-PER"}}',
+     '{"label2id": {"I-PER": 2, "B-PER": 1, "O": 0}}', '{"O": 0, "I-PER": 2, "B-PER": 1}'],
 )  # fmt: skip
 @pytest.mark.parametrize(
     "content", ['{"tokens": ["Al", "B"], "ner_tags": [1, 2]}\n' * 2, "Al 1\nB 2\n\n" * 2]

@@ -48,6 +48,7 @@ BAD = {
     "report_to": ("tensorbord", "tensorboard,nothing"),
     "task_name": ("srl",),
     "tag_scheme": ("iob3",),
+    "span_alignment": ("widen",),
     "mixed_precision": ("fp8", "true"),
     "bf16": ("maybe",),
     "debug": ("maybe",),

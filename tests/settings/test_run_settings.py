@@ -30,6 +30,7 @@ EFFECTS = {
     "label_column_name": (["tags"], "corpus.label_column_name", "tags"),
     "label_names": (["O", "B-X"], "corpus.label_names", ("O", "B-X")),
     "tag_scheme": (["bioes"], "corpus.tag_scheme", "bioes"),
+    "span_alignment": (["skip"], "corpus.span_alignment", "skip"),
     "max_train_samples": (["5"], "corpus.max_train_samples", 5),
     "max_eval_samples": (["5"], "corpus.max_eval_samples", 5),
     "max_predict_samples": (["5"], "corpus.max_predict_samples", 5),

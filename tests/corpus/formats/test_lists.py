@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from corpus.problems import ProblemKind
+from corpus.problems import ProblemKind, Problems
 from tests.helpers.broken_corpora import TOKENS, BrokenCorpus, check_broken_corpus, record
+from tests.helpers.corpus_files import read, write_file
 
 CASES = {
     "too few labels": BrokenCorpus(
@@ -99,3 +100,29 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
     check_broken_corpus(case, tmp_path, snapshot)
+
+
+# --- Texts with tags ----------------------------------------------------------------------------
+
+ANNA = (["Anna", "Bell", "left", "Rome."], ["B-PER", "I-PER", "O", "B-LOC"])
+TEXTS_WITH_TAGS = {
+    "a.jsonl": record(text="Anna Bell left Rome.", tags=ANNA[1]),
+    "sentence.jsonl": record(sentence="Anna Bell \u00a0left\tRome.", ner_tags=ANNA[1]),
+    "lists.csv": f'sentence,labels\nAnna Bell left Rome.,"{ANNA[1]!r}"\n',
+    "strings.csv": "text,labels\nAnna Bell left Rome.,B-PER I-PER O B-LOC\n",
+    "strings.jsonl": record(text="Anna Bell left Rome.", labels="B-PER I-PER O B-LOC"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS_WITH_TAGS)
+def test_a_text_with_a_tag_for_each_word(tmp_path, name):
+    words, tags = read(write_file(tmp_path, name, TEXTS_WITH_TAGS[name]))[0]
+    assert ([word.strip("\u00a0") for word in words], tags) == ANNA
+
+
+def test_a_text_with_too_few_tags_is_rejected(tmp_path):
+    content = TEXTS_WITH_TAGS["a.jsonl"] + record(text="Anna left", tags=["B-PER"])
+    read(write_file(tmp_path, "a.jsonl", content), problems := Problems())
+    assert [(group.kind, group.shown[0].place.line) for group in problems.groups] == [
+        (ProblemKind.LABEL_COUNT, 2)
+    ]

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from corpus.load import load_corpus
 from corpus.problems import ProblemKind, Problems
 from tests.helpers.broken_corpora import TEXT, BrokenCorpus, check_broken_corpus, record
+from tests.helpers.corpora import tag_lists
 from tests.helpers.corpus_files import LABEL_STUDIO, SPANS, read, write_file
+from tests.helpers.messages import stable
 
 
 @pytest.mark.parametrize(
@@ -194,3 +197,50 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
     check_broken_corpus(case, tmp_path, snapshot)
+
+
+# --- Spans inside a word ------------------------------------------------------------------------
+
+BANK = {"text": "The London-based bank hired Anna.", "spans": [[4, 10, "LOC"], [28, 32, "PER"]]}
+BANK_WORDS = ["The", "London-based", "bank", "hired", "Anna", "."]
+
+
+@pytest.mark.parametrize(
+    ("alignment", "tag", "kind"),
+    [("expand", "B-LOC", ProblemKind.SPAN_EXPANDED), ("skip", "O", ProblemKind.SPAN_LEFT_OUT)],
+)
+def test_spans_inside_a_word_are_widened_or_left_out_and_counted(
+    tmp_path, snapshot, alignment, tag, kind
+):
+    path = write_file(tmp_path, "a.jsonl", record(**BANK) * 2)
+    sentences = read(path, problems := Problems(), span_alignment=alignment)
+    assert sentences == [(BANK_WORDS, ["O", tag, "O", "O", "B-PER", "O"])] * 2
+    assert not problems
+    assert [(group.kind, group.count) for group in problems.warnings.groups] == [(kind, 2)]
+    assert stable(problems.warnings, tmp_path) == snapshot
+
+
+def test_a_span_is_widened_at_both_ends(tmp_path):
+    text = "in Upper-Silesia and Baden-Baden today"
+    path = write_file(tmp_path, "a.jsonl", record(text=text, spans=[[9, 26, "LOC"]]))
+    tags = ["O", "B-LOC", "I-LOC", "I-LOC", "O"]
+    assert read(path, span_alignment="expand")[0][1] == tags
+
+
+def test_spans_that_overlap_once_they_are_widened_are_rejected(tmp_path):
+    path = write_file(
+        tmp_path, "a.jsonl", record(text="ran 10km", spans=[[4, 6, "NUM"], [6, 8, "UNIT"]])
+    )
+    assert read(path, problems := Problems(), span_alignment="expand") == []
+    assert [group.kind for group in problems.groups] == [ProblemKind.SPANS_OVERLAP]
+    assert read(path, span_alignment="skip") == [(["ran", "10km"], ["O", "O"])]
+
+
+def test_the_alignment_is_part_of_the_cache_key_and_reaches_the_readers(corpus_settings, tmp_path):
+    path = write_file(tmp_path, "a.jsonl", record(**BANK) * 20)
+    train = {"train_file": (str(path),), "hold_out": False}
+    skipped = load_corpus(corpus_settings(**train, span_alignment="skip"))
+    expanded = load_corpus(corpus_settings(**train, span_alignment="expand"))
+    assert tag_lists(skipped, "train")[0][1] == "O"
+    assert tag_lists(expanded, "train")[0][1] == "B-LOC"
+    assert sum("widened to whole words: 20" in note for note in expanded.notes) == 1

@@ -1,0 +1,85 @@
+"""Argilla's exports: records of version 1, and of version 2 with responses to questions."""
+
+from typing import Any
+
+from corpus.formats.records import Fault, Fields, Record
+from corpus.problems import ProblemKind
+from support.text import quote
+
+SPANS = "spans"  # the field of a record that gets the spans
+RESPONSES = ".responses"  # end of the names of columns in flat exports
+NOT_SUBMITTED = {"draft": ProblemKind.NOT_ANNOTATED, "discarded": ProblemKind.REJECTED_ANSWER}
+
+
+def is_argilla_record(fields: Fields) -> bool:
+    """Return whether a record comes from Argilla."""
+    nested = isinstance(fields.get("fields"), dict) and "responses" in fields
+    version_1 = "annotation" in fields and "prediction" in fields
+    return nested or version_1 or any(key.endswith(RESPONSES) for key in fields)
+
+
+def record_of_argilla(record: Record) -> Record:
+    """Return a record whose field `spans` holds the submitted spans.
+
+    A record without a submitted response is left out.
+    """
+    fields: Fields = record.fields or {}
+    if isinstance(fields.get("fields"), dict):
+        inner = {key: value for key, value in fields["fields"].items() if isinstance(value, str)}
+        answers = fields.get("responses") or {}
+        responses = {
+            question: [(answer.get("value"), answer.get("status")) for answer in given or []]
+            for question, given in answers.items()
+        }
+        return _answered(record, inner, responses)
+    if "annotation" in fields:
+        return _version_1(record, fields)
+    responses = {
+        key: [
+            (value, (fields.get(f"{key}.status") or {number: None})[number])
+            for number, value in enumerate(given or [])
+        ]
+        for key, given in fields.items()
+        if key.endswith(RESPONSES)
+    }
+    return _answered(record, fields, responses)
+
+
+def _version_1(record: Record, fields: Fields) -> Record:
+    annotation, status = fields["annotation"], str(fields.get("status")).lower()
+    if annotation is None and status != "validated":
+        kind = NOT_SUBMITTED.get(status, ProblemKind.NOT_ANNOTATED)
+        return record._replace(fields={**fields, SPANS: []}, left_out=kind)
+    left_out = NOT_SUBMITTED.get(status)
+    spans = [
+        [*span[1:], span[0]] if isinstance(span, list | tuple) and len(span) == 3 else span
+        for span in annotation or []
+    ]
+    return record._replace(fields={**fields, SPANS: spans}, left_out=left_out)
+
+
+def _answered(
+    record: Record, fields: Fields, responses: dict[str, list[tuple[Any, Any]]]
+) -> Record:
+    """Return the record with the one submitted list of spans; `responses` are (value, status)."""
+    answers = [answer for given in responses.values() for answer in given if answer[0] is not None]
+    submitted = [
+        value for value, status in answers if str(status or "submitted").lower() == "submitted"
+    ]
+    spans = [value for value in submitted if _are_spans(value)]
+    with_spans: Fields = {**fields, SPANS: spans[0] if spans else None}
+    if not submitted:
+        statuses = {str(status).lower() for _, status in answers}
+        kind = NOT_SUBMITTED["discarded" if statuses == {"discarded"} else "draft"]
+        return record._replace(fields=with_spans, left_out=kind)
+    if len(spans) > 1:
+        detail = f"{len(spans)} responses to {quote(fields.get('text'))}"
+        fault = Fault(ProblemKind.SEVERAL_ANNOTATIONS, detail)
+        return record._replace(fields=with_spans, faults=(fault,))
+    return record._replace(fields=with_spans)
+
+
+def _are_spans(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, dict) and "start" in item and "end" in item for item in value
+    )

@@ -1,0 +1,68 @@
+"""brat's standoff annotation: a text file, and a file of the same name that ends in .ann."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from corpus.formats.records import Record, RecordLayout
+from corpus.formats.sentence import LayoutKind
+from corpus.formats.text import FilePath, reading, text_lines
+from corpus.problems import Problems
+
+ANNOTATION = re.compile(r"(?:T\d+\t\S+ \d+ \d+|[REAMN]\d+\t|[*#]\d*\t)")
+TEXT_BOUND = re.compile(r"T\d+\t(\S+) (\d+) (\d+)(?:\t(.*))?")
+
+BRAT_LAYOUT = RecordLayout(LayoutKind.TEXT, "text", "spans", None, "doc_id", None, by_line=True)
+
+
+def files_of_brat(path: FilePath) -> tuple[str, str] | None:
+    """Return the text file and the annotation file that belong together; None for other files.
+
+    `path` is either of them. The text file need not exist.
+    """
+    suffix = Path(path).suffix
+    if suffix not in (".txt", ".ann"):
+        return None
+    text, annotations = (str(Path(path).with_suffix(end)) for end in (".txt", ".ann"))
+    return (text, annotations) if _is_annotation_file(annotations) else None
+
+
+def _is_annotation_file(path: str) -> bool:
+    """Return whether a file holds annotations, or nothing: a text without entities."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        start = file.read(4096).decode("utf-8-sig", "replace").lstrip()
+    return not start or ANNOTATION.match(start) is not None
+
+
+def without_annotation_files(paths: list[str]) -> list[str]:
+    """Return the files without those that are read beside their text file."""
+    pairs = [files_of_brat(path) for path in paths]
+    return [
+        path
+        for path, pair in zip(paths, pairs, strict=True)
+        if pair is None or path == pair[0] or pair[0] not in paths
+    ]
+
+
+def read_brat(text_path: str, annotation_path: str, problems: Problems) -> Iterator[Record]:
+    """Yield the record of a document: its text, its spans and its name."""
+    text = ""
+    with reading(text_path, problems) as file:
+        text = file.read()
+    if problems.concern(text_path):
+        return
+    spans = [_span(line) for line in text_lines(annotation_path, problems) if line[:1] == "T"]
+    yield Record(1, {"text": text, "spans": spans or None, "doc_id": Path(text_path).stem})
+
+
+def _span(line: str) -> Any:
+    """Return the span of a line; the line itself if it is none, or is one of several pieces."""
+    match = TEXT_BOUND.fullmatch(line)
+    if match is None:
+        return line
+    label, start, end, own_text = match.groups()
+    return {"start": int(start), "end": int(end), "label": label, "text": own_text}

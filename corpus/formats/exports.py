@@ -1,0 +1,77 @@
+"""Records of annotation tools, converted to records of texts or words; others stay as they are."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from corpus.formats.argilla import RESPONSES, is_argilla_record, record_of_argilla
+from corpus.formats.column_names import TEXT_COLUMNS
+from corpus.formats.gliner import is_gliner_record, record_of_gliner
+from corpus.formats.label_studio import (
+    dialogue_of,
+    is_task,
+    records_of_dialogue,
+    records_of_task,
+)
+from corpus.formats.records import Fields, Record
+from corpus.problems import ProblemKind
+
+# Fields with which tools say that nothing can be learned from a record, and their values.
+STATUS_FIELDS = ("answer", "status", "annotation_status")
+REJECTED = {
+    "reject", "rejected", "ignore", "ignored", "skip", "skipped", "discard", "discarded",
+    "cancel", "cancelled", "canceled",
+}  # fmt: skip
+PENDING = {"pending", "draft"}
+# Columns of tables that decide whether a record is used, or hold the words of a tool.
+EXPORT_COLUMNS = (
+    *STATUS_FIELDS, "meta", "metadata", "data", "annotation", "annotations", "prediction",
+    "fields", "responses", "tokenized_text", "dialogue",
+)  # fmt: skip
+REJECTED_FLAGS = ("was_cancelled", "rejected", "ignored", "skipped")
+MARKS = frozenset((*EXPORT_COLUMNS, *REJECTED_FLAGS))
+WORDS = frozenset(TEXT_COLUMNS)  # a record with one of these keys is not a dialogue
+
+
+def records_of_exports(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield records with a text and spans, or words and tags, for those of annotation tools."""
+    for record in records:
+        fields = record.fields
+        if fields is None or _is_plain(fields):
+            yield record
+        elif is_task(fields):
+            yield from records_of_task(record)
+        elif is_gliner_record(fields):
+            yield record_of_gliner(record)
+        else:
+            if is_argilla_record(fields):
+                record = record_of_argilla(record)
+            record = record._replace(left_out=record.left_out or _reason(fields))
+            dialogue = dialogue_of(fields)
+            if dialogue is None:
+                yield record
+            else:
+                yield from records_of_dialogue(record, dialogue)
+
+
+def _is_plain(fields: Fields) -> bool:
+    """Return whether no key of a record needs a closer look; quick, as most records are plain."""
+    keys = fields.keys()
+    no_marks = MARKS.isdisjoint(keys) and not WORDS.isdisjoint(keys)
+    return no_marks and RESPONSES not in "\n".join(fields)
+
+
+def _reason(fields: Fields) -> ProblemKind | None:
+    """Return the reason for which a record is left out, by its status; None to keep it."""
+    for holder in (fields, fields.get("meta"), fields.get("metadata")):
+        if not isinstance(holder, dict):
+            continue
+        statuses = {_lowered(holder.get(key)) for key in STATUS_FIELDS}
+        if statuses & REJECTED or any(holder.get(flag) is True for flag in REJECTED_FLAGS):
+            return ProblemKind.REJECTED_ANSWER
+        if statuses & PENDING:
+            return ProblemKind.NOT_ANNOTATED
+    return None
+
+
+def _lowered(value: Any) -> str:
+    return value.strip().lower() if isinstance(value, str) else ""

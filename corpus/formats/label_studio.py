@@ -1,0 +1,152 @@
+"""Label Studio's exports: tasks with annotations, and dialogues of paragraphs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from corpus.formats.column_names import SPAN_COLUMNS, TEXT_COLUMNS
+from corpus.formats.records import Fault, Fields, Record
+from corpus.problems import ProblemKind
+from support.text import counted, quote
+
+SPANS = "spans"  # the field of a record that gets the spans of a task
+NO_TEXT = ("x", "y", "points", "rle", "format", "sequence", "channel")  # of images, audio, video
+
+
+def is_task(fields: Fields) -> bool:
+    """Return whether a record is a task of the full export."""
+    annotated = ("annotations", "completions", "predictions")
+    return isinstance(fields.get("data"), dict) and (
+        any(isinstance(fields.get(key), list) for key in annotated)
+        or not {"text", "tokens"} & fields.keys()
+    )
+
+
+def records_of_task(record: Record) -> Iterator[Record]:
+    """Yield the records of a task: one, or one for each paragraph of a dialogue.
+
+    Fields are those of the task's data, and `spans`. A task that was cancelled or that nobody has
+    annotated is left out.
+    """
+    task: Fields = record.fields or {}
+    annotations = task.get("annotations", task.get("completions")) or []
+    records = [annotation for annotation in annotations if isinstance(annotation, dict)]
+    kept = [
+        annotation
+        for annotation in records
+        if not (annotation.get("was_cancelled") or annotation.get("skipped"))
+    ]
+    left_out: ProblemKind | None = None
+    faults: list[Fault] = []
+    spans: list[Any] = []
+    if len(records) < len(annotations):
+        detail = f"an annotation is {quote(annotations[0])}, not an object"
+        faults = [Fault(ProblemKind.SPAN_FORM, detail)]
+    elif not records:
+        left_out = ProblemKind.NOT_ANNOTATED
+    elif not kept:
+        left_out = ProblemKind.REJECTED_ANSWER
+    elif len(kept) > 1:
+        detail = f"{len(kept)} annotations of {quote(task['data'])}"
+        faults = [Fault(ProblemKind.SEVERAL_ANNOTATIONS, detail)]
+    else:
+        spans, faults = spans_of_results(kept[0].get("result") or [])
+    fields = {key: value for key, value in task["data"].items() if isinstance(value, str | list)}
+    task_id = task.get("id")
+    record_id = task_id if isinstance(task_id, str | int) else record.record_id
+    dialogue = dialogue_of(fields)
+    whole = Record(record.line, {**fields, SPANS: spans}, record_id, left_out, tuple(faults))
+    if dialogue is None:
+        yield whole
+    else:
+        yield from records_of_dialogue(whole, dialogue)
+
+
+def spans_of_results(results: Any) -> tuple[list[Any], list[Fault]]:
+    """Return the spans of an annotation's results, and faults.
+
+    Spans are the values of results whose type ends with "labels" and that lie in a text. Choices,
+    ratings and the like are not spans, unless they are all that a span has.
+    """
+    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
+        return [], [Fault(ProblemKind.SPAN_FORM, quote(results))]
+    spans: list[Any] = []
+    faults: list[Fault] = []
+    labelled = {result.get("id") for result in results if _is_labels(result)} - {None}
+    for result in results:
+        value = result.get("value")
+        if not isinstance(value, dict):
+            if _is_labels(result):
+                faults.append(Fault(ProblemKind.SPAN_FORM, quote(result)))
+        elif _is_labels(result) and not any(key in value for key in NO_TEXT):
+            spans.append(value)
+        elif _is_labels(result):
+            faults.append(Fault(ProblemKind.REGION_LEFT_OUT, quote(result)))
+        elif "start" in value and "end" in value and result.get("id") not in labelled:
+            faults.append(Fault(ProblemKind.SPAN_FORM, f"no label: {quote(result)}"))
+    return spans, faults
+
+
+def _is_labels(result: Fields) -> bool:
+    """Return whether a result is of a type with labels; old exports have no type."""
+    return str(result.get("type", "labels")).endswith("labels")
+
+
+# --- Paragraphs ---------------------------------------------------------------------------------
+
+
+def dialogue_of(fields: Fields) -> list[Fields] | None:
+    """Return the dialogue of a record without a text: paragraphs, each with its author."""
+    if any(isinstance(fields.get(key), str) for key in TEXT_COLUMNS):
+        return None
+    return next(filter(_is_dialogue, fields.values()), None)
+
+
+def _is_dialogue(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_paragraph, value))
+
+
+def _is_paragraph(value: Any) -> bool:
+    return isinstance(value, dict) and "start" not in value and _text_key(value) is not None
+
+
+def _text_key(paragraph: Fields) -> str | None:
+    """Return the key of a paragraph's text: "text", or the only string besides the author."""
+    strings = {key for key, value in paragraph.items() if isinstance(value, str)}
+    rest = strings - {"author"}
+    return (
+        "text" if "text" in strings else rest.pop() if len(strings) == 2 == len(rest) + 1 else None
+    )
+
+
+def records_of_dialogue(record: Record, dialogue: list[Fields]) -> Iterator[Record]:
+    """Yield a record for each paragraph of a dialogue.
+
+    The offsets of a span count from the beginning of its paragraph. A span over several paragraphs
+    is a fault of the first record.
+    """
+    fields: Fields = record.fields or {}
+    named = (key for key in SPAN_COLUMNS if isinstance(fields.get(key), list))
+    spans_of: list[list[Any]] = [[] for _ in dialogue]
+    faults = list(record.faults)
+    for span in fields.get(next(named, SPANS)) or []:
+        place = _paragraphs(span)
+        if place is None or not 0 <= place[0] <= place[1] < len(dialogue):
+            faults.append(Fault(ProblemKind.SPAN_FORM, quote(span)))
+        elif place[0] != place[1]:
+            paragraphs = counted(place[1] - place[0] + 1, "paragraph")
+            faults.append(Fault(ProblemKind.SPAN_FORM, f"a span of {paragraphs}: {quote(span)}"))
+        else:
+            span = {**span, "start": span.get("startOffset"), "end": span.get("endOffset")}
+            spans_of[place[0]].append(span)
+    for number, (paragraph, spans) in enumerate(zip(dialogue, spans_of, strict=True)):
+        new_fields: Fields = {"text": paragraph[str(_text_key(paragraph))], SPANS: spans}
+        own_faults = () if number else tuple(faults)
+        yield record._replace(fields=new_fields, faults=own_faults)
+
+
+def _paragraphs(span: Any) -> tuple[int, int] | None:
+    """Return the paragraphs that a span begins and ends in, counted from 0."""
+    try:
+        return int(span["start"]), int(span["end"])
+    except (TypeError, KeyError, ValueError):
+        return None
