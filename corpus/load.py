@@ -22,7 +22,7 @@ from corpus.hold_out import hold_out
 from corpus.labels import Labels, declared_names, scheme_note, settle_labels
 from corpus.problems import CorpusError, Place, Problem, ProblemKind, Problems
 from corpus.sources import SPLITS, Source, find_sources
-from corpus.splits import CorpusTags, RawSplit, read_split, write_split
+from corpus.splits import ORIGIN_FIELDS, CorpusTags, RawSplit, read_split, write_split
 from corpus.tag_problems import report_stray_tags
 from corpus.words import WORD_SPLITTER
 from settings.run_settings import CorpusSettings
@@ -31,7 +31,7 @@ from support.processes import local_rank
 
 # Part of every cache key. Raise it, so that all corpora are read again, whenever a change gives the
 # same files different splits, labels or notes, or changes the fields of `Corpus`.
-READER_VERSION = 1
+READER_VERSION = 2
 
 
 @dataclass
@@ -40,7 +40,8 @@ class Corpus:
 
     `splits`: those of "train", "validation" and "test" that exist. Columns: tokens (list of words),
     labels (list of positions in `label_names`, one per word; absent from a test split without
-    labels), doc_id (string; only if there are documents).
+    labels), doc_id (string; only if there are documents), and those of `ORIGIN_FIELDS`: see
+    `places`.
     """
 
     splits: datasets.DatasetDict
@@ -48,8 +49,17 @@ class Corpus:
     entity_tags: bool
     name: str  # shown to the user
     fingerprint: str  # a hash of words and labels
+    sources: dict[str, list[str]]  # the files, or splits of data sets, of each split
     notes: list[str] = field(default_factory=list)  # lines to show to the user
     word_splitter: str | None = None  # `WORD_SPLITTER` if words come from raw text
+
+    def places(self, split: str) -> Iterator[Place]:
+        """Yield the place of each sentence of a split, in order: that of its first word."""
+        rows, names = self.splits[split], self.sources[split]
+        columns = [name for name in (*ORIGIN_FIELDS, "doc_id") if name in rows.column_names]
+        for row in rows.select_columns(columns):
+            file = names[row["source"]]
+            yield Place(file, row["line"], row["record_id"], row.get("doc_id"))
 
 
 def load_corpus(settings: CorpusSettings) -> Corpus:
@@ -108,6 +118,10 @@ def read_corpus(
         "label_names": labels.names,
         "entity_tags": labels.scheme is not None,
         "fingerprint": hashlib.blake2b(content.encode(), digest_size=16).hexdigest(),
+        "sources": {
+            split: [source.name for source in raw_split.sources]
+            for split, (raw_split, _) in parts.items()
+        },
         "notes": notes,
         "word_splitter": WORD_SPLITTER if raw_text else None,
     }

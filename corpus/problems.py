@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from support.errors import UserError
+from support.text import quote
 
 MAX_SHOWN = 20  # problems of one group that are listed; the others are counted
 
@@ -123,15 +124,19 @@ class Place:
     """A place in a corpus.
 
     `file`: a file, or a split of a data set; several names, separated by commas, if the problem
-    concerns all of them. `line`: counted from 1; in a table, the row.
+    concerns all of them. `line`: counted from 1; in a table, the row. `record_id` and `document`:
+    the identifiers that the file gives to the record (doccano's `id`, CoNLL-U's `sent_id`) and to
+    its document.
     """
 
     file: str
     line: int | None = None
     record_id: str | None = None
+    document: str | None = None
 
     def __str__(self) -> str:
-        return self.file if self.line is None else f"{self.file}:{self.line}"
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return place if self.record_id is None else f"{place} (record {quote(self.record_id)})"
 
 
 @dataclass(frozen=True, slots=True)

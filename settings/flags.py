@@ -118,7 +118,7 @@ class SharedFlags:
     # Tasks
     do_train: bool = _training(False, "Train. Without any --do_ flag, all three are done.")
     do_eval: bool = _evaluation(False, "Score the validation split.")
-    do_predict: bool = _evaluation(False, "Score the test split and write predictions.txt.")
+    do_predict: bool = _evaluation(False, "Score the test split and write its predictions.")
     output_dir: str | None = _checkpoints(
         None, "Folder of the model. Default: {model}-finetuned-{task}."
     )

@@ -11,7 +11,7 @@ import pytest
 
 import corpus.load
 from corpus.load import load_corpus
-from corpus.problems import CorpusError, ProblemKind
+from corpus.problems import CorpusError, Place, ProblemKind
 from corpus.words import WORD_SPLITTER
 from support.errors import UserError
 from tests.helpers.corpora import GOOD, numbered, split_words, tag_lists
@@ -160,7 +160,7 @@ def test_a_corpus_of_raw_text_records_the_word_splitter(corpus_settings, tmp_pat
 
 def test_an_unlabelled_test_split(corpus_settings):
     corpus = load_corpus(corpus_settings(train_file=GOOD, test_file="EU\nrejects\n\nNo\n"))
-    assert corpus.splits["test"].column_names == ["tokens"]
+    assert corpus.splits["test"].column_names == ["tokens", "source", "line", "record_id"]
     assert split_words(corpus, "test") == [["EU", "rejects"], ["No"]]
 
 
@@ -169,6 +169,38 @@ def test_a_test_split_alone(corpus_settings, tmp_path, snapshot):
     assert list(corpus.splits) == ["test"]
     # The notes do not mention a scheme.
     assert [stable(note, tmp_path) for note in corpus.notes] == snapshot
+
+
+def test_each_sentence_knows_its_file_line_and_record(corpus_settings, tmp_path):
+    """In several files and formats, held out or not, and whatever the limit on samples."""
+    (tmp_path / "a.conllu").write_text(
+        "# newdoc id = news\n# sent_id = s1\n1\tEU\t_\tPROPN\t_\t_\t_\t_\t_\t_\n\n"
+        "# sent_id = s2\n1\tBonn\t_\tPROPN\t_\t_\t_\t_\t_\t_\n2\tsaid\t_\tVERB\t_\t_\t_\t_\t_\t_\n"
+    )
+    rows = [{"id": 70 + n, "doc_id": "d", "tokens": [f"w{n}"], "upos": ["X"]} for n in range(10)]
+    (tmp_path / "b.jsonl").write_text("\n" + "".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "c.csv").write_text("sentence_id,token,upos\n5,Rome,PROPN\n5,said,VERB\n9,x,X\n")
+    names = [str(tmp_path / name) for name in ("a.conllu", "b.jsonl", "c.csv")]
+    expected = {
+        ("EU",): Place(names[0], 3, "s1", "news"),
+        ("Bonn", "said"): Place(names[0], 6, "s2", "news"),
+        **{(f"w{n}",): Place(names[1], n + 2, str(70 + n), "d") for n in range(10)},
+        ("Rome", "said"): Place(names[2], 2, "5"),
+        ("x",): Place(names[2], 4, "9"),
+    }
+    settings = corpus_settings(task_name="pos", train_file=tuple(names), max_train_samples=3)
+    corpus = load_corpus(settings)
+    places = {}
+    for split in ("train", "validation"):
+        words = map(tuple, split_words(corpus, split))
+        places |= dict(zip(words, corpus.places(split), strict=True))
+    assert len(places) == 3 + len(corpus.splits["validation"])
+    assert places == {words: expected[words] for words in places}
+    everything = load_corpus(
+        corpus_settings(task_name="pos", train_file=tuple(names), hold_out=False)
+    )
+    words = map(tuple, split_words(everything, "train"))
+    assert dict(zip(words, everything.places("train"), strict=True)) == expected
 
 
 def test_nothing_is_held_out_unless_requested(corpus_settings):
