@@ -102,7 +102,7 @@ def main() -> None:
     check_output_dir(settings, identity, state)
     lock_output_dir(output_dir, state)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
-    remember_encoding(config, max_length, settings.corpus.task_name)
+    remember_encoding(config, max_length, settings.corpus.task_name, corpus.word_splitter)
     with state.main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)
     plan = plan_training(

@@ -24,7 +24,7 @@ from corpus.problems import CorpusError, Place, Problem, ProblemKind, Problems
 from corpus.sources import SPLITS, Source, find_sources
 from corpus.splits import ORIGIN_FIELDS, CorpusTags, RawSplit, read_split, write_split
 from corpus.tag_problems import report_stray_tags
-from corpus.words import WORD_SPLITTER
+from corpus.words import installed_splitter, splitter_of
 from settings.run_settings import CorpusSettings
 from support.errors import UserError
 from support.processes import local_rank
@@ -50,8 +50,8 @@ class Corpus:
     name: str  # shown to the user
     fingerprint: str  # a hash of words and labels
     sources: dict[str, list[str]]  # the files, or splits of data sets, of each split
+    word_splitter: str  # the name of the splitter that splits text into such words
     notes: list[str] = field(default_factory=list)  # lines to show to the user
-    word_splitter: str | None = None  # `WORD_SPLITTER` if words come from raw text
 
     def places(self, split: str) -> Iterator[Place]:
         """Yield the place of each sentence of a split, in order: that of its first word."""
@@ -113,7 +113,6 @@ def read_corpus(
     for raw_split in raw.values():
         raw_split.path.unlink()
     content = json.dumps([labels.names, digests])
-    raw_text = any(split.raw_text for split in raw.values())
     return {
         "label_names": labels.names,
         "entity_tags": labels.scheme is not None,
@@ -123,7 +122,7 @@ def read_corpus(
             for split, (raw_split, _) in parts.items()
         },
         "notes": notes,
-        "word_splitter": WORD_SPLITTER if raw_text else None,
+        "word_splitter": corpus_splitter(raw),
     }
 
 
@@ -182,9 +181,16 @@ def notes_on(raw: dict[str, RawSplit], labels: Labels) -> list[str]:
             first_of.setdefault(opened.layout, source.name)
     notes = [f"{name}: {layout}." for layout, name in first_of.items()]
     if any(split.raw_text for split in raw.values()):
-        notes.append(f"Raw text is split into words by the suite's word splitter, {WORD_SPLITTER}.")
+        splitter = corpus_splitter(raw)
+        notes.append(f"Raw text is split into words by the suite's word splitter, {splitter}.")
     tagged = any(split.tag_counts for split in raw.values())
     return [*notes, scheme_note(labels)] if tagged else notes
+
+
+def corpus_splitter(raw: dict[str, RawSplit]) -> str:
+    """Return the name of the splitter that splits text into the words of these splits."""
+    batches = (batch for split in raw.values() for batch in split.batches())
+    return splitter_of("".join(batch.tokens.flatten().to_pylist()) for batch in batches)
 
 
 # --- The cache ----------------------------------------------------------------------------------
@@ -199,7 +205,7 @@ def content_key(settings: CorpusSettings, sources: dict[str, list[Source]]) -> s
     """Return a hash of the content of the files and of the settings that affect how it is read."""
     key_parts = (
         READER_VERSION,
-        WORD_SPLITTER,
+        installed_splitter(),
         settings.task_name,
         settings.text_column_name,
         settings.label_column_name,

@@ -31,6 +31,7 @@ class ReadOptions(NamedTuple):
     task: str = "ner"
     text_column: str | None = None
     label_column: str | None = None
+    word_splitter: str | None = None  # of a model; None for the newest one
 
 
 class LayoutKind(StrEnum):

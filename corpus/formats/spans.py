@@ -14,7 +14,7 @@ from corpus.formats.records import (
 )
 from corpus.formats.sentence import ReadOptions, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
-from corpus.words import split_words
+from corpus.words import word_splitter
 from support.text import counted, quote
 
 SPANS_EXAMPLE = '{"text": "EU rejects", "spans": [{"start": 0, "end": 2, "label": "ORG"}]}'
@@ -33,6 +33,7 @@ def read_spans(
     The suite's word splitter makes the words, as in tagging. Records that cannot be read are
     added to `problems`.
     """
+    split_words = word_splitter(options.word_splitter)
     for record in records:
         line, fields, _ = record
         if fields is None:

@@ -10,9 +10,10 @@ import datasets
 import pytest
 
 import corpus.load
+import corpus.words
 from corpus.load import load_corpus
 from corpus.problems import CorpusError, Place, ProblemKind
-from corpus.words import WORD_SPLITTER
+from corpus.words import WORD_SPLITTER, installed_splitter
 from support.errors import UserError
 from tests.helpers.corpora import GOOD, numbered, split_words, tag_lists
 from tests.helpers.corpus_files import FORMATS, TRICKY
@@ -155,7 +156,30 @@ def test_a_corpus_of_raw_text_records_the_word_splitter(corpus_settings, tmp_pat
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "In Rome.", "spans": [[3, 7, "LOC"]]}\n' * 2)
     assert load_corpus(corpus_settings(train_file=(str(path),))).word_splitter == WORD_SPLITTER
-    assert load_corpus(corpus_settings(train_file=GOOD)).word_splitter is None
+    assert load_corpus(corpus_settings(train_file=GOOD)).word_splitter == WORD_SPLITTER
+
+
+THAI = '{"text": "นายสมชายทำงานที่กรุงเทพ", "spans": [[3, 8, "PER"], [16, 23, "LOC"]]}\n'
+
+
+def test_a_corpus_without_spaces_records_its_dictionary(corpus_settings, tmp_path, monkeypatch):
+    """With ICU and without: spans lie on words; a corpus of words in Thai needs ICU as well."""
+    pytest.importorskip("icu4py")
+    path = tmp_path / "a.jsonl"
+    path.write_text(THAI * 2, encoding="utf-8")
+    settings = corpus_settings(train_file=(str(path),))
+    (words,) = split_words(load_corpus(settings), "train")
+    assert words == ["นาย", "สมชาย", "ทำงาน", "ที่", "กรุงเทพ"]
+    assert load_corpus(settings).word_splitter == installed_splitter() != WORD_SPLITTER
+    columns = load_corpus(corpus_settings(train_file="กรุงเทพ B-LOC\n\nไป O\n"))
+    assert columns.word_splitter == installed_splitter()
+    monkeypatch.setattr(corpus.load, "installed_splitter", lambda: WORD_SPLITTER)
+    monkeypatch.setattr(corpus.words, "installed_splitter", lambda: WORD_SPLITTER)
+    corpus.words.word_splitter.cache_clear()
+    by_character = load_corpus(settings)
+    corpus.words.word_splitter.cache_clear()
+    assert by_character.word_splitter == WORD_SPLITTER
+    assert len(split_words(by_character, "train")[0]) == 20
 
 
 def test_an_unlabelled_test_split(corpus_settings):

@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 import common
 from corpus.load import Corpus
+from corpus.words import WORD_SPLITTER
 
 # The columns and the label order of CoNLL-2003, as the course prints them.
 COURSE_LABELS = [
@@ -91,7 +92,9 @@ def corpus_of(label_names: list[str], **splits) -> Corpus:
         tables[name] = Dataset.from_dict(columns | origins(len(sentences)))
     entity_tags = common.are_entity_tags(label_names)
     sources = {name: [f"{name}.jsonl"] for name in splits}
-    return Corpus(DatasetDict(tables), label_names, entity_tags, "a corpus", repr(splits), sources)
+    tables = DatasetDict(tables)
+    fingerprint = repr(splits)
+    return Corpus(tables, label_names, entity_tags, "a corpus", fingerprint, sources, WORD_SPLITTER)
 
 
 def origins(sentences: int) -> dict[str, list]:
