@@ -110,6 +110,7 @@ def read_corpus(
         for split in SPLITS
         if split in parts
     }
+    word_splitter = corpus_splitter(raw)
     for raw_split in raw.values():
         raw_split.path.unlink()
     content = json.dumps([labels.names, digests])
@@ -122,7 +123,7 @@ def read_corpus(
             for split, (raw_split, _) in parts.items()
         },
         "notes": notes,
-        "word_splitter": corpus_splitter(raw),
+        "word_splitter": word_splitter,
     }
 
 
