@@ -61,7 +61,8 @@ def main() -> None:
     training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
     export_to_deepspeed(training)
     if settings.check:
-        check_and_exit(settings.corpus, settings.model, settings.windows.max_seq_length)
+        length = settings.windows.max_seq_length
+        check_and_exit(settings.corpus, settings.model, length, settings.problem_file)
     pusher = start_pushing(settings.hub, output_dir, state)
     architecture = check_architecture(
         settings.model, gradient_checkpointing=training.gradient_checkpointing

@@ -129,6 +129,18 @@ class LocatedWord(NamedTuple):
     word: str
     tag: str | int | None  # as written in the file
     sentence: list[str]  # the words of its sentence
+    number: int  # of the word in its sentence, from 0
+
+    @property
+    def text(self) -> str:
+        """The words of the sentence, joined by spaces."""
+        return " ".join(self.sentence)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first character of the word in `text`, and the one after its last."""
+        start = sum(len(word) + 1 for word in self.sentence[: self.number])
+        return start, start + len(self.word)
 
 
 class RawSplit:
@@ -207,7 +219,7 @@ class RawSplit:
         words = batch.tokens[sentence].as_py()
         tag_id = int(batch.tag_ids[batch.offsets[sentence] + word])
         tag = self.tags.written[tag_id] if tag_id >= 0 else None
-        return LocatedWord(place, words[word], tag, words)
+        return LocatedWord(place, words[word], tag, words, word)
 
 
 class PartOfSplit(RawSplit):

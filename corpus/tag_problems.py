@@ -156,7 +156,7 @@ def report_stray_tags(
     for split in raw.values():
         if split.tag_counts:
             count, strays = split.find(
-                lambda batch: table.illegal(batch.tag_ids, batch.starts, scheme)
+                lambda batch: table.illegal(batch.tag_ids, batch.starts, scheme), warnings.limit
             )
             first = [
                 Problem(
@@ -164,6 +164,8 @@ def report_stray_tags(
                     stray.place,
                     f"{quote(stray.tag)} of {quote(stray.word)}",
                     title_values=(scheme.upper(),),
+                    text=stray.text,
+                    span=stray.span,
                 )
                 for stray in strays
             ]
@@ -186,7 +188,9 @@ def _report(
     """
     for split in raw.values():
         if bad & split.tag_counts.keys():
-            count, words = split.find(lambda batch: np.isin(batch.tag_ids, list(bad)))
+            count, words = split.find(
+                lambda batch: np.isin(batch.tag_ids, list(bad)), problems.limit
+            )
             first = [
                 Problem(
                     kind,
@@ -195,6 +199,8 @@ def _report(
                     f"{did_you_mean(str(word.tag), suggestions, cutoff)}",
                     expected,
                     title_values,
+                    word.text,
+                    word.span,
                 )
                 for word in words
             ]
