@@ -5,6 +5,7 @@ splits are memory-mapped: memory does not grow with the size of the corpus.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -27,11 +28,13 @@ from corpus.tag_problems import report_stray_tags
 from corpus.words import installed_splitter, splitter_of
 from settings.run_settings import CorpusSettings
 from support.errors import UserError
+from support.files import sync_folder
 from support.processes import local_rank
 
 # Part of every cache key. Raise it, so that all corpora are read again, whenever a change gives the
 # same files different splits, labels or notes, or changes the fields of `Corpus`.
 READER_VERSION = 2
+SUMMARY = "corpus.json"  # of a cached corpus: its fields, with checksums of its files
 
 
 @dataclass
@@ -70,14 +73,15 @@ def load_corpus(settings: CorpusSettings) -> Corpus:
     """
     sources = find_sources(settings)
     folder = cache_folder(settings) / content_key(settings, sources.by_split)
-    reread = settings.overwrite_cache and local_rank() == 0
-    if reread or not (folder / "corpus.json").is_file():
+    summary = None
+    if not (settings.overwrite_cache and local_rank() == 0):
+        summary = _cached_summary(folder)
+    if summary is None:
         with new_folder(folder.parent) as work:
             summary = read_corpus(settings, sources.by_split, work) | {"name": sources.name}
-            text = json.dumps(summary, ensure_ascii=False)
-            (work / "corpus.json").write_text(text, encoding="utf-8")
-            _move_into_cache(work, folder, replace=reread)
-    corpus = _open_folder(folder, settings)
+            _seal(work, summary)
+            _move_into_cache(work, folder, replace=settings.overwrite_cache)
+    corpus = _open_folder(folder, summary, settings)
     corpus.notes[:0] = sources.notes
     return corpus
 
@@ -231,7 +235,10 @@ def content_key(settings: CorpusSettings, sources: dict[str, list[Source]]) -> s
 
 @contextlib.contextmanager
 def new_folder(parent: Path) -> Iterator[Path]:
-    """Yield an empty folder to read into; delete it afterwards unless it was renamed."""
+    """Yield an empty folder to read into; delete it afterwards unless it was renamed.
+
+    A full disk raises UserError.
+    """
     try:
         parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=parent, prefix="reading-"))
@@ -241,23 +248,69 @@ def new_folder(parent: Path) -> Iterator[Path]:
             "Name another folder with --cache_dir."
         ) from None
     try:
-        yield folder
+        with full_disk_reported(parent):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def full_disk_reported(cache: Path) -> Iterator[None]:
+    """Turn the error of a full disk, or of a used-up quota, under the cache into a `UserError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            f"{cache}: the cache cannot be written: {os.strerror(error.errno)}. Free some space, "
+            "or name a folder on another disk with --cache_dir."
+        ) from None
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _seal(work: Path, summary: dict[str, Any]) -> None:
+    """Write the summary of a corpus with the checksums of its files; sync them all to the disk."""
+    paths = sorted(work.glob("*.arrow"))
+    content = json.dumps({"summary": summary, "files": {p.name: _digest(p) for p in paths}})
+    checksum = hashlib.blake2b(content.encode()).hexdigest()
+    (work / SUMMARY).write_text(f"{checksum}\n{content}", encoding="utf-8")
+    for path in (*paths, work / SUMMARY):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    sync_folder(work)
+
+
+def _cached_summary(folder: Path) -> dict[str, Any] | None:
+    """Return the summary of a cached corpus; None if there is none, or if a file is damaged."""
+    try:
+        checksum, _, content = (folder / SUMMARY).read_text(encoding="utf-8").partition("\n")
+        if hashlib.blake2b(content.encode()).hexdigest() != checksum:
+            return None
+        sealed: dict[str, Any] = json.loads(content)
+        whole = all(_digest(folder / name) == digest for name, digest in sealed["files"].items())
+    except (OSError, ValueError):
+        return None
+    return sealed["summary"] if whole else None
+
+
 def _move_into_cache(work: Path, folder: Path, replace: bool) -> None:
-    if replace:
+    # Another run may have cached the same content meanwhile; its copy stays unless it is damaged.
+    if replace or _cached_summary(folder) is None:
         shutil.rmtree(folder, ignore_errors=True)
     try:
         work.rename(folder)
-    except OSError:  # meanwhile, another run has cached the same content
-        if not (folder / "corpus.json").is_file():
+        sync_folder(folder.parent)
+    except OSError:
+        if _cached_summary(folder) is None:
             raise
 
 
-def _open_folder(folder: Path, settings: CorpusSettings) -> Corpus:
-    summary = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+def _open_folder(folder: Path, summary: dict[str, Any], settings: CorpusSettings) -> Corpus:
     limits = (
         settings.max_train_samples,
         settings.max_eval_samples,

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 import pytest
 
 import corpus.load
@@ -298,6 +299,50 @@ def test_two_simultaneous_runs_keep_one_copy(corpus_settings, monkeypatch):
     assert split_words(outer, "train") == split_words(inner[0], "train")
     folders = list(Path(kept[0]).parent.parent.iterdir())
     assert folders == [Path(kept[0]).parent]
+
+
+@pytest.mark.parametrize("name", ["train.arrow", "validation.arrow", "corpus.json"])
+@pytest.mark.parametrize("damage", ["truncated", "one byte changed", "empty", "deleted"])
+def test_a_damaged_cache_is_read_again(corpus_settings, name, damage):
+    settings = corpus_settings(train_file=numbered(40, 0))
+    first = load_corpus(settings)
+    words = {split: split_words(first, split) for split in first.splits}
+    path = Path(first.splits["train"].cache_files[0]["filename"]).with_name(name)
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.unlink()
+    if damage != "deleted":
+        changed = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        path.write_bytes({"truncated": content[:middle], "empty": b""}.get(damage, changed))
+    again = load_corpus(settings)
+    assert {split: split_words(again, split) for split in again.splits} == words
+    assert (again.notes, again.fingerprint) == (first.notes, first.fingerprint)
+    assert path.read_bytes() == content  # the cache is whole again
+
+
+def test_files_are_synced_before_the_folder_has_its_name(corpus_settings, monkeypatch):
+    steps = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: steps.append("sync"))
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", lambda *args: (steps.append("rename"), rename(*args)))
+    load_corpus(corpus_settings(train_file=numbered(40, 0)))
+    # train, validation, corpus.json, their folder; then the folder of all corpora.
+    assert steps == [*["sync"] * 4, "rename", "sync"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_message(corpus_settings, tmp_path, monkeypatch, snapshot):
+    """The error is pyarrow's, as it writes a split."""
+
+    def read(settings, sources, folder):
+        with pa.OSFile("/dev/full", "wb") as file:
+            file.write(b"words")
+
+    monkeypatch.setattr(corpus.load, "read_corpus", read)
+    with pytest.raises(UserError) as error:
+        load_corpus(corpus_settings(train_file=GOOD))
+    assert stable(error.value, tmp_path) == snapshot
+    assert list((tmp_path / "cache" / "token-classification").iterdir()) == []
 
 
 def test_a_broken_corpus_is_never_cached(corpus_settings, tmp_path, snapshot):
