@@ -62,7 +62,12 @@ def main() -> None:
     )
 
     # --- Input --------------------------------------------------------------------------------
-    options = ReadOptions(tagger.task or "ner", flags.text_column_name, flags.label_column_name)
+    options = ReadOptions(
+        tagger.task or "ner",
+        flags.text_column_name,
+        flags.label_column_name,
+        word_splitter=tagger.word_splitter,
+    )
     problems = BrokenLines(skip=flags.skip_errors, verbose=is_main_process())
     progress = Progress(files, results_on_terminal=flags.output is None and sys.stdout.isatty())
 

@@ -75,7 +75,8 @@ def main() -> None:
     training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
     export_to_deepspeed(training)
     if settings.check:
-        check_and_exit(settings.corpus, settings.model, settings.windows.max_seq_length)
+        length = settings.windows.max_seq_length
+        check_and_exit(settings.corpus, settings.model, length, settings.problem_file)
     pusher = start_pushing(settings.hub, output_dir, state)
     architecture = check_architecture(
         settings.model, gradient_checkpointing=training.gradient_checkpointing
@@ -108,7 +109,7 @@ def main() -> None:
     check_output_dir(settings, identity, state)
     lock_output_dir(output_dir, state)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
-    remember_encoding(config, max_length, settings.corpus.task_name)
+    remember_encoding(config, max_length, settings.corpus.task_name, corpus.word_splitter)
     choose_decoding(config, settings.model.decode, corpus.entity_tags, do_train=settings.do_train)
     with state.main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)

@@ -91,6 +91,7 @@ def save_random_classifier(name: str, folder: Path, sentences: list[list[str]], 
     """
     import torch
 
+    from corpus.words import WORD_SPLITTER
     from encoder.model import remember_encoding
     from encoder.tokenizer import window_length
 
@@ -102,7 +103,8 @@ def save_random_classifier(name: str, folder: Path, sentences: list[list[str]], 
         head = network.classifier
         head.weight /= deviation[:, None]
         head.bias.copy_((head.bias - mean) / deviation)
-    remember_encoding(network.config, window_length(tokenizer, network.config, None), "ner")
+    length = window_length(tokenizer, network.config, None)
+    remember_encoding(network.config, length, "ner", WORD_SPLITTER)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

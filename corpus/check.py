@@ -11,7 +11,16 @@ import pyarrow.compute as pc
 from corpus.hold_out import hold_out
 from corpus.labels import Labels
 from corpus.load import cache_folder, needs_hold_out, new_folder, notes_on, read_raw
-from corpus.problems import MAX_SHOWN, GroupedProblems, Place, Problem, ProblemKind, Problems
+from corpus.problems import (
+    ALL,
+    MAX_SHOWN,
+    GroupedProblems,
+    Place,
+    Problem,
+    ProblemKind,
+    Problems,
+    write_problems,
+)
 from corpus.sources import Source, find_sources
 from corpus.splits import (
     PartOfSplit,
@@ -29,20 +38,28 @@ LONG_FROM = 1000  # words; a longer sentence usually means that blank lines are 
 
 
 def check_corpus(
-    settings: CorpusSettings, tokenizer: Any = None, window_length: int = 512
+    settings: CorpusSettings,
+    tokenizer: Any = None,
+    window_length: int = 512,
+    problem_file: Path | None = None,
 ) -> tuple[str, bool]:
     """Return the report on a whole corpus, and whether it has no problems.
 
     `tokenizer`: a fast tokenizer; without it the report leaves out sub-words. `window_length`:
-    sub-words per window, including special tokens.
+    sub-words per window, including special tokens. `problem_file`: gets every problem, not only
+    the first of each kind, see `write_problems`.
     """
-    problems = Problems()
+    problems = Problems(MAX_SHOWN if problem_file is None else ALL)
     try:
         sources = find_sources(settings)
         with new_folder(cache_folder(settings)) as folder:
             lines = _check(settings, sources.by_split, folder, problems, tokenizer, window_length)
     except UserError as error:
+        if problem_file is not None:
+            write_problems(problem_file, problems, error)
         return f"{error}\n\nTraining would not start.", False
+    if problem_file is not None:
+        write_problems(problem_file, problems)
     text = [f"Corpus: {sources.name}", *sources.notes, *lines]
     if problems.warnings:
         text += ["", "Warnings", "--------", str(problems.warnings)]
@@ -147,7 +164,7 @@ def report_unknown_words(coverage: dict[str, Coverage], warnings: GroupedProblem
     total: Counter[str] = Counter()
     for split_coverage in coverage.values():
         total.update(split_coverage.unknown)
-    shown = [word for word, _ in total.most_common(MAX_SHOWN)]
+    shown = [word for word, _ in total.most_common()[: warnings.limit]]
     places: dict[str, Place] = {}
     for split_coverage in coverage.values():
         first_places = split_coverage.first
@@ -172,13 +189,16 @@ def report_empty_words(raw: dict[str, RawSplit], warnings: GroupedProblems) -> N
     """Report words that are empty strings."""
     for split in raw.values():
         count, words = split.find(
-            lambda batch: pc.equal(batch.tokens.flatten(), "").to_numpy(zero_copy_only=False)
+            lambda batch: pc.equal(batch.tokens.flatten(), "").to_numpy(zero_copy_only=False),
+            warnings.limit,
         )
         first = [
             Problem(
                 ProblemKind.EMPTY_WORD,
                 word.place,
                 "no characters" if word.tag is None else f"no characters, tag {quote(word.tag)}",
+                text=word.text,
+                span=word.span,
             )
             for word in words
         ]
@@ -199,7 +219,9 @@ def report_no_entity(train: RawSplit, labels: Labels, warnings: GroupedProblems)
 def report_long_sentences(raw: dict[str, RawSplit], warnings: GroupedProblems) -> None:
     """Report sentences of more than `LONG_FROM` words."""
     for split in raw.values():
-        count, words = split.find(lambda batch: _first_words(batch, longer_than=LONG_FROM))
+        count, words = split.find(
+            lambda batch: _first_words(batch, longer_than=LONG_FROM), warnings.limit
+        )
         first = [
             Problem(
                 ProblemKind.LONG_SENTENCE,
@@ -231,9 +253,10 @@ def report_shared_sentences(raw: dict[str, RawSplit], warnings: GroupedProblems)
                 word.place,
                 quote(" ".join(word.sentence)),
                 title_values=(later, earlier),
+                text=word.text,
             )
             for word in raw[later].locate(
-                [(sentence, 0) for sentence in shared[:MAX_SHOWN].tolist()]
+                [(sentence, 0) for sentence in shared[: warnings.limit].tolist()]
             )
         ]
         warnings.add_counted(first, len(shared))

@@ -5,6 +5,7 @@ splits are memory-mapped: memory does not grow with the size of the corpus.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -22,17 +23,19 @@ from corpus.hold_out import hold_out
 from corpus.labels import Labels, declared_names, scheme_note, settle_labels
 from corpus.problems import CorpusError, Place, Problem, ProblemKind, Problems
 from corpus.sources import SPLITS, Source, find_sources
-from corpus.splits import CorpusTags, RawSplit, read_split, write_split
+from corpus.splits import ORIGIN_FIELDS, CorpusTags, RawSplit, read_split, write_split
 from corpus.tag_problems import report_stray_tags
-from corpus.words import WORD_SPLITTER
+from corpus.words import installed_splitter, splitter_of
 from settings.run_settings import CorpusSettings
 from support.errors import UserError
+from support.files import sync_folder
 from support.processes import local_rank
 from support.text import counted
 
 # Part of every cache key. Raise it, so that all corpora are read again, whenever a change gives the
 # same files different splits, labels or notes, or changes the fields of `Corpus`.
 READER_VERSION = 2
+SUMMARY = "corpus.json"  # of a cached corpus: its fields, with checksums of its files
 
 
 @dataclass
@@ -41,7 +44,8 @@ class Corpus:
 
     `splits`: those of "train", "validation" and "test" that exist. Columns: tokens (list of words),
     labels (list of positions in `label_names`, one per word; absent from a test split without
-    labels), doc_id (string; only if there are documents).
+    labels), doc_id (string; only if there are documents), and those of `ORIGIN_FIELDS`: see
+    `places`.
     """
 
     splits: datasets.DatasetDict
@@ -49,8 +53,17 @@ class Corpus:
     entity_tags: bool
     name: str  # shown to the user
     fingerprint: str  # a hash of words and labels
+    sources: dict[str, list[str]]  # the files, or splits of data sets, of each split
+    word_splitter: str  # the name of the splitter that splits text into such words
     notes: list[str] = field(default_factory=list)  # lines to show to the user
-    word_splitter: str | None = None  # `WORD_SPLITTER` if words come from raw text
+
+    def places(self, split: str) -> Iterator[Place]:
+        """Yield the place of each sentence of a split, in order: that of its first word."""
+        rows, names = self.splits[split], self.sources[split]
+        columns = [name for name in (*ORIGIN_FIELDS, "doc_id") if name in rows.column_names]
+        for row in rows.select_columns(columns):
+            file = names[row["source"]]
+            yield Place(file, row["line"], row["record_id"], row.get("doc_id"))
 
 
 def load_corpus(settings: CorpusSettings) -> Corpus:
@@ -61,14 +74,15 @@ def load_corpus(settings: CorpusSettings) -> Corpus:
     """
     sources = find_sources(settings)
     folder = cache_folder(settings) / content_key(settings, sources.by_split)
-    reread = settings.overwrite_cache and local_rank() == 0
-    if reread or not (folder / "corpus.json").is_file():
+    summary = None
+    if not (settings.overwrite_cache and local_rank() == 0):
+        summary = _cached_summary(folder)
+    if summary is None:
         with new_folder(folder.parent) as work:
             summary = read_corpus(settings, sources.by_split, work) | {"name": sources.name}
-            text = json.dumps(summary, ensure_ascii=False)
-            (work / "corpus.json").write_text(text, encoding="utf-8")
-            _move_into_cache(work, folder, replace=reread)
-    corpus = _open_folder(folder, settings)
+            _seal(work, summary)
+            _move_into_cache(work, folder, replace=settings.overwrite_cache)
+    corpus = _open_folder(folder, summary, settings)
     corpus.notes[:0] = sources.notes
     return corpus
 
@@ -105,16 +119,20 @@ def read_corpus(
         for split in SPLITS
         if split in parts
     }
+    word_splitter = corpus_splitter(raw)
     for raw_split in raw.values():
         raw_split.path.unlink()
     content = json.dumps([labels.names, digests])
-    raw_text = any(split.raw_text for split in raw.values())
     return {
         "label_names": labels.names,
         "entity_tags": labels.scheme is not None,
         "fingerprint": hashlib.blake2b(content.encode(), digest_size=16).hexdigest(),
+        "sources": {
+            split: [source.name for source in raw_split.sources]
+            for split, (raw_split, _) in parts.items()
+        },
         "notes": notes,
-        "word_splitter": WORD_SPLITTER if raw_text else None,
+        "word_splitter": word_splitter,
     }
 
 
@@ -178,7 +196,8 @@ def notes_on(raw: dict[str, RawSplit], labels: Labels) -> list[str]:
     notes = [f"{name}: {layout}." for layout, name in first_of.items()]
     notes += _notes_on_columns(raw)
     if any(split.raw_text for split in raw.values()):
-        notes.append(f"Raw text is split into words by the suite's word splitter, {WORD_SPLITTER}.")
+        splitter = corpus_splitter(raw)
+        notes.append(f"Raw text is split into words by the suite's word splitter, {splitter}.")
     tagged = any(split.tag_counts for split in raw.values())
     return [*notes, *labels.notes, scheme_note(labels)] if tagged else notes
 
@@ -197,6 +216,12 @@ def _notes_on_columns(raw: dict[str, RawSplit]) -> list[str]:
     return notes
 
 
+def corpus_splitter(raw: dict[str, RawSplit]) -> str:
+    """Return the name of the splitter that splits text into the words of these splits."""
+    batches = (batch for split in raw.values() for batch in split.batches())
+    return splitter_of("".join(batch.tokens.flatten().to_pylist()) for batch in batches)
+
+
 # --- The cache ----------------------------------------------------------------------------------
 
 
@@ -209,7 +234,7 @@ def content_key(settings: CorpusSettings, sources: dict[str, list[Source]]) -> s
     """Return a hash of the content of the files and of the settings that affect how it is read."""
     key_parts = (
         READER_VERSION,
-        WORD_SPLITTER,
+        installed_splitter(),
         settings.task_name,
         settings.text_column_name,
         settings.label_column_name,
@@ -235,7 +260,10 @@ def content_key(settings: CorpusSettings, sources: dict[str, list[Source]]) -> s
 
 @contextlib.contextmanager
 def new_folder(parent: Path) -> Iterator[Path]:
-    """Yield an empty folder to read into; delete it afterwards unless it was renamed."""
+    """Yield an empty folder to read into; delete it afterwards unless it was renamed.
+
+    A full disk raises UserError.
+    """
     try:
         parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=parent, prefix="reading-"))
@@ -245,23 +273,69 @@ def new_folder(parent: Path) -> Iterator[Path]:
             "Name another folder with --cache_dir."
         ) from None
     try:
-        yield folder
+        with full_disk_reported(parent):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def full_disk_reported(cache: Path) -> Iterator[None]:
+    """Turn the error of a full disk, or of a used-up quota, under the cache into a `UserError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            f"{cache}: the cache cannot be written: {os.strerror(error.errno)}. Free some space, "
+            "or name a folder on another disk with --cache_dir."
+        ) from None
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _seal(work: Path, summary: dict[str, Any]) -> None:
+    """Write the summary of a corpus with the checksums of its files; sync them all to the disk."""
+    paths = sorted(work.glob("*.arrow"))
+    content = json.dumps({"summary": summary, "files": {p.name: _digest(p) for p in paths}})
+    checksum = hashlib.blake2b(content.encode()).hexdigest()
+    (work / SUMMARY).write_text(f"{checksum}\n{content}", encoding="utf-8")
+    for path in (*paths, work / SUMMARY):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    sync_folder(work)
+
+
+def _cached_summary(folder: Path) -> dict[str, Any] | None:
+    """Return the summary of a cached corpus; None if there is none, or if a file is damaged."""
+    try:
+        checksum, _, content = (folder / SUMMARY).read_text(encoding="utf-8").partition("\n")
+        if hashlib.blake2b(content.encode()).hexdigest() != checksum:
+            return None
+        sealed: dict[str, Any] = json.loads(content)
+        whole = all(_digest(folder / name) == digest for name, digest in sealed["files"].items())
+    except (OSError, ValueError):
+        return None
+    return sealed["summary"] if whole else None
+
+
 def _move_into_cache(work: Path, folder: Path, replace: bool) -> None:
-    if replace:
+    # Another run may have cached the same content meanwhile; its copy stays unless it is damaged.
+    if replace or _cached_summary(folder) is None:
         shutil.rmtree(folder, ignore_errors=True)
     try:
         work.rename(folder)
-    except OSError:  # meanwhile, another run has cached the same content
-        if not (folder / "corpus.json").is_file():
+        sync_folder(folder.parent)
+    except OSError:
+        if _cached_summary(folder) is None:
             raise
 
 
-def _open_folder(folder: Path, settings: CorpusSettings) -> Corpus:
-    summary = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+def _open_folder(folder: Path, summary: dict[str, Any], settings: CorpusSettings) -> Corpus:
     limits = (
         settings.max_train_samples,
         settings.max_eval_samples,

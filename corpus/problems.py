@@ -1,11 +1,18 @@
 """Problems of a corpus: coded, placed, grouped by kind, and rendered to text."""
 
-from collections.abc import Sequence
+import json
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
+from typing import Any
 
 from support.errors import UserError
+from support.files import written_whole
+from support.text import quote
 
+ALL = sys.maxsize  # the limit of problems that are all kept
 MAX_SHOWN = 20  # problems of one group that are listed; the others are counted
 
 
@@ -153,26 +160,36 @@ class Place:
     """A place in a corpus.
 
     `file`: a file, or a split of a data set; several names, separated by commas, if the problem
-    concerns all of them. `line`: counted from 1; in a table, the row.
+    concerns all of them. `line`: counted from 1; in a table, the row. `record_id` and `document`:
+    the identifiers that the file gives to the record (doccano's `id`, CoNLL-U's `sent_id`) and to
+    its document.
     """
 
     file: str
     line: int | None = None
     record_id: str | None = None
+    document: str | None = None
 
     def __str__(self) -> str:
-        return self.file if self.line is None else f"{self.file}:{self.line}"
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return place if self.record_id is None else f"{place} (record {quote(self.record_id)})"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem: its kind, its place, a detail, and what was expected."""
+    """One problem: its kind, its place, a detail, and what was expected.
+
+    `text`: the text of the record, or the words of the sentence joined by spaces. `span`: the first
+    character of the problem in the text and the one after its last.
+    """
 
     kind: ProblemKind
     place: Place
     detail: str
     expected: str = ""
     title_values: tuple[str, ...] = ()  # fill the braces of the kind's title
+    text: str | None = None
+    span: tuple[int, int] | None = None
 
     @property
     def title(self) -> str:
@@ -185,37 +202,46 @@ class Problem:
 
 @dataclass(slots=True)
 class ProblemGroup:
-    """Problems with one title: their number and the first of them, at most `MAX_SHOWN`."""
+    """Problems with one title: their number, and those of them that are kept."""
 
     count: int = 0
-    shown: list[Problem] = field(default_factory=list)
+    kept: list[Problem] = field(default_factory=list)
+
+    @property
+    def shown(self) -> list[Problem]:
+        """The first problems, at most `MAX_SHOWN`."""
+        return self.kept[:MAX_SHOWN]
 
     @property
     def kind(self) -> ProblemKind:
         """The kind of all problems in the group."""
-        return self.shown[0].kind
+        return self.kept[0].kind
 
     @property
     def title(self) -> str:
         """The title of the group."""
-        return self.shown[0].title
+        return self.kept[0].title
 
     def lines(self) -> list[str]:
         """Return the group as lines of text: title, problems, and what was expected."""
-        left = self.count - len(self.shown)
-        expected = self.shown[0].expected
+        shown = self.shown
+        left, expected = self.count - len(shown), shown[0].expected
         return [
             f"{self.title}:" if self.count == 1 else f"{self.title} ({self.count:,}):",
-            *(f"  {problem}" for problem in self.shown),
+            *(f"  {problem}" for problem in shown),
             *([f"  ... and {left:,} more"] if left else []),
             *([f"  expected: {expected}"] if expected else []),
         ]
 
 
 class GroupedProblems:
-    """Problems grouped by title, in the order in which the titles first occurred."""
+    """Problems grouped by title, in the order in which the titles first occurred.
 
-    def __init__(self) -> None:
+    `limit`: the number of problems of a group that are kept; the others are only counted.
+    """
+
+    def __init__(self, limit: int = MAX_SHOWN) -> None:
+        self.limit = limit
         self._groups: dict[tuple[ProblemKind, tuple[str, ...]], ProblemGroup] = {}
 
     @property
@@ -228,13 +254,16 @@ class GroupedProblems:
         self.add_counted([problem], 1)
 
     def add_counted(self, first: Sequence[Problem], count: int) -> None:
-        """Add `count` problems with one title, of which only the `first` are given in full."""
+        """Add `count` problems with one title, of which only the `first` are given in full.
+
+        There should be `limit` of them, or all.
+        """
         if not first:
             return
         key = (first[0].kind, first[0].title_values)
         group = self._groups.setdefault(key, ProblemGroup())
         group.count += count
-        group.shown += first[: MAX_SHOWN - len(group.shown)]
+        group.kept += first[: self.limit - len(group.kept)]
 
     def concern(self, file: str) -> bool:
         """Return whether one of the listed problems is in this file."""
@@ -250,9 +279,9 @@ class GroupedProblems:
 class Problems(GroupedProblems):
     """Problems that stop training; `warnings` holds those that do not."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.warnings = GroupedProblems()
+    def __init__(self, limit: int = MAX_SHOWN) -> None:
+        super().__init__(limit)
+        self.warnings = GroupedProblems(limit)
 
 
 class CorpusError(UserError):
@@ -261,3 +290,38 @@ class CorpusError(UserError):
     def __init__(self, problems: Problems):
         super().__init__(str(problems))
         self.problems = problems
+
+
+def write_problems(path: Path, problems: Problems, error: UserError | None = None) -> None:
+    """Write every problem and warning that was kept to a file, one JSON object per line.
+
+    `error`: what ended the check before the corpus was read. Raises UserError if the file cannot
+    be written.
+    """
+    try:
+        with written_whole(path) as file:
+            for row in _rows(problems, error):
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    except OSError as reason:
+        message = f"--output {path}: cannot be written: {reason.strerror}. Name another file."
+        raise UserError(message) from None
+
+
+def _rows(problems: Problems, error: UserError | None) -> Iterator[dict[str, Any]]:
+    if error is not None and not isinstance(error, CorpusError):
+        yield {"severity": "error", "kind": "not-read", "detail": str(error)}
+    for severity, groups in (("error", problems.groups), ("warning", problems.warnings.groups)):
+        for problem in (problem for group in groups for problem in group.kept):
+            yield {
+                "severity": severity,
+                "kind": problem.kind,
+                "file": problem.place.file,
+                "line": problem.place.line,
+                "record_id": problem.place.record_id,
+                "document": problem.place.document,
+                "span": problem.span,
+                "text": problem.text,
+                "title": problem.title,
+                "detail": problem.detail,
+                "expected": problem.expected or None,
+            }

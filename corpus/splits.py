@@ -77,6 +77,15 @@ class _SourceTagIds(dict[str | int, int]):
         return self[written]
 
 
+# Columns of a written split that say where a sentence comes from. They are read from the disk when
+# a file names the sentence, so they cost no memory.
+ORIGIN_FIELDS = {
+    "source": pa.int32(),  # the number of its source in `Corpus.sources` of the split
+    "line": pa.int32(),  # of its first word
+    "record_id": pa.string(),
+}
+
+
 class RawBatch:
     """Some sentences of a `RawSplit`.
 
@@ -91,7 +100,10 @@ class RawBatch:
         self.offsets: np.ndarray = batch["tag_ids"].offsets.to_numpy()
         self.starts = np.zeros(len(self.tag_ids), bool)
         self.starts[self.offsets[:-1]] = True
-        self._origins = batch.select(["source", "line", "line_step", "lines", "record_id"])
+        self.origins = {name: batch[name] for name in ORIGIN_FIELDS}
+        self._origins = batch.select(
+            ["source", "line", "line_step", "lines", "record_id", "doc_id"]
+        )
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -100,14 +112,15 @@ class RawBatch:
         """Return the sentence that holds a word, given by its position in the batch."""
         return int(np.searchsorted(self.offsets, position, side="right")) - 1
 
-    def origin(self, sentence: int, word: int) -> tuple[int, int, str | None]:
-        """Return the number of the source, the line and the record id of a word."""
+    def place(self, sentence: int, word: int, sources: Sequence[Source]) -> Place:
+        """Return the place of a word of a sentence."""
         origin = self._origins.slice(sentence, 1).to_pylist()[0]
         if origin["lines"] is None:
             line = origin["line"] + word * origin["line_step"]
         else:
             line = origin["lines"][word]
-        return origin["source"], line, origin["record_id"]
+        name = sources[origin["source"]].name
+        return Place(name, line, origin["record_id"], origin["doc_id"])
 
 
 class LocatedWord(NamedTuple):
@@ -117,6 +130,18 @@ class LocatedWord(NamedTuple):
     word: str
     tag: str | int | None  # as written in the file
     sentence: list[str]  # the words of its sentence
+    number: int  # of the word in its sentence, from 0
+
+    @property
+    def text(self) -> str:
+        """The words of the sentence, joined by spaces."""
+        return " ".join(self.sentence)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first character of the word in `text`, and the one after its last."""
+        start = sum(len(word) + 1 for word in self.sentence[: self.number])
+        return start, start + len(self.word)
 
 
 class RawSplit:
@@ -191,12 +216,11 @@ class RawSplit:
         return located
 
     def _locate_word(self, batch: RawBatch, sentence: int, word: int) -> LocatedWord:
-        source, line, record_id = batch.origin(sentence, word)
-        place = Place(self.sources[source].name, line, record_id)
+        place = batch.place(sentence, word, self.sources)
         words = batch.tokens[sentence].as_py()
         tag_id = int(batch.tag_ids[batch.offsets[sentence] + word])
         tag = self.tags.written[tag_id] if tag_id >= 0 else None
-        return LocatedWord(place, words[word], tag, words)
+        return LocatedWord(place, words[word], tag, words, word)
 
 
 class PartOfSplit(RawSplit):
@@ -309,14 +333,15 @@ def write_split(
     """Write the sentences selected by `mask` with their label ids; return a hash of the content.
 
     `mask`: bool, one per sentence; None for all of them. `label_ids` returns the label id of
-    each word of a batch. The content is words and labels.
+    each word of a batch. The content is words and labels. Each sentence keeps its origin, see
+    `ORIGIN_FIELDS`.
     """
     fields = {"tokens": pa.list_(pa.string())}
     if split.labelled:
         fields["labels"] = pa.list_(pa.int64())
     if split.documents:
         fields["doc_id"] = pa.string()
-    schema = pa.schema(fields)
+    schema = pa.schema(fields | ORIGIN_FIELDS)
     # One hash per stream of values, so that batch boundaries do not matter.
     hashes = [hashlib.blake2b(digest_size=16) for _ in range(4)]
     first = 0  # number of the batch's first sentence
@@ -327,6 +352,7 @@ def write_split(
                 columns.append(pa.ListArray.from_arrays(batch.tokens.offsets, label_ids(batch)))
             if split.documents:
                 columns.append(batch.documents)
+            columns += batch.origins.values()
             written = pa.record_batch(columns, schema=schema)
             if mask is not None:
                 written = written.filter(pa.array(mask[first : first + len(batch)]))

@@ -217,7 +217,7 @@ def report_stray_tags(
     for split in raw.values():
         if split.tag_counts:
             count, strays = split.find(
-                lambda batch: table.illegal(batch.tag_ids, batch.starts, scheme)
+                lambda batch: table.illegal(batch.tag_ids, batch.starts, scheme), warnings.limit
             )
             first = [
                 Problem(
@@ -225,6 +225,8 @@ def report_stray_tags(
                     stray.place,
                     f"{quote(stray.tag)} of {quote(stray.word)}",
                     title_values=(scheme.upper(),),
+                    text=stray.text,
+                    span=stray.span,
                 )
                 for stray in strays
             ]
@@ -247,7 +249,9 @@ def _report(
     """
     for split in raw.values():
         if bad & split.tag_counts.keys():
-            count, words = split.find(lambda batch: np.isin(batch.tag_ids, list(bad)))
+            count, words = split.find(
+                lambda batch: np.isin(batch.tag_ids, list(bad)), problems.limit
+            )
             first = [
                 Problem(
                     kind,
@@ -256,6 +260,8 @@ def _report(
                     f"{did_you_mean(str(word.tag), suggestions, cutoff)}",
                     expected,
                     title_values,
+                    word.text,
+                    word.span,
                 )
                 for word in words
             ]

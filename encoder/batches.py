@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,6 +79,8 @@ def encode_split(
     is encoded batch by batch into a memory-mapped file, which a later call with the same `key`
     reads again unless `overwrite_cache`.
     """
+    from corpus.load import full_disk_reported
+
     word_starts = np.zeros(len(split) + 1, np.int64)  # index of each sentence's first word
     words_of_sentences(split).cumsum(out=word_starts[1:])
 
@@ -86,15 +89,17 @@ def encode_split(
             examples, tokenizer, max_length, inside, word_starts[indices] if evaluate else None
         )
 
-    rows = split.map(
-        encode_batch,
-        batched=True,
-        with_indices=True,
-        remove_columns=split.column_names,
-        new_fingerprint=key,
-        load_from_cache_file=not overwrite_cache,
-        desc="Encoding",
-    )
+    cache = Path(split.cache_files[0]["filename"]).parent if split.cache_files else Path()
+    with full_disk_reported(cache):
+        rows = split.map(
+            encode_batch,
+            batched=True,
+            with_indices=True,
+            remove_columns=split.column_names,
+            new_fingerprint=key,
+            load_from_cache_file=not overwrite_cache,
+            desc="Encoding",
+        )
     return WindowSet(rows, int(word_starts[-1]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from encoder.architecture import load_base_config
@@ -13,21 +14,26 @@ from support.processes import is_main_process
 
 
 def check_and_exit(
-    corpus: CorpusSettings, model: ModelSettings, max_seq_length: int | None
+    corpus: CorpusSettings,
+    model: ModelSettings,
+    max_seq_length: int | None,
+    problem_file: str | None = None,
 ) -> NoReturn:
     """Print the report on the corpus and exit: status 0 if training would start, otherwise 2.
 
-    Raises UserError if the model allows no windows of `max_seq_length`.
+    The main process writes every problem to `problem_file`. Raises UserError if the model allows no
+    windows of `max_seq_length`, or if the file cannot be written.
     """
     from corpus.check import check_corpus  # imports datasets, which `--help` need not wait for
 
+    file = Path(problem_file) if problem_file and is_main_process() else None
     try:
         tokenizer, config = load_run_tokenizer(model), load_base_config(model)
     except UserError:  # not reachable: the report leaves sub-words out
-        report, would_start = check_corpus(corpus)
+        report, would_start = check_corpus(corpus, problem_file=file)
     else:
         length = window_length(tokenizer, config, max_seq_length)
-        report, would_start = check_corpus(corpus, tokenizer, length)
+        report, would_start = check_corpus(corpus, tokenizer, length, file)
     if is_main_process():
         print(report)
     sys.exit(0 if would_start else 2)

@@ -11,7 +11,6 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from corpus.words import WORD_SPLITTER
 from encoder.architecture import load_base_config
 from encoder.cpu import enabled
 from encoder.errors import not_loaded
@@ -63,9 +62,11 @@ def load_config(
     return config
 
 
-def remember_encoding(config: PretrainedConfig, window_length: int, task_name: str) -> None:
+def remember_encoding(
+    config: PretrainedConfig, window_length: int, task_name: str, word_splitter: str
+) -> None:
     """Store in the model's configuration what `infer.py` needs to encode text the same way."""
-    config.word_splitter = WORD_SPLITTER
+    config.word_splitter = word_splitter
     config.window_length = window_length
     config.task_name = task_name
 

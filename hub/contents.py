@@ -50,7 +50,15 @@ TOKENIZER_FILES = {
     "chat_template.jinja",
 }
 # Files with text from the corpus, by their name in --hub_include.
-TEXT_FILES = {"predictions": "predictions.txt", "report": "report.html"}
+TEXT_FILES = {
+    "predictions": (
+        "predictions.txt",
+        "predictions.jsonl",
+        "eval_predictions.txt",
+        "eval_predictions.jsonl",
+    ),
+    "report": ("report.html",),
+}
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 CHECKPOINT_IN_REPO = "last-checkpoint"  # Trainer's name for it
 WEIGHTS_IN_REPO = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
@@ -65,7 +73,7 @@ def files_to_push(folder: str | Path, include: Collection[str] = ()) -> list[Pat
     """
     folder = Path(folder)
     names = MODEL_FILES | TOKENIZER_FILES | _weights(folder) | _code(folder)
-    names |= {TEXT_FILES[key] for key in include}
+    names |= {name for key in include for name in TEXT_FILES[key]}
     return [path for name in sorted(names) if _is_file(path := folder / name)]
 
 

@@ -150,7 +150,7 @@ class Pusher:
         what = "model, tokenizer, configuration, card, scores"
         if self.strategy == "checkpoint":
             what += ", last checkpoint"
-        texts = ", ".join(TEXT_FILES[name] for name in sorted(self.include))
+        texts = ", ".join(name for key in sorted(self.include) for name in TEXT_FILES[key])
         what += f"; with text from the corpus: {texts}" if texts else "; no text from the corpus"
         return f"{where}, {when}: {what}"
 

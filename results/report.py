@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common import are_entity_tags
+from corpus.problems import Place
 from results.charts import (
     Chart,
     chart_svg,
@@ -393,6 +394,7 @@ class ShownMistake:
     gold: Side
     predicted: Side
     sentence: int
+    place: Place | None
     confidence: str | None
     words: list[Word]
     cut_before: bool
@@ -419,6 +421,7 @@ def shown_mistake(mistake: Mistake, entity_tags: bool) -> ShownMistake:
         gold=side(mistake.pair.gold),
         predicted=side(mistake.pair.predicted),
         sentence=mistake.sentence,
+        place=mistake.place,
         confidence=None if mistake.confidence is None else f"{mistake.confidence:.3f}",
         words=words,
         cut_before=mistake.cut_before,

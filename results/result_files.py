@@ -6,9 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from common import entities
+from corpus.problems import Place
 from support.files import write_json, written_whole
 
 FILE_PREFIXES = {"validation": "eval", "test": "predict"}  # of a split's file and its keys
+PREDICTIONS = {"validation": "eval_predictions", "test": "predictions"}  # .txt and .jsonl
+# (words, gold tags, predicted tags, probabilities), as `common.postprocess` yields them.
 Sentence = tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[float]]
 
 
@@ -25,16 +29,59 @@ def save_results(folder: Path, split: str, metrics: dict[str, Any]) -> None:
     write_json(all_results, kept | metrics)
 
 
-def write_predictions(path: Path, sentences: Iterable[Sentence]) -> None:
-    """Write word, gold tag and predicted tag in columns, as conlleval reads them.
+def write_predictions(
+    folder: Path,
+    name: str,
+    sentences: Iterable[Sentence],
+    places: Iterable[Place],
+    entity_tags: bool,
+) -> None:
+    """Write the predictions of a split as `{name}.txt` and `{name}.jsonl`, in one pass.
 
-    `sentences`: as `common.postprocess` yields them; without gold tags there are two columns. A
-    blank line ends each sentence. White space inside a word or tag becomes `_`, as does an empty
-    word or tag.
+    The text file has word, gold tag and predicted tag in columns, as conlleval reads them; without
+    gold tags there are two columns. A blank line ends each sentence. White space inside a word or
+    tag becomes `_`, as does an empty word or tag. The JSON file has one object per line and
+    sentence, see `prediction`. `places`: the place of each sentence.
     """
-    with written_whole(path) as file:
-        for words, gold, predicted, _ in sentences:
-            columns = [column for column in (words, gold, predicted) if column]
+    with (
+        written_whole(folder / f"{name}.txt") as columns_file,
+        written_whole(folder / f"{name}.jsonl") as json_file,
+    ):
+        for sentence, place in zip(sentences, places, strict=True):
+            columns = [column for column in sentence[:3] if column]
             for row in zip(*columns, strict=True):
-                file.write(" ".join(re.sub(r"\s", "_", cell) or "_" for cell in row) + "\n")
-            file.write("\n")
+                cells = (re.sub(r"\s", "_", cell) or "_" for cell in row)
+                columns_file.write(" ".join(cells) + "\n")
+            columns_file.write("\n")
+            content = prediction(sentence, place, entity_tags)
+            json_file.write(json.dumps(content, ensure_ascii=False) + "\n")
+
+
+def prediction(sentence: Sentence, place: Place, entity_tags: bool) -> dict[str, Any]:
+    """Return a sentence with its place, its tags and, for entity tags, its predicted entities.
+
+    `start_word` and `end_word` of an entity index `words`; the end is exclusive. Its score is the
+    mean probability of its tags, as in tagging. Without gold tags, `gold_tags` is None.
+    """
+    words, gold, predicted, probabilities = sentence
+    content: dict[str, Any] = {
+        "file": place.file,
+        "line": place.line,
+        "record_id": place.record_id,
+        "document": place.document,
+        "words": list(words),
+        "gold_tags": list(gold) if gold or not words else None,
+        "predicted_tags": list(predicted),
+    }
+    if entity_tags:
+        content["entities"] = [
+            {
+                "entity_group": entity_type,
+                "score": round(sum(probabilities[start:end]) / (end - start), 4),
+                "words": list(words[start:end]),
+                "start_word": start,
+                "end_word": end,
+            }
+            for entity_type, start, end in entities(predicted)
+        ]
+    return content

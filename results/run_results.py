@@ -17,7 +17,7 @@ from encoder.batches import WindowSet, words_of_sentences
 from results import report
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
-from results.result_files import FILE_PREFIXES, save_results, write_predictions
+from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
 from scoring.scores import compute_metrics, flat_scores, label_types
 from scoring.table import score_table
 from settings.defaults import is_embedded, model_title
@@ -155,7 +155,7 @@ class RunResults:
     # --- Files ---
 
     def write(self) -> None:
-        """Write the result files, predictions.txt, run.json, the model card and the report."""
+        """Write the result files, the predictions, run.json, the model card and the report."""
         folder = self.settings.output_dir
         if self.state.is_main_process:
             with disk_errors_reported(folder):
@@ -174,11 +174,13 @@ class RunResults:
                 flat = self._flat_scores(split)
                 save_results(folder, prefix, {f"{prefix}_{k}": v for k, v in flat.items()})
                 self._say_scores(split)
-        if "test" in self.predictions:
-            write_predictions(folder / "predictions.txt", self._sentences("test"))
-            if "test" not in self.scores:
-                words = self.windows["test"].num_words
-                say(f"\ntest: {words} words tagged, see predictions.txt; the split has no labels.")
+        for split, name in PREDICTIONS.items():
+            if split in self.predictions:
+                sentences, places = self._sentences(split), self.corpus.places(split)
+                write_predictions(folder, name, sentences, places, self.corpus.entity_tags)
+        if "test" in self.predictions and "test" not in self.scores:
+            words = self.windows["test"].num_words
+            say(f"\ntest: {words} words tagged, see predictions.txt; the split has no labels.")
         if do_train:
             identity = run_identity(self.settings, self.corpus)
             write_json(folder / RUN_FILE, identity | self._facts())
@@ -225,6 +227,8 @@ class RunResults:
 
     def _sentences(self, split: str) -> Any:
         rows = self.corpus.splits[split]
+        read = [name for name in ("tokens", "labels") if name in rows.column_names]
+        rows = rows.select_columns(read)
         return common.postprocess(self.predictions[split], rows, self.tags)
 
     def _precision_name(self) -> str:
@@ -302,7 +306,12 @@ class RunResults:
             },
             "max_seq_length": self.config.window_length,
             "windowed": {name: w.sentences_cut for name, w in self.windows.items()},
-            "examples": (dict(zip(columns, s, strict=True)) for s in self._sentences(split)),
+            "examples": (
+                dict(zip(columns, sentence, strict=True), place=place)
+                for sentence, place in zip(
+                    self._sentences(split), self.corpus.places(split), strict=True
+                )
+            ),
             "examples_split": split,
         }
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from common import entities
+from corpus.problems import Place
 
 # A survey keeps few mistakes, and few words of each, however large the corpus is.
 MISTAKES_PER_KIND = 50
@@ -111,7 +112,8 @@ class Mistake(NamedTuple):
     """One mistake with the words around it.
 
     `tokens`, `gold` and `predicted` hold the words shown and their tags; `start` and `end` index
-    them. `sentence` counts from 1. `cut_before` and `cut_after`: the sentence is longer.
+    them. `sentence` counts from 1. `cut_before` and `cut_after`: the sentence is longer. `place`:
+    where the sentence begins in the corpus, if known.
     """
 
     pair: Pair
@@ -124,6 +126,7 @@ class Mistake(NamedTuple):
     end: int
     cut_before: bool
     cut_after: bool
+    place: Place | None
 
     def words_of(self, entity: Entity) -> list[str]:
         """Return the words of the pair's gold or predicted entity, without those left out."""
@@ -172,9 +175,10 @@ def survey_examples(
     """Return the survey of scored sentences, read once and in constant memory.
 
     Each of `examples` has lists with one item per word: `tokens`, `gold` and `predicted` (tag
-    names), and perhaps `probability` (of the predicted tag). A mistake's confidence is the mean
-    probability over all words of its gold and predicted entities. `label_names`: the labels of
-    the model. Raises ValueError if a sentence has more or fewer tags than words.
+    names), and perhaps `probability` (of the predicted tag). It may have a `place`: where the
+    sentence begins in the corpus. A mistake's confidence is the mean probability over all words of
+    its gold and predicted entities. `label_names`: the labels of the model. Raises ValueError if a
+    sentence has more or fewer tags than words.
     """
     survey = Survey(entity_tags)
     for number, example in enumerate(examples, start=1):
@@ -272,6 +276,7 @@ def _keep(survey: Survey, pair: Pair, numbers: tuple[int, int], example: Mapping
         end=min(end, last) - first,
         cut_before=first > 0,
         cut_after=last < len(tokens),
+        place=example.get("place"),
     )
     (heapq.heappush if len(heap) < limit else heapq.heappushpop)(heap, (*place, mistake))
 

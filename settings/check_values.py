@@ -146,6 +146,8 @@ def _contradictions(flags: Any) -> list[str]:
             problems.append(
                 f"--{name} and --mixed_precision {flags.mixed_precision}: expected one of them"
             )
+    if flags.output and not flags.check:
+        problems.append("--output: only with --check; the folder of a run is --output_dir")
     if flags.sample and (flags.dataset_name or flags.train_file):
         problems.append("--sample names a corpus: leave out --dataset_name and --train_file")
     if flags.dataset_name and flags.train_file:

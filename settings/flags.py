@@ -71,6 +71,11 @@ class SharedFlags:
     check: bool = _corpus(
         False, "Check the corpus, print a report and stop. Exit status 0 if training would start."
     )
+    output: str | None = _corpus(
+        None,
+        "With --check: also write every problem to this file, one JSON object per line.",
+        metavar="FILE",
+    )
     text_column_name: str | None = _corpus(
         None, "Column of the words: a name, or a number from 0, negative from the end."
     )
@@ -123,7 +128,7 @@ class SharedFlags:
     # Tasks
     do_train: bool = _training(False, "Train. Without any --do_ flag, all three are done.")
     do_eval: bool = _evaluation(False, "Score the validation split.")
-    do_predict: bool = _evaluation(False, "Score the test split and write predictions.txt.")
+    do_predict: bool = _evaluation(False, "Score the test split and write its predictions.")
     output_dir: str | None = _checkpoints(
         None, "Folder of the model. Default: {model}-finetuned-{task}."
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import common
-from corpus.words import Words, readable, split_words
+from corpus.words import Words, readable, word_splitter
 from settings.tagging_flags import DTYPES
 from support.errors import UserError
 from tagging.entities import TaggedText, entities_of
@@ -68,6 +68,8 @@ class Tagger:
         self.network: Network = networks[0]
         self.exact_network = networks[1] if len(networks) > 1 else None
         self.max_length = longest_window(self.tokenizer, config)
+        self.word_splitter: str | None = getattr(config, "word_splitter", None)
+        self.split_words = word_splitter(self.word_splitter)
         self.task: str | None = getattr(config, "task_name", None)
         self.label_names = [config.id2label[i] for i in range(len(config.id2label))]
         self.entity_tags = common.are_entity_tags(self.label_names)
@@ -95,7 +97,9 @@ class Tagger:
 
     def tag_texts(self, texts: list[tuple[str, Words | None]]) -> list[TaggedText]:
         """Return texts with their tags; a text comes with its words, or with None to be split."""
-        split = [(text, split_words(text) if words is None else words) for text, words in texts]
+        split = [
+            (text, self.split_words(text) if words is None else words) for text, words in texts
+        ]
         tagged = self.tag_words([[word for word, _, _ in words] for _, words in split])
         return [TaggedText(*text, *tags) for text, tags in zip(split, tagged, strict=True)]
 

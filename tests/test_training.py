@@ -172,6 +172,9 @@ WRITTEN = {
     "predict_results.json",
     "all_results.json",
     "predictions.txt",
+    "predictions.jsonl",
+    "eval_predictions.txt",
+    "eval_predictions.jsonl",
 }
 SECRET_NAMES = {"optimizer.bin", "optimizer.pt", "training_args.bin", "scheduler.pt"}
 
@@ -278,10 +281,12 @@ def test_only_the_requested_tasks_run(script, corpus, encoder, tmp_path):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert "train_results.json" in names
     assert not names & {"eval_results.json", "predict_results.json", "predictions.txt"}
+    assert not any(name.endswith(".jsonl") for name in names)
     again = ["--model_name_or_path", "out", *corpus, *SETTINGS, "--output_dir", "scores"]
     run(script, [*again, "--do_predict"], tmp_path)
     names = {path.name for path in (tmp_path / "scores").iterdir()}
-    assert names == {"predict_results.json", "all_results.json", "predictions.txt"}
+    predictions = {"predictions.txt", "predictions.jsonl"}
+    assert names == {"predict_results.json", "all_results.json", *predictions}
     assert weights(tmp_path / "out") == trained
 
 
@@ -304,7 +309,8 @@ def test_a_test_split_without_labels_is_tagged(script, encoder, corpus, snapshot
     # With --do_predict alone the tags are all that is written.
     flags = ["--model_name_or_path", "out", "--test_file", "test.conll", "--do_predict"]
     output = run(script, [*flags, "--output_dir", "tags"], tmp_path)
-    assert [path.name for path in (tmp_path / "tags").iterdir()] == ["predictions.txt"]
+    names = sorted(path.name for path in (tmp_path / "tags").iterdir())
+    assert names == ["predictions.jsonl", "predictions.txt"]
     assert (tmp_path / "tags" / "predictions.txt").read_text() == rows
     assert "report.html" not in output
 

@@ -9,15 +9,14 @@ import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import StrEnum
 from itertools import accumulate
 from typing import NamedTuple
 
-from corpus.words import Words
+from corpus.words import Splitter, Words
 from support.text import counted
 
-Splitter = Callable[[str], Words]
 SPECIAL = re.compile(r"[^\x00-\x7f]|\r\n")  # what units count differently
 
 

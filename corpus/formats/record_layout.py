@@ -26,7 +26,7 @@ from corpus.formats.rows import ROWS_EXAMPLE, read_rows
 from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOptions
 from corpus.formats.spans import find_unit, parsed_spans, read_spans
 from corpus.problems import TITLES, Place, Problem, ProblemKind, Problems
-from corpus.words import split_words
+from corpus.words import word_splitter
 from support.text import quote
 
 SAMPLE_SIZE = 50  # records in which a column of any name must hold spans
@@ -62,7 +62,11 @@ def open_records(
     head = list(itertools.islice(records, HEAD_SIZE))
     layout = layout or find_record_layout(head, options, problems, name)
     if layout is not None and layout.kind is LayoutKind.TEXT and layout.labels is not None:
-        unit, misfit = find_unit(lambda: records_of_exports(read(Problems())), layout, split_words)
+        unit, misfit = find_unit(
+            lambda: records_of_exports(read(Problems())),
+            layout,
+            word_splitter(options.word_splitter),
+        )
         layout = layout._replace(unit=unit)
         if misfit:
             expected = "offsets in one unit. Convert them, or correct those that do not fit"

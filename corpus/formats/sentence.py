@@ -33,6 +33,7 @@ class ReadOptions(NamedTuple):
     label_column: str | None = None
     needs_labels: bool = True  # False for a text to tag
     span_alignment: str = "strict"  # of spans inside a word: strict, expand or skip
+    word_splitter: str | None = None  # of a model; None for the newest one
 
 
 class LayoutKind(StrEnum):

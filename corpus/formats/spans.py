@@ -8,7 +8,6 @@ from corpus.formats.offset_units import (
     OffsetUnit,
     Positions,
     Span,
-    Splitter,
     UnitSurvey,
     cut_words,
     fit_in_characters,
@@ -26,7 +25,7 @@ from corpus.formats.records import (
 )
 from corpus.formats.sentence import ReadOptions, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
-from corpus.words import Words, split_words
+from corpus.words import Splitter, Words, word_splitter
 from support.text import counted, quote
 
 SPANS_EXAMPLE = '{"text": "EU rejects", "spans": [{"start": 0, "end": 2, "label": "ORG"}]}'
@@ -61,10 +60,13 @@ def read_spans(
     The suite's word splitter makes the words, as in tagging. Records that cannot be read are
     added to `problems`.
     """
+    split_words = word_splitter(options.word_splitter)
     for record in records:
         if record.fields is None:
             continue
-        for line, sentence, faults in _read_record(record, record.fields, layout, options, name):
+        for line, sentence, faults in _read_record(
+            record, record.fields, layout, options, name, split_words
+        ):
             place = Place(name, line)
             for fault in faults:
                 target = problems.warnings if fault.kind in NOTED else problems
@@ -80,7 +82,12 @@ def read_spans(
 
 
 def _read_record(
-    record: Record, fields: Fields, layout: RecordLayout, options: ReadOptions, name: str
+    record: Record,
+    fields: Fields,
+    layout: RecordLayout,
+    options: ReadOptions,
+    name: str,
+    split_words: Splitter,
 ) -> Iterator[tuple[int, Sentence, list[Fault]]]:
     """Yield the line, the sentence and the faults of a record, or of each line of its text."""
     text: Any = fields.get(layout.text)

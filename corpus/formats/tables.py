@@ -122,7 +122,7 @@ def cell_value(cell: str) -> Any:
             value = ast.literal_eval(cell)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             return cell
-    holds_items = isinstance(value, list | tuple) or (isinstance(value, dict) and value)
+    holds_items = isinstance(value, list) or (isinstance(value, tuple | dict) and value)
     return _with_lists(value) if holds_items and not is_deep(value) else cell
 
 

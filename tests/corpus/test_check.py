@@ -1,5 +1,6 @@
 """The report of `--check`: figures, warnings and problems of a whole corpus."""
 
+import json
 import re
 
 import pytest
@@ -7,6 +8,7 @@ from transformers import AutoTokenizer
 
 from corpus.check import check_corpus
 from corpus.load import load_corpus
+from support.errors import UserError
 from tests.helpers.corpora import GOOD, squeezed
 from tests.helpers.messages import stable
 
@@ -169,3 +171,60 @@ def test_figures_and_problems_are_shown_together(corpus_settings, tmp_path, snap
     assert " (30):" in report
     assert len(re.findall(r"train\.conll:\d+: ", report)) == 20  # and 10 more
     assert stable(report, tmp_path) == snapshot
+
+
+# --- Every problem, as a file ---------------------------------------------------------------------
+
+
+def test_every_problem_is_written_to_a_file(corpus_settings, tmp_path):
+    """The report lists twenty; the file holds them all, with their places and texts."""
+    rows = [
+        {"id": 100 + n, "doc_id": "news", "tokens": ["In", f"w{n}"], "ner_tags": ["O", "ORG"]}
+        for n in range(30)
+    ]
+    rows[0]["ner_tags"] = ["O", "B-ORG"]
+    rows[5]["tokens"][0] = ""
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = corpus_settings(train_file=(str(path),), hold_out=False)
+    file = tmp_path / "problems.jsonl"
+    report, would_start = check_corpus(settings, problem_file=file)
+    assert not would_start and "and 9 more" in report
+    assert report == check_corpus(settings)[0]
+    written = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    errors = [row for row in written if row["severity"] == "error"]
+    assert len(errors) == 29 and {row["kind"] for row in errors} == {"not-entity-tag"}
+    assert [row["line"] for row in errors] == list(range(2, 31))
+    assert errors[0] | {"expected": ""} == {
+        "severity": "error",
+        "kind": "not-entity-tag",
+        "file": str(path),
+        "line": 2,
+        "record_id": "101",
+        "document": "news",
+        "span": [3, 5],
+        "text": "In w1",
+        "title": "tags that are not entity tags",
+        "detail": errors[0]["detail"],
+        "expected": "",
+    }
+    assert "B-PER" in errors[0]["expected"]
+    (warning,) = (row for row in written if row["severity"] == "warning")
+    assert (warning["kind"], warning["line"], warning["span"]) == ("empty-word", 6, [0, 0])
+
+
+def test_a_corpus_that_is_not_found_is_a_line_too(corpus_settings, tmp_path):
+    file = tmp_path / "problems.jsonl"
+    settings = corpus_settings(train_file=(str(tmp_path / "absent.conll"),))
+    assert not check_corpus(settings, problem_file=file)[1]
+    (row,) = (json.loads(line) for line in file.read_text().splitlines())
+    assert (row["severity"], row["kind"]) == ("error", "not-read")
+    assert "absent.conll" in row["detail"]
+
+
+def test_a_corpus_without_problems_gives_an_empty_file(corpus_settings, tmp_path):
+    file = tmp_path / "problems.jsonl"
+    assert check_corpus(corpus_settings(train_file=GOOD, hold_out=False), problem_file=file)[1]
+    assert file.read_text() == ""
+    with pytest.raises(UserError, match="--output"):
+        check_corpus(corpus_settings(train_file=GOOD), problem_file=tmp_path / "no" / "file")

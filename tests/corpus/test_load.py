@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 import pytest
 
 import corpus.load
+import corpus.words
 from corpus.load import load_corpus
-from corpus.problems import CorpusError, ProblemKind
-from corpus.words import WORD_SPLITTER
+from corpus.problems import CorpusError, Place, ProblemKind
+from corpus.words import WORD_SPLITTER, installed_splitter
 from support.errors import UserError
 from tests.helpers.corpora import GOOD, numbered, split_words, tag_lists
 from tests.helpers.corpus_files import FORMATS, TRICKY
@@ -170,12 +172,35 @@ def test_a_corpus_of_raw_text_records_the_word_splitter(corpus_settings, tmp_pat
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "In Rome.", "spans": [[3, 7, "LOC"]]}\n' * 2)
     assert load_corpus(corpus_settings(train_file=(str(path),))).word_splitter == WORD_SPLITTER
-    assert load_corpus(corpus_settings(train_file=GOOD)).word_splitter is None
+    assert load_corpus(corpus_settings(train_file=GOOD)).word_splitter == WORD_SPLITTER
+
+
+THAI = '{"text": "นายสมชายทำงานที่กรุงเทพ", "spans": [[3, 8, "PER"], [16, 23, "LOC"]]}\n'
+
+
+def test_a_corpus_without_spaces_records_its_dictionary(corpus_settings, tmp_path, monkeypatch):
+    """With ICU and without: spans lie on words; a corpus of words in Thai needs ICU as well."""
+    pytest.importorskip("icu4py")
+    path = tmp_path / "a.jsonl"
+    path.write_text(THAI * 2, encoding="utf-8")
+    settings = corpus_settings(train_file=(str(path),))
+    (words,) = split_words(load_corpus(settings), "train")
+    assert words == ["นาย", "สมชาย", "ทำงาน", "ที่", "กรุงเทพ"]
+    assert load_corpus(settings).word_splitter == installed_splitter() != WORD_SPLITTER
+    columns = load_corpus(corpus_settings(train_file="กรุงเทพ B-LOC\n\nไป O\n"))
+    assert columns.word_splitter == installed_splitter()
+    monkeypatch.setattr(corpus.load, "installed_splitter", lambda: WORD_SPLITTER)
+    monkeypatch.setattr(corpus.words, "installed_splitter", lambda: WORD_SPLITTER)
+    corpus.words.word_splitter.cache_clear()
+    by_character = load_corpus(settings)
+    corpus.words.word_splitter.cache_clear()
+    assert by_character.word_splitter == WORD_SPLITTER
+    assert len(split_words(by_character, "train")[0]) == 20
 
 
 def test_an_unlabelled_test_split(corpus_settings):
     corpus = load_corpus(corpus_settings(train_file=GOOD, test_file="EU\nrejects\n\nNo\n"))
-    assert corpus.splits["test"].column_names == ["tokens"]
+    assert corpus.splits["test"].column_names == ["tokens", "source", "line", "record_id"]
     assert split_words(corpus, "test") == [["EU", "rejects"], ["No"]]
 
 
@@ -184,6 +209,38 @@ def test_a_test_split_alone(corpus_settings, tmp_path, snapshot):
     assert list(corpus.splits) == ["test"]
     # The notes do not mention a scheme.
     assert [stable(note, tmp_path) for note in corpus.notes] == snapshot
+
+
+def test_each_sentence_knows_its_file_line_and_record(corpus_settings, tmp_path):
+    """In several files and formats, held out or not, and whatever the limit on samples."""
+    (tmp_path / "a.conllu").write_text(
+        "# newdoc id = news\n# sent_id = s1\n1\tEU\t_\tPROPN\t_\t_\t_\t_\t_\t_\n\n"
+        "# sent_id = s2\n1\tBonn\t_\tPROPN\t_\t_\t_\t_\t_\t_\n2\tsaid\t_\tVERB\t_\t_\t_\t_\t_\t_\n"
+    )
+    rows = [{"id": 70 + n, "doc_id": "d", "tokens": [f"w{n}"], "upos": ["X"]} for n in range(10)]
+    (tmp_path / "b.jsonl").write_text("\n" + "".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "c.csv").write_text("sentence_id,token,upos\n5,Rome,PROPN\n5,said,VERB\n9,x,X\n")
+    names = [str(tmp_path / name) for name in ("a.conllu", "b.jsonl", "c.csv")]
+    expected = {
+        ("EU",): Place(names[0], 3, "s1", "news"),
+        ("Bonn", "said"): Place(names[0], 6, "s2", "news"),
+        **{(f"w{n}",): Place(names[1], n + 2, str(70 + n), "d") for n in range(10)},
+        ("Rome", "said"): Place(names[2], 2, "5"),
+        ("x",): Place(names[2], 4, "9"),
+    }
+    settings = corpus_settings(task_name="pos", train_file=tuple(names), max_train_samples=3)
+    corpus = load_corpus(settings)
+    places = {}
+    for split in ("train", "validation"):
+        words = map(tuple, split_words(corpus, split))
+        places |= dict(zip(words, corpus.places(split), strict=True))
+    assert len(places) == 3 + len(corpus.splits["validation"])
+    assert places == {words: expected[words] for words in places}
+    everything = load_corpus(
+        corpus_settings(task_name="pos", train_file=tuple(names), hold_out=False)
+    )
+    words = map(tuple, split_words(everything, "train"))
+    assert dict(zip(words, everything.places("train"), strict=True)) == expected
 
 
 def test_nothing_is_held_out_unless_requested(corpus_settings):
@@ -257,6 +314,50 @@ def test_two_simultaneous_runs_keep_one_copy(corpus_settings, monkeypatch):
     assert split_words(outer, "train") == split_words(inner[0], "train")
     folders = list(Path(kept[0]).parent.parent.iterdir())
     assert folders == [Path(kept[0]).parent]
+
+
+@pytest.mark.parametrize("name", ["train.arrow", "validation.arrow", "corpus.json"])
+@pytest.mark.parametrize("damage", ["truncated", "one byte changed", "empty", "deleted"])
+def test_a_damaged_cache_is_read_again(corpus_settings, name, damage):
+    settings = corpus_settings(train_file=numbered(40, 0))
+    first = load_corpus(settings)
+    words = {split: split_words(first, split) for split in first.splits}
+    path = Path(first.splits["train"].cache_files[0]["filename"]).with_name(name)
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.unlink()
+    if damage != "deleted":
+        changed = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        path.write_bytes({"truncated": content[:middle], "empty": b""}.get(damage, changed))
+    again = load_corpus(settings)
+    assert {split: split_words(again, split) for split in again.splits} == words
+    assert (again.notes, again.fingerprint) == (first.notes, first.fingerprint)
+    assert path.read_bytes() == content  # the cache is whole again
+
+
+def test_files_are_synced_before_the_folder_has_its_name(corpus_settings, monkeypatch):
+    steps = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: steps.append("sync"))
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", lambda *args: (steps.append("rename"), rename(*args)))
+    load_corpus(corpus_settings(train_file=numbered(40, 0)))
+    # train, validation, corpus.json, their folder; then the folder of all corpora.
+    assert steps == [*["sync"] * 4, "rename", "sync"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_message(corpus_settings, tmp_path, monkeypatch, snapshot):
+    """The error is pyarrow's, as it writes a split."""
+
+    def read(settings, sources, folder):
+        with pa.OSFile("/dev/full", "wb") as file:
+            file.write(b"words")
+
+    monkeypatch.setattr(corpus.load, "read_corpus", read)
+    with pytest.raises(UserError) as error:
+        load_corpus(corpus_settings(train_file=GOOD))
+    assert stable(error.value, tmp_path) == snapshot
+    assert list((tmp_path / "cache" / "token-classification").iterdir()) == []
 
 
 def test_a_broken_corpus_is_never_cached(corpus_settings, tmp_path, snapshot):

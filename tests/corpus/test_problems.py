@@ -27,7 +27,7 @@ def test_every_kind_has_a_title() -> None:
 def test_places_name_file_and_line() -> None:
     assert str(Place("a.conll")) == "a.conll"
     assert str(Place("a.conll", 3)) == "a.conll:3"
-    assert str(Place("a.jsonl", 3, record_id="17")) == "a.jsonl:3"
+    assert str(Place("a.jsonl", 3, record_id="17")) == "a.jsonl:3 (record '17')"
 
 
 def test_problems_of_a_kind_are_counted_and_the_first_are_listed() -> None:

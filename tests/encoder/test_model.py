@@ -161,7 +161,7 @@ def test_model_whose_config_lists_labels_one_way_only(tiny_tagger, tmp_path):
 def test_settings_of_the_encoding_are_saved_with_the_model(tiny_encoder, tmp_path):
     config = load_config(ModelSettings(str(tiny_encoder)), OTHER_LABELS, do_train=True)
     before = config.to_dict()
-    remember_encoding(config, 16, "chunk")
+    remember_encoding(config, 16, "chunk", WORD_SPLITTER)
     remembered = {"word_splitter": WORD_SPLITTER, "window_length": 16, "task_name": "chunk"}
     assert config.to_dict() == before | remembered
     config.save_pretrained(tmp_path)

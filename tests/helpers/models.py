@@ -82,13 +82,14 @@ def save_tiny_tagger(folder: Path, labels: list[str], task: str = "ner", seed: i
     import torch
     from transformers import BertForTokenClassification
 
+    from corpus.words import WORD_SPLITTER
     from encoder.model import remember_encoding
 
     torch.manual_seed(seed)
     config = tiny_config(
         id2label=dict(enumerate(labels)), label2id={label: i for i, label in enumerate(labels)}
     )
-    remember_encoding(config, config.max_position_embeddings, task)
+    remember_encoding(config, config.max_position_embeddings, task, WORD_SPLITTER)
     model = BertForTokenClassification(config)
     torch.nn.init.normal_(model.classifier.weight, std=0.5)
     model.save_pretrained(folder)

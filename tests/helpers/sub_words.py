@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 import common
 from corpus.load import Corpus
+from corpus.words import WORD_SPLITTER
 
 # The columns and the label order of CoNLL-2003, as the course prints them.
 COURSE_LABELS = [
@@ -88,6 +89,19 @@ def corpus_of(label_names: list[str], **splits) -> Corpus:
         columns = {"tokens": [words for words, _ in sentences]}
         if all(labels is not None for _, labels in sentences):
             columns["labels"] = [labels for _, labels in sentences]
-        tables[name] = Dataset.from_dict(columns)
+        tables[name] = Dataset.from_dict(columns | origins(len(sentences)))
     entity_tags = common.are_entity_tags(label_names)
-    return Corpus(DatasetDict(tables), label_names, entity_tags, "a corpus", repr(splits))
+    sources = {name: [f"{name}.jsonl"] for name in splits}
+    tables = DatasetDict(tables)
+    fingerprint = repr(splits)
+    return Corpus(tables, label_names, entity_tags, "a corpus", fingerprint, sources, WORD_SPLITTER)
+
+
+def origins(sentences: int) -> dict[str, list]:
+    """Return the columns of origin of a split: a sentence on each line, with an id."""
+    lines = range(1, sentences + 1)
+    return {
+        "source": [0] * sentences,
+        "line": [*lines],
+        "record_id": [f"r{line}" for line in lines],
+    }

@@ -38,6 +38,9 @@ NEVER_PUSHED = [
     "train.py",
     "adapter.bin",
     "predictions.txt",
+    "predictions.jsonl",
+    "eval_predictions.txt",
+    "eval_predictions.jsonl",
     "report.html",
     "README.generated.md",
     "picture.png",
@@ -57,6 +60,14 @@ PUSHED = [
     "special_tokens_map.json",
     "spiece.model",
 ]
+
+
+PREDICTIONS = {
+    "predictions.txt",
+    "predictions.jsonl",
+    "eval_predictions.txt",
+    "eval_predictions.jsonl",
+}
 
 
 def fill(folder, names) -> None:
@@ -85,16 +96,16 @@ def test_a_push_holds_what_the_suite_wrote_and_nothing_else(server, pusher, fold
 @pytest.mark.parametrize(
     ("include", "texts"),
     [
-        (["predictions"], {"predictions.txt"}),
+        (["predictions"], PREDICTIONS),
         (["report"], {"report.html"}),
-        (["report", "predictions"], {"report.html", "predictions.txt"}),
+        (["report", "predictions"], {"report.html", *PREDICTIONS}),
     ],
 )
 def test_texts_of_the_corpus_are_pushed_only_on_request(
     include, texts, server, repo, folder, lines
 ):
     saved = save(folder, 0)
-    fill(folder, ["predictions.txt", "report.html", "notes.txt"])
+    fill(folder, [*PREDICTIONS, "report.html", "notes.txt"])
     pusher = Pusher(repo, folder, include=include, say=lines.append)
     pusher.finish(folder)
     files = pushed(server)["Training complete"]

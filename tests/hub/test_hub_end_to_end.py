@@ -258,7 +258,8 @@ def test_texts_of_the_corpus_and_files_of_a_user(recipe_hub, tiny_encoder, tmp_p
     for name in ("customers.csv", "my_results.json", "notes.txt"):
         (tmp_path / OUTPUTS[SCRIPTS[0]]).mkdir(exist_ok=True)
         (tmp_path / OUTPUTS[SCRIPTS[0]] / name).write_text("mine")
-    texts = {"predictions.txt", "report.html"}
+    names = ("predictions", "eval_predictions")
+    texts = {"report.html", *(f"{name}.{kind}" for name in names for kind in ("txt", "jsonl"))}
     for repo, include in (("closed", []), ("open", ["--hub_include", "predictions", "report"])):
         run = train(recipe_hub, tmp_path, SCRIPTS[0], *flags, "--hub_model_id", repo, *include)
         assert run.status == 0, run.out

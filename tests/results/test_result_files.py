@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.result_files import save_results, write_predictions
+from corpus.problems import Place
+from results.result_files import save_results
+from results.result_files import write_predictions as write_predictions_of_places
 from scoring.scores import count_tags, flat_scores, score_tags
 
 GOLD = [["B-PER", "I-PER", "O"], ["B-LOC"], ["O", "O"]]
@@ -32,6 +34,13 @@ def test_all_results_merges_the_results_of_the_splits(tmp_path):
     assert json.loads((tmp_path / "predict_results.json").read_text()) == {"predict_f1": 0.75}
 
 
+def write_predictions(path, sentences, places=None, entity_tags=True):
+    """Write both files of the name `path`; without `places`, each sentence has the same one."""
+    sentences = list(sentences)
+    places = places or [Place("a.conll", 1)] * len(sentences)
+    write_predictions_of_places(path.parent, path.stem, sentences, places, entity_tags)
+
+
 def rows_of(words, gold, predicted):
     columns = zip(words, gold, predicted, strict=True)
     return [(w, g, p, [1.0] * len(w)) for w, g, p in columns]
@@ -45,13 +54,64 @@ def test_predictions_are_columns_with_blank_lines(tmp_path):
         "Paris B-LOC B-PER\n\n"
         "it O O\n. O B-LOC\n\n"
     )
-    assert os.listdir(tmp_path) == ["predictions.txt"]
+    assert sorted(os.listdir(tmp_path)) == ["predictions.jsonl", "predictions.txt"]
 
 
 def test_predictions_without_gold_have_two_columns(tmp_path):
     rows = [(["Peter", "said"], [], ["B-PER", "O"], [1.0, 1.0]), ([], [], [], [])]
     write_predictions(tmp_path / "predictions.txt", rows)
     assert (tmp_path / "predictions.txt").read_text("utf-8") == "Peter B-PER\nsaid O\n\n\n"
+
+
+def json_lines(path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text("utf-8").removesuffix("\n").split("\n")]
+
+
+def test_a_prediction_has_place_words_tags_and_entities(tmp_path):
+    places = [Place("a.jsonl", 7, "42", "news"), Place("b.conll", 1)]
+    rows = [
+        (
+            ["Peter", "New\u2028York", "said"],
+            ["B-PER", "O", "O"],
+            ["B-PER", "I-PER", "O"],
+            [1, 0.5, 1],
+        ),
+        (["Paris"], [], ["O"], [0.9]),
+    ]
+    write_predictions(tmp_path / "eval_predictions.txt", rows, places)
+    first, second = json_lines(tmp_path / "eval_predictions.jsonl")
+    assert first == {
+        "file": "a.jsonl",
+        "line": 7,
+        "record_id": "42",
+        "document": "news",
+        "words": ["Peter", "New\u2028York", "said"],
+        "gold_tags": ["B-PER", "O", "O"],
+        "predicted_tags": ["B-PER", "I-PER", "O"],
+        "entities": [
+            {
+                "entity_group": "PER",
+                "score": 0.75,
+                "words": ["Peter", "New\u2028York"],
+                "start_word": 0,
+                "end_word": 2,
+            }
+        ],
+    }
+    assert (second["record_id"], second["gold_tags"], second["entities"]) == (None, None, [])
+
+
+def test_plain_tags_have_no_entities(tmp_path):
+    write_predictions(tmp_path / "a.txt", rows_of([["x"]], [["NN"]], [["VB"]]), entity_tags=False)
+    (only,) = json_lines(tmp_path / "a.jsonl")
+    assert "entities" not in only and only["predicted_tags"] == ["VB"]
+
+
+def test_a_sentence_without_a_place_is_an_error(tmp_path):
+    rows = rows_of([["a"], ["b"]], [["O"], ["O"]], [["O"], ["O"]])
+    with pytest.raises(ValueError):
+        write_predictions_of_places(tmp_path, "a", rows, [Place("a.conll", 1)], True)
+    assert os.listdir(tmp_path) == []
 
 
 WORDS = [
@@ -112,7 +172,7 @@ def test_a_failure_while_writing_predictions_keeps_the_old_file(tmp_path):
         raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError):
-        write_predictions(file, rows())
+        write_predictions_of_places(tmp_path, file.stem, rows(), [Place("a", 1)] * 2, True)
     assert file.read_text() == "old"
     with pytest.raises(ValueError):  # a predicted tag is missing
         write_predictions(file, [(["a", "b"], ["O", "O"], ["O"], [1.0])])

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from datasets import Dataset
 
 from results.run_results import RunResults
 from settings.defaults import make_settings
 from settings.flags import SharedFlags
+from tests.helpers.sub_words import corpus_of
 from training.progress import BestScore
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-MISC", "I-MISC", "B-PER", "I-PER"]
@@ -25,12 +25,8 @@ def results_of(folder, best: str = "f1", repo_id: str | None = None, **changes) 
     values = {"model_name_or_path": "bert-base-cased", "bf16": True, **changes}
     flags = SharedFlags(output_dir=str(folder / "out"), train_file=["x"], **values)
     settings = make_settings(flags, "", hub_ready=True)
-    split = Dataset.from_dict({"tokens": WORDS, "labels": GOLD})
     num_words = sum(map(len, WORDS))
-    corpus = SimpleNamespace(
-        name="news", fingerprint="f00d", label_names=LABELS, entity_tags=True,
-        splits={"validation": split}, notes=[],
-    )  # fmt: skip
+    corpus = corpus_of(LABELS, validation=list(zip(WORDS, GOLD, strict=True)))
     window = SimpleNamespace(
         num_words=num_words, words_with_subwords=num_words, lengths=[7, 2], sentences_cut=0
     )
@@ -79,6 +75,24 @@ def test_files_hold_a_sentence_of_the_corpus_only_if_texts_are_pushed(include, t
         if path.suffix in (".json", ".md") and sentence in path.read_text(encoding="utf-8")
     }
     assert shown == ({"README.md", "run.json"} if include else set())
+
+
+def test_predictions_of_a_split_name_the_origin_of_each_sentence(tmp_path):
+    results = results_of(tmp_path)
+    score(results)
+    results.write()
+    out = tmp_path / "out"
+    lines = (out / "eval_predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    first, second = map(json.loads, lines)
+    assert (first["file"], first["line"], first["record_id"]) == ("validation.jsonl", 1, "r1")
+    assert (second["line"], second["record_id"], second["words"]) == (2, "r2", WORDS[1])
+    assert second["gold_tags"] == ["B-PER", "O"]
+    assert second["predicted_tags"] == ["O", "O"]
+    assert [entity["words"] for entity in first["entities"]] == [["Anna"], ["Hamburg"]]
+    assert (out / "eval_predictions.txt").read_text().startswith("Anna B-PER B-PER\n")
+    assert not (out / "predictions.jsonl").exists()  # there is no test split
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "validation.jsonl:2" in report and "record r2" in report
 
 
 def test_card_report_and_run_json_agree_on_the_arguments(tiny_encoder, tmp_path):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common import entities
+from corpus.problems import Place
 from scoring import mistakes
 from scoring.mistakes import Pair, pair_entities, survey_examples
 from tests.helpers.scored_sentences import (
@@ -290,3 +291,11 @@ def test_rare_types_share_a_row_of_the_matrix(monkeypatch):
     names, cells = mistakes.confusion_cells(confusion)
     assert names == ["a", "b", "2 rarer ones", None]
     assert cells == [[9, 0, 0, 0], [0, 8, 0, 0], [1, 0, 2, 1], [0, 0, 0, 0]]
+
+
+def test_a_mistake_has_the_place_of_its_sentence():
+    place = Place("a.jsonl", 7, "42")
+    sentences = [ENTITY_EXAMPLES[0], ENTITY_EXAMPLES[1] | {"place": place}, ENTITY_EXAMPLES[2]]
+    survey = survey_examples(sentences, entity_tags=True)
+    places = {kind: [m.place for m in mistakes] for kind, mistakes in survey.mistakes.items()}
+    assert places["missed"] == [place] and places["spurious"] == [None]

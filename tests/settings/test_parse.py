@@ -18,7 +18,7 @@ from tests.helpers.flags import FLAGS_CLASSES, config_file, refused
         ("trian_file", "train_file"),
         ("val_file", "validation_file"),
         ("max_seq_len", "max_seq_length"),
-        ("output", "output_dir"),
+        ("outputdir", "output_dir"),
         ("train_batch_size", "per_device_train_batch_size"),
         ("cachedir", "cache_dir"),
         ("bf_16", "bf16"),
@@ -108,3 +108,9 @@ def test_value_of_an_unknown_flag_is_not_reported():
 )
 def test_values_that_would_fail_later_are_refused(flag):
     assert flag[0] in refused(*flag)
+
+
+@pytest.mark.parametrize("script", FLAGS_CLASSES)
+def test_the_file_of_problems_is_not_taken_for_the_folder_of_a_run(script):
+    message = refused("--train_file", "a.conll", "--output", "out", script=script)
+    assert "--check" in message and "--output_dir" in message

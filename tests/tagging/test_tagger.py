@@ -1,9 +1,13 @@
 """Tests of tagging/tagger.py: the tags and entities of texts."""
 
+import json
+import shutil
+
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from support.errors import UserError
 from tagging import tagger as tagger_module
 from tagging.tagger import Tagger
 from tests.helpers.tagging import SURE, TEXT, TEXT_ENTITIES, cached_tagger
@@ -133,3 +137,20 @@ def test_bf16_computes_doubtful_tags_again_in_fp32(tiny_tagger, monkeypatch):
     mixed = probabilities(bf16, 0.5)
     assert all(p in pair for p, *pair in zip(mixed, exact, rough, strict=True))
     assert mixed not in (exact, rough)
+
+
+def test_a_model_splits_text_as_it_was_trained(tiny_tagger, tmp_path):
+    """By its splitter's name; a model from elsewhere has none and gets the newest."""
+    text = "Anna aime l'Italie."
+    old, new = ["Anna", "aime", "l'Italie", "."], ["Anna", "aime", "l'", "Italie", "."]
+    for name, expected in (("words-1", old), ("words-2", new), (None, new)):
+        folder = shutil.copytree(tiny_tagger, tmp_path / str(name))
+        config = json.loads((folder / "config.json").read_text()) | {"word_splitter": name}
+        config = {key: value for key, value in config.items() if value is not None}
+        (folder / "config.json").write_text(json.dumps(config))
+        (result,) = Tagger(folder)([text], all_words=True)
+        assert [word["word"] for word in result["words"]] == expected
+    config["word_splitter"] = "words-2+icu4py-0.0.1+icu-1.0"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"pip install icu4py==0\.0\.1"):
+        Tagger(folder)

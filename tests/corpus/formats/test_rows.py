@@ -81,7 +81,7 @@ CASES = {
         "a.csv",
         "sentence_id,word,tag\n" + "".join(f"{n},EU,B-ORG\n" for n in range(1500)) + "7,in,O\n",
         {},
-        [(ProblemKind.SCATTERED_SENTENCE, 1, ["a.csv:1502"])],
+        [(ProblemKind.SCATTERED_SENTENCE, 1, ["a.csv:1502 (record '7')"])],
     ),
     "rows without a sentence id": BrokenCorpus(
         "a.csv",
