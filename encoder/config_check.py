@@ -120,12 +120,6 @@ def _size_problems(values: Mapping[str, Any], within: str = "") -> Iterator[str]
                     f"{within}{name}: got {quote(value)}, expected an integer from "
                     f"{max(limits.least, 0)} to {limits.most:,}"
                 )
-    width, heads = values.get("hidden_size"), values.get("num_attention_heads")
-    if _is_integer(width, 1, MAX_SIZE) and _is_integer(heads, 1, MAX_HEADS):
-        own_width = values.get("head_dim") or values.get("embedding_size")
-        if width % heads and own_width is None:
-            expected = f"a divisor of hidden_size {width}"
-            yield f"{within}num_attention_heads: got {heads}, expected {expected}"
     window, positions = values.get("window_length"), values.get("max_position_embeddings")
     if _is_integer(window, 1, MAX_SIZE) and _is_integer(positions, 1, window - 1):
         yield f"window_length: got {window}, expected at most {positions}, the model's positions"
