@@ -10,10 +10,13 @@
 As a library: `from infer import Tagger; Tagger("bert-finetuned-ner")(["My name is Sylvain."])`.
 """
 
+import itertools
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from corpus.formats.sentence import ReadOptions
 from encoder.cpu.process import prepare_process
@@ -34,7 +37,7 @@ from tagging.input_files import (
 )
 from tagging.inputs import BrokenLines, Item, Source, read_items
 from tagging.loading import default_model
-from tagging.output_file import OutputFile
+from tagging.output_file import RESUMABLE, OutputFile, is_regular
 from tagging.processes import device_of_process, leave_group, share
 from tagging.progress import Progress
 from tagging.tagger import Tagger
@@ -73,8 +76,15 @@ def main() -> None:
     else:
         sources = [Source(path) for path in files]
         items = items_of(flags, sources, tagger, options, problems)
+        resumable = output_format in RESUMABLE and not (flags.output or "").endswith(".gz")
+        output = OutputFile(
+            flags.output,
+            whole=is_finite(files),
+            job=job_of(flags, files) if resumable and world_size() == 1 else None,
+            resume=flags.resume,
+        )
+        items = itertools.islice(items, output.done, None)
         chunks = in_chunks(items, lambda: any(source.is_waiting() for source in sources))
-        output = OutputFile(flags.output)
 
         def tag(chunk: list[Item]) -> list[TaggedItem]:
             tagged_items = tag_chunk(
@@ -90,9 +100,12 @@ def main() -> None:
                 output.flush()  # so that the reader of a pipe gets each result immediately
 
         def write(tagged_items: Iterable[TaggedItem]) -> None:
+            # The first text is read and tagged before the output is opened.
+            tagged_items = iter(tagged_items)
+            first = list(itertools.islice(tagged_items, 1))
             with output:
                 pieces = to_text(
-                    tagged_items,
+                    itertools.chain(first, tagged_items),
                     output_format,
                     output.file,
                     scores=flags.all_words,
@@ -105,10 +118,12 @@ def main() -> None:
             share(chunks, tag, Path(flags.output), write)
         else:
             write(tag_all())
-        progress.close()
+        progress.close(counts=flags.output is not None or sys.stderr.isatty())
 
     if problems.skipped and is_main_process():
         print(f"Skipped {counted(problems.skipped, 'line')}.", file=sys.stderr)
+        if world_size() == 1 and not progress.texts:
+            raise UserError("nothing was tagged: every line was skipped.")
 
 
 # --- Settings ---------------------------------------------------------------------------------
@@ -149,12 +164,19 @@ def check(flags: TaggingFlags) -> list[str]:
         files, passed_over = find_files(patterns, extensions)
     except UserError as error:
         problems.append(str(error))
-    if flags.output:
+    if sys.stdout is None and not flags.output:
+        problems.append("standard output is closed: expected --output FILE, or an open one")
+    elif not flags.score:
+        output = f"--output {flags.output}" if flags.output else "standard output"
         for path in files:
-            if path != STANDARD_INPUT and _same_file(path, flags.output):
-                problems.append(f"--output {path}: got an input file, expected another file")
-        if os.path.isdir(flags.output) or not Path(flags.output).absolute().parent.is_dir():
-            problems.append(f"--output {flags.output}: expected a file in an existing folder")
+            if _is_output(path, flags.output):
+                name = "standard input" if path == STANDARD_INPUT else path
+                problems.append(f"{output}: got the input {name}, expected another file")
+    if flags.resume:
+        problems += _resume_problems(flags, files)
+    parent = Path(flags.output or "").absolute().parent
+    if flags.output and (os.path.isdir(flags.output) or not parent.is_dir()):
+        problems.append(f"--output {flags.output}: expected a file in an existing folder")
     if problems:
         raise UserError("\n".join(problems))
     if passed_over and is_main_process():
@@ -166,8 +188,53 @@ def check(flags: TaggingFlags) -> list[str]:
     return files
 
 
-def _same_file(path: str, output: str) -> bool:
-    return os.path.exists(output) and os.path.samefile(path, output)
+def _is_output(path: str, output: str | None) -> bool:
+    """Return whether an input is the regular file that the results go to.
+
+    The shell may have opened either of them.
+    """
+    try:
+        status = os.fstat(sys.stdin.fileno()) if path == STANDARD_INPUT else os.stat(path)
+        target = os.fstat(sys.stdout.fileno()) if output is None else os.stat(output)
+    except (OSError, ValueError):  # there is no such file yet, or the stream has no descriptor
+        return False
+    return stat.S_ISREG(status.st_mode) and os.path.samestat(status, target)
+
+
+def _resume_problems(flags: TaggingFlags, files: list[str]) -> Iterator[str]:
+    """Yield the reasons why a job cannot be resumed."""
+    output = flags.output or ""
+    if not output or flags.score:
+        yield "--resume: expected --output FILE"
+    elif not is_regular(output) or not is_finite(files):
+        yield "--resume: got a stream, expected files for --input and --output"
+    elif output.endswith(".gz") or (
+        (flags.output_format or FORMATS_BY_EXTENSION.get(extension_of(output), "jsonl"))
+        not in RESUMABLE
+    ):
+        yield f"--resume: got {output}, expected JSON Lines or CoNLL columns without .gz"
+    if world_size() > 1:
+        yield "--resume: got several processes, expected one"
+
+
+def is_finite(files: Iterable[str]) -> bool:
+    """Return whether all inputs are regular files, which end."""
+    return all(
+        stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
+        if path == STANDARD_INPUT
+        else os.path.isfile(path)
+        for path in files
+    )
+
+
+def job_of(flags: TaggingFlags, files: Iterable[str]) -> dict[str, Any]:
+    """Return what is tagged and how; a job is resumed only if this is equal."""
+    names = ("texts", "model", "revision", "input_format", "by", "text_column_name", "skip_errors")
+    names += ("output_format", "all_words", "min_score", "dtype")
+    status = {path: os.stat(path) for path in files if path != STANDARD_INPUT}
+    return {name: getattr(flags, name) for name in names} | {
+        "files": [[path, file.st_size, file.st_mtime_ns] for path, file in status.items()]
+    }
 
 
 def default_format(output: str | None) -> OutputFormat:

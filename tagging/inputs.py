@@ -32,6 +32,7 @@ RAW_TEXTS = ("text", "sentence")
 TEXT_FIELDS = tuple(dict.fromkeys(("text", *TEXT_COLUMNS)))
 # Seconds to wait for the next line of a pipe while its form is undecided.
 GRACE_S = 0.5
+LONGEST_LINE = 1 << 28  # bytes of a line that arrives through a pipe; a device may have no end
 
 
 class Item(NamedTuple):
@@ -94,14 +95,23 @@ class Source:
         if self.path == STANDARD_INPUT:
             self._descriptor = sys.stdin.fileno()
         else:
-            self._descriptor = os.open(self.path, os.O_RDONLY)
+            try:
+                self._descriptor = os.open(self.path, os.O_RDONLY)
+            except OSError as error:
+                raise UserError(f"{self.path}: cannot be read: {error.strerror}") from None
         parts: list[bytes] = []
+        size = 0
         while block := os.read(self._descriptor, 1 << 16):
             parts.append(block)
+            size += len(block)
+            if size > LONGEST_LINE:
+                raise UserError(
+                    f"{self.name}: not text: got a line of more than {LONGEST_LINE >> 20} MB"
+                )
             if b"\n" in block:
                 *lines, rest = b"".join(parts).split(b"\n")
                 self._ready.extend(lines)
-                parts = [rest]
+                parts, size = [rest], len(rest)
                 while self._ready:
                     yield self._ready.popleft() + b"\n"
         if last := b"".join(parts):
