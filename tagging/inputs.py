@@ -53,16 +53,26 @@ class BrokenLines(Problems):
 
     def __init__(self, *, skip: bool, verbose: bool = True):
         super().__init__()
-        self.skip, self.verbose, self.skipped = skip, verbose, 0
+        self.skip, self.verbose = skip, verbose
+        self._places: set[Place] = set()
+
+    @property
+    def skipped(self) -> int:
+        """The number of lines that were skipped."""
+        return len(self._places)
 
     def add(self, problem: Problem) -> None:
         """Raise UserError, or count and report the problem."""
         # `problem.expected` is left out: it asks for labels, which a text to tag does not need.
         message = f"{problem.place}: {problem.title}: {problem.detail}"
         if not self.skip:
-            raise UserError(f"{message}\nTo skip lines that cannot be read: --skip_errors")
-        self.skipped += 1
-        if self.verbose:
+            advice = "To skip lines that cannot be read: --skip_errors"
+            if problem.kind is ProblemKind.RECORD_WITHOUT_TEXT:  # probably of every line
+                advice = "To name the field of the text or the words: --text_column_name"
+            raise UserError(f"{message}\n{advice}")
+        is_new = problem.place not in self._places
+        self._places.add(problem.place)
+        if self.verbose and is_new:
             print(f"skipped: {message}", file=sys.stderr)
 
 
@@ -238,13 +248,15 @@ def _items_of_records(
         elif may_be_words and _are_strings(value):
             yield item_of_words(value, text=fields.get("text"), fields=fields)
         else:
+            kind = ProblemKind.FIELD_TYPE
             expected = "a list of strings" if may_be_words else "a string"
             if options.text_column:
                 expected = "a string or a list of strings"
             elif _are_strings(value):
+                kind = ProblemKind.RECORD_WITHOUT_TEXT
                 expected += f" (for a list of words: --text_column_name {key})"
             found = f"{key!r}: got {quote(value)}, expected {expected}"
-            problems.add(Problem(ProblemKind.FIELD_TYPE, place, found))
+            problems.add(Problem(kind, place, found))
 
 
 def _are_strings(value: object) -> TypeGuard[list[str]]:

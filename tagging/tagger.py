@@ -16,6 +16,7 @@ import common
 from corpus.words import Words, readable, split_words
 from settings.tagging_flags import DTYPES
 from support.errors import UserError
+from tagging.arguments import sentences_of, texts_of
 from tagging.entities import TaggedText, entities_of
 from tagging.fast_bert import Window
 from tagging.loading import Network, load, longest_window
@@ -82,7 +83,7 @@ class Tagger:
         speech) give `"words": [{"word", "tag", "score", "start", "end"}]` instead; `all_words`
         gives both. Entities with a score below `min_score` are left out.
         """
-        remaining = iter([texts] if isinstance(texts, str) else texts)
+        remaining = texts_of(texts)
         results: list[dict[str, Any]] = []
         while chunk := list(islice(remaining, CHUNK_TEXTS)):
             tagged_texts = self.tag_texts([(text, None) for text in chunk])
@@ -100,11 +101,9 @@ class Tagger:
 
         As in evaluation, a word without a sub-word gets O; its probability is 0 here.
         """
-        if any(isinstance(words, str) for words in sentences):
-            raise TypeError(
-                "tag_words: got a string, expected lists of words. To tag texts, call the tagger."
-            )
-        sentences = [readable(words) for words in sentences]
+        sentences = [readable(words) for words in sentences_of(sentences)]
+        if not sentences:
+            return []
         ends = np.cumsum([len(words) for words in sentences], dtype=np.int64).tolist()
         starts = [0, *ends[:-1]]
         windows = []

@@ -834,6 +834,12 @@ def test_a_pipe_as_output_gets_the_results(cli, tmp_path):
     assert rows_of(received[0])[0]["text"] == "Peter"
 
 
+def test_the_field_of_the_text_is_the_remedy_where_no_record_has_one(cli, tmp_path):
+    path = write_file(tmp_path, "a.jsonl", '{"body": "Peter"}\n')
+    status, _, messages = cli("--input", path)
+    assert status == 2 and "--text_column_name" in messages and "--skip_errors" not in messages
+
+
 def test_every_line_skipped_is_an_error(cli, tmp_path, snapshot):
     path = write_file(tmp_path, "a.jsonl", "{\n[\n")
     status, output, messages = cli("--input", path, "--skip_errors")
