@@ -24,7 +24,7 @@ from settings.parse import parse_flags
 from settings.tagging_flags import OutputFormat, TaggingFlags
 from support.errors import UserError, run_script
 from support.processes import is_main_process, world_size
-from support.text import counted
+from support.text import counted, on_terminal
 from tagging.chunks import TaggedItem, in_chunks, tag_chunk
 from tagging.entities import TaggedText
 from tagging.input_files import (
@@ -181,8 +181,10 @@ def check(flags: TaggingFlags) -> list[str]:
         raise UserError("\n".join(problems))
     if passed_over and is_main_process():
         print(
-            f"Not read because of their extensions: {shortened(passed_over)}. To read one of "
-            "them, name the file itself.",
+            on_terminal(
+                f"Not read because of their extensions: {shortened(passed_over)}. To read one of "
+                "them, name the file itself."
+            ),
             file=sys.stderr,
         )
     return files
@@ -244,8 +246,10 @@ def default_format(output: str | None) -> OutputFormat:
     extension = extension_of(output)
     if extension and extension not in FORMATS_BY_EXTENSION and is_main_process():
         print(
-            f"{output}: unknown extension {extension}: writing JSON Lines. To choose another "
-            "format: --output_format",
+            on_terminal(
+                f"{output}: unknown extension {extension}: writing JSON Lines. To choose another "
+                "format: --output_format"
+            ),
             file=sys.stderr,
         )
     return FORMATS_BY_EXTENSION.get(extension, "jsonl")
@@ -255,7 +259,7 @@ def announced_default_model() -> str:
     """Return the default model, and print its name and why it was chosen."""
     model, reason = default_model(Path())
     if is_main_process():
-        print(f"Model: {model} ({reason})", file=sys.stderr)
+        print(on_terminal(f"Model: {model} ({reason})"), file=sys.stderr)
     return model
 
 
@@ -307,7 +311,8 @@ def print_scores(
     scores = score(tagger, items, progress)
     if is_main_process():
         if unknown := unknown_types(tagger, scores):
-            print(f"The model has no label for {', '.join(unknown)}.", file=sys.stderr)
+            message = f"The model has no label for {', '.join(unknown)}."
+            print(on_terminal(message), file=sys.stderr)
         print(f"{scores['words']} words scored")
         print(score_table(scores))
 

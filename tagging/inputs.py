@@ -23,7 +23,7 @@ from corpus.formats.text import bad_byte, encoding_of, open_bytes, reading
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.words import Words
 from support.errors import UserError
-from support.text import quote
+from support.text import on_terminal, quote
 from tagging.input_files import STANDARD_INPUT
 from tagging.input_form import form_of
 
@@ -73,7 +73,7 @@ class BrokenLines(Problems):
         is_new = problem.place not in self._places
         self._places.add(problem.place)
         if self.verbose and is_new:
-            print(f"skipped: {message}", file=sys.stderr)
+            print(f"skipped: {on_terminal(message)}", file=sys.stderr)
 
 
 class Source:

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from support.errors import UserError
 from support.files import write_json
+from support.text import on_terminal
 
 RESUMABLE = ("jsonl", "conll")  # formats that are one piece for each text, and nothing else
 
@@ -175,7 +176,8 @@ class OutputFile:
             self._journal.unlink(missing_ok=True)
             return
         advice = " To continue: the same command with --resume" if self.job is not None else ""
-        print(f"{self.path}: unfinished, so far in {self.partial}.{advice}", file=sys.stderr)
+        message = f"{self.path}: unfinished, so far in {self.partial}.{advice}"
+        print(on_terminal(message), file=sys.stderr)
 
 
 def is_regular(path: str) -> bool:

@@ -840,6 +840,25 @@ def test_the_field_of_the_text_is_the_remedy_where_no_record_has_one(cli, tmp_pa
     assert status == 2 and "--text_column_name" in messages and "--skip_errors" not in messages
 
 
+def test_names_of_files_and_labels_do_not_reach_the_terminal_raw(cli, tmp_path, tiny_tagger):
+    evil = "\x1b[31m\u202ered"
+    path = write_file(tmp_path, f"{evil}.jsonl", '{"text": "Peter"}\n{')
+    for flags in ([], ["--skip_errors"], ["--output", f"{evil}/out"], ["--resume"]):
+        _, _, messages = cli("--input", path, *flags, "--output_format", "pretty")
+        assert "red" in messages or flags == ["--resume"]
+        assert "\x1b" not in messages and "\u202e" not in messages
+    folder = shutil.copytree(tiny_tagger, tmp_path / "tagger")
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {key: f"B-{evil}{key}" for key in config["id2label"]}
+    config["label2id"] = {}
+    (folder / "config.json").write_text(json.dumps(config))
+    done = start("--model", folder, "--output_format", "pretty", "Peter", "Anna")
+    output, messages = done.communicate(timeout=60)
+    assert done.returncode == 0 and "red" in output.decode()
+    for shown in (output.decode(), messages.decode()):
+        assert "\x1b" not in shown and "\u202e" not in shown
+
+
 def test_every_line_skipped_is_an_error(cli, tmp_path, snapshot):
     path = write_file(tmp_path, "a.jsonl", "{\n[\n")
     status, output, messages = cli("--input", path, "--skip_errors")
