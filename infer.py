@@ -231,8 +231,8 @@ def is_finite(files: Iterable[str]) -> bool:
 
 def job_of(flags: TaggingFlags, files: Iterable[str]) -> dict[str, Any]:
     """Return what is tagged and how; a job is resumed only if this is equal."""
-    names = ("texts", "model", "revision", "input_format", "by", "text_column_name", "skip_errors")
-    names += ("output_format", "all_words", "min_score", "dtype")
+    names = ["texts", "model", "revision", "input_format", "by", "text_column_name", "skip_errors"]
+    names += ["output_format", "all_words", "min_score", "dtype"]
     status = {path: os.stat(path) for path in files if path != STANDARD_INPUT}
     return {name: getattr(flags, name) for name in names} | {
         "files": [[path, file.st_size, file.st_mtime_ns] for path, file in status.items()]

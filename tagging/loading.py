@@ -126,7 +126,7 @@ def _load_with_transformers(
     # Not observed in half precision, whose rounding hides them.
     traits = observe_traits(exact, tokenizer, longest_window(tokenizer, config))
     collate = make_collator(tokenizer, traits, device)
-    networks = []
+    networks: list[Network] = []
     for dtype in dtypes:
         network = exact
         if dtype != torch.float32:
