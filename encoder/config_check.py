@@ -6,7 +6,7 @@ not fit into the memory, or in tags that mean nothing. Training and tagging both
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from support.errors import UserError
@@ -174,8 +174,3 @@ def label_problems(id2label: object, label2id: object = None) -> list[str]:
             "id2label"
         )
     return problems
-
-
-def label_names(id2label: Mapping[Any, str]) -> Sequence[str]:
-    """Return the names of the labels in the order of their ids; `id2label` has been checked."""
-    return [name for _, name in sorted((int(key), name) for key, name in id2label.items())]

@@ -5,7 +5,7 @@ import json
 import pytest
 from transformers import CONFIG_MAPPING
 
-from encoder.config_check import check_config, label_names, label_problems
+from encoder.config_check import check_config, label_problems
 from support.errors import UserError
 from tests.helpers.architectures import ARCHITECTURES
 
@@ -92,11 +92,6 @@ def test_code_from_the_hub_runs_only_if_trusted():
 def test_labels_of_published_models_pass(label2id):
     assert label_problems(NAMES, label2id) == []
     assert label_problems({int(key): name for key, name in NAMES.items()}) == []
-
-
-def test_names_are_in_the_order_of_their_ids():
-    names = {str(i): f"label {i}" for i in range(12)}
-    assert label_names(dict(sorted(names.items()))) == [f"label {i}" for i in range(12)]
 
 
 @pytest.mark.parametrize("model_type", sorted({a.model_type for a in ARCHITECTURES}))
