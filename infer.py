@@ -10,10 +10,13 @@
 As a library: `from infer import Tagger; Tagger("bert-finetuned-ner")(["My name is Sylvain."])`.
 """
 
+import itertools
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from corpus.formats.sentence import ReadOptions
 from encoder.cpu.process import prepare_process
@@ -21,7 +24,7 @@ from settings.parse import parse_flags
 from settings.tagging_flags import OutputFormat, TaggingFlags
 from support.errors import UserError, run_script
 from support.processes import is_main_process, world_size
-from support.text import counted
+from support.text import counted, on_terminal
 from tagging.chunks import TaggedItem, in_chunks, tag_chunk
 from tagging.entities import TaggedText
 from tagging.input_files import (
@@ -34,7 +37,7 @@ from tagging.input_files import (
 )
 from tagging.inputs import BrokenLines, Item, Source, read_items
 from tagging.loading import default_model
-from tagging.output_file import OutputFile
+from tagging.output_file import RESUMABLE, OutputFile, is_regular
 from tagging.processes import device_of_process, leave_group, share
 from tagging.progress import Progress
 from tagging.tagger import Tagger
@@ -79,8 +82,15 @@ def main() -> None:
     else:
         sources = [Source(path) for path in files]
         items = items_of(flags, sources, tagger, options, problems)
+        resumable = output_format in RESUMABLE and not (flags.output or "").endswith(".gz")
+        output = OutputFile(
+            flags.output,
+            whole=is_finite(files),
+            job=job_of(flags, files) if resumable and world_size() == 1 else None,
+            resume=flags.resume,
+        )
+        items = itertools.islice(items, output.done, None)
         chunks = in_chunks(items, lambda: any(source.is_waiting() for source in sources))
-        output = OutputFile(flags.output)
 
         def tag(chunk: list[Item]) -> list[TaggedItem]:
             tagged_items = tag_chunk(
@@ -96,9 +106,12 @@ def main() -> None:
                 output.flush()  # so that the reader of a pipe gets each result immediately
 
         def write(tagged_items: Iterable[TaggedItem]) -> None:
+            # The first text is read and tagged before the output is opened.
+            tagged_items = iter(tagged_items)
+            first = list(itertools.islice(tagged_items, 1))
             with output:
                 pieces = to_text(
-                    tagged_items,
+                    itertools.chain(first, tagged_items),
                     output_format,
                     output.file,
                     scores=flags.all_words,
@@ -111,10 +124,12 @@ def main() -> None:
             share(chunks, tag, Path(flags.output), write)
         else:
             write(tag_all())
-        progress.close()
+        progress.close(counts=flags.output is not None or sys.stderr.isatty())
 
     if problems.skipped and is_main_process():
         print(f"Skipped {counted(problems.skipped, 'line')}.", file=sys.stderr)
+        if world_size() == 1 and not progress.texts:
+            raise UserError("nothing was tagged: every line was skipped.")
 
 
 # --- Settings ---------------------------------------------------------------------------------
@@ -155,25 +170,79 @@ def check(flags: TaggingFlags) -> list[str]:
         files, passed_over = find_files(patterns, extensions)
     except UserError as error:
         problems.append(str(error))
-    if flags.output:
+    if sys.stdout is None and not flags.output:
+        problems.append("standard output is closed: expected --output FILE, or an open one")
+    elif not flags.score:
+        output = f"--output {flags.output}" if flags.output else "standard output"
         for path in files:
-            if path != STANDARD_INPUT and _same_file(path, flags.output):
-                problems.append(f"--output {path}: got an input file, expected another file")
-        if os.path.isdir(flags.output) or not Path(flags.output).absolute().parent.is_dir():
-            problems.append(f"--output {flags.output}: expected a file in an existing folder")
+            if _is_output(path, flags.output):
+                name = "standard input" if path == STANDARD_INPUT else path
+                problems.append(f"{output}: got the input {name}, expected another file")
+    if flags.resume:
+        problems += _resume_problems(flags, files)
+    parent = Path(flags.output or "").absolute().parent
+    if flags.output and (os.path.isdir(flags.output) or not parent.is_dir()):
+        problems.append(f"--output {flags.output}: expected a file in an existing folder")
     if problems:
         raise UserError("\n".join(problems))
     if passed_over and is_main_process():
         print(
-            f"Not read because of their extensions: {shortened(passed_over)}. To read one of "
-            "them, name the file itself.",
+            on_terminal(
+                f"Not read because of their extensions: {shortened(passed_over)}. To read one of "
+                "them, name the file itself."
+            ),
             file=sys.stderr,
         )
     return files
 
 
-def _same_file(path: str, output: str) -> bool:
-    return os.path.exists(output) and os.path.samefile(path, output)
+def _is_output(path: str, output: str | None) -> bool:
+    """Return whether an input is the regular file that the results go to.
+
+    The shell may have opened either of them.
+    """
+    try:
+        status = os.fstat(sys.stdin.fileno()) if path == STANDARD_INPUT else os.stat(path)
+        target = os.fstat(sys.stdout.fileno()) if output is None else os.stat(output)
+    except (OSError, ValueError):  # there is no such file yet, or the stream has no descriptor
+        return False
+    return stat.S_ISREG(status.st_mode) and os.path.samestat(status, target)
+
+
+def _resume_problems(flags: TaggingFlags, files: list[str]) -> Iterator[str]:
+    """Yield the reasons why a job cannot be resumed."""
+    output = flags.output or ""
+    if not output or flags.score:
+        yield "--resume: expected --output FILE"
+    elif not is_regular(output) or not is_finite(files):
+        yield "--resume: got a stream, expected files for --input and --output"
+    elif output.endswith(".gz") or (
+        (flags.output_format or FORMATS_BY_EXTENSION.get(extension_of(output), "jsonl"))
+        not in RESUMABLE
+    ):
+        yield f"--resume: got {output}, expected JSON Lines or CoNLL columns without .gz"
+    if world_size() > 1:
+        yield "--resume: got several processes, expected one"
+
+
+def is_finite(files: Iterable[str]) -> bool:
+    """Return whether all inputs are regular files, which end."""
+    return all(
+        stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
+        if path == STANDARD_INPUT
+        else os.path.isfile(path)
+        for path in files
+    )
+
+
+def job_of(flags: TaggingFlags, files: Iterable[str]) -> dict[str, Any]:
+    """Return what is tagged and how; a job is resumed only if this is equal."""
+    names = ["texts", "model", "revision", "input_format", "by", "text_column_name", "skip_errors"]
+    names += ["output_format", "all_words", "min_score", "dtype"]
+    status = {path: os.stat(path) for path in files if path != STANDARD_INPUT}
+    return {name: getattr(flags, name) for name in names} | {
+        "files": [[path, file.st_size, file.st_mtime_ns] for path, file in status.items()]
+    }
 
 
 def default_format(output: str | None) -> OutputFormat:
@@ -183,8 +252,10 @@ def default_format(output: str | None) -> OutputFormat:
     extension = extension_of(output)
     if extension and extension not in FORMATS_BY_EXTENSION and is_main_process():
         print(
-            f"{output}: unknown extension {extension}: writing JSON Lines. To choose another "
-            "format: --output_format",
+            on_terminal(
+                f"{output}: unknown extension {extension}: writing JSON Lines. To choose another "
+                "format: --output_format"
+            ),
             file=sys.stderr,
         )
     return FORMATS_BY_EXTENSION.get(extension, "jsonl")
@@ -194,7 +265,7 @@ def announced_default_model() -> str:
     """Return the default model, and print its name and why it was chosen."""
     model, reason = default_model(Path())
     if is_main_process():
-        print(f"Model: {model} ({reason})", file=sys.stderr)
+        print(on_terminal(f"Model: {model} ({reason})"), file=sys.stderr)
     return model
 
 
@@ -246,7 +317,8 @@ def print_scores(
     scores = score(tagger, items, progress)
     if is_main_process():
         if unknown := unknown_types(tagger, scores):
-            print(f"The model has no label for {', '.join(unknown)}.", file=sys.stderr)
+            message = f"The model has no label for {', '.join(unknown)}."
+            print(on_terminal(message), file=sys.stderr)
         print(f"{scores['words']} words scored")
         print(score_table(scores))
 

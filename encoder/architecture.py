@@ -7,9 +7,12 @@ wait for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from encoder.errors import not_loaded
+from encoder.config_check import check_config
+from encoder.errors import loading
+from encoder.model_folder import CONFIG, read_config
 from encoder.tokenizer import load_run_tokenizer
 from settings.run_settings import ModelSettings
 from support.errors import UserError
@@ -66,31 +69,27 @@ def check_architecture(model: ModelSettings, *, gradient_checkpointing: bool) ->
 
 def load_base_config(model: ModelSettings) -> PretrainedConfig:
     """Return the configuration that the model comes with; raise UserError if there is none."""
-    from huggingface_hub.errors import StrictDataclassError  # a value that is out of range
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 
     name = model.config_name or model.model_name_or_path
-    try:
+    options: dict[str, Any] = {
+        "labels_needed": not model.ignore_mismatched_sizes,
+        "trust_remote_code": model.trust_remote_code,
+    }
+    if (Path(name) / CONFIG).is_file():
+        values = read_config(Path(name), **options)
+    else:
+        with loading("configuration", name):
+            values, _ = PretrainedConfig.get_config_dict(name, **model.hub_options)
+        values = check_config(values, f"{name}/{CONFIG}", **options)
+    own_code_only = "auto_map" in values and values.get("model_type") not in CONFIG_MAPPING
+    if own_code_only and not model.trust_remote_code:
+        raise UserError(
+            f"{name}: the model needs its own code, which is not in transformers: got no "
+            "--trust_remote_code. If you trust its authors, add the flag."
+        )
+    with loading("configuration", name):
         return batch_independent(AutoConfig.from_pretrained(name, **model.hub_options))
-    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
-        if isinstance(error, ValueError) and _runs_own_code_only(name, model):
-            raise UserError(
-                f"{name}: the model needs its own code, which is not in transformers: got no "
-                "--trust_remote_code. If you trust its authors, add the flag."
-            ) from None
-        raise UserError(not_loaded("configuration", name, error)) from None
-
-
-def _runs_own_code_only(name: str, model: ModelSettings) -> bool:
-    """Return whether a model needs its own code, and may not run it."""
-    from transformers import CONFIG_MAPPING, PretrainedConfig
-
-    try:
-        values, _ = PretrainedConfig.get_config_dict(name, **model.hub_options)
-    except (OSError, ValueError):
-        return False
-    own = "auto_map" in values and values.get("model_type") not in CONFIG_MAPPING
-    return own and not model.trust_remote_code
 
 
 def batch_independent(config: PretrainedConfig) -> PretrainedConfig:

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from encoder.architecture import load_base_config
 from encoder.cpu import enabled
-from encoder.errors import not_loaded
+from encoder.errors import loading
+from encoder.model_folder import check_weights
+from encoder.positions import without_weights
 from encoder.traits import embedding_table
 from settings.defaults import model_title
 from settings.run_settings import ModelSettings
 from support.errors import UserError
+from support.text import counted, printable, shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +30,11 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
     from corpus.load import Corpus
+
+# A network with more than this many times its saved weights is not the one that was saved.
+MOST_NEW = 8
+NEW_HEAD = 10_000_000  # weights of a new head at most, whatever the size of the encoder
+LAYER_NUMBER = re.compile(r"\.[0-9]+\.")
 
 
 def load_config(
@@ -130,8 +140,7 @@ def load_model(
     training without sharding and with an elementwise optimizer. Raises UserError if the weights
     cannot be loaded.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForTokenClassification
+    from transformers import AutoConfig
 
     from encoder.cpu.dropout import use_cpu_dropout
     from encoder.cpu.embeddings import ELEMENTWISE, train_occurring_rows
@@ -149,17 +158,9 @@ def load_model(
 
         unset_hf_deepspeed_config()
     name = model.model_name_or_path
-    try:
-        network = AutoModelForTokenClassification.from_pretrained(
-            name,
-            config=config,
-            ignore_mismatched_sizes=True,  # labels were compared by name, see load_config
-            dtype="float32",
-            **model.hub_options,
-        )
+    network = load_network(model, config, "float32", new_head=do_train)
+    with loading("model", name):
         saved_labels = AutoConfig.from_pretrained(name, **model.hub_options).id2label
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(not_loaded("model", name, error)) from None
     if saved_labels != config.id2label and len(saved_labels) == len(config.id2label):
         _renew_head(network)  # from_pretrained compares sizes only, so it loaded the old head
     if drops_on_cpu:
@@ -169,6 +170,115 @@ def load_model(
     if trained_rows is not None:
         train_occurring_rows(network, trained_rows)
     return network
+
+
+def load_network(
+    model: ModelSettings, config: PretrainedConfig, dtype: str | torch.dtype, *, new_head: bool
+) -> PreTrainedModel:
+    """Return a network with the saved weights; raise UserError unless they are its weights.
+
+    `new_head`: whether the head may have other labels than the saved one, or be missing. It is
+    then drawn from torch's seed. Of the encoder, every weight must be there, in its shape.
+    """
+    from transformers import AutoModelForTokenClassification
+
+    name = model.model_name_or_path
+    saved = check_weights(Path(name)) if Path(name).is_dir() else None
+    if saved is not None and not getattr(config, "quantization_config", None):
+        _check_size(config, name, saved)
+    with loading("model", name):
+        network, report = AutoModelForTokenClassification.from_pretrained(
+            name,
+            config=config,
+            dtype=dtype,
+            ignore_mismatched_sizes=True,  # reported below
+            output_loading_info=True,
+            **model.hub_options,
+        )
+    _check_report(network, report, name, new_head=new_head)
+    return network
+
+
+def _check_size(config: PretrainedConfig, name: str, saved: int) -> None:
+    """Raise UserError if a network has far more weights than were saved; it may not fit in memory.
+
+    A network that shares weights, or gets new ones, has a few times as many.
+    """
+    network = without_weights(config)
+    if network is None:
+        return
+    needed = sum(parameter.numel() for parameter in network.parameters())
+    if needed > MOST_NEW * saved + NEW_HEAD:
+        raise UserError(
+            f"{name}: config.json belongs to another model: got sizes for {needed:,} weights, "
+            f"expected about {saved:,} as in the files of weights."
+        )
+
+
+def _check_report(
+    network: PreTrainedModel, report: Mapping[str, Any], name: str, *, new_head: bool
+) -> None:
+    """Raise UserError if saved weights do not fit the network (`report`: transformers')."""
+    import torch
+
+    missing, misshapen = set(report["missing_keys"]), {key for key, *_ in report["mismatched_keys"]}
+    names = {name for name, _ in network.named_parameters()}
+    surplus = set()
+    if new_head:
+        misshapen = _of_encoder(network, misshapen)
+        missing = _damage(_of_encoder(network, missing), _of_encoder(network, names))
+    else:
+        layers = {LAYER_NUMBER.sub(".*.", name) for name in names}
+        surplus = {
+            name
+            for name in report["unexpected_keys"]
+            if LAYER_NUMBER.search(name) and LAYER_NUMBER.sub(".*.", name) in layers
+        }
+    infinite = [
+        name
+        for name, values in network.named_parameters()
+        if not values.is_meta and not torch.isfinite(values.detach().sum()).item()
+    ]
+    problems = {
+        "missing": missing,
+        "of another shape": misshapen,
+        "of layers that config.json does not have": surplus,
+        "not finite": infinite,
+    }
+    lines = [
+        f"{counted(len(w), 'weight')} {kind}: {shortened(sorted(w))}"
+        for kind, w in problems.items()
+        if w
+    ]
+    if lines:
+        raise UserError(
+            f"{name}: the saved weights do not fit the configuration:\n  "
+            + "\n  ".join(map(printable, lines))
+            + "\nThe files are damaged, or do not belong together. Get them again from where the "
+            "model came from."
+        )
+
+
+def _of_encoder(network: PreTrainedModel, names: set[str]) -> set[str]:
+    """Return those of a network's weights that are not its head's."""
+    prefix = f"{network.base_model_prefix}."
+    return {name for name in names if name.startswith(prefix)}
+
+
+def _damage(missing: set[str], names: set[str]) -> set[str]:
+    """Return the weights of an encoder whose absence is damage: others of their part are there.
+
+    A whole part may be new, such as a pooler or decoder that pretraining did not have, if most of
+    the encoder is there. `names`: all weights of the encoder.
+    """
+
+    def part(name: str) -> str:
+        return ".".join(name.split(".")[:2])
+
+    if 2 * len(missing) > len(names):
+        return missing
+    there = {part(name) for name in names - missing}
+    return {name for name in missing if part(name) in there}
 
 
 def _let_accelerate_shard_embeddings(network: PreTrainedModel) -> None:

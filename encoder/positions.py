@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from encoder.errors import not_loaded
-from support.errors import UserError
+from encoder.errors import loading
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -26,7 +25,7 @@ def usable_positions(config: PretrainedConfig) -> int | None:
     from the padding's id, as in RoBERTa, leave the first rows of the table unused. Relative and
     rotary positions have no table. Raises UserError if there is no network of this configuration.
     """
-    network = _without_weights(config)
+    network = without_weights(config)
     if network is None:
         stated = getattr(config, "max_position_embeddings", None)
         return stated if stated and stated > 0 else None
@@ -54,7 +53,7 @@ def first_position(network: PreTrainedModel) -> int:
     return 0
 
 
-def _without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
+def without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
     """Return the network of a configuration on the meta device; None if its own code fails."""
     import torch
     from transformers import AutoModelForTokenClassification
@@ -64,11 +63,9 @@ def _without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
     # The random state stays that of the seed, from which a new head is drawn.
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         if native:
-            try:
-                # Not with from_config, which shards the weights under ZeRO 3.
+            # Not with from_config, which shards the weights under ZeRO 3.
+            with loading("model", config.name_or_path):
                 return AutoModelForTokenClassification._model_mapping[type(config)](config)
-            except (ImportError, ValueError) as error:
-                raise UserError(not_loaded("model", config.name_or_path, error)) from None
         try:
             return AutoModelForTokenClassification.from_config(config, trust_remote_code=True)
         except Exception:  # a model's own code may need its weights, and may fail in any way

@@ -5,9 +5,11 @@ transformers is imported by the functions that need it, so that `infer.py` can s
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from encoder.errors import not_loaded
+from encoder.errors import loading
+from encoder.model_folder import check_tokenizer_files
 from encoder.positions import usable_positions
 from support.errors import UserError
 
@@ -30,20 +32,26 @@ def load_tokenizer(name: str, **hub_options: Any) -> PreTrainedTokenizerFast:
     """
     from transformers import AutoTokenizer
 
-    try:
+    if Path(name).is_dir():
+        check_tokenizer_files(Path(name))
+    with loading("tokenizer", name):
         tokenizer = AutoTokenizer.from_pretrained(name, **hub_options)
-    except (OSError, ValueError, ImportError) as error:
-        raise UserError(not_loaded("tokenizer", name, error)) from None
     if not tokenizer.is_fast:
         raise UserError(
             f"{name}: slow tokenizer: got {type(tokenizer).__name__}, expected a fast tokenizer, "
             "which knows the word of each sub-word. Choose a model that has a tokenizer.json."
         )
-    if not _reads_words(tokenizer):
-        tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, **hub_options)
-    if not _reads_words(tokenizer):  # the generic class, ModernBERT's, ignores add_prefix_space
-        _put_space_before_words(tokenizer)
-    _check_words(tokenizer, name)
+    if not tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens):
+        raise UserError(
+            f"{name}: the tokenizer has no sub-words: got special tokens only, expected a "
+            "tokenizer.json or a vocabulary beside the model."
+        )
+    with loading("tokenizer", name):
+        if not _reads_words(tokenizer):
+            tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, **hub_options)
+        if not _reads_words(tokenizer):  # the generic class, ModernBERT's, ignores it
+            _put_space_before_words(tokenizer)
+        _check_words(tokenizer, name)
     return tokenizer
 
 

@@ -22,6 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from results.history import history_table
 from support.files import write_text
 from support.secrets import scrub
+from support.text import on_terminal
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -32,6 +33,7 @@ HASHES = re.compile(r"<!-- Generated metadata: (\{.*?\}) -->")
 # The course's sentence, for a model of English. A sentence of the corpus is shown only if the user
 # has requested that text from the corpus be pushed.
 EXAMPLE = "My name is Sylvain and I work at Hugging Face in Brooklyn."
+MARKUP = re.compile(r"[\\|`*\[\]~]|(?<!\w)_|_(?!\w)")  # in Markdown; not the _ in a name
 LONGEST_HISTORY = 20  # rows
 # The Hub's metric types, by the names of our scores.
 HUB_METRICS = {
@@ -247,6 +249,10 @@ def _eval_results(facts: Facts) -> list[EvalResult]:
 # --- Text ---------------------------------------------------------------------------------------
 
 
+class Markdown(str):
+    """A text that is Markdown, not data."""
+
+
 class Table(NamedTuple):
     """A table; a cell without a value is None."""
 
@@ -261,8 +267,10 @@ def _table(rows: Sequence[Mapping[str, object]]) -> Table:
 
 
 def _score_table(split: str, scores: Mapping[str, Any]) -> Table:
-    rows = [{"": f"**{split}**", **scores["overall"], "words scored": scores.get("words")}]
-    rows += [{"": name, **values} for name, values in scores.get("per_type", {}).items()]
+    rows = [
+        {"": Markdown(f"**{split}**"), **scores["overall"], "words scored": scores.get("words")}
+    ]
+    rows += [{"": type_name, **values} for type_name, values in scores.get("per_type", {}).items()]
     return _table(rows)
 
 
@@ -338,7 +346,13 @@ def _cell(value: object) -> str:
     """Return a value as a cell of a Markdown table."""
     if value is None:
         return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, Markdown):
+        return value
+    # The name of a type is data: it must not end its cell, or become markup or a link.
+    text = on_terminal(" ".join(str(value).split()))
+    return MARKUP.sub(r"\\\g<0>", text).replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _python_string(text: str) -> str:

@@ -72,6 +72,13 @@ class TaggingFlags:
         group="output",
         metavar="FILE",
     )
+    resume: bool = flag(
+        False,
+        "Continue an interrupted job: the same command again. Results of files are written beside "
+        "--output, as .FILE.partial, and get its name when they are complete.",
+        group="output",
+        switch=True,
+    )
     output_format: OutputFormat | None = flag(
         None,
         "Format of the results. The offsets `start` and `end` count code points of `text`. "

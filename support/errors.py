@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from support.processes import is_main_process
+from support.text import on_terminal
 
 Result = TypeVar("Result")
 
@@ -61,7 +62,7 @@ def run_script(main: Callable[[], object]) -> None:
         main()
     except UserError as error:
         if is_main_process():
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {on_terminal(error)}", file=sys.stderr)
         sys.exit(error.status)
     except KeyboardInterrupt:
         if is_main_process():

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
 from support.processes import is_main_process
-from support.text import printable
+from support.text import on_terminal
 
 
 def say(*lines: str) -> None:
@@ -18,7 +18,7 @@ def say(*lines: str) -> None:
         from tqdm.auto import tqdm
 
         for line in lines:
-            tqdm.write(line)
+            tqdm.write(on_terminal(line))
 
 
 def console(file: IO[str] | None = None, **options: Any) -> Any:
@@ -36,9 +36,9 @@ def table_text(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="", expand=False)
     for position, name in enumerate(head):
         justify: Any = "right" if position else "left"
-        table.add_column(Text(printable(name)), justify=justify, no_wrap=True)
+        table.add_column(Text(on_terminal(name)), justify=justify, no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text(on_terminal(cell)) for cell in row))
     # Wide enough for every cell: a table that is cut to the window loses figures.
     lines = io.StringIO()
     console(lines, width=10_000, color_system=None).print(table)

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 CUTOFF = 0.8  # similarity from which one name is surely a typo of the other
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
+# Embeddings, overrides and isolates reorder the text after them; marks do not.
+_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
+
 
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun: `1 word`, `2,000 words`."""
@@ -93,6 +96,15 @@ def printable(value: object) -> str:
     Tabs and line feeds stay. Half a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD.
     """
     return _CONTROL.sub(_control_picture, str(value))
+
+
+def on_terminal(value: object) -> str:
+    """Return `value` as text that cannot move the cursor or reorder what is beside it.
+
+    As `printable`; besides, the controls of bidirectional text, and a carriage return within a
+    line, are written as escapes.
+    """
+    return _DIRECTION.sub(lambda match: f"\\u{ord(match[0]):04x}", printable(value))
 
 
 def _control_picture(match: re.Match[str]) -> str:

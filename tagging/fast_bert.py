@@ -31,7 +31,17 @@ SUPPORTED_CONFIG: dict[str, tuple[object, ...]] = {
     "pruned_heads": ({}, None),
     "auto_map": (None,),  # the model's own code
 }
-SIZES = ("num_hidden_layers", "num_attention_heads", "layer_norm_eps", "id2label")
+SIZES = (
+    "num_hidden_layers",
+    "num_attention_heads",
+    "layer_norm_eps",
+    "hidden_size",
+    "intermediate_size",
+    "vocab_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "id2label",
+)
 FILES = ("model.safetensors", "tokenizer.json", "tokenizer_config.json")
 # Files that change the weights or the vocabulary.
 OTHER_FILES = ("adapter_config.json", "added_tokens.json", "special_tokens_map.json")
@@ -90,14 +100,18 @@ def load(folder: Path, dtype: "torch.dtype", device: "torch.device | str") -> Fa
     if not all(name in config for name in SIZES):
         return None
     settings = _read_json(folder / "tokenizer_config.json")
-    if not _is_plain_bert_tokenizer(settings, _read_json(folder / "tokenizer.json")):
+    tokenizer = _read_json(folder / "tokenizer.json")
+    if not _is_plain_bert_tokenizer(settings, tokenizer):
+        return None
+    ids = [*tokenizer["model"]["vocab"].values(), *(t["id"] for t in tokenizer["added_tokens"])]
+    if max(ids) >= config["vocab_size"]:
         return None
     from safetensors.torch import load_file
 
     weights = load_file(folder / "model.safetensors")
-    if set(weights) != set(weight_names(config["num_hidden_layers"])):
+    if {name: tuple(value.shape) for name, value in weights.items()} != weight_shapes(config):
         return None
-    if len(weights["classifier.bias"]) != len(config["id2label"]):
+    if not all(value.is_floating_point() and value.sum().isfinite() for value in weights.values()):
         return None
     config["id2label"] = {int(label_id): label for label_id, label in config["id2label"].items()}
     weights = {name: value.to(device=device, dtype=dtype) for name, value in weights.items()}
@@ -142,25 +156,37 @@ def _read_json(path: Path) -> dict[str, Any]:
 # --- Network ----------------------------------------------------------------------------------
 
 EMBEDDINGS = "bert.embeddings."
-EMBEDDING_TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
-LAYER_PARTS = (
-    "attention.self.query",
-    "attention.self.key",
-    "attention.self.value",
-    "attention.output.dense",
-    "attention.output.LayerNorm",
-    "intermediate.dense",
-    "output.dense",
-    "output.LayerNorm",
-)
+EMBEDDING_TABLES = {  # and the sizes that give their rows
+    "word_embeddings": "vocab_size",
+    "position_embeddings": "max_position_embeddings",
+    "token_type_embeddings": "type_vocab_size",
+}
+LAYER_PARTS = {  # the sizes that they give and take; a norm takes none
+    "attention.self.query": ("hidden_size", "hidden_size"),
+    "attention.self.key": ("hidden_size", "hidden_size"),
+    "attention.self.value": ("hidden_size", "hidden_size"),
+    "attention.output.dense": ("hidden_size", "hidden_size"),
+    "attention.output.LayerNorm": ("hidden_size",),
+    "intermediate.dense": ("intermediate_size", "hidden_size"),
+    "output.dense": ("hidden_size", "intermediate_size"),
+    "output.LayerNorm": ("hidden_size",),
+}
 
 
-def weight_names(num_layers: int) -> list[str]:
-    """Return the names of all weights of a BERT with `num_layers` layers."""
-    affine = [f"{EMBEDDINGS}LayerNorm", "classifier"]
-    affine += [f"bert.encoder.layer.{n}.{part}" for n in range(num_layers) for part in LAYER_PARTS]
-    names = [f"{name}.{kind}" for name in affine for kind in ("weight", "bias")]
-    return names + [f"{EMBEDDINGS}{table}.weight" for table in EMBEDDING_TABLES]
+def weight_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all weights of a BERT by name."""
+    width = config["hidden_size"]
+    parts = {f"{EMBEDDINGS}LayerNorm": (width,), "classifier": (len(config["id2label"]), width)}
+    for number in range(config["num_hidden_layers"]):
+        for part, sizes in LAYER_PARTS.items():
+            shape = tuple(config[size] for size in sizes)
+            parts[f"bert.encoder.layer.{number}.{part}"] = shape
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in parts.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    for table, size in EMBEDDING_TABLES.items():
+        shapes[f"{EMBEDDINGS}{table}.weight"] = (config[size], width)
+    return shapes
 
 
 FILLER: Window = {"input_ids": [0], "token_type_ids": [0], "word_index": [IGNORED]}
@@ -188,13 +214,14 @@ class Bert:
             return [part.float() for part in affine(name)]
 
         self.norm, self.head = norm(f"{EMBEDDINGS}LayerNorm"), affine("classifier")
+        names = list(LAYER_PARTS)
         self.layers = []  # for each layer, the weights and biases of its six operations
         for number in range(config["num_hidden_layers"]):
             parts = {part: f"bert.encoder.layer.{number}.{part}" for part in LAYER_PARTS}
-            projections = zip(*(affine(parts[name]) for name in LAYER_PARTS[:3]), strict=True)
+            projections = zip(*(affine(parts[name]) for name in names[:3]), strict=True)
             # One matrix product for queries, keys and values.
             layer = [[torch.cat(joined) for joined in projections]]
-            for part in LAYER_PARTS[3:]:
+            for part in names[3:]:
                 layer.append(norm(parts[part]) if "Norm" in part else affine(parts[part]))
             self.layers.append(layer)
 

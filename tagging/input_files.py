@@ -2,6 +2,7 @@
 
 import glob
 import os
+import stat
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -39,6 +40,9 @@ def find_files(
                 missing.append(f"--input {pattern}: {_no_text(inside, extensions)}")
                 continue
             passed_over += [path for path in inside if extension_of(path) not in extensions]
+        elif pattern != STANDARD_INPUT and stat.S_ISSOCK(_mode(pattern)):
+            missing.append(f"--input {pattern}: got a socket, expected a file or a pipe")
+            continue
         elif pattern == STANDARD_INPUT or os.path.exists(pattern):
             paths = [pattern]
         else:
@@ -50,6 +54,14 @@ def find_files(
         raise UserError("\n".join(missing))
     files = list(dict.fromkeys(files))
     return files, [path for path in dict.fromkeys(passed_over) if path not in files]
+
+
+def _mode(path: str) -> int:
+    """Return the mode of a file; 0 if there is none, or the name cannot be one."""
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def _files_of_folder(folder: Path) -> list[str]:

@@ -25,7 +25,7 @@ from corpus.plausible import plausible
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.words import Words
 from support.errors import UserError
-from support.text import quote
+from support.text import on_terminal, quote
 from tagging.input_files import STANDARD_INPUT
 from tagging.input_form import form_of
 
@@ -34,6 +34,7 @@ RAW_TEXTS = ("text", "sentence")
 TEXT_FIELDS = tuple(dict.fromkeys(("text", *TEXT_COLUMNS)))
 # Seconds to wait for the next line of a pipe while its form is undecided.
 GRACE_S = 0.5
+LONGEST_LINE = 1 << 28  # bytes of a line that arrives through a pipe; a device may have no end
 
 
 class Item(NamedTuple):
@@ -54,17 +55,27 @@ class BrokenLines(Problems):
 
     def __init__(self, *, skip: bool, verbose: bool = True):
         super().__init__()
-        self.skip, self.verbose, self.skipped = skip, verbose, 0
+        self.skip, self.verbose = skip, verbose
+        self._places: set[Place] = set()
+
+    @property
+    def skipped(self) -> int:
+        """The number of lines that were skipped."""
+        return len(self._places)
 
     def add(self, problem: Problem) -> None:
         """Raise UserError, or count and report the problem."""
         # `problem.expected` is left out: it asks for labels, which a text to tag does not need.
         message = f"{problem.place}: {problem.title}: {problem.detail}"
         if not self.skip:
-            raise UserError(f"{message}\nTo skip lines that cannot be read: --skip_errors")
-        self.skipped += 1
-        if self.verbose:
-            print(f"skipped: {message}", file=sys.stderr)
+            advice = "To skip lines that cannot be read: --skip_errors"
+            if problem.kind is ProblemKind.RECORD_WITHOUT_TEXT:  # probably of every line
+                advice = "To name the field of the text or the words: --text_column_name"
+            raise UserError(f"{message}\n{advice}")
+        is_new = problem.place not in self._places
+        self._places.add(problem.place)
+        if self.verbose and is_new:
+            print(f"skipped: {on_terminal(message)}", file=sys.stderr)
 
 
 class Source:
@@ -96,14 +107,23 @@ class Source:
         if self.path == STANDARD_INPUT:
             self._descriptor = sys.stdin.fileno()
         else:
-            self._descriptor = os.open(self.path, os.O_RDONLY)
+            try:
+                self._descriptor = os.open(self.path, os.O_RDONLY)
+            except OSError as error:
+                raise UserError(f"{self.path}: cannot be read: {error.strerror}") from None
         parts: list[bytes] = []
+        size = 0
         while block := os.read(self._descriptor, 1 << 16):
             parts.append(block)
+            size += len(block)
+            if size > LONGEST_LINE:
+                raise UserError(
+                    f"{self.name}: not text: got a line of more than {LONGEST_LINE >> 20} MB"
+                )
             if b"\n" in block:
                 *lines, rest = b"".join(parts).split(b"\n")
                 self._ready.extend(lines)
-                parts = [rest]
+                parts, size = [rest], len(rest)
                 while self._ready:
                     yield self._ready.popleft() + b"\n"
         if last := b"".join(parts):
@@ -238,13 +258,15 @@ def _items_of_records(
         elif may_be_words and _are_strings(value):
             yield item_of_words(value, text=fields.get("text"), fields=fields)
         else:
+            kind = ProblemKind.FIELD_TYPE
             expected = "a list of strings" if may_be_words else "a string"
             if options.text_column:
                 expected = "a string or a list of strings"
             elif _are_strings(value):
+                kind = ProblemKind.RECORD_WITHOUT_TEXT
                 expected += f" (for a list of words: --text_column_name {key})"
             found = f"{key!r}: got {quote(value)}, expected {expected}"
-            problems.add(Problem(ProblemKind.FIELD_TYPE, place, found))
+            problems.add(Problem(kind, place, found))
 
 
 def _are_strings(value: object) -> TypeGuard[list[str]]:

@@ -5,11 +5,16 @@ transformers.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import common
 from common import IGNORED
+from encoder.errors import loading
+from encoder.model_folder import CONFIG, check_tokenizer_files, check_weights, read_config
 from settings.run_settings import ModelSettings
 from support.errors import UserError
 from support.manifests import checkpoint_folders
@@ -24,6 +29,7 @@ EXPECTED_MODEL = (
     "Expected the output folder of a training script, or any model for token classification with "
     "its tokenizer."
 )
+PROBE = ["A", "word", "\u2603"]  # the last is unknown to most vocabularies
 # Windows to (logits, word indices): (words, labels) in fp32, and (words,).
 Network = Callable[[Sequence[Window]], tuple["torch.Tensor", "torch.Tensor"]]
 
@@ -51,25 +57,44 @@ def load(
     """
     folder = Path(name)
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
+        if not (folder / CONFIG).exists():
             raise UserError(_no_config(folder))
-        fast = [fast_bert.load(folder, dtype, device) for dtype in dtypes]
+        config = read_config(folder, trust_remote_code=trust_remote_code)
+        _check_parts(folder, config)
+        check_weights(folder)
+        check_tokenizer_files(folder)
+        with loading("model", name):
+            fast = [fast_bert.load(folder, dtype, device) for dtype in dtypes]
         if found := [model for model in fast if model is not None]:
             networks: list[Network] = [model.network for model in found]
-            return LoadedModel(found[0].config, found[0].tokenizer, networks, padding_leaks=False)
+            loaded = LoadedModel(found[0].config, found[0].tokenizer, networks, padding_leaks=False)
+            _check_runs(loaded, name)
+            return loaded
     else:
         _check_name(name, revision)
+    with _quiet_transformers():
+        loaded = _load_with_transformers(name, revision, dtypes, device, trust_remote_code)
+    _check_runs(loaded, name)
+    return loaded
+
+
+def _load_with_transformers(
+    name: str,
+    revision: str,
+    dtypes: "Sequence[torch.dtype]",
+    device: "torch.device",
+    trust_remote_code: bool,
+) -> LoadedModel:
+    """Return a model that transformers loads; see `load`."""
     # Imported here, because a BERT of this suite starts without transformers.
     import torch
-    from transformers.utils import logging
 
     from encoder.architecture import NO_HALF_WEIGHTS, check_supported, load_base_config
     from encoder.attention import let_run_unpadded
     from encoder.collate import make_collator
+    from encoder.positions import usable_positions
     from encoder.tokenizer import load_run_tokenizer
     from encoder.traits import observe_traits
-
-    logging.disable_progress_bar()
 
     # Passed even if it is False: otherwise transformers asks on standard input, where texts may be.
     source = ModelSettings(name, model_revision=revision, trust_remote_code=trust_remote_code)
@@ -90,11 +115,18 @@ def load(
             f"classification. To train one: python train_trainer.py --model_name_or_path {name}"
         )
     tokenizer = load_run_tokenizer(source)
+    trained, positions = getattr(config, "window_length", None), usable_positions(config)
+    if trained and positions and trained > positions:
+        raise UserError(
+            f"{name}/{CONFIG}: window_length: got {trained}, expected at most {positions}, the "
+            "positions of the model."
+        )
     exact = _load_network(source, config, torch.float32, device)
+    _check_vocabulary(exact, tokenizer, name)
     # Not observed in half precision, whose rounding hides them.
     traits = observe_traits(exact, tokenizer, longest_window(tokenizer, config))
     collate = make_collator(tokenizer, traits, device)
-    networks = []
+    networks: list[Network] = []
     for dtype in dtypes:
         network = exact
         if dtype != torch.float32:
@@ -109,18 +141,80 @@ def _load_network(
     source: ModelSettings, config: Any, dtype: "torch.dtype", device: "torch.device"
 ) -> Any:
     """Return the network of a model; raise UserError if its weights cannot be loaded."""
-    from transformers import AutoModelForTokenClassification
+    from encoder.model import load_network
 
-    from encoder.errors import not_loaded
+    network = load_network(source, copy.deepcopy(config), dtype, new_head=False)
+    with loading("model", source.model_name_or_path):  # the device may be too small
+        return network.to(device).eval()
 
-    name = source.model_name_or_path
-    try:
-        network = AutoModelForTokenClassification.from_pretrained(
-            name, config=copy.deepcopy(config), dtype=dtype, **source.hub_options
+
+def _check_parts(folder: Path, config: dict[str, Any]) -> None:
+    """Raise UserError for a folder without which transformers would use its own defaults."""
+    if "word_splitter" in config and not (folder / "tokenizer_config.json").is_file():
+        raise UserError(
+            f"{folder / 'tokenizer_config.json'}: missing: a training script writes it beside "
+            f"{CONFIG}. Copy the whole folder."
         )
-    except (OSError, ValueError) as error:
-        raise UserError(not_loaded("model", name, error)) from None
-    return network.to(device).eval()
+    if (folder / "adapter_config.json").exists() and find_spec("peft") is None:
+        raise UserError(
+            f"{folder}: the model has an adapter: got adapter_config.json without the package "
+            "peft. Install it (pip install peft), or merge the adapter into the model."
+        )
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep transformers' progress bars and warnings from the results.
+
+    What matters in them is checked here, and reported as an error.
+    """
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _check_runs(model: LoadedModel, name: str) -> None:
+    """Tag a few words; raise UserError for a model whose parts do not fit together."""
+    import torch
+
+    window_length = longest_window(model.tokenizer, model.config)
+    num_labels = len(model.config.id2label)
+    with loading("model", name), torch.inference_mode():
+        windows = []
+        for _, columns, owned in common.encode([PROBE], model.tokenizer, window_length):
+            columns["word_index"] = common.align_labels_with_tokens(range(len(PROBE)), owned)
+            windows.append(columns)
+        for network in model.networks:
+            logits, word_index = network(windows)
+            if logits.shape != (len(word_index), num_labels):
+                raise UserError(
+                    f"{name}: got {logits.shape[-1]} logits for each word, expected {num_labels}, "
+                    "one for each label of config.json."
+                )
+            if not torch.isfinite(logits).all():
+                raise UserError(
+                    f"{name}: the model computes nothing: got logits that are not finite, "
+                    "expected finite ones. Its files are damaged, or its precision is too low."
+                )
+
+
+def _check_vocabulary(network: Any, tokenizer: Any, name: str) -> None:
+    """Raise UserError if a tokenizer has ids beyond the model's table of sub-words."""
+    from encoder.traits import embedding_table
+
+    rows: int | None = getattr(embedding_table(network), "num_embeddings", None)
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if rows is not None and largest >= rows:
+        raise UserError(
+            f"{name}: the tokenizer belongs to another model: got sub-words up to {largest:,}, "
+            f"expected them below {rows:,}, the rows of the model's table."
+        )
 
 
 class TransformersNetwork:

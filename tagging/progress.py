@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from support.processes import is_main_process
-from tagging.input_files import STANDARD_INPUT
+from support.text import counted
 from tagging.inputs import Source
 
 SHOW_AFTER_S, TERMINAL_EVERY_S, LOG_EVERY_S = 3.0, 0.5, 30.0
@@ -23,7 +23,7 @@ class Progress:
         self.started = self.shown = time.monotonic()
         self.texts = self.words = 0
         self.terminal = sys.stderr.isatty()
-        sized = not any(path == STANDARD_INPUT or path.endswith(".gz") for path in files)
+        sized = not any(path.endswith(".gz") or not os.path.isfile(path) for path in files)
         # 0: unknown, because an input is compressed or a pipe.
         self.total_bytes = sum(map(os.path.getsize, files)) if sized else 0
         self.quiet = not is_main_process() or (self.terminal and results_on_terminal)
@@ -46,10 +46,13 @@ class Progress:
         else:
             print(line, file=sys.stderr, flush=True)
 
-    def close(self) -> None:
-        """Remove the line from the terminal."""
+    def close(self, counts: bool = False) -> None:
+        """Remove the line from the terminal; print the counts of this process if `counts`."""
         if self.terminal and self.shown > self.started:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        if counts and not self.quiet:
+            line = f"{counted(self.texts, 'text')}, {counted(self.words, 'word')} tagged."
+            print(line, file=sys.stderr, flush=True)
 
 
 def _clock(seconds: float) -> str:

@@ -16,6 +16,7 @@ import common
 from corpus.words import Words, readable, word_splitter
 from settings.tagging_flags import DTYPES
 from support.errors import UserError
+from tagging.arguments import sentences_of, texts_of
 from tagging.entities import TaggedText, entities_of
 from tagging.fast_bert import Window
 from tagging.loading import Network, load, longest_window
@@ -88,7 +89,7 @@ class Tagger:
         speech) give `"words": [{"word", "tag", "score", "start", "end"}]` instead; `all_words`
         gives both. Entities with a score below `min_score` are left out.
         """
-        remaining = iter([texts] if isinstance(texts, str) else texts)
+        remaining = texts_of(texts)
         results: list[dict[str, Any]] = []
         while chunk := list(islice(remaining, CHUNK_TEXTS)):
             tagged_texts = self.tag_texts([(text, None) for text in chunk])
@@ -109,11 +110,9 @@ class Tagger:
         As in evaluation, a word without a sub-word has the tag of an entity around it, or else O;
         its probability is 0.
         """
-        if any(isinstance(words, str) for words in sentences):
-            raise TypeError(
-                "tag_words: got a string, expected lists of words. To tag texts, call the tagger."
-            )
-        sentences = [readable(words) for words in sentences]
+        sentences = [readable(words) for words in sentences_of(sentences)]
+        if not sentences:
+            return []
         lengths = [len(words) for words in sentences]
         starts = [0, *accumulate(lengths)]
         windows = []

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from support.terminal import console
-from support.text import printable
+from support.text import on_terminal
 from tagging.chunks import TaggedItem
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
@@ -141,4 +141,4 @@ def visible(text: str) -> str:
 
     Each white-space character becomes a space, each control character its visible symbol.
     """
-    return printable(re.sub(r"\s", " ", text))
+    return on_terminal(re.sub(r"\s", " ", text))

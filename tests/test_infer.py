@@ -529,7 +529,7 @@ def test_the_extension_selects_html_and_markup_of_the_text_is_escaped(cli, tmp_p
     "name,beginning", [("a.jsonl.gz", b"{"), ("a.conll.GZ", b"Peter\t"), ("a.htm.gz", b"<!doctype")]
 )
 def test_output_is_compressed_if_its_name_ends_in_gz(cli, tmp_path, name, beginning):
-    assert cli("Peter", "--output", name) == (0, "", "")
+    assert cli("Peter", "--output", name) == (0, "", "1 text, 1 word tagged.\n")
     assert gzip.decompress((tmp_path / name).read_bytes()).lower().startswith(beginning.lower())
 
 
@@ -539,8 +539,9 @@ def test_an_extension_without_a_format_is_reported(cli, tmp_path, snapshot):
     assert messages == snapshot
     assert rows_of((tmp_path / "tagged.xyz").read_text())[0]["text"] == "Peter"
     for name in ("tagged", "tagged.json", "tagged.jsonl"):
-        assert cli("Peter", "--output", name) == (0, "", "")
-    assert cli("Peter", "--output", "tagged.xyz", "--output_format", "csv") == (0, "", "")
+        assert cli("Peter", "--output", name) == (0, "", "1 text, 1 word tagged.\n")
+    known = cli("Peter", "--output", "tagged.xyz", "--output_format", "csv")
+    assert known == (0, "", "1 text, 1 word tagged.\n")
 
 
 def test_a_replaced_field_is_reported_once(cli, tmp_path, snapshot):
@@ -768,19 +769,139 @@ def test_a_pipe_gets_its_results_line_by_line_and_may_close(tiny_tagger):
     assert process.stderr.read() == b""
 
 
-def test_ctrl_c_leaves_whole_lines(tiny_tagger, tmp_path):
-    source = write_file(tmp_path, "big.txt", "Peter went from Paris to New York .\n" * 200_000)
-    out = tmp_path / "out.jsonl"
-    process = start("--model", tiny_tagger, "--input", source, "--output", out)
+def test_ctrl_c_leaves_whole_lines_that_resume_completes(tiny_tagger, tmp_path):
+    lines = [f"Peter {number} went from Paris" for number in range(30_000)]
+    source = write_file(tmp_path, "big.txt", "\n".join(lines))
+    out = write_file(tmp_path, "out.jsonl", "before")
+    partial = tmp_path / ".out.jsonl.partial"
+    argv = ("--model", tiny_tagger, "--input", source, "--output", out)
+    process = start(*argv)
     for _ in range(600):
-        if out.exists() and out.stat().st_size > 10_000:
+        if partial.exists() and partial.stat().st_size > 10_000:
             break
-        time.sleep(0.1)
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
-    assert process.stderr.read() == b""
-    content = out.read_text()
-    assert content.endswith("\n") and 0 < len(rows_of(content)) < 200_000
+    assert b"--resume" in process.stderr.read() and out.read_text() == "before"
+    content = partial.read_text()
+    assert content.endswith("\n") and 0 < len(rows_of(content)) < len(lines)
+    with open(partial, "a") as file:  # a process that was killed leaves more than it recorded
+        file.write('{"text": "Pe')
+    process = start(*argv, "--resume")
+    assert process.wait(120) == 0, process.stderr.read()
+    assert [row["text"] for row in rows_of(out.read_text())] == lines
+    assert out.read_text().startswith(content)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["big.txt", "out.jsonl"]
+
+
+def test_an_earlier_output_stays_until_the_new_one_is_complete(cli, tmp_path, snapshot):
+    out = write_file(tmp_path, "out.jsonl", "before")
+    broken = write_file(tmp_path, "a.jsonl", BROKEN)
+    status, _, messages = cli("--input", broken, "--output", out)
+    assert status == 2 and out.read_text() == "before"
+    assert stable(messages, tmp_path) == snapshot
+    status, _, messages = cli("--input", broken, "--output", out, "--resume", "--all_words")
+    assert status == 2 and "other flags" in messages
+    write_file(tmp_path, "b.jsonl", "{")
+    assert cli("--input", "b.jsonl", "--output", "new.jsonl")[0] == 2
+    assert not list(tmp_path.glob("*new*"))
+    assert cli("--input", broken, "--output", out, "--skip_errors")[0] == 0
+    assert [row["text"] for row in rows_of(out.read_text())] == ["Peter", "EU"]
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("output", "flags"),
+    [
+        (None, []),
+        ("out.html", []),
+        ("out.jsonl.gz", []),
+        ("out.jsonl", []),
+        ("/dev/null", []),
+    ],
+)
+def test_what_cannot_be_resumed_is_refused(cli, tmp_path, output, flags, snapshot):
+    path = write_file(tmp_path, "a.txt", "Peter")
+    named = ["--output", output] if output else []
+    status, _, messages = cli("--input", path, *named, "--resume")
+    assert status == 2 and stable(messages, tmp_path) == snapshot
+
+
+def test_a_linked_output_stays_a_link_and_keeps_its_mode(cli, tmp_path):
+    target = write_file(tmp_path, "target.jsonl", "before")
+    target.chmod(0o640)
+    (tmp_path / "out.jsonl").symlink_to(target)
+    assert cli("Peter", "--output", "out.jsonl")[0] == 0
+    assert (tmp_path / "out.jsonl").is_symlink() and target.stat().st_mode & 0o777 == 0o640
+    assert rows_of(target.read_text())[0]["text"] == "Peter"
+
+
+def test_a_pipe_as_output_gets_the_results(cli, tmp_path):
+    os.mkfifo(tmp_path / "out.jsonl")
+    received = []
+    reader = threading.Thread(
+        target=lambda: received.append((tmp_path / "out.jsonl").read_text()), daemon=True
+    )
+    reader.start()
+    assert cli("Peter", "--output", "out.jsonl")[0] == 0
+    reader.join(10)
+    assert rows_of(received[0])[0]["text"] == "Peter"
+
+
+def test_the_field_of_the_text_is_the_remedy_where_no_record_has_one(cli, tmp_path):
+    path = write_file(tmp_path, "a.jsonl", '{"body": "Peter"}\n')
+    status, _, messages = cli("--input", path)
+    assert status == 2 and "--text_column_name" in messages and "--skip_errors" not in messages
+
+
+def test_names_of_files_and_labels_do_not_reach_the_terminal_raw(cli, tmp_path, tiny_tagger):
+    evil = "\x1b[31m\u202ered"
+    path = write_file(tmp_path, f"{evil}.jsonl", '{"text": "Peter"}\n{')
+    for flags in ([], ["--skip_errors"], ["--output", f"{evil}/out"], ["--resume"]):
+        _, _, messages = cli("--input", path, *flags, "--output_format", "pretty")
+        assert "red" in messages or flags == ["--resume"]
+        assert "\x1b" not in messages and "\u202e" not in messages
+    folder = shutil.copytree(tiny_tagger, tmp_path / "tagger")
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {key: f"B-{evil}{key}" for key in config["id2label"]}
+    config["label2id"] = {}
+    (folder / "config.json").write_text(json.dumps(config))
+    done = start("--model", folder, "--output_format", "pretty", "Peter", "Anna")
+    output, messages = done.communicate(timeout=60)
+    assert done.returncode == 0 and "red" in output.decode()
+    for shown in (output.decode(), messages.decode()):
+        assert "\x1b" not in shown and "\u202e" not in shown
+
+
+def test_every_line_skipped_is_an_error(cli, tmp_path, snapshot):
+    path = write_file(tmp_path, "a.jsonl", "{\n[\n")
+    status, output, messages = cli("--input", path, "--skip_errors")
+    assert (status, output) == (2, "") and stable(messages, tmp_path) == snapshot
+
+
+def test_streams_that_fail_end_in_one_message(tiny_tagger, tmp_path, snapshot):
+    """In a shell, which opens and closes them."""
+    path = write_file(tmp_path, "a.txt", "Peter\n" * 20)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "socket"))
+    commands = {
+        "full disk": "{infer} --input a.txt > /dev/full",
+        "full disk as output": "{infer} --input a.txt --output /dev/full",
+        "closed": "{infer} --input a.txt >&-",
+        "redirected input": "{infer} --output a.txt < a.txt",
+        "redirected both": "{infer} < a.txt >> a.txt",
+        "redirected output": "{infer} --input a.txt >> a.txt",
+        "socket": "{infer} --input socket",
+        "endless": "{infer} --input /dev/zero",
+    }
+    infer_command = f"{sys.executable} {INFER} --model {tiny_tagger}"
+    for name, command in commands.items():
+        shell = ["bash", "-c", command.format(infer=infer_command)]
+        ended = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert ended.returncode == 2 and not ended.stdout, (name, ended.stderr)
+        assert ended.stderr == snapshot(name=name)
+        assert path.read_text() == "Peter\n" * 20
+    listener.close()
 
 
 def test_processes_share_the_scoring(cli, tmp_path, monkeypatch):

@@ -202,3 +202,21 @@ def test_a_cell_of_a_table_stays_one_cell(folder):
     scores = {"overall": {"f1": 0.5}, "per_type": {"a|b": {"f1": 1.0, "number": 3}}, "words": 7}
     text = write_card(folder, {**FACTS, "scores": {"test": scores}}).read_text()
     assert "| a\\|b | 1.0000 |  | 3 |" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("B|C", r"B\|C"),
+        ("a_b", "a_b"),
+        ("*x* _y_ `z` [u](v)", r"\*x\* \_y\_ \`z\` \[u\](v)"),
+        ("<script>&amp;", "&lt;script>&amp;amp;"),
+        ("two\nlines\ttab", "two lines tab"),
+        ("\x1b\u202e", r"\u202e".join(("\u241b\\", ""))),
+        (0.5, "0.5000"),
+        (7, "7"),
+        (None, ""),
+    ],
+)
+def test_a_cell_of_a_table_is_data(value, cell):
+    assert card._cell(value) == cell

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.text import closest, did_you_mean, one_edit_apart, printable
+from support.text import closest, did_you_mean, on_terminal, one_edit_apart, printable
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,20 @@ from support.text import closest, did_you_mean, one_edit_apart, printable
 )
 def test_printable(text, shown):
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb\r\nc", "a\tb\r\nc"),
+        ("a\rb", "a\\u000db"),
+        ("\x1b[2J\x9b2J", "\u241b[2J\ufffd2J"),
+        ("\u202eabc\u202c \u2066x\u2069", "\\u202eabc\\u202c \\u2066x\\u2069"),
+        ("\u05d0\u200f\u200e\u0628", "\u05d0\u200f\u200e\u0628"),  # marks of real text
+    ],
+)
+def test_nothing_on_a_terminal_moves_or_reorders(text, shown):
+    assert on_terminal(text) == shown
 
 
 # --- Suggestions --------------------------------------------------------------------------------

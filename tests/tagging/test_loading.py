@@ -1,6 +1,10 @@
 """Tests of tagging/loading.py: models that are loaded and models that are refused."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +18,7 @@ from support.errors import UserError
 from tagging.tagger import Tagger
 from tests.helpers.architectures import ARCHITECTURES, Architecture, build
 from tests.helpers.messages import stable
-from tests.helpers.models import ENTITY_LABELS, save_tiny_tokenizer, tiny_vocabulary
+from tests.helpers.models import ENTITY_LABELS, ROOT, save_tiny_tokenizer, tiny_vocabulary
 
 
 def test_another_architecture_works(tmp_path):
@@ -197,3 +201,139 @@ def test_a_file_is_not_a_model(tiny_tagger, snapshot):
     with pytest.raises(UserError) as error:
         Tagger(tiny_tagger / "model.safetensors")
     assert stable(error.value, tiny_tagger) == snapshot
+
+
+# --- Damaged and hostile folders --------------------------------------------------------------
+
+
+class OwnCode:
+    """An object that runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return os.system, ("touch code-ran",)
+
+
+def change_json(name: str, **changes):
+    """Return a function that changes values in a JSON file of a folder; None removes one."""
+
+    def change(folder: Path) -> None:
+        values = json.loads((folder / name).read_text()) | changes
+        values = {key: value for key, value in values.items() if value is not None}
+        (folder / name).write_text(json.dumps(values))
+
+    return change
+
+
+def change_weights(change):
+    """Return a function that replaces the weights in a folder by `change(weights)`."""
+
+    def change_folder(folder: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        weights = {name: change(name, w) for name, w in load_file(folder / SAVED).items()}
+        weights = {name: w for name, w in weights.items() if w is not None}
+        save_file(weights, folder / SAVED, metadata={"format": "pt"})
+
+    return change_folder
+
+
+def pickled(content: object):
+    """Return a function that replaces the weights in a folder by a pickle."""
+
+    def change(folder: Path) -> None:
+        (folder / SAVED).unlink()
+        torch.save(content, folder / "pytorch_model.bin")
+
+    return change
+
+
+def without(name: str):
+    return lambda folder: (folder / name).unlink()
+
+
+SAVED, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer_config.json"
+QUERY = "layer.1.attention.self.query.weight"
+DAMAGES = {
+    "truncated": lambda folder: os.truncate(folder / SAVED, 5000),
+    "no weights": without(SAVED),
+    "one weight missing": change_weights(lambda name, w: None if QUERY in name else w),
+    "no head": change_weights(lambda name, w: None if "classifier" in name else w),
+    "one weight of another shape": change_weights(lambda name, w: w[:5] if QUERY in name else w),
+    "weights not finite": change_weights(lambda name, w: w * float("nan")),
+    "integers": change_weights(lambda name, w: w.int()),
+    "pickle with code": pickled({"a": OwnCode()}),
+    "pickle of a list": pickled([1, 2]),
+    "pickle of nothing": pickled({}),
+    "fewer layers": change_json(CONFIG, num_hidden_layers=1),
+    "more layers": change_json(CONFIG, num_hidden_layers=3),
+    "too wide": change_json(CONFIG, hidden_size=10**9, num_attention_heads=1),
+    "other width": change_json(CONFIG, hidden_size=48),
+    "large vocabulary": change_json(CONFIG, vocab_size=10**9),
+    "heads": change_json(CONFIG, num_attention_heads=5),
+    "activation": change_json(CONFIG, hidden_act="no_such"),
+    "fewer labels": change_json(CONFIG, id2label={"0": "O", "1": "X"}),
+    "more labels": change_json(CONFIG, id2label={str(i): f"B-{i}" for i in range(10)}),
+    "window": change_json(CONFIG, window_length=2),
+    "quantized": change_json(CONFIG, quantization_config={"quant_method": "gptq", "bits": 4}),
+    "no settings of the tokenizer": without(TOKENIZER),
+    "kind of tokenizer": change_json(TOKENIZER, tokenizer_class=5),
+    "padding": change_json(TOKENIZER, pad_token=5),
+    "no vocabulary": without("tokenizer.json"),
+    "model of the tokenizer": change_json("tokenizer.json", model={"type": "WordPiece"}),
+    "adapter": lambda folder: (folder / "adapter_config.json").write_text("{}"),
+}
+
+
+@pytest.mark.parametrize("made_here", [True, False])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_model_is_one_message(
+    damage, made_here, tiny_tagger, tmp_path, monkeypatch, snapshot, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    folder = shutil.copytree(tiny_tagger, tmp_path / "tagger")
+    DAMAGES[damage](folder)
+    if not made_here:
+        change_json(CONFIG, word_splitter=None)(folder)
+        if damage == "no settings of the tokenizer":
+            assert Tagger(folder)("Peter")  # others leave it out, and mean the defaults
+            return
+    with pytest.raises(UserError) as error:
+        Tagger(folder)
+    assert str(folder) in str(error.value)
+    assert stable(error.value, folder).splitlines()[0] == snapshot
+    assert capfd.readouterr().out == ""
+    assert not (tmp_path / "code-ran").exists()
+
+
+def test_sub_words_beyond_the_table_are_refused(tiny_tagger, tmp_path, snapshot):
+    folder = shutil.copytree(tiny_tagger, tmp_path / "tagger")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"]["Peter"] = 10**6
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(UserError) as error:
+        Tagger(folder)
+    assert stable(error.value, folder) == snapshot
+
+
+@pytest.mark.parametrize("part", ["AutoConfig", "AutoModelForTokenClassification", "AutoTokenizer"])
+def test_standard_input_does_not_decide_whether_code_runs(part, tmp_path):
+    """In a process of its own, with an answer of yes on standard input."""
+    folder = save_tagger(Architecture("bert", "bert"), tmp_path)
+    (folder / "own.py").write_text("open('code-ran', 'w').close()\n" + OWN_CODE)
+    name = "own.OwnConfig" if part == "AutoConfig" else "own.OwnModel"
+    if part == "AutoTokenizer":
+        auto_map = {"auto_map": {part: ["own.OwnModel", None]}, "tokenizer_class": "OwnTokenizer"}
+        change_json(TOKENIZER, **auto_map)(folder)
+    else:
+        change_json(CONFIG, model_type="own", auto_map={part: name})(folder)
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "infer.py"), "--model", str(folder)],
+        input=b"y\nyes\n",
+        capture_output=True,
+        cwd=tmp_path,
+    )
+    assert not (tmp_path / "code-ran").exists()
+    if part == "AutoTokenizer":  # its tokenizer.json works without the code
+        assert len(run.stdout.splitlines()) == 2
+    else:
+        assert run.returncode == 2 and b"--trust_remote_code" in run.stderr
