@@ -136,6 +136,53 @@ def test_loss_of_a_step_is_the_mean_over_its_tokens(script, corpus, encoder, tmp
     assert mean == pytest.approx(results(tmp_path / "out")["eval_loss"], rel=1e-5)
 
 
+def test_losses_are_those_of_a_loop_written_by_hand(tmp_path):
+    """Padded batches, cross entropy, AdamW and clipping of torch, and none of the suite's code.
+
+    Only the order of the sentences is taken from the run: each has its own number of words.
+    """
+    import torch
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    labels = ["O", "B-PER", "I-PER"]
+    sentences = {n: ["Anna", *["the"] * (n - 1)] for n in range(2, 30)}
+    rows = (["Anna B-PER", *["the O"] * (n - 1)] for n in sentences)
+    (tmp_path / "a.conll").write_text("\n".join(line for row in rows for line in [*row, ""]))
+    tagger = without_dropout(save_tiny_tagger(tmp_path / "drops", labels), tmp_path / "tagger")
+    flags = ["--train_file", "a.conll", "--validation_file", "a.conll", "--num_train_epochs", 2]
+    flags += ["--model_name_or_path", tagger, "--per_device_train_batch_size", 4, "--seed", 3]
+    flags += ["--learning_rate", 1e-2, "--mixed_precision", "no", "--logging_steps", 1]
+    before = partial(record_batches, tmp_path)
+    run(LOOP, [*flags, "--output_dir", "out"], tmp_path, before=before)
+    lines = (tmp_path / "batches_0.txt").read_text().splitlines()
+    batches = [[int(count) for count in line.split()] for line in lines]
+    assert sorted(n for batch in batches for n in batch) == sorted([*sentences, *sentences])
+
+    model = AutoModelForTokenClassification.from_pretrained(tagger).train()
+    tokenizer = AutoTokenizer.from_pretrained(tagger)
+    parameters = dict(model.named_parameters())
+    plain = {name for name in parameters if name.endswith("bias") or "LayerNorm" in name}
+    groups = [([parameters[n] for n in parameters.keys() - plain], 0.01)]
+    groups += [([parameters[n] for n in plain], 0.0)]
+    optimizer = torch.optim.AdamW([{"params": p, "weight_decay": decay} for p, decay in groups])
+    expected = []
+    for step, batch in enumerate(batches):
+        words = [sentences[n] for n in batch]
+        inputs = tokenizer(words, is_split_into_words=True, padding=True, return_tensors="pt")
+        targets = torch.full(inputs["input_ids"].shape, -100)
+        for row, n in enumerate(batch):
+            targets[row, 1 : n + 1] = torch.tensor([1, *[0] * (n - 1)])
+        loss = model(**inputs, labels=targets).loss
+        expected.append(loss.item())
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-2 * (1 - step / len(batches))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    np.testing.assert_allclose(losses(tmp_path / "out")[:, 0], expected, rtol=1e-3)
+
+
 def test_learning_rate_falls_linearly_to_zero(four_runs):
     for folder in four_runs.values():
         rates = losses(folder)[:, 1]
