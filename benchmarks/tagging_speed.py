@@ -43,7 +43,7 @@ def load_taggers(model: str, dtypes: list[str], options: dict) -> dict:
     """Return a tagger for each precision."""
     from tagging.tagger import Tagger
 
-    return {dtype: Tagger(model, dtype=dtype, **options) for dtype in dtypes}
+    return {dtype: Tagger(model, dtype=dtype, decode="argmax", **options) for dtype in dtypes}
 
 
 def load_pipelines(model: str, device: str) -> dict:
@@ -190,7 +190,7 @@ def print_differences(model: str, texts: list[str], taggers: dict, rival, device
         ]
 
     ours = spans(taggers["fp32"](texts))
-    single = spans(Tagger(model, device=device, batch_tokens=1)(texts))
+    single = spans(Tagger(model, device=device, batch_tokens=1, decode="argmax")(texts))
     total = sum(map(len, ours))
     num_different = sum(len(a ^ b) for a, b in zip(ours, single, strict=True))
     print(f"{total} entities in fp32; {num_different} differ from batches of one")

@@ -160,7 +160,7 @@ SETTLED = {
     ),
     "include_for_metrics": Settled([], "scores are computed from the tags of all words alone"),
     "batch_eval_metrics": Settled(
-        True, "predictions are collected batch by batch, in 6 bytes per word", harmless=False
+        True, "predictions are collected batch by batch", harmless=False
     ),
     "save_only_model": Settled(False, "training can be resumed from every checkpoint"),
     "save_on_each_node": Settled(False, "the main process writes; all nodes read its folder"),
