@@ -25,6 +25,7 @@ for _name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_ENDPOINT", "HF_TOKEN", VA
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # avoids a warning at every fork
+os.environ["OMP_NUM_THREADS"] = "1"  # two files are tested at a time; models are tiny
 for _name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "ACCELERATE_USE_CPU", "NO_COLOR", "FORCE_COLOR"):
     os.environ.pop(_name, None)
 

@@ -28,7 +28,7 @@ SCORES = tuple(
     for name in ("accuracy", "f1", "loss", "precision", "recall", "words")
 )
 FLAGS = [
-    *("--mixed_precision", "no", "--max_seq_length", 24, "--num_train_epochs", 3),
+    *("--mixed_precision", "no", "--max_seq_length", 24, "--num_train_epochs", 2),
     *("--per_device_train_batch_size", 4, "--gradient_accumulation_steps", 2),
     *("--learning_rate", 5e-3, "--warmup_steps", 3, "--weight_decay", 0.1),
     *("--logging_steps", 1, "--checkpointing_steps", "no", "--output_dir", "out"),
