@@ -152,15 +152,22 @@ def read_raw(
     What is wrong goes to `problems`; there are no labels then.
     """
     declared, tags = declared_names(settings.label_names), CorpusTags()
+    requested = settings.label_column_name is not None
     raw = {
-        split: read_split(folder / f"{split}.raw", split_sources, tags, declared, problems)
+        split: read_split(
+            folder / f"{split}.raw",
+            split_sources,
+            tags,
+            declared,
+            problems,
+            column_requested=requested,
+        )
         for split, split_sources in sources.items()
     }
     check_splits(raw, problems)
     if problems:
         return raw, None
     task, scheme = settings.task_name, settings.tag_scheme
-    requested = settings.label_column_name is not None
     labels = settle_labels(
         task, scheme, raw, tags.names, declared, problems, column_requested=requested
     )

@@ -269,7 +269,9 @@ def _labels_by_content(
         return labels, []
     chosen, *layers = candidates
     usual = "no column has a usual name" if labels is None else f"{labels!r} holds no such tags"
-    notes = [f"{options.task} tags are in {chosen!r}, {usual}; another column: --label_column_name"]
+    notes = [
+        f"{options.task} tags are in {chosen!r} ({usual}); another column: --label_column_name"
+    ]
     if layers:
         notes.append(
             f"entity tags are also in {', '.join(map(repr, layers))}; {chosen!r} is the first"
