@@ -295,7 +295,10 @@ def _are_aligned(rows: list[Fields], text: str, tag: str) -> bool:
 
 
 def _only_column_of_spans(rows: list[Fields], columns: "_Columns") -> str | None:
-    """Return the only column that holds spans, whatever its name; None if several do, or none."""
+    """Return the only column that holds spans, whatever its name; None if several do, or none.
+
+    Spans that cannot be read, such as those with numbers for labels, count if there are no others.
+    """
     candidates = [
         key
         for key, column_type in columns.types.items()
@@ -306,6 +309,13 @@ def _only_column_of_spans(rows: list[Fields], columns: "_Columns") -> str | None
         parsed = [parsed_spans(row[key]) for row in rows[:SAMPLE_SIZE] if row.get(key)]
         if parsed and all(spans and not faults for spans, faults in parsed):
             with_spans.append(key)
+    if not with_spans:
+        keys = ({"label", "start"}, {"label", "start_offset"})
+        with_spans = [
+            key
+            for key in candidates
+            if any(needed <= span.keys() for span in _dicts(rows, key) for needed in keys)
+        ]
     return with_spans[0] if len(with_spans) == 1 else None
 
 

@@ -100,6 +100,17 @@ def test_texts_without_any_spans_stay_without_labels(tmp_path):
     assert read(path) == [(["Nobody"], None)] * 1200
 
 
+def test_spans_of_any_name_that_cannot_be_read_are_reported(tmp_path):
+    """Early versions of doccano export numbers for labels."""
+    span = {"label": 2, "start_offset": 0, "end_offset": 4, "user": 1}
+    path = write_file(tmp_path, "a.jsonl", record(id=1, text="Anna ran", annotations=[span]))
+    assert read(path, problems := Problems()) == []
+    assert [group.kind for group in problems.groups] == [ProblemKind.SPAN_FORM]
+    tokens = [{"text": "Anna", "start": 0, "end": 4, "id": 0}]
+    path = write_file(tmp_path, "b.jsonl", record(text="Anna", tokens=tokens))
+    assert read(path) == [(["Anna"], None)]
+
+
 # --- Documents and sentences ----------------------------------------------------------------------
 
 
