@@ -173,7 +173,7 @@ def find_record_layout(
     if spans is not None and columns.types[spans] not in ("spans", "empty"):
         spans = None
     if spans is None and labels is None and options.label_column is None:
-        spans = _only_column_of_spans(rows, columns)
+        spans = _only_column_of_spans(rows, columns) or _column_of_written_spans(rows, columns)
     if raw_text is None and words is None and spans is not None and options.text_column is None:
         raw_text = _only_text_of_spans(rows, columns, spans)
     only_spans = spans is not None and labels in (None, spans)
@@ -319,6 +319,13 @@ def _only_column_of_spans(rows: list[Fields], columns: "_Columns") -> str | None
     return with_spans[0] if len(with_spans) == 1 else None
 
 
+def _column_of_written_spans(rows: list[Fields], columns: "_Columns") -> str | None:
+    """Return the column of spans by its name whose cells look like lists but cannot be read."""
+    key = columns.find(None, SPAN_COLUMNS, "string")
+    cells = [row[key] for row in rows if isinstance(row.get(key), str) and row[key]] if key else []
+    return key if cells and all(cell.lstrip()[:1] in tuple("[({") for cell in cells) else None
+
+
 def _only_text_of_spans(rows: list[Fields], columns: "_Columns", spans_key: str) -> str | None:
     """Return the only column whose texts contain the texts that the spans carry."""
     carried = [
@@ -386,6 +393,9 @@ def _type_of_value(value: Any) -> str | None:
     """Return the type of a value or of the first element of a list; None for no value."""
     if value == "":
         return "empty string"
+    if isinstance(value, dict) and len(value) == 1:  # spaCy's {"entities": [...]}
+        (inner,) = value.values()
+        return _type_of_value(inner) if isinstance(inner, list) else "other"
     if isinstance(value, list):
         if not value:
             return "empty"

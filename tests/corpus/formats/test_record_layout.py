@@ -111,6 +111,18 @@ def test_spans_of_any_name_that_cannot_be_read_are_reported(tmp_path):
     assert read(path) == [(["Anna"], None)]
 
 
+def test_a_cell_may_hold_the_entities_of_spacy(tmp_path):
+    cell = "\"{'entities': [(0, 4, 'PER')]}\""
+    path = write_file(tmp_path, "a.csv", f"text,spans\nAnna ran,{cell}\n")
+    assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])]
+
+
+def test_cells_that_look_like_spans_but_are_not_are_reported_as_such(tmp_path):
+    path = write_file(tmp_path, "a.csv", "text,spans\nAnna ran,\"[array([0, 4, 'PER'])]\"\n")
+    assert read(path, problems := Problems()) == []
+    assert [group.kind for group in problems.groups] == [ProblemKind.SPANS_NOT_LIST]
+
+
 # --- Documents and sentences ----------------------------------------------------------------------
 
 
