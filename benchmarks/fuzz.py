@@ -256,7 +256,7 @@ def prodigy(number: int, pairs: Sentence) -> Any:
 
 def prodigy_entities(record: Any) -> Entities:
     """Read a record of Prodigy."""
-    if record["answer"] != "accept":
+    if record["answer"] == "reject":
         return []
     spans = [(span["start"], span["end"], span["label"]) for span in record["spans"]]
     return spans_in(record["text"], spans)
@@ -420,7 +420,7 @@ FORMATS = (
     Format(
         "underscore.tsv",
         spelt(lambda tag: tag.replace("-", "_")),
-        read_columns(0, 1, as_usual=lambda tag: tag.replace("_", "-")),
+        read_columns(0, 1, as_usual=lambda tag: tag.replace("_", "-", 1)),
     ),
     Format("rows.csv", write_rows, read_rows),
     Format("interleaved.csv", write_interleaved, read_rows),
