@@ -46,6 +46,7 @@ def main() -> None:
         load_model,
         match_labels,
         remember_encoding,
+        splitter_to_keep,
     )
     from encoder.tokenizer import load_run_tokenizer, window_length
     from encoder.traits import observe_traits
@@ -98,7 +99,8 @@ def main() -> None:
 
     # --- Corpus ---
     with state.main_process_first():
-        corpus = load_corpus(settings.corpus)
+        splitter = splitter_to_keep(settings.model, do_train=settings.do_train)
+        corpus = load_corpus(settings.corpus, splitter)
     best = choose_best_score(settings.checkpoints, corpus.label_names, corpus.entity_tags)
 
     # --- Model ---

@@ -10,7 +10,14 @@ import pyarrow.compute as pc
 
 from corpus.hold_out import hold_out
 from corpus.labels import Labels
-from corpus.load import cache_folder, needs_hold_out, new_folder, notes_on, read_raw
+from corpus.load import (
+    cache_folder,
+    corpus_splitter,
+    needs_hold_out,
+    new_folder,
+    notes_on,
+    read_raw,
+)
 from corpus.problems import (
     ALL,
     MAX_SHOWN,
@@ -84,7 +91,7 @@ def _check(
 ) -> list[str]:
     """Return the notes and tables as lines; add to `problems`."""
     raw, labels = read_raw(settings, sources, folder, problems)
-    notes = [] if labels is None else notes_on(raw, labels)
+    notes = [] if labels is None else notes_on(raw, labels, corpus_splitter(raw))
     splits = raw
     if labels is not None and needs_hold_out(settings, raw):
         held_out, note = hold_out(raw["train"], settings.seed)

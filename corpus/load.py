@@ -34,7 +34,7 @@ from support.text import counted
 
 # Part of every cache key. Raise it, so that all corpora are read again, whenever a change gives the
 # same files different splits, labels or notes, or changes the fields of `Corpus`.
-READER_VERSION = 2
+READER_VERSION = 3
 SUMMARY = "corpus.json"  # of a cached corpus: its fields, with checksums of its files
 
 
@@ -66,20 +66,22 @@ class Corpus:
             yield Place(file, row["line"], row["record_id"], row.get("doc_id"))
 
 
-def load_corpus(settings: CorpusSettings) -> Corpus:
+def load_corpus(settings: CorpusSettings, word_splitter: str | None = None) -> Corpus:
     """Return the corpus that the settings name.
 
-    Raises `UserError`; if the corpus has problems, a `CorpusError` with all of them. In a run of
-    several processes, call it on the main process first; the others then read the cached corpus.
+    `word_splitter`: the name of the splitter of raw text, if a model has one already. In a run of
+    several processes, call this on the main process first; the others then read the cached corpus.
+    Raises `UserError`; if the corpus has problems, a `CorpusError` with all of them.
     """
-    sources = find_sources(settings)
-    folder = cache_folder(settings) / content_key(settings, sources.by_split)
+    sources = find_sources(settings, word_splitter)
+    folder = cache_folder(settings) / content_key(settings, sources.by_split, word_splitter)
     summary = None
     if not (settings.overwrite_cache and local_rank() == 0):
         summary = _cached_summary(folder)
     if summary is None:
         with new_folder(folder.parent) as work:
-            summary = read_corpus(settings, sources.by_split, work) | {"name": sources.name}
+            summary = read_corpus(settings, sources.by_split, work, word_splitter)
+            summary["name"] = sources.name
             _seal(work, summary)
             _move_into_cache(work, folder, replace=settings.overwrite_cache)
     corpus = _open_folder(folder, summary, settings)
@@ -88,7 +90,10 @@ def load_corpus(settings: CorpusSettings) -> Corpus:
 
 
 def read_corpus(
-    settings: CorpusSettings, sources: dict[str, list[Source]], folder: Path
+    settings: CorpusSettings,
+    sources: dict[str, list[Source]],
+    folder: Path,
+    word_splitter: str | None = None,
 ) -> dict[str, Any]:
     """Read every split into `folder`; return the fields of `Corpus` other than splits and name.
 
@@ -99,7 +104,8 @@ def read_corpus(
     if labels is None:
         raise CorpusError(problems)
     report_stray_tags(labels.table, labels.scheme, raw, problems.warnings)
-    notes = notes_on(raw, labels)
+    word_splitter = word_splitter or corpus_splitter(raw)
+    notes = notes_on(raw, labels, word_splitter)
     for group in problems.warnings.groups:
         title = f"{group.title[:1].upper()}{group.title[1:]}"
         if group.kind is ProblemKind.SIMILAR_TYPES:
@@ -119,7 +125,6 @@ def read_corpus(
         for split in SPLITS
         if split in parts
     }
-    word_splitter = corpus_splitter(raw)
     for raw_split in raw.values():
         raw_split.path.unlink()
     content = json.dumps([labels.names, digests])
@@ -147,15 +152,22 @@ def read_raw(
     What is wrong goes to `problems`; there are no labels then.
     """
     declared, tags = declared_names(settings.label_names), CorpusTags()
+    requested = settings.label_column_name is not None
     raw = {
-        split: read_split(folder / f"{split}.raw", split_sources, tags, declared, problems)
+        split: read_split(
+            folder / f"{split}.raw",
+            split_sources,
+            tags,
+            declared,
+            problems,
+            column_requested=requested,
+        )
         for split, split_sources in sources.items()
     }
     check_splits(raw, problems)
     if problems:
         return raw, None
     task, scheme = settings.task_name, settings.tag_scheme
-    requested = settings.label_column_name is not None
     labels = settle_labels(
         task, scheme, raw, tags.names, declared, problems, column_requested=requested
     )
@@ -187,7 +199,7 @@ def check_splits(raw: dict[str, RawSplit], problems: Problems) -> None:
             problems.add(Problem(ProblemKind.NO_LABELS, place, opened.layout, expected))
 
 
-def notes_on(raw: dict[str, RawSplit], labels: Labels) -> list[str]:
+def notes_on(raw: dict[str, RawSplit], labels: Labels, word_splitter: str) -> list[str]:
     """Return lines for the user about the layout, the word splitter and the tag scheme."""
     first_of: dict[str, str] = {}  # layout -> the first file that has it
     for split in raw.values():
@@ -196,8 +208,7 @@ def notes_on(raw: dict[str, RawSplit], labels: Labels) -> list[str]:
     notes = [f"{name}: {layout}." for layout, name in first_of.items()]
     notes += _notes_on_columns(raw)
     if any(split.raw_text for split in raw.values()):
-        splitter = corpus_splitter(raw)
-        notes.append(f"Raw text is split into words by the suite's word splitter, {splitter}.")
+        notes.append(f"Raw text is split into words by the suite's word splitter, {word_splitter}.")
     tagged = any(split.tag_counts for split in raw.values())
     return [*notes, *labels.notes, scheme_note(labels)] if tagged else notes
 
@@ -230,11 +241,13 @@ def cache_folder(settings: CorpusSettings) -> Path:
     return Path(settings.cache_dir or datasets.config.HF_DATASETS_CACHE) / "token-classification"
 
 
-def content_key(settings: CorpusSettings, sources: dict[str, list[Source]]) -> str:
+def content_key(
+    settings: CorpusSettings, sources: dict[str, list[Source]], word_splitter: str | None = None
+) -> str:
     """Return a hash of the content of the files and of the settings that affect how it is read."""
     key_parts = (
         READER_VERSION,
-        installed_splitter(),
+        word_splitter or installed_splitter(),
         settings.task_name,
         settings.text_column_name,
         settings.label_column_name,

@@ -17,6 +17,8 @@ from support.text import counted, quote
 SAMPLE_WORDS = 1000
 MIN_WORDS = 3  # fewer words are no evidence
 MIN_TAGS = 20  # distinct tags; fewer may each belong to one word of a small corpus
+MIN_NUMBERS = 20  # fewer words may all be numbers
+NEARLY_ALL = 0.95
 MOST = 0.9
 HALF = 0.5
 SHOWN = 3
@@ -28,19 +30,25 @@ EXPECTED = (
 
 
 def plausible(
-    opened: OpenedSource, name: str, problems: Problems, *, words_only: bool = False
+    opened: OpenedSource,
+    name: str,
+    problems: Problems,
+    *,
+    words_only: bool = False,
+    column_requested: bool = False,
 ) -> OpenedSource:
     """Return a source that yields no sentence if its first ones cannot be words and tags.
 
     That is added to `problems`. `words_only`: tags may be anything, because they are not used.
+    `column_requested`: the user named the column of tags, so they may be as many as the words.
     """
     if opened.layout_kind is None:
         return opened
-    return opened._replace(sentences=_checked(opened, name, problems, words_only))
+    return opened._replace(sentences=_checked(opened, name, problems, words_only, column_requested))
 
 
 def _checked(
-    opened: OpenedSource, name: str, problems: Problems, words_only: bool
+    opened: OpenedSource, name: str, problems: Problems, words_only: bool, column_requested: bool
 ) -> Iterator[Sentence]:
     sentences = iter(opened.sentences)
     sample: list[Sentence] = []
@@ -53,7 +61,11 @@ def _checked(
         if len(words) >= SAMPLE_WORDS:
             break
     raw_text = opened.layout_kind is LayoutKind.TEXT
-    fault = _fault(words, [] if raw_text else tags, words_only, raw_text)
+    fault = _fault(words, [] if raw_text else tags, raw_text)
+    if fault is None and not (raw_text or words_only):
+        fault = _fault_of_numbers(words)
+        if fault is None and not column_requested and len(words) >= MIN_WORDS:
+            fault = _fault_of_tag_set(words, tags)
     if fault:
         detail = f"{fault} ({opened.layout})"
         place = Place(name, sample[0].lines[0])
@@ -62,7 +74,7 @@ def _checked(
     yield from itertools.chain(sample, sentences)
 
 
-def _fault(words: list[str], tags: list[str], words_only: bool, raw_text: bool) -> str | None:
+def _fault(words: list[str], tags: list[str], raw_text: bool) -> str | None:
     """Describe why values cannot be words and tags; None if they can."""
     if len(words) < MIN_WORDS:
         return None
@@ -80,7 +92,15 @@ def _fault(words: list[str], tags: list[str], words_only: bool, raw_text: bool) 
         return None
     if matching := _matching(words, is_entity_tag, MOST):
         return f"{counted(len(matching), 'word')} of {len(words):,} are tags: {_listed(matching)}"
-    return None if words_only else _fault_of_tag_set(words, tags)
+    return None
+
+
+def _fault_of_numbers(words: list[str]) -> str | None:
+    """Describe words that are nearly all numbers; None if there are too few to tell."""
+    matching = _matching(words, str.isdecimal, NEARLY_ALL) if len(words) >= MIN_NUMBERS else []
+    if not matching:
+        return None
+    return f"{counted(len(matching), 'word')} of {len(words):,} are numbers: {_listed(matching)}"
 
 
 def _fault_of_tag_set(words: list[str], tags: list[str]) -> str | None:

@@ -54,10 +54,11 @@ class CorpusSources:
     notes: list[str]  # lines to show to the user
 
 
-def find_sources(settings: CorpusSettings) -> CorpusSources:
+def find_sources(settings: CorpusSettings, word_splitter: str | None = None) -> CorpusSources:
     """Return the sources that the settings name, without reading them.
 
-    Raises `UserError` for names that do not exist.
+    `word_splitter`: the name of the splitter of raw text; None for the newest one. Raises
+    `UserError` for names that do not exist.
     """
     if settings.task_name not in TASKS:
         raise UserError(
@@ -68,6 +69,7 @@ def find_sources(settings: CorpusSettings) -> CorpusSources:
         settings.text_column_name,
         settings.label_column_name,
         span_alignment=settings.span_alignment,
+        word_splitter=word_splitter,
     )
     notes: list[str] = []
     sources: dict[str, list[Source]] = {}
@@ -238,7 +240,7 @@ def _load_from_hub(
 
 
 def _dataset_source(name: str, dataset: datasets.Dataset, options: ReadOptions) -> Source:
-    used = dataset.select_columns(relevant_columns(dataset.column_names, options))
+    used = dataset.select_columns(relevant_columns(dataset.features.arrow_schema, options))
     names_of = class_names(used.features.arrow_schema.metadata)
 
     def open_rows(problems: Problems) -> OpenedSource:

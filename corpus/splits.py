@@ -250,15 +250,20 @@ def read_split(
     tags: CorpusTags,
     declared: list[str] | None,
     problems: Problems,
+    *,
+    column_requested: bool = False,
 ) -> RawSplit:
     """Read all sources of a split into the file `path`; add their problems to `problems`.
 
-    `declared`: names of integer tags that the user gave.
+    `declared`: names of integer tags that the user gave. `column_requested`: the user named the
+    column of tags.
     """
     split = RawSplit(path, sources, tags)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, RAW_SCHEMA) as writer:
         for number, source in enumerate(sources):
-            opened = plausible(source.open(problems), source.name, problems)
+            opened = plausible(
+                source.open(problems), source.name, problems, column_requested=column_requested
+            )
             split.opened.append(opened)
             tag_ids = _SourceTagIds(tags, declared or opened.label_names)
             for sentences in batched(opened.sentences, BATCH_SIZE):

@@ -72,6 +72,14 @@ def load_config(
     return config
 
 
+def splitter_to_keep(model: ModelSettings, *, do_train: bool) -> str | None:
+    """Return the name of the word splitter of a model that is only scored; None for the newest."""
+    if do_train:
+        return None
+    splitter: str | None = getattr(load_base_config(model), "word_splitter", None)
+    return splitter
+
+
 def remember_encoding(
     config: PretrainedConfig, window_length: int, task_name: str, word_splitter: str
 ) -> None:

@@ -75,7 +75,12 @@ def labelled_items(
     `may_be_prose`: refuse plain text, whose lines a reader of columns would take for rows.
     """
     for path in files:
-        opened = plausible(detect.read(path, options, problems), path, problems)
+        opened = plausible(
+            detect.read(path, options, problems),
+            path,
+            problems,
+            column_requested=options.label_column is not None,
+        )
         if not opened.labelled:
             layout = opened.layout or "unreadable"
             raise UserError(f"{path}: no labels to score against: got {layout}")

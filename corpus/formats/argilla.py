@@ -31,7 +31,7 @@ def record_of_argilla(record: Record) -> Record:
             question: [(answer.get("value"), answer.get("status")) for answer in given or []]
             for question, given in answers.items()
         }
-        return _answered(record, inner, responses)
+        return _answered(_with_id(record, fields.get("id")), inner, responses)
     if "annotation" in fields:
         return _version_1(record, fields)
     responses = {
@@ -43,6 +43,10 @@ def record_of_argilla(record: Record) -> Record:
         if key.endswith(RESPONSES)
     }
     return _answered(record, fields, responses)
+
+
+def _with_id(record: Record, record_id: Any) -> Record:
+    return record._replace(record_id=record_id) if isinstance(record_id, str | int) else record
 
 
 def _version_1(record: Record, fields: Fields) -> Record:

@@ -1,14 +1,24 @@
 """Names of columns and fields, and the number of lines that determine a layout."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 HEAD_SIZE = 1000  # lines or records that a layout is determined from
 TEXT_COLUMNS = ("tokens", "words", "token", "word", "form", "text", "sentence")
 SPAN_COLUMNS = ("spans", "entities", "label", "labels")
-SENTENCE_COLUMNS = ("sentence_id", "sent_id", "sentence #", "sentence_idx", "sentid", "sentence")
+SENTENCE_COLUMNS = (
+    *("sentence_id", "sent_id", "sentence #", "sentence_idx", "sentid", "sentenceid"),
+    *("sentence_number", "sentence_no", "sent_idx", "sent", "sentence"),
+)
 DOCUMENT_COLUMNS = (
     *("doc_id", "document_id", "docid", "doc", "document", "doc_name", "document_name"),
     *("file_name", "filename", "file"),
+)
+DOCUMENT_NAME = re.compile(  # article_id, tweetID, Post No
+    r"(?:doc|document|article|tweet|post|text|file|paper|abstract|note|comment|review|message|email|"
+    r"story|book|conversation|dialog|dialogue|thread|report|case|patient)"
+    r"[ _-]?(?:id|idx|index|name|no|nr|num|number|#)",
+    re.IGNORECASE,
 )
 RECORD_ID_COLUMNS = ("id", "sent_id", "sentence_id")
 

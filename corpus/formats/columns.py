@@ -29,6 +29,11 @@ SENTENCE_ID = re.compile(r"#\s*sent_id\s*=\s*(.*\S)")
 DOCUMENT_START = "-DOCSTART-"
 MIN_SHARE_OF_ENDS = 0.01  # of the first lines; sentences rarely have a hundred words
 EXAMPLE = "EU\tB-ORG"
+NUMBERED_EXAMPLE = (
+    "a blank line between sentences or, if the numbers are those of the sentences, names in the "
+    "first line: sentence_id, token, ner_tag, separated like the columns"
+)
+MIN_ROWS = 3  # a column of fewer numbers may be words
 
 
 class ColumnLayout(NamedTuple):
@@ -99,7 +104,13 @@ def find_column_layout(
     asked = None
     if options.label_column is not None:
         asked = requested_column(options.label_column, names, width)
-    text, notes = _text_column(options, names, types, indexed, asked)
+    numeric = _numeric_columns(body, width)
+    text, notes = _text_column(options, names, types, indexed, asked, numeric)
+    if 0 in numeric and text != 0 and not indexed and not names:
+        unended = _numbered_sentences(head, body)
+        if unended:
+            problems.add(Problem(ProblemKind.IMPLAUSIBLE, Place(name), unended, NUMBERED_EXAMPLE))
+            return None
     if asked is not None:
         choice = LabelChoice(asked)
     else:
@@ -158,11 +169,12 @@ def _text_column(
     types: list[set[str] | None],
     indexed: bool,
     labels: int | None,
+    numeric: set[int],
 ) -> tuple[int, list[str]]:
     """Return the column of words, and notes if it is not the usual one.
 
     `types`: the entity types in each column. `labels`: the column of labels that the user asked
-    for.
+    for. `numeric`: the columns that hold numbers only.
     """
     if labels is None:
         labels = first_named(names, label_columns(options.task))
@@ -178,7 +190,26 @@ def _text_column(
         return next(column for column in range(len(types)) if column != labels), []
     if len(types) == 2 and labels is None and types[0] is not None and types[1] is None:
         return 1, ["column 0 holds entity tags, so the words are in column 1"]
+    if text in numeric:
+        rest = (c for c in range(len(types)) if c not in numeric and c != labels)
+        words = next((column for column in rest if types[column] is None), None)
+        if words is not None and len(types) > 2:
+            return words, [f"column {text} holds numbers, so the words are in column {words}"]
     return text, []
+
+
+def _numeric_columns(rows: list[list[str]], width: int) -> set[int]:
+    """Return the columns that hold numbers only; no column of very few rows."""
+    if len(rows) < MIN_ROWS:
+        return set()
+    return {column for column in range(width) if all(row[column].isdecimal() for row in rows)}
+
+
+def _numbered_sentences(head: list[str], rows: list[list[str]]) -> str | None:
+    """Describe a first column that numbers the sentences, where no blank line ends them."""
+    if any(not line.strip(BLANK) for line in head[:-1]) or len({row[0] for row in rows}) == 1:
+        return None
+    return f"column 0 holds numbers, {quote(rows[0][0])} first, and no blank line ends a sentence"
 
 
 def _rows(head: list[str]) -> list[str]:

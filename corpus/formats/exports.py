@@ -13,6 +13,7 @@ from corpus.formats.label_studio import (
     records_of_task,
 )
 from corpus.formats.records import Fields, Record
+from corpus.formats.spacy import is_spacy_document, records_of_spacy
 from corpus.problems import ProblemKind
 
 # Fields with which tools say that nothing can be learned from a record, and their values.
@@ -42,6 +43,8 @@ def records_of_exports(records: Iterable[Record]) -> Iterator[Record]:
             yield from records_of_task(record)
         elif is_gliner_record(fields):
             yield record_of_gliner(record)
+        elif is_spacy_document(fields):
+            yield from records_of_spacy(record)
         else:
             if is_argilla_record(fields):
                 record = record_of_argilla(record)

@@ -1,5 +1,6 @@
 """Label Studio's exports: tasks with annotations, and dialogues of paragraphs."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,6 +68,9 @@ def spans_of_results(results: Any) -> tuple[list[Any], list[Fault]]:
     Spans are the values of results whose type ends with "labels" and that lie in a text. Choices,
     ratings and the like are not spans, unless they are all that a span has.
     """
+    if isinstance(results, list) and any(isinstance(result, list) for result in results):
+        nested = (result if isinstance(result, list) else [result] for result in results)
+        results = list(itertools.chain.from_iterable(nested))
     if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
         return [], [Fault(ProblemKind.SPAN_FORM, quote(results))]
     spans: list[Any] = []
@@ -141,7 +145,7 @@ def records_of_dialogue(record: Record, dialogue: list[Fields]) -> Iterator[Reco
     for number, (paragraph, spans) in enumerate(zip(dialogue, spans_of, strict=True)):
         new_fields: Fields = {"text": paragraph[str(_text_key(paragraph))], SPANS: spans}
         own_faults = () if number else tuple(faults)
-        yield record._replace(fields=new_fields, faults=own_faults)
+        yield record._replace(fields=new_fields, faults=own_faults, part=number)
 
 
 def _paragraphs(span: Any) -> tuple[int, int] | None:

@@ -12,10 +12,12 @@ from corpus.formats.records import (
     document_of,
     lone_surrogate,
     missing_field,
+    place_of,
     record_id_of,
 )
 from corpus.formats.sentence import ReadOptions, Sentence
-from corpus.problems import Place, Problem, ProblemKind, Problems
+from corpus.problems import Problem, ProblemKind, Problems
+from corpus.schemes import is_entity_tag
 from support.text import counted, quote
 
 BLANKS = re.compile("[ \t\r\n]+")  # other white space may be a word
@@ -36,7 +38,7 @@ def read_lists(
         words: Any = fields.get(layout.text)
         tags = None if layout.labels is None else fields.get(layout.labels)
         if layout.joined:
-            words, tags = split_at_blanks(words), split_at_blanks(tags)
+            words, tags = split_at_blanks(words), split_tags(tags)
         word_fault = (
             missing_field(fields, layout, options)
             or fault_of_words(words, layout.text)
@@ -44,20 +46,30 @@ def read_lists(
         )
         faults = [*record.faults, *([] if word_fault is None else [word_fault])]
         for fault in faults:
-            problems.add(Problem(fault.kind, Place(name, line), fault.detail, LISTS_EXAMPLE))
+            text = None if fault_of_words(words, layout.text) else " ".join(words)
+            problems.add(fault.at(place_of(record, layout, name), LISTS_EXAMPLE, text))
         if faults:
             continue
         if words:
             document, record_id = document_of(fields, layout), record_id_of(record, layout)
             yield Sentence(words, tags, document, (line,) * len(words), name, record_id)
         else:
-            place = Place(name, line)
+            place = place_of(record, layout, name)
             problems.warnings.add(Problem(ProblemKind.EMPTY_SENTENCE, place, quote(fields)))
 
 
 def split_at_blanks(value: Any) -> Any:
     """Return the words of a string, separated by blanks; any other value as it is."""
     return BLANKS.sub(" ", value).strip(" ").split(" ") if isinstance(value, str) else value
+
+
+def split_tags(value: Any) -> Any:
+    """Return the tags of a string, separated by blanks or, if they are entity tags, by commas."""
+    if isinstance(value, str) and "," in value:
+        tags = [tag.strip() for tag in value.split(",")]
+        if all(map(is_entity_tag, tags)):
+            return tags
+    return split_at_blanks(value)
 
 
 def fault_of_words(words: Any, key: str) -> Fault | None:

@@ -85,15 +85,23 @@ def _squeezed(text: str) -> str:
 
 
 def cut_words(span: Span, words: Words) -> tuple[int, int, list[str]]:
-    """Return the first word of a span, the word after its last, and the words that it cuts."""
+    """Return the first word of a span, the word after its last, and the words that it cuts.
+
+    A word that sticks out only by characters without a width, which stay with it, is not cut.
+    """
     first = bisect_right(words, span.start, key=lambda word: word[2])
     stop = bisect_left(words, span.end, first, key=lambda word: word[1])
     cut = [
         word
         for word, start, end in ((words[first], words[stop - 1]) if stop > first else ())
-        if start < span.start < end or start < span.end < end
+        if (start < span.start < end and not _has_no_width(word[: span.start - start]))
+        or (start < span.end < end and not _has_no_width(word[span.end - start :]))
     ]
     return first, stop, cut
+
+
+def _has_no_width(text: str) -> bool:
+    return all(unicodedata.category(character) == "Cf" for character in text)
 
 
 def fit_in_characters(text: str, spans: Iterable[Span], split_words: Splitter) -> bool:

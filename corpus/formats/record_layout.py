@@ -8,6 +8,7 @@ from typing import Any
 from corpus.formats.blank_words import is_blank_row
 from corpus.formats.column_names import (
     DOCUMENT_COLUMNS,
+    DOCUMENT_NAME,
     HEAD_SIZE,
     RECORD_ID_COLUMNS,
     SENTENCE_COLUMNS,
@@ -19,16 +20,20 @@ from corpus.formats.column_names import (
 )
 from corpus.formats.exports import records_of_exports
 from corpus.formats.hypertext import is_hypertext_span
-from corpus.formats.lists import read_lists, split_at_blanks
+from corpus.formats.lists import read_lists, split_at_blanks, split_tags
 from corpus.formats.offset_units import OffsetUnit
-from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout
+from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout, place_of
 from corpus.formats.rows import ROWS_EXAMPLE, read_rows
 from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOptions
 from corpus.formats.spans import find_unit, parsed_spans, read_spans
 from corpus.problems import TITLES, Place, Problem, ProblemKind, Problems
+from corpus.spellings import ENTITY_TASKS, entity_types
 from corpus.words import word_splitter
 from support.text import quote
 
+COLUMNS_EXPECTED = (
+    f"{LISTS_EXAMPLE}. Columns with other names: --text_column_name and --label_column_name"
+)
 SAMPLE_SIZE = 50  # records in which a column of any name must hold spans
 SUGGESTED = ("prediction", "predictions", "suggestion", "suggestions")  # not by annotators
 
@@ -61,6 +66,9 @@ def open_records(
     records = iter(records_of_exports(read(problems)))
     head = list(itertools.islice(records, HEAD_SIZE))
     layout = layout or find_record_layout(head, options, problems, name)
+    if layout is not None and len(head) == HEAD_SIZE and _may_have_spans_later(layout, options):
+        late = _first_with_spans(records_of_exports(read(Problems())))
+        layout = find_record_layout([*head, *late], options, problems, name) if late else layout
     if layout is not None and layout.kind is LayoutKind.TEXT and layout.labels is not None:
         unit, misfit = find_unit(
             lambda: records_of_exports(read(Problems())),
@@ -78,7 +86,7 @@ def open_records(
         return UNREADABLE
     all_records: Iterable[Record] = itertools.chain(head, records)
     if layout.kind is not LayoutKind.ROWS:
-        all_records = _annotated(all_records, problems, name)
+        all_records = _annotated(all_records, layout, problems, name)
     sentences = READERS[layout.kind](all_records, layout, options, problems, name)
     description = f"{DESCRIPTIONS[layout.kind]} {layout.text!r}"
     if layout.joined:
@@ -97,10 +105,30 @@ def open_records(
         layout.labels is not None,
         label_names,
         label_column=layout.labels,
+        notes=layout.notes,
     )
 
 
-def _annotated(records: Iterable[Record], problems: Problems, name: str) -> Iterator[Record]:
+def _may_have_spans_later(layout: RecordLayout, options: ReadOptions) -> bool:
+    """Return whether the first records are texts without entities, or without labels."""
+    without_labels = layout.kind is LayoutKind.TEXT and layout.labels is None
+    return without_labels and options.needs_labels and options.label_column is None
+
+
+def _first_with_spans(records: Iterable[Record]) -> list[Record]:
+    """Return the first record with spans, alone in a list; an empty list if there is none."""
+    for record in records:
+        fields = record.fields or {}
+        named = first_named(list(fields), SPAN_COLUMNS)
+        value = None if named is None else list(fields.values())[named]
+        if record.left_out is None and _type_of_value(value) == "spans" and parsed_spans(value)[0]:
+            return [record]
+    return []
+
+
+def _annotated(
+    records: Iterable[Record], layout: RecordLayout, problems: Problems, name: str
+) -> Iterator[Record]:
     """Yield the records that somebody has annotated; report the others.
 
     If there are only others, that is a problem.
@@ -114,7 +142,10 @@ def _annotated(records: Iterable[Record], problems: Problems, name: str) -> Iter
         else:
             left_out[record.left_out] += 1
             detail = quote(record.fields)
-            problems.warnings.add(Problem(record.left_out, Place(name, record.line), detail))
+            place = place_of(record, layout, name)
+            text = record.fields.get(layout.text) if record.fields else None
+            text = text if isinstance(text, str) else None
+            problems.warnings.add(Problem(record.left_out, place, detail, text=text))
     if left_out and not any_kept:
         detail = "; ".join(f"{TITLES[kind]}: {count:,}" for kind, count in left_out.items())
         expected = "at least one annotated record"
@@ -142,7 +173,7 @@ def find_record_layout(
     if spans is not None and columns.types[spans] not in ("spans", "empty"):
         spans = None
     if spans is None and labels is None and options.label_column is None:
-        spans = _only_column_of_spans(rows, columns)
+        spans = _only_column_of_spans(rows, columns) or _column_of_written_spans(rows, columns)
     if raw_text is None and words is None and spans is not None and options.text_column is None:
         raw_text = _only_text_of_spans(rows, columns, spans)
     only_spans = spans is not None and labels in (None, spans)
@@ -152,43 +183,122 @@ def find_record_layout(
         for requested, column in ((options.text_column, text), (options.label_column, labels))
         if requested is not None and column is None
     ]
+    expected = LISTS_EXAMPLE
     if text is None and not missing:
-        missing = ["no column with words"]
+        missing, expected = ["no column with words"], COLUMNS_EXPECTED
     place = Place(name, head[0].line)
     for lacking in missing:
         detail = f"{lacking}; the columns are {', '.join(map(repr, columns.types))}"
-        problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, LISTS_EXAMPLE))
+        problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, expected))
     if text is None or missing:
         return None
-    document = columns.find(None, DOCUMENT_COLUMNS, "string", "integer")
+    labels, notes = _labels_by_content(rows, columns, text, labels, spans, options)
+    tags = tags if labels is None else (labels.lower(), *tags)
+    document = _document_column(columns, text)
     record_id = columns.find(None, RECORD_ID_COLUMNS, "string", "integer")
+    layout = RecordLayout(
+        LayoutKind.LISTS, text, labels, None, document, record_id, notes=tuple(notes)
+    )
     if columns.types[text] != "string":
-        return RecordLayout(LayoutKind.LISTS, text, labels, None, document, record_id)
+        return layout
     if labels is not None and columns.types[labels] in ("strings", "integers"):
-        layout = RecordLayout(LayoutKind.LISTS, text, labels, None, document, record_id)
         return layout._replace(joined=True)
     if spans is not None:
         hypertext = any(map(is_hypertext_span, _dicts(rows, spans)))
-        return RecordLayout(LayoutKind.TEXT, text, spans, None, document, record_id, hypertext)
+        return layout._replace(kind=LayoutKind.TEXT, labels=spans, hypertext=hypertext)
     tag = columns.find(options.label_column, tags, "string", "integer")
     sentence = columns.find(None, SENTENCE_COLUMNS, "string", "integer")
     blank = any(is_blank_row(row.get(text), None if tag is None else row.get(tag)) for row in rows)
     grouped = sentence not in (None, text) or len(rows) < len(head) or (blank and tag is not None)
     if grouped and (tag is not None or not any(" " in str(row.get(text)) for row in rows)):
-        return RecordLayout(LayoutKind.ROWS, text, tag, sentence, document, record_id)
+        return layout._replace(kind=LayoutKind.ROWS, labels=tag, sentence=sentence)
     if tag is None:
-        return RecordLayout(LayoutKind.TEXT, text, None, None, document, record_id)
+        return layout._replace(kind=LayoutKind.TEXT)
     if _are_parallel(rows, text, tag):
-        layout = RecordLayout(LayoutKind.LISTS, text, tag, None, document, record_id)
-        return layout._replace(joined=True)
+        return layout._replace(labels=tag, joined=True)
     detail = f"{text!r} and {tag!r} hold one string each, and no column identifies the sentences"
     expected = f"{LISTS_EXAMPLE} in each row, or {ROWS_EXAMPLE}"
     problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, expected))
     return None
 
 
+def _document_column(columns: "_Columns", text: str) -> str | None:
+    """Return the column that names the documents: doc_id and the like, or article_id."""
+    named = columns.find(None, DOCUMENT_COLUMNS, "string", "integer")
+    if named is not None:
+        return named
+    return next(
+        (
+            key
+            for key, column_type in columns.types.items()
+            if key != text and column_type in ("string", "integer") and DOCUMENT_NAME.fullmatch(key)
+        ),
+        None,
+    )
+
+
+def _labels_by_content(
+    rows: list[Fields],
+    columns: "_Columns",
+    text: str,
+    labels: str | None,
+    spans: str | None,
+    options: ReadOptions,
+) -> tuple[str | None, list[str]]:
+    """Return the column of labels, and notes if its content decided.
+
+    If the column with a usual name holds no entity tags, or if there is none, it is the first
+    column that does hold some, one for each word of `text`.
+    """
+    asked = options.label_column is not None or not options.needs_labels
+    if asked or options.task not in ENTITY_TASKS or spans is not None:
+        return labels, []
+    if labels is None:  # one tag in each row has the type of a string
+        labels = columns.find(None, label_columns(options.task), "string", "integer")
+    if labels is not None and _entity_types(rows, labels) is not None:
+        return labels, []
+    if labels is not None and columns.types[labels] in ("integers", "integer"):
+        return labels, []
+    candidates = [
+        key
+        for key, column_type in columns.types.items()
+        if column_type in ("strings", "string") and key not in (text, labels)
+        if _entity_types(rows, key) and _are_aligned(rows, text, key)
+    ]
+    if not candidates:
+        return labels, []
+    chosen, *layers = candidates
+    usual = "no column has a usual name" if labels is None else f"{labels!r} holds no such tags"
+    notes = [
+        f"{options.task} tags are in {chosen!r} ({usual}); another column: --label_column_name"
+    ]
+    if layers:
+        notes.append(
+            f"entity tags are also in {', '.join(map(repr, layers))}; {chosen!r} is the first"
+        )
+    return chosen, notes
+
+
+def _entity_types(rows: list[Fields], key: str) -> set[str] | None:
+    """Return the entity types in a column of tags; None if it does not hold entity tags."""
+    values = (split_tags(row.get(key)) for row in rows)
+    return entity_types(
+        Counter(tag for tags in values if isinstance(tags, list) for tag in map(str, tags) if tag)
+    )
+
+
+def _are_aligned(rows: list[Fields], text: str, tag: str) -> bool:
+    """Return whether most rows have as many tags as words."""
+    pairs = [(split_at_blanks(row.get(text)), split_tags(row.get(tag))) for row in rows]
+    both = [(w, t) for w, t in pairs if isinstance(w, list) and isinstance(t, list)]
+    return 2 * sum(len(words) == len(tags) for words, tags in both) > len(pairs)
+
+
 def _only_column_of_spans(rows: list[Fields], columns: "_Columns") -> str | None:
-    """Return the only column that holds spans, whatever its name; None if several do, or none."""
+    """Return the only column that holds spans, whatever its name; None if several do, or none.
+
+    Spans that cannot be read, such as those with numbers for labels, count if there are no others.
+    """
     candidates = [
         key
         for key, column_type in columns.types.items()
@@ -199,7 +309,21 @@ def _only_column_of_spans(rows: list[Fields], columns: "_Columns") -> str | None
         parsed = [parsed_spans(row[key]) for row in rows[:SAMPLE_SIZE] if row.get(key)]
         if parsed and all(spans and not faults for spans, faults in parsed):
             with_spans.append(key)
+    if not with_spans:
+        keys = ({"label", "start"}, {"label", "start_offset"})
+        with_spans = [
+            key
+            for key in candidates
+            if any(needed <= span.keys() for span in _dicts(rows, key) for needed in keys)
+        ]
     return with_spans[0] if len(with_spans) == 1 else None
+
+
+def _column_of_written_spans(rows: list[Fields], columns: "_Columns") -> str | None:
+    """Return the column of spans by its name whose cells look like lists but cannot be read."""
+    key = columns.find(None, SPAN_COLUMNS, "string")
+    cells = [row[key] for row in rows if isinstance(row.get(key), str) and row[key]] if key else []
+    return key if cells and all(cell.lstrip()[:1] in tuple("[({") for cell in cells) else None
 
 
 def _only_text_of_spans(rows: list[Fields], columns: "_Columns", spans_key: str) -> str | None:
@@ -220,7 +344,7 @@ def _only_text_of_spans(rows: list[Fields], columns: "_Columns", spans_key: str)
 
 def _are_parallel(rows: list[Fields], text: str, tag: str) -> bool:
     """Return whether two columns of strings have as many words each, and some have several."""
-    pairs = [(split_at_blanks(row.get(text)), split_at_blanks(row.get(tag))) for row in rows]
+    pairs = [(split_at_blanks(row.get(text)), split_tags(row.get(tag))) for row in rows]
     both = [pair for pair in pairs if all(isinstance(words, list) for words in pair)]
     parallel = sum(len(words) == len(tags) for words, tags in both)
     # A row may be wrong: that is a problem to report, not another layout.
@@ -269,6 +393,9 @@ def _type_of_value(value: Any) -> str | None:
     """Return the type of a value or of the first element of a list; None for no value."""
     if value == "":
         return "empty string"
+    if isinstance(value, dict) and len(value) == 1:  # spaCy's {"entities": [...]}
+        (inner,) = value.values()
+        return _type_of_value(inner) if isinstance(inner, list) else "other"
     if isinstance(value, list):
         if not value:
             return "empty"

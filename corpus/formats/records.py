@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from corpus.formats.column_names import SPAN_COLUMNS, first_named, label_columns
 from corpus.formats.offset_units import OffsetUnit
 from corpus.formats.sentence import LayoutKind, ReadOptions
-from corpus.problems import ProblemKind
+from corpus.problems import Place, Problem, ProblemKind
 from support.text import quote
 
 LISTS_EXAMPLE = '{"tokens": ["EU", "rejects"], "ner_tags": ["B-ORG", "O"]}'
@@ -14,10 +14,20 @@ Fields = dict[str, Any]
 
 
 class Fault(NamedTuple):
-    """A problem of a record, without its place."""
+    """A problem of a record, without its place.
+
+    `span`: the first character of the problem in `text`, and the one after its last.
+    """
 
     kind: ProblemKind
     detail: str
+    text: str | None = None
+    span: tuple[int, int] | None = None
+
+    def at(self, place: Place, expected: str, text: str | None = None) -> Problem:
+        """Return the problem at a place. `text`: that of the record, unless the fault has one."""
+        own_text = text if self.text is None else self.text
+        return Problem(self.kind, place, self.detail, expected, text=own_text, span=self.span)
 
 
 class Record(NamedTuple):
@@ -28,6 +38,7 @@ class Record(NamedTuple):
     record_id: str | int | None = None  # if it is not among the fields
     left_out: ProblemKind | None = None  # the reason why nothing can be learned from the record
     faults: tuple[Fault, ...] = ()  # of its annotation
+    part: int = 0  # the number of the paragraph, if a record of the file has several
 
 
 class RecordLayout(NamedTuple):
@@ -43,6 +54,7 @@ class RecordLayout(NamedTuple):
     by_line: bool = False  # each line of the text is a sentence
     joined: bool = False  # the words of a text, or its tags too, are one string each
     unit: OffsetUnit = OffsetUnit.CHARACTERS  # of the offsets of spans
+    notes: tuple[str, ...] = ()  # shown to the user: what was decided by content
 
 
 def missing_field(fields: Fields, layout: RecordLayout, options: ReadOptions) -> Fault | None:
@@ -88,9 +100,15 @@ def record_id_of(record: Record, layout: RecordLayout) -> str | None:
     return identifier(record_id)
 
 
+def place_of(record: Record, layout: RecordLayout, name: str) -> Place:
+    """Return the place of a record of the file `name`."""
+    document = None if record.fields is None else document_of(record.fields, layout)
+    return Place(name, record.line, record_id_of(record, layout), document)
+
+
 def identifier(value: object) -> str | None:
-    """Return a value as a string; None for None, and for a value that UTF-8 cannot encode."""
-    if value is None:
+    """Return a value as a string; None if it is None, empty, or cannot be encoded as UTF-8."""
+    if value is None or value == "":
         return None
     text = str(value)
     return text if text.isascii() or not lone_surrogate(text) else None

@@ -123,6 +123,7 @@ def _rows(
         if has_id:
             is_id = isinstance(new_sentence, str | int)
             sentence = new_sentence if is_id else str(new_sentence)
+        record_id = record_id_of(record, layout) if sentence is None else identifier(sentence)
         fault = missing_field(fields, layout, options) or fault_of_words([word], layout.text)
         if fault is None and layout.labels is not None:
             fault = fault_of_tags([tag], [word], layout.labels)
@@ -130,10 +131,9 @@ def _rows(
             detail = f"no {layout.sentence!r} in {quote(fields)}"
             fault = Fault(ProblemKind.WORD_WITHOUT_SENTENCE, detail)
         if fault:
-            problems.add(Problem(fault.kind, Place(name, line), fault.detail, ROWS_EXAMPLE))
+            place = Place(name, line, record_id, document)
+            problems.add(fault.at(place, ROWS_EXAMPLE, word if isinstance(word, str) else None))
             continue
-        has_id = sentence is not None
-        record_id = identifier(sentence) if has_id else record_id_of(record, layout)
         yield _Row(line, _Key(document, sentence), word, tag, record_id)
 
 
@@ -188,14 +188,14 @@ def _checked(
         restarts = groups.restarts
         if row.key is not None and not groups.add(row.key):
             detail = f"{quote(row.word)} of sentence {quote(row.key.sentence)}, which ended before"
-            place = Place(name, row.line, row.record_id)
+            place = Place(name, row.line, row.record_id, row.key.document)
             problem = Problem(ProblemKind.SCATTERED_SENTENCE, place, detail, SORTED_EXAMPLE)
             problems.add(problem)
             continue
         if groups.restarts > restarts and row.key is not None:
             detail = f"{quote(row.key.sentence)} again"
             expected = "a column that names the documents, such as doc_id"
-            place = Place(name, row.line, row.record_id)
+            place = Place(name, row.line, row.record_id, row.key.document)
             problems.warnings.add(Problem(ProblemKind.REPEATED_IDS, place, detail, expected))
             yield _Row(row.line)  # the sentence before may have the same id
         yield row
@@ -210,7 +210,7 @@ def _joined(rows: Iterable[_Row], problems: Problems, name: str) -> Iterator[_Ro
             continue
         if row.key != before and row.key in sentences:
             detail = f"{quote(row.word)} of sentence {quote(row.key.sentence)}"
-            place = Place(name, row.line, row.record_id)
+            place = Place(name, row.line, row.record_id, row.key.document)
             problems.warnings.add(Problem(ProblemKind.JOINED_ROWS, place, detail))
         sentences.setdefault(row.key, []).append(row)
         before = row.key

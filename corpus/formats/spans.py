@@ -19,6 +19,7 @@ from corpus.formats.records import (
     Record,
     RecordLayout,
     document_of,
+    identifier,
     lone_surrogate,
     missing_field,
     record_id_of,
@@ -61,24 +62,27 @@ def read_spans(
     added to `problems`.
     """
     split_words = word_splitter(options.word_splitter)
+    annotated: dict[int, tuple[int, int]] = {}
     for record in records:
         if record.fields is None:
             continue
+        text = record.fields.get(layout.text)
+        text = text if isinstance(text, str) else None
         for line, sentence, faults in _read_record(
-            record, record.fields, layout, options, name, split_words
+            record, record.fields, layout, options, name, split_words, annotated
         ):
-            place = Place(name, line)
+            place = Place(name, line, sentence.record_id, sentence.document)
             for fault in faults:
                 target = problems.warnings if fault.kind in NOTED else problems
                 expected = EXPECTED.get(fault.kind, "" if fault.kind in NOTED else SPANS_EXAMPLE)
-                target.add(Problem(fault.kind, place, fault.detail, expected))
+                target.add(fault.at(place, expected, text))
             if any(fault.kind not in NOTED for fault in faults):
                 continue
             if sentence.words:
                 yield sentence
             else:
                 kind = ProblemKind.EMPTY_SENTENCE
-                problems.warnings.add(Problem(kind, place, quote(record.fields)))
+                problems.warnings.add(Problem(kind, place, quote(record.fields), text=text))
 
 
 def _read_record(
@@ -88,8 +92,12 @@ def _read_record(
     options: ReadOptions,
     name: str,
     split_words: Splitter,
+    annotated: dict[int, tuple[int, int]],
 ) -> Iterator[tuple[int, Sentence, list[Fault]]]:
-    """Yield the line, the sentence and the faults of a record, or of each line of its text."""
+    """Yield the line, the sentence and the faults of a record, or of each line of its text.
+
+    `annotated`: see `_other_annotation`.
+    """
     text: Any = fields.get(layout.text)
     faults = list(record.faults)
     document, record_id = document_of(fields, layout), record_id_of(record, layout)
@@ -103,6 +111,9 @@ def _read_record(
     faults += span_faults
     if _is_missing(fields.get(layout.labels)):
         faults.append(Fault(ProblemKind.NO_SPANS, quote(text)))
+    other = _other_annotation(record, record_id, text, spans, annotated)
+    if other:
+        faults.append(other)
     pieces = [(0, text, spans)]
     if layout.by_line:
         inside = [span for span in spans if 0 <= span.start < span.end <= len(text)]
@@ -115,6 +126,31 @@ def _read_record(
         sentence = _sentence(words, tags, document, line, name, record_id)
         yield line, sentence, [*faults, *tag_faults]
         faults = []  # those of the record are reported once
+
+
+def _other_annotation(
+    record: Record,
+    record_id: str | None,
+    text: str,
+    spans: list[Span],
+    annotated: dict[int, tuple[int, int]],
+) -> Fault | None:
+    """Return a fault if an earlier record is the same text of the same id with other spans.
+
+    Several people have annotated the text then. `annotated`: hashes of the records so far, with
+    the hash and the line of the spans of each; they need little memory.
+    """
+    fields = record.fields or {}
+    own_id = record_id or identifier(fields.get("_input_hash"))  # Prodigy's identifier of a text
+    if own_id is None:
+        return None
+    content = hash(frozenset((span.start, span.end, span.label) for span in spans))
+    key = hash((own_id, record.part, text))
+    first, line = annotated.setdefault(key, (content, record.line))
+    if first == content:
+        return None
+    detail = f"{quote(text)} has other spans than the record with the same id on line {line:,}"
+    return Fault(ProblemKind.SEVERAL_ANNOTATIONS, detail)
 
 
 def _sentence(
@@ -245,19 +281,21 @@ def tags_of_spans(
         if not 0 <= start < end <= len(text):
             size = f"the text has {counted(len(text), 'character')}"
             detail = f"{described}; {size}: {quote(text)}"
-            faults.append(Fault(ProblemKind.SPAN_OUTSIDE_TEXT, detail))
+            faults.append(Fault(ProblemKind.SPAN_OUTSIDE_TEXT, detail, text, (start, end)))
             continue
         if own_text is not None and not same_text(text[start:end], own_text):
             detail = f"{described} carries {quote(own_text)}{_places_of(own_text, text)}"
-            faults.append(Fault(ProblemKind.SPAN_TEXT, detail))
+            faults.append(Fault(ProblemKind.SPAN_TEXT, detail, text, (start, end)))
             continue
         if start < last_end:
-            faults.append(Fault(ProblemKind.SPANS_OVERLAP, f"{described} in {quote(text)}"))
+            detail = f"{described} in {quote(text)}"
+            faults.append(Fault(ProblemKind.SPANS_OVERLAP, detail, text, (start, end)))
             continue
         last_end = end
         first, stop, cut = cut_words(span, words)
         if stop == first:
-            faults.append(Fault(ProblemKind.SPAN_WITHOUT_WORD, f"{described} in {quote(text)}"))
+            detail = f"{described} in {quote(text)}"
+            faults.append(Fault(ProblemKind.SPAN_WITHOUT_WORD, detail, text, (start, end)))
             continue
         if cut:
             whole_start, whole_end = min(start, words[first][1]), max(end, words[stop - 1][2])
@@ -270,7 +308,7 @@ def tags_of_spans(
             if kind is ProblemKind.SPAN_EXPANDED and tags[first] != "O":
                 detail = f"{described}, widened to {whole}, in {quote(text)}"
                 kind = ProblemKind.SPANS_OVERLAP
-            faults.append(Fault(kind, detail))
+            faults.append(Fault(kind, detail, text, (start, end)))
             if kind is not ProblemKind.SPAN_EXPANDED:
                 continue
             last_end = whole_end

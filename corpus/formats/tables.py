@@ -12,6 +12,7 @@ from typing import Any
 
 from corpus.formats.column_names import (
     DOCUMENT_COLUMNS,
+    DOCUMENT_NAME,
     HEAD_SIZE,
     RECORD_ID_COLUMNS,
     SENTENCE_COLUMNS,
@@ -191,14 +192,14 @@ def _open_batches(
     file = open_bytes(path) if is_compressed(path) else pyarrow.memory_map(str(regular_file(path)))
     if table_format == "parquet":
         table = pyarrow.parquet.ParquetFile(file)
-        columns = relevant_columns(table.schema_arrow.names, options)
+        columns = relevant_columns(table.schema_arrow, options)
         return table.schema_arrow, table.iter_batches(batch_size=HEAD_SIZE, columns=columns)
     if table_format == "arrow":
         reader = pyarrow.ipc.open_file(file)
         batches = map(reader.get_batch, range(reader.num_record_batches))
     else:
         reader = batches = pyarrow.ipc.open_stream(file)
-    columns = relevant_columns(reader.schema.names, options)
+    columns = relevant_columns(reader.schema, options)
     return reader.schema, (batch.select(columns) for batch in batches)
 
 
@@ -234,19 +235,39 @@ def _unreadable_columns(batch: Any) -> str:
     return ", ".join(bad)
 
 
-def relevant_columns(names: list[str], options: ReadOptions) -> list[str]:
-    """Return the columns that may be needed, so that others, such as images, are not read."""
-    requested = [
+def relevant_columns(schema: Any, options: ReadOptions) -> list[str]:
+    """Return the columns that may be needed, so that others, such as images, are not read.
+
+    `schema`: the names and types of the columns, of pyarrow. Lists of strings may be tags, whatever
+    their name. Without a column of labels, strings may be, too.
+    """
+    # Imported here because only these files need it.
+    import pyarrow
+
+    names = schema.names
+    requested = {
         column for column in (options.text_column, options.label_column) if column is not None
-    ]
-    known = {*requested, *TEXT_COLUMNS, *label_columns(options.task), *SPAN_COLUMNS}
-    known |= {*SENTENCE_COLUMNS, *DOCUMENT_COLUMNS, *RECORD_ID_COLUMNS, *EXPORT_COLUMNS}
+    }
+    labels = {*label_columns(options.task), *SPAN_COLUMNS}
+    known = {*requested, *TEXT_COLUMNS, *labels, *SENTENCE_COLUMNS, *DOCUMENT_COLUMNS}
+    known |= {*RECORD_ID_COLUMNS, *EXPORT_COLUMNS}
+
+    def may_hold_tags(kind: Any) -> bool:
+        is_list = pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)
+        kind = kind.value_type if is_list else kind
+        is_string = pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
+        return is_string and (is_list or not any(name.lower() in labels for name in names))
+
     relevant = [
-        name
-        for name in names
-        if name in known or name.lower() in known or ".responses" in name  # Argilla
+        field.name
+        for field in schema
+        if field.name in known
+        or field.name.lower() in known
+        or ".responses" in field.name  # Argilla
+        or DOCUMENT_NAME.fullmatch(field.name)
+        or may_hold_tags(field.type)
     ]
-    return relevant if relevant and set(requested) <= set(relevant) else names
+    return relevant if relevant and requested <= set(relevant) else names
 
 
 def class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:

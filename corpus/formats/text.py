@@ -196,7 +196,10 @@ def lines_with_ends(file: io.TextIOWrapper) -> Iterator[str]:
 def report_bad_bytes(path: FilePath, problems: Problems) -> None:
     """Add each line of a file that is not valid in the file's encoding to `problems`."""
     name = str(path)
-    expected = "UTF-8. To convert: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEWFILE"
+    expected = (
+        "UTF-8. To convert: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEWFILE, with the file's own "
+        "encoding in place of WINDOWS-1252 if the text above is wrong"
+    )
     with open_bytes(path) as file:
         encoding = encoding_of(file.read(4))
     if not encoding.startswith("utf-8"):

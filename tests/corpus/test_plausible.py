@@ -42,6 +42,9 @@ CASES = {
     "lemmas in place of tags": refused(
         "a.tsv", "Dogs\tdog\nbark\tbark\nin\tin\nthe\tthe\n", "a.tsv:1", **POS
     ),
+    "numbers in place of words": refused(
+        "a.tsv", "".join(f"{n}\tB-X\n{n}\tO\n\n" for n in NUMBERS), "a.tsv:1"
+    ),
     "texts in lists": refused(
         "a.jsonl",
         "".join(record(tokens=["The film was good"], ner_tags=["B-POS"]) for _ in NUMBERS),
@@ -94,3 +97,12 @@ def test_unusual_words_are_accepted(corpus_settings, tmp_path, rows):
     path.write_text(json.dumps({"tokens": words, "ner_tags": tags}) + "\n")
     corpus = load_corpus(corpus_settings(train_file=(str(path),), hold_out=False))
     assert corpus.splits["train"]["tokens"][:] == [words]
+
+
+def test_a_requested_column_may_hold_as_many_tags_as_words(corpus_settings, tmp_path):
+    """Lemmas, for example, are learned if the user asks for them."""
+    path = tmp_path / "a.tsv"
+    path.write_text("form\tlemma\tupos\n" + "".join(f"Dogs{n}\tdog{n}\tN\n\n" for n in NUMBERS))
+    flags = {"train_file": (str(path),), "hold_out": False, **POS}
+    corpus = load_corpus(corpus_settings(**flags, label_column_name="lemma"))
+    assert set(corpus.label_names) == {f"dog{n}" for n in NUMBERS}

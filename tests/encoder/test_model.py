@@ -13,7 +13,13 @@ from transformers import AutoConfig, BertConfig
 
 from corpus.words import WORD_SPLITTER
 from encoder.cpu.embeddings import OccurringEmbedding
-from encoder.model import load_config, load_model, match_labels, remember_encoding
+from encoder.model import (
+    load_config,
+    load_model,
+    match_labels,
+    remember_encoding,
+    splitter_to_keep,
+)
 from settings.run_settings import ModelSettings
 from support.errors import UserError
 from tests.helpers.messages import stable
@@ -219,3 +225,12 @@ def test_only_occurring_rows_are_trained_unless_sharded(options, whole, tiny_tag
     table = model.get_input_embeddings()
     assert type(table) is (nn.Embedding if whole else OccurringEmbedding)
     assert whole or table.token_ids.tolist() == TRAIN_TOKEN_IDS.tolist()
+
+
+def test_a_model_that_is_only_scored_keeps_its_word_splitter(tmp_path):
+    config = BertConfig()
+    remember_encoding(config, 64, "ner", "words-1")
+    config.save_pretrained(tmp_path)
+    model = ModelSettings(str(tmp_path))
+    assert splitter_to_keep(model, do_train=False) == "words-1"
+    assert splitter_to_keep(model, do_train=True) is None

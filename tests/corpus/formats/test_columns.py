@@ -18,6 +18,7 @@ from tests.helpers.corpus_files import (
     spaced,
     write_file,
 )
+from tests.helpers.messages import stable
 
 SPACED = {
     "one_space.conll": spaced,
@@ -308,3 +309,31 @@ def test_sentences_have_a_file_a_line_and_an_id(tmp_path):
     path = write_file(tmp_path, "a.conll", "# sent_id = s 1\nEU O\nis O\n\nin O\n")
     first, second = detect.read(path, ReadOptions(), Problems()).sentences
     assert (first.place(1), second.place()) == (Place(str(path), 3, "s 1"), Place(str(path), 5))
+
+
+# --- Numbers beside the words -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ("7\t{}\t{}", 1),  # the number of the sentence
+        ("0\t4\t{}\t{}", 2),  # offsets
+        ("7 {} NN {}", 1),
+    ],
+)
+def test_a_first_column_of_numbers_does_not_hold_the_words(tmp_path, row, column):
+    sentence = "\n".join(row.format(*pair) for pair in (("Anna", "B-PER"), ("ran", "O")))
+    path = write_file(tmp_path, "a.tsv", f"{sentence}\n\n" * 2)
+    assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])] * 2
+    (note,) = detect.read(path, ReadOptions(), Problems()).notes
+    assert note == f"column 0 holds numbers, so the words are in column {column}"
+
+
+def test_numbered_sentences_without_blank_lines_are_not_joined(tmp_path, snapshot):
+    rows = "".join(f"{number}\tAnna\tB-PER\n{number}\tran\tO\n" for number in range(3))
+    path = write_file(tmp_path, "a.tsv", rows)
+    assert read(path, problems := Problems()) == []
+    assert stable(problems, tmp_path) == snapshot
+    path = write_file(tmp_path, "b.tsv", "sentence_id\ttoken\tner_tag\n" + rows)
+    assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])] * 3

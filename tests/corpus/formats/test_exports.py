@@ -397,3 +397,54 @@ def test_gliner_spans_that_do_not_fit(tmp_path, span, kind):
     record = {"tokenized_text": ["Anna", "left", "Rome"], "ner": [[0, 0, "person"], span]}
     read(write_file(tmp_path, "a.json", json.dumps([record])), problems := Problems())
     assert stopped(problems) == [(kind, 1)]
+
+
+# --- Nested results, identifiers, spaCy 2 -------------------------------------------------------
+
+
+def test_results_in_nested_lists_are_read(tmp_path):
+    span = {"start": 0, "end": 4, "text": "Anna", "labels": ["PER"]}
+    result = [[{"type": "labels", "value": span}]]
+    task = {"id": 1, "data": {"text": "Anna ran"}, "annotations": [{"result": result}]}
+    path = write_file(tmp_path, "a.json", json.dumps([task]))
+    assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])]
+
+
+def test_an_argilla_record_keeps_its_id(tmp_path):
+    response = {"value": [{"start": 0, "end": 4, "label": "PER"}], "status": "submitted"}
+    fields = {"id": "r1", "fields": {"text": "Anna ran"}, "responses": {"ner": [response]}}
+    path = write_file(tmp_path, "a.json", json.dumps([fields]))
+    (sentence,) = detect.read(path, ReadOptions(), Problems()).sentences
+    assert sentence.record_id == "r1"
+
+
+def spacy_document(*sentences: list[tuple[str, str]], **paragraph: object) -> str:
+    tokens = [
+        {"tokens": [{"id": i, "orth": w, "tag": "X", "ner": t} for i, (w, t) in enumerate(pairs)]}
+        for pairs in sentences
+    ]
+    return json.dumps([{"id": 3, "paragraphs": [{"sentences": tokens, **paragraph}]}])
+
+
+def test_the_json_of_spacy_2_is_read_sentence_by_sentence(tmp_path):
+    content = spacy_document(
+        [("Anna", "B-PER"), ("Smith", "L-PER"), ("ran", "O")], [("Rome", "U-LOC")], raw="..."
+    )
+    path = write_file(tmp_path, "a.json", content)
+    assert read(path) == [
+        (["Anna", "Smith", "ran"], ["B-PER", "L-PER", "O"]),
+        (["Rome"], ["U-LOC"]),
+    ]
+    assert read(path, task="pos")[1] == (["Rome"], ["X"])
+
+
+def test_sentences_of_spacy_2_without_annotation_are_left_out(tmp_path):
+    path = write_file(tmp_path, "a.json", spacy_document([("Anna", "-")], [("Rome", "U-LOC")]))
+    assert read(path, problems := Problems()) == [(["Rome"], ["U-LOC"])]
+    assert [(g.kind, g.count) for g in problems.warnings.groups] == [(ProblemKind.NOT_ANNOTATED, 1)]
+
+
+def test_the_json_of_spacy_with_spans_is_read_as_text(tmp_path):
+    paragraph = {"raw": "Anna ran", "sentences": [{"tokens": []}], "entities": [[0, 4, "PER"]]}
+    path = write_file(tmp_path, "a.json", json.dumps([{"id": 0, "paragraphs": [paragraph]}]))
+    assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])]

@@ -227,6 +227,19 @@ def test_a_span_is_widened_at_both_ends(tmp_path):
     assert read(path, span_alignment="expand")[0][1] == tags
 
 
+@pytest.mark.parametrize(
+    ("text", "span", "words"),
+    [
+        ("in \u200eParis\u200f now", [4, 9, "LOC"], ["in", "\u200eParis\u200f", "now"]),
+        ("in Paris\ufeff now", [3, 8, "LOC"], ["in", "Paris\ufeff", "now"]),
+        ("in Pa\u00adris now", [3, 9, "LOC"], ["in", "Pa\u00adris", "now"]),
+    ],
+)
+def test_a_span_without_the_zero_width_characters_of_its_word_is_whole(tmp_path, text, span, words):
+    path = write_file(tmp_path, "a.jsonl", record(text=text, spans=[span]))
+    assert read(path) == [(words, ["O", "B-LOC", "O"])]
+
+
 def test_spans_that_overlap_once_they_are_widened_are_rejected(tmp_path):
     path = write_file(
         tmp_path, "a.jsonl", record(text="ran 10km", spans=[[4, 6, "NUM"], [6, 8, "UNIT"]])
