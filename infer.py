@@ -14,6 +14,7 @@ import itertools
 import os
 import stat
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,12 @@ from support.text import counted, on_terminal
 from tagging.chunks import TaggedItem, in_chunks, tag_chunk
 from tagging.entities import TaggedText
 from tagging.input_files import (
-    LABELLED_EXTENSIONS,
     STANDARD_INPUT,
-    TEXT_EXTENSIONS,
     extension_of,
     find_files,
     shortened,
 )
+from tagging.input_form import Form, form_of_file
 from tagging.inputs import BrokenLines, Item, Source, read_items
 from tagging.loading import default_model
 from tagging.output_file import RESUMABLE, OutputFile, is_regular
@@ -155,6 +155,7 @@ def check(flags: TaggingFlags) -> list[str]:
         problems.append(f"--min_score: got {flags.min_score}, expected 0 to 1")
     if flags.score and (not patterns or STANDARD_INPUT in patterns):
         problems.append("--score: expected --input with files that have labels")
+    problems += _flags_without_effect(flags)
     if flags.score and flags.output:
         problems.append("--score and --output: got both, expected one of them")
     if world_size() > 1 and not (flags.output or flags.score):
@@ -166,8 +167,7 @@ def check(flags: TaggingFlags) -> list[str]:
     files: list[str] = []
     passed_over: list[str] = []
     try:
-        extensions = LABELLED_EXTENSIONS if flags.score else TEXT_EXTENSIONS
-        files, passed_over = find_files(patterns, extensions)
+        files, passed_over = find_files(patterns)
     except UserError as error:
         problems.append(str(error))
     if sys.stdout is None and not flags.output:
@@ -180,6 +180,8 @@ def check(flags: TaggingFlags) -> list[str]:
                 problems.append(f"{output}: got the input {name}, expected another file")
     if flags.resume:
         problems += _resume_problems(flags, files)
+    if not problems and not flags.score:
+        problems += flags_without_input(flags, map(known_form, files, itertools.repeat(flags)))
     parent = Path(flags.output or "").absolute().parent
     if flags.output and (os.path.isdir(flags.output) or not parent.is_dir()):
         problems.append(f"--output {flags.output}: expected a file in an existing folder")
@@ -207,6 +209,49 @@ def _is_output(path: str, output: str | None) -> bool:
     except (OSError, ValueError):  # there is no such file yet, or the stream has no descriptor
         return False
     return stat.S_ISREG(status.st_mode) and os.path.samestat(status, target)
+
+
+def _flags_without_effect(flags: TaggingFlags) -> Iterator[str]:
+    """Yield the flags that the other flags leave without effect."""
+    defaults = TaggingFlags()
+
+    def given(*names: str) -> list[str]:
+        return [name for name in names if getattr(flags, name) != getattr(defaults, name)]
+
+    if flags.texts:
+        of_files = given("input_format", "by", "text_column_name", "skip_errors")
+        yield from (f"--{name}: got texts as arguments, expected --input" for name in of_files)
+    if flags.score:
+        of_results = given("output_format", "all_words", "min_score", "by")
+        yield from (f"--{name} has no effect with --score. Leave it out." for name in of_results)
+    elif flags.label_column_name is not None:
+        yield "--label_column_name has no effect without --score. Leave it out."
+
+
+def known_form(path: str, flags: TaggingFlags) -> Form | None:
+    """Return the form of an input file; None for a pipe, which shows it only when it is read."""
+    if flags.input_format != "auto" and flags.input_format != "json":
+        return flags.input_format
+    if not os.path.isfile(path):
+        return None
+    try:
+        return form_of_file(path, flags.text_column_name)
+    except (OSError, EOFError, zlib.error):
+        return None  # reported when it is read
+
+
+def flags_without_input(flags: TaggingFlags, forms: Iterable[Form | None]) -> Iterator[str]:
+    """Yield the flags that have no effect on any input, of inputs of known forms."""
+    known = set(forms)
+    if not known or None in known:
+        return
+    if flags.by == "document" and "text" not in known:
+        yield "--by document: no input is plain text. Each record or sentence is one text."
+    if flags.text_column_name is not None and known == {"text"}:
+        yield (
+            f"--text_column_name {flags.text_column_name}: every input is plain text, which has no "
+            "columns. To read it in another form: --input_format"
+        )
 
 
 def _resume_problems(flags: TaggingFlags, files: list[str]) -> Iterator[str]:
@@ -284,7 +329,11 @@ def items_of(
     output_fields = tagger.result(TaggedText("", [], [], []), flags.all_words).keys() - {"text"}
     for source in sources:
         name = source.name if len(sources) > 1 else None
-        for item in read_items(source, flags.input_format, flags.by, options, problems):
+        read = read_items(source, flags.input_format, flags.by, options, problems)
+        forms = (opened.form for opened in sources)
+        if ineffective := list(flags_without_input(flags, forms)):  # once all forms are known
+            raise UserError("\n".join(ineffective))
+        for item in read:
             for field in sorted(output_fields & (item.fields or {}).keys()):
                 output_fields.remove(field)  # reported once
                 if is_main_process():
