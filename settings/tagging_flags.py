@@ -10,7 +10,10 @@ from settings.flags import flag
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # flag -> torch's name
 InputFormat = Literal["auto", "text", "jsonl", "json", "csv", "conll"]
-OutputFormat = Literal["pretty", "jsonl", "conll", "html", "csv"]
+OutputFormat = Literal[
+    "pretty", "jsonl", "json", "conll", "conllu", "html", "csv", "parquet", "brat", "spacy",
+    "doccano", "label_studio",
+]  # fmt: skip
 
 
 @dataclass
@@ -83,10 +86,19 @@ class TaggingFlags:
     )
     output_format: OutputFormat | None = flag(
         None,
-        "Format of the results. The offsets `start` and `end` count code points of `text`. "
-        "Default: by the extension of --output; without --output, pretty on a terminal, otherwise "
-        "jsonl.",
+        "Format of the results. The offsets `start` and `end` count code points of `text`. csv and "
+        "parquet: a row for each entity, with the fields of its record. Default: by the extension "
+        "of --output (.jsonl .json .csv .parquet .conll .bio .iob2 .tsv .conllu .html .txt; .ann: "
+        "brat; .spacy: DocBin), jsonl without an extension; without --output, pretty on a "
+        "terminal, otherwise jsonl. doccano and label_studio: for import into these tools.",
         group="output",
+    )
+    csv_safe: bool = flag(
+        False,
+        "Put ' before cells of CSV that begin with = + - @, so that no spreadsheet computes them. "
+        "Numbers stay as they are.",
+        group="output",
+        switch=True,
     )
     all_words: bool = flag(
         False,
