@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from corpus.formats.column_names import RECORD_ID_COLUMNS, first_named
 from settings.tagging_flags import OutputFormat
 from tagging.chunks import TaggedItem
 from tagging.entity_tables import HEAD_TEXTS, EntityTable, as_csv, own_columns, to_json
@@ -165,4 +166,13 @@ def as_html(items: Iterable[TaggedItem], title: str = "") -> Iterator[str]:
     # Imported here, so that the other formats do not load Jinja2.
     from tagging.page import render_texts
 
-    return render_texts((item.result | {"file": item.source} for item in items), title)
+    return render_texts(map(_page_result, items), title)
+
+
+def _page_result(item: TaggedItem) -> dict[str, Any]:
+    """Return a result with its file and the identifier of its record."""
+    names = list(item.fields)
+    position = first_named(names, RECORD_ID_COLUMNS)
+    record_id = None if position is None else item.fields[names[position]]
+    is_id = isinstance(record_id, str | int)
+    return item.result | {"file": item.source, "record_id": str(record_id) if is_id else None}
