@@ -24,6 +24,8 @@ Form = Literal["text", "jsonl", "json", "csv", "conll", "parquet"]
 # An entity tag. Its type begins with a letter, unlike in "vitamin B-12".
 TAG = re.compile(r"[BIESLUM]-[^\W\d_]\S*")
 CONLLU_COMMENT = re.compile(r"# (?:(?:sent_id|text|newdoc id|global\.columns) = |newdoc$|newpar\b)")
+# Strings in the first lines of an array; prose such as ["..."] has no comma or end after it.
+ARRAY_OF_TEXTS = re.compile(r'\s*+\[\s*+"(?:[^"\\]|\\.)*+"\s*+(?:,\s*+(?:"|\Z)|\]\s*+\Z)')
 CERTAIN_ROWS = 10
 LONGEST_LINE = 1 << 16  # characters of a line that show its form
 
@@ -53,6 +55,8 @@ def form_of(path: str, lines: Iterable[str], text_column: str | None = None) -> 
     if start and start in "[{":
         head += itertools.islice(filter(str.strip, lines), 2)
         json_kind = json_format(head, "")
+        if ARRAY_OF_TEXTS.match("\n".join(head)):
+            return "json"
         if json_kind is not None:
             return "jsonl" if json_kind == "lines" else "json"
     columns, following = itertools.tee(itertools.chain(head, lines))

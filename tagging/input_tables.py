@@ -119,7 +119,8 @@ def text_column_of(names: Sequence[str], text_column: str | None, place: str) ->
     if position is None:
         expected = repr(text_column) if text_column else ", ".join(map(repr, TEXT_FIELDS))
         raise UserError(
-            f"{place}: no column of texts: got {', '.join(map(quote, names))}, expected "
+            f"{place}: the first row names no column of texts: got "
+            f"{', '.join(map(quote, names))}, expected "
             f"{'' if text_column else 'one of '}{expected}\n"
             "To name the column of the texts: --text_column_name"
         )

@@ -13,6 +13,7 @@ import tempfile
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple, TypeGuard
 
 from corpus.formats.column_names import DOCUMENT_COLUMNS, HEAD_SIZE, first_named
@@ -211,7 +212,7 @@ def read_items(
         records = _records_of_json(source, with_ends, opening, problems)
     else:
         records = read_jsonl(without_ends, problems, source.name)
-    records = records_of_exports(_unwrapped(records, options, source.name))
+    records = records_of_exports(_unwrapped(records, options, problems, source.name))
     return _items_of_records(records, options, problems, source.name)
 
 
@@ -359,7 +360,7 @@ def _records_of_json(
     source: Source, lines: Iterable[str], opening: str, problems: Problems
 ) -> Iterator[Record]:
     """Yield the records of a JSON array or object; `lines` are those of a pipe."""
-    read = read_json_array if opening == "[" else read_json_object
+    read = partial(read_json_array, texts=True) if opening == "[" else read_json_object
     if os.path.isfile(source.path):  # it may be one line, too long for the memory
         with reading(source.path, problems) as file:
             yield from read(file, problems, source.name)
@@ -367,7 +368,9 @@ def _records_of_json(
         yield from read(_TextOfLines(lines, source), problems, source.name)
 
 
-def _unwrapped(records: Iterable[Record], options: ReadOptions, name: str) -> Iterator[Record]:
+def _unwrapped(
+    records: Iterable[Record], options: ReadOptions, problems: Problems, name: str
+) -> Iterator[Record]:
     """Yield records; those of an object that is wrapped around a list of them, one by one.
 
     The other fields of the object are copied to each of them.
@@ -376,8 +379,12 @@ def _unwrapped(records: Iterable[Record], options: ReadOptions, name: str) -> It
     for record in records:
         fields = record.fields or {}
         lists = [key for key, value in fields.items() if _are_records(value, options)]
-        if len(lists) != 1 or _text_key(fields, options) is not None:
+        if not lists or _text_key(fields, options) is not None:
             yield record
+            continue
+        if len(lists) > 1:
+            found = f"got records in {' and '.join(map(quote, lists))}, expected one list of them"
+            problems.add(Problem(ProblemKind.FIELD_TYPE, Place(name, record.line), found))
             continue
         (key,) = lists
         if not noted:
@@ -453,7 +460,7 @@ def _records_of_table(
     with tempfile.NamedTemporaryFile() as file:
         file.writelines(lines)
         file.flush()
-        yield from read_table(file.name, table, None, problems)
+        yield from read_table(file.name, table, None, problems, source.name)
 
 
 def _items_of_csv(

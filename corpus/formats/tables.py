@@ -167,17 +167,23 @@ def open_table(
 
 
 def read_table(
-    path: FilePath, table_format: str, options: ReadOptions | None, problems: Problems
+    path: FilePath,
+    table_format: str,
+    options: ReadOptions | None,
+    problems: Problems,
+    name: str | None = None,
 ) -> Iterator[Record]:
     """Yield the rows of a table; `table_format` as in `open_table`.
 
-    `options`: read only the columns that may be needed; None for all columns.
+    `options`: read only the columns that may be needed; None for all columns. `name`: the name of
+    the file in messages; default: its path.
     """
     try:
         _, batches = _open_batches(path, table_format, options)
         yield from records_of_batches(map(_validated, batches))
     except _table_errors() as error:
-        problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(str(path)), _reason(error)))
+        place = Place(str(path) if name is None else name)
+        problems.add(Problem(ProblemKind.UNREADABLE_FILE, place, _reason(error)))
 
 
 def _table_errors() -> tuple[type[Exception], ...]:

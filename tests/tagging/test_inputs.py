@@ -183,6 +183,36 @@ def test_json_in_every_form_in_files_and_pipes(tmp_path, form):
         assert values(items_of(path, input_format="json")) == expected
 
 
+@pytest.mark.parametrize(
+    "content", ['["Anna said", "EU"]', '[\n  "Anna said",\n  "EU"\n]\n', '[ "Anna said",\n"EU"]']
+)
+def test_an_array_of_strings_holds_texts(tmp_path, content):
+    for items in (
+        items_of(write_file(tmp_path, "a.json", content)),
+        through_a_pipe(tmp_path, content.encode()),
+    ):
+        assert [item.text for item in items] == ["Anna said", "EU"]
+
+
+@pytest.mark.parametrize("line", ['["Anna"] said so', "[1] EU", '["so" she said', "[Anna]"])
+def test_brackets_in_prose_are_not_json(tmp_path, line):
+    path = write_file(tmp_path, "a.txt", f"{line}\nmore\n")
+    assert [item.text for item in items_of(path)] == [line, "more"]
+
+
+def test_records_in_several_lists_are_refused(tmp_path, snapshot):
+    path = write_file(tmp_path, "a.json", '{"a": [{"text": "x"}], "b": [{"text": "y"}]}')
+    with pytest.raises(UserError) as error:
+        items_of(path)
+    assert stable(str(error.value), tmp_path) == snapshot
+
+
+def test_a_damaged_table_through_a_pipe_is_named(tmp_path):
+    with pytest.raises(UserError) as error:
+        through_a_pipe(tmp_path, b"PAR1x garbage\n")
+    assert str(error.value).startswith(f"{tmp_path / 'pipe'}: unreadable file")
+
+
 def test_one_pretty_printed_object_is_one_record(tmp_path, snapshot):
     content = '{\n  "id": 1,\n  "text": "Anna said"\n}\n'
     assert values(items_of(write_file(tmp_path, "a.json", content))) == [(1, "Anna said")]
