@@ -10,10 +10,12 @@
 As a library: `from infer import Tagger; Tagger("bert-finetuned-ner")(["My name is Sylvain."])`.
 """
 
+import codecs
 import itertools
 import os
 import stat
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,22 +28,30 @@ from support.errors import UserError, run_script
 from support.processes import is_main_process, world_size
 from support.text import counted, on_terminal
 from tagging.chunks import TaggedItem, in_chunks, tag_chunk
+from tagging.doc_bin import spacy_is_installed
 from tagging.entities import TaggedText
 from tagging.input_files import (
-    LABELLED_EXTENSIONS,
     STANDARD_INPUT,
-    TEXT_EXTENSIONS,
     extension_of,
     find_files,
     shortened,
 )
+from tagging.input_form import Form, form_of_file
 from tagging.inputs import BrokenLines, Item, Source, read_items
 from tagging.loading import default_model
 from tagging.output_file import RESUMABLE, OutputFile, is_regular
 from tagging.processes import device_of_process, leave_group, share
 from tagging.progress import Progress
 from tagging.tagger import Tagger
-from tagging.writers import FORMATS_BY_EXTENSION, to_text
+from tagging.writers import (
+    BINARY,
+    ENTITIES_ONLY,
+    EVERY_TAG,
+    FORMATS_BY_EXTENSION,
+    WriterOptions,
+    replaced_fields,
+    to_pieces,
+)
 
 __all__ = ["Tagger"]
 
@@ -51,11 +61,12 @@ def main() -> None:
     # --- Settings -----------------------------------------------------------------------------
     flags = parse_flags(TaggingFlags, __doc__)
     files = check(flags)
-    output_format = flags.output_format or default_format(flags.output)
+    output_format = format_of(flags)
 
     # --- Model --------------------------------------------------------------------------------
+    model = announced_default_model() if flags.model is None else flags.model
     tagger = Tagger(
-        announced_default_model() if flags.model is None else flags.model,
+        model,
         revision=flags.revision,
         trust_remote_code=flags.trust_remote_code,
         dtype=flags.dtype,
@@ -81,16 +92,30 @@ def main() -> None:
     # --- Tag: read, tag and write in constant memory, in the order of the input ---------------
     else:
         sources = [Source(path) for path in files]
-        items = items_of(flags, sources, tagger, options, problems)
+        items = items_of(flags, output_format, sources, tagger, options, problems)
         resumable = output_format in RESUMABLE and not (flags.output or "").endswith(".gz")
+        if flags.min_score and not tagger.entity_tags:
+            raise UserError("--min_score: the model has no entities. Leave it out.")
         output = OutputFile(
             flags.output,
             whole=is_finite(files),
             job=job_of(flags, files) if resumable and world_size() == 1 else None,
             resume=flags.resume,
+            binary=output_format in BINARY,
         )
         items = itertools.islice(items, output.done, None)
         chunks = in_chunks(items, lambda: any(source.is_waiting() for source in sources))
+
+        writing = WriterOptions(
+            os.path.basename(os.path.normpath(model)),
+            tagger.label_names,
+            scores=flags.all_words,
+            with_source=len(files) > 1,
+            finite=is_finite(files),
+            title=title_of(files),
+            csv_safe=flags.csv_safe,
+            brat_text=text_of_brat(flags.output, files) if output_format == "brat" else None,
+        )
 
         def tag(chunk: list[Item]) -> list[TaggedItem]:
             tagged_items = tag_chunk(
@@ -110,15 +135,8 @@ def main() -> None:
             tagged_items = iter(tagged_items)
             first = list(itertools.islice(tagged_items, 1))
             with output:
-                pieces = to_text(
-                    itertools.chain(first, tagged_items),
-                    output_format,
-                    output.file,
-                    scores=flags.all_words,
-                    with_source=len(files) > 1,
-                    title=title_of(files),
-                )
-                output.write_all(pieces)
+                tagged_items = itertools.chain(first, tagged_items)
+                output.write_all(to_pieces(tagged_items, output_format, output.file, writing))
 
         if world_size() > 1 and flags.output is not None:
             share(chunks, tag, Path(flags.output), write)
@@ -155,6 +173,7 @@ def check(flags: TaggingFlags) -> list[str]:
         problems.append(f"--min_score: got {flags.min_score}, expected 0 to 1")
     if flags.score and (not patterns or STANDARD_INPUT in patterns):
         problems.append("--score: expected --input with files that have labels")
+    problems += _flags_without_effect(flags)
     if flags.score and flags.output:
         problems.append("--score and --output: got both, expected one of them")
     if world_size() > 1 and not (flags.output or flags.score):
@@ -166,8 +185,7 @@ def check(flags: TaggingFlags) -> list[str]:
     files: list[str] = []
     passed_over: list[str] = []
     try:
-        extensions = LABELLED_EXTENSIONS if flags.score else TEXT_EXTENSIONS
-        files, passed_over = find_files(patterns, extensions)
+        files, passed_over = find_files(patterns)
     except UserError as error:
         problems.append(str(error))
     if sys.stdout is None and not flags.output:
@@ -178,8 +196,12 @@ def check(flags: TaggingFlags) -> list[str]:
             if _is_output(path, flags.output):
                 name = "standard input" if path == STANDARD_INPUT else path
                 problems.append(f"{output}: got the input {name}, expected another file")
+    if not flags.score:
+        problems += _format_problems(flags, files)
     if flags.resume:
         problems += _resume_problems(flags, files)
+    if not problems and not flags.score:
+        problems += flags_without_input(flags, map(known_form, files, itertools.repeat(flags)))
     parent = Path(flags.output or "").absolute().parent
     if flags.output and (os.path.isdir(flags.output) or not parent.is_dir()):
         problems.append(f"--output {flags.output}: expected a file in an existing folder")
@@ -207,6 +229,49 @@ def _is_output(path: str, output: str | None) -> bool:
     except (OSError, ValueError):  # there is no such file yet, or the stream has no descriptor
         return False
     return stat.S_ISREG(status.st_mode) and os.path.samestat(status, target)
+
+
+def _flags_without_effect(flags: TaggingFlags) -> Iterator[str]:
+    """Yield the flags that the other flags leave without effect."""
+    defaults = TaggingFlags()
+
+    def given(*names: str) -> list[str]:
+        return [name for name in names if getattr(flags, name) != getattr(defaults, name)]
+
+    if flags.texts:
+        of_files = given("input_format", "by", "text_column_name", "skip_errors")
+        yield from (f"--{name}: got texts as arguments, expected --input" for name in of_files)
+    if flags.score:
+        of_results = given("output_format", "all_words", "min_score", "by")
+        yield from (f"--{name} has no effect with --score. Leave it out." for name in of_results)
+    elif flags.label_column_name is not None:
+        yield "--label_column_name has no effect without --score. Leave it out."
+
+
+def known_form(path: str, flags: TaggingFlags) -> Form | None:
+    """Return the form of an input file; None for a pipe, which shows it only when it is read."""
+    if flags.input_format != "auto" and flags.input_format != "json":
+        return flags.input_format
+    if not os.path.isfile(path):
+        return None
+    try:
+        return form_of_file(path, flags.text_column_name)
+    except (OSError, EOFError, zlib.error):
+        return None  # reported when it is read
+
+
+def flags_without_input(flags: TaggingFlags, forms: Iterable[Form | None]) -> Iterator[str]:
+    """Yield the flags that have no effect on any input, of inputs of known forms."""
+    known = set(forms)
+    if not known or None in known:
+        return
+    if flags.by == "document" and "text" not in known:
+        yield "--by document: no input is plain text. Each record or sentence is one text."
+    if flags.text_column_name is not None and known == {"text"}:
+        yield (
+            f"--text_column_name {flags.text_column_name}: every input is plain text, which has no "
+            "columns. To read it in another form: --input_format"
+        )
 
 
 def _resume_problems(flags: TaggingFlags, files: list[str]) -> Iterator[str]:
@@ -245,20 +310,72 @@ def job_of(flags: TaggingFlags, files: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def default_format(output: str | None) -> OutputFormat:
-    """Return the format that the output's extension selects; JSON Lines by default."""
-    if output is None:
-        return "pretty" if sys.stdout.isatty() else "jsonl"
-    extension = extension_of(output)
-    if extension and extension not in FORMATS_BY_EXTENSION and is_main_process():
-        print(
-            on_terminal(
-                f"{output}: unknown extension {extension}: writing JSON Lines. To choose another "
-                "format: --output_format"
-            ),
-            file=sys.stderr,
+def format_of(flags: TaggingFlags) -> OutputFormat:
+    """Return the format that was chosen, or that the extension of the output selects.
+
+    JSON Lines by default. Raises UserError for an unknown extension.
+    """
+    if flags.output_format is not None:
+        return flags.output_format
+    if flags.output is None:
+        on_screen = sys.stdout is not None and sys.stdout.isatty()
+        return "pretty" if on_screen else "jsonl"
+    extension = extension_of(flags.output)
+    if extension and extension not in FORMATS_BY_EXTENSION:
+        raise UserError(
+            f"--output {flags.output}: unknown extension: got {extension}, expected one of "
+            f"{', '.join(FORMATS_BY_EXTENSION)}. To choose a format: --output_format"
         )
     return FORMATS_BY_EXTENSION.get(extension, "jsonl")
+
+
+def _format_problems(flags: TaggingFlags, files: list[str]) -> Iterator[str]:
+    """Yield what the format of the output cannot do."""
+    try:
+        output_format = format_of(flags)
+    except UserError as error:
+        yield str(error)
+        return
+    chosen = f"--output_format {output_format}"
+    if flags.csv_safe and output_format != "csv":
+        yield f"--csv_safe: got {chosen}, expected csv"
+    if flags.all_words and output_format in ENTITIES_ONLY:
+        yield f"--all_words: has no effect on {chosen}. Leave it out."
+    if flags.min_score and output_format in EVERY_TAG:
+        yield f"--min_score: has no effect on {chosen}, which has every tag. Leave it out."
+    if output_format in BINARY and flags.output is None and sys.stdout.isatty():
+        yield f"{chosen}: got a terminal, expected --output FILE or a pipe"
+    if output_format == "spacy" and not spacy_is_installed():
+        yield f"{chosen}: spaCy is not installed. To install it: pip install spacy"
+    if output_format == "brat":
+        try:
+            text_of_brat(flags.output, files)
+        except UserError as error:
+            yield str(error)
+
+
+def text_of_brat(output: str | None, files: list[str]) -> Path | None:
+    """Return the file for the text of a brat document, which lies beside its annotations.
+
+    None if it is the only input, and plain text whose offsets are those of the file. Raises
+    UserError if there is another file of that name.
+    """
+    if output is None or not output.endswith(".ann"):
+        raise UserError(
+            f"--output_format brat: got {output or 'standard output'}, expected --output FILE.ann, "
+            "beside which FILE.txt holds the text"
+        )
+    path = Path(output).with_suffix(".txt")
+    if not path.exists():
+        return path
+    if len(files) == 1 and os.path.isfile(files[0]) and path.samefile(files[0]):
+        with open(path, "rb") as file:
+            exact = not any(b"\r" in line or line.startswith(codecs.BOM_UTF8) for line in file)
+        if exact and form_of_file(str(path)) == "text":
+            return None
+    raise UserError(
+        f"--output {output}: its text goes to {path}, which exists. Name another output."
+    )
 
 
 def announced_default_model() -> str:
@@ -274,6 +391,7 @@ def announced_default_model() -> str:
 
 def items_of(
     flags: TaggingFlags,
+    output_format: OutputFormat,
     sources: list[Source],
     tagger: Tagger,
     options: ReadOptions,
@@ -281,10 +399,15 @@ def items_of(
 ) -> Iterator[Item]:
     """Yield the texts of the command line, or of all files in turn."""
     yield from map(Item, flags.texts)
-    output_fields = tagger.result(TaggedText("", [], [], []), flags.all_words).keys() - {"text"}
+    result = tagger.result(TaggedText("", [], [], []), flags.all_words)
+    output_fields = replaced_fields(output_format, result, len(sources) > 1)
     for source in sources:
         name = source.name if len(sources) > 1 else None
-        for item in read_items(source, flags.input_format, flags.by, options, problems):
+        read = read_items(source, flags.input_format, flags.by, options, problems)
+        forms = (opened.form for opened in sources)
+        if ineffective := list(flags_without_input(flags, forms)):  # once all forms are known
+            raise UserError("\n".join(ineffective))
+        for item in read:
             for field in sorted(output_fields & (item.fields or {}).keys()):
                 output_fields.remove(field)  # reported once
                 if is_main_process():

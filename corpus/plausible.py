@@ -36,19 +36,27 @@ def plausible(
     *,
     words_only: bool = False,
     column_requested: bool = False,
+    is_waiting: Callable[[], bool] = lambda: False,
 ) -> OpenedSource:
     """Return a source that yields no sentence if its first ones cannot be words and tags.
 
     That is added to `problems`. `words_only`: tags may be anything, because they are not used.
     `column_requested`: the user named the column of tags, so they may be as many as the words.
+    `is_waiting`: whether no further sentence has arrived, so that those that have are checked.
     """
     if opened.layout_kind is None:
         return opened
-    return opened._replace(sentences=_checked(opened, name, problems, words_only, column_requested))
+    sentences = _checked(opened, name, problems, words_only, column_requested, is_waiting)
+    return opened._replace(sentences=sentences)
 
 
 def _checked(
-    opened: OpenedSource, name: str, problems: Problems, words_only: bool, column_requested: bool
+    opened: OpenedSource,
+    name: str,
+    problems: Problems,
+    words_only: bool,
+    column_requested: bool,
+    is_waiting: Callable[[], bool],
 ) -> Iterator[Sentence]:
     sentences = iter(opened.sentences)
     sample: list[Sentence] = []
@@ -58,7 +66,7 @@ def _checked(
         sample.append(sentence)
         words += sentence.words
         tags += (tag for tag in sentence.tags or () if isinstance(tag, str))
-        if len(words) >= SAMPLE_WORDS:
+        if len(words) >= SAMPLE_WORDS or is_waiting():
             break
     raw_text = opened.layout_kind is LayoutKind.TEXT
     fault = _fault(words, [] if raw_text else tags, raw_text)

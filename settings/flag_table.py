@@ -159,9 +159,7 @@ SETTLED = {
         False, "predictions are gathered as tensors, without the duplicates of the last batch"
     ),
     "include_for_metrics": Settled([], "scores are computed from the tags of all words alone"),
-    "batch_eval_metrics": Settled(
-        True, "predictions are collected batch by batch", harmless=False
-    ),
+    "batch_eval_metrics": Settled(True, "predictions are collected batch by batch", harmless=False),
     "save_only_model": Settled(False, "training can be resumed from every checkpoint"),
     "save_on_each_node": Settled(False, "the main process writes; all nodes read its folder"),
     "hub_always_push": Settled(

@@ -9,8 +9,11 @@ from typing import Literal
 from settings.flags import flag
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # flag -> torch's name
-InputFormat = Literal["auto", "text", "jsonl", "conll"]
-OutputFormat = Literal["pretty", "jsonl", "conll", "html", "csv"]
+InputFormat = Literal["auto", "text", "jsonl", "json", "csv", "conll"]
+OutputFormat = Literal[
+    "pretty", "jsonl", "json", "conll", "conllu", "html", "csv", "parquet", "brat", "spacy",
+    "doccano", "label_studio",
+]  # fmt: skip
 
 
 @dataclass
@@ -29,10 +32,10 @@ class TaggingFlags:
     input: list[str] | None = flag(
         None,
         "Files, folders or globs to tag. - is standard input, the default if it is a pipe. A "
-        "folder contributes its files without an extension and those with one of these: .bio "
-        ".bio2 .col .conll .conllu .conllup .iob .iob2 .json .jsonl .log .markdown .md .ndjson "
-        ".text .tsv .txt; each may end in .gz. A file that is named itself is read whatever its "
-        "extension.",
+        "folder contributes its files without an extension and those with one of these: .arrow "
+        ".bio .bio2 .col .conll .conllu .conllup .csv .iob .iob2 .json .jsonl .log .markdown .md "
+        ".ndjson .parquet .text .tsv .txt; each may end in .gz. A file that is named itself is "
+        "read whatever its extension.",
         "-i",
         group="input",
         metavar="FILE",
@@ -40,9 +43,11 @@ class TaggingFlags:
     input_format: InputFormat = flag(
         "auto",
         "text: plain text. jsonl: JSON Lines with the field `text` (a string) or, in records "
-        "without it, `tokens` (a list of strings); other fields are copied to the output. conll: "
-        "CoNLL columns. auto: by the extension, or else by the first lines; what is not certainly "
-        "JSON or columns is plain text.",
+        "without it, `tokens` (a list of strings); other fields are copied to the output. json: "
+        "the same in an array or an object. csv: a table under a header, separated by commas, "
+        "semicolons, tabs or bars. conll: CoNLL columns, with labels or without. auto: by the "
+        "extension, or else by the first lines; what is not certainly JSON, a table or columns is "
+        "plain text. Parquet and Arrow are recognised by their content.",
         group="input",
     )
     by: Literal["line", "document"] = flag(
@@ -81,10 +86,19 @@ class TaggingFlags:
     )
     output_format: OutputFormat | None = flag(
         None,
-        "Format of the results. The offsets `start` and `end` count code points of `text`. "
-        "Default: by the extension of --output; without --output, pretty on a terminal, otherwise "
-        "jsonl.",
+        "Format of the results. The offsets `start` and `end` count code points of `text`. csv and "
+        "parquet: a row for each entity, with the fields of its record. Default: by the extension "
+        "of --output (.jsonl .json .csv .parquet .conll .bio .iob2 .tsv .conllu .html .txt; .ann: "
+        "brat; .spacy: DocBin), jsonl without an extension; without --output, pretty on a "
+        "terminal, otherwise jsonl. doccano and label_studio: for import into these tools.",
         group="output",
+    )
+    csv_safe: bool = flag(
+        False,
+        "Put ' before cells of CSV that begin with = + - @, so that no spreadsheet computes them. "
+        "Numbers stay as they are.",
+        group="output",
+        switch=True,
     )
     all_words: bool = flag(
         False,

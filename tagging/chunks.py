@@ -20,6 +20,7 @@ class TaggedItem(NamedTuple):
     result: dict[str, Any]  # as `Tagger.result` returns it
     fields: dict[str, Any]  # of the input, repeated in the output
     source: str | None = None  # the file, if there are several
+    rows: list[tuple[str, int | None]] | None = None  # of CoNLL-U, as in `Item`
 
 
 def in_chunks(items: Iterable[Item], is_waiting: Callable[[], bool]) -> Iterator[list[Item]]:
@@ -60,7 +61,11 @@ def tag_chunk(
     tagged_texts = tagger.tag_texts([(item.text, item.words) for item in chunk])
     return [
         TaggedItem(
-            tagged, tagger.result(tagged, all_words, min_score), item.fields or {}, item.source
+            tagged,
+            tagger.result(tagged, all_words, min_score),
+            item.fields or {},
+            item.source,
+            item.rows,
         )
         for item, tagged in zip(chunk, tagged_texts, strict=True)
     ]

@@ -3,7 +3,7 @@
 import glob
 import os
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from support.errors import UserError
@@ -13,21 +13,18 @@ COLUMN_EXTENSIONS = {
 }  # fmt: skip
 JSON_EXTENSIONS = {".json", ".jsonl", ".ndjson"}
 PROSE_EXTENSIONS = {"", ".log", ".markdown", ".md", ".text", ".txt"}
-# In a folder, files with these extensions are tagged; the help of --input lists them.
-TEXT_EXTENSIONS = PROSE_EXTENSIONS | COLUMN_EXTENSIONS | JSON_EXTENSIONS
-# In a folder, files with these extensions are scored: the corpus readers know more formats.
-LABELLED_EXTENSIONS = TEXT_EXTENSIONS | {".arrow", ".csv", ".parquet"}
+TABLE_EXTENSIONS = {".arrow", ".csv", ".parquet"}
+# In a folder, files with these extensions are read; the help of --input lists them.
+TEXT_EXTENSIONS = PROSE_EXTENSIONS | COLUMN_EXTENSIONS | JSON_EXTENSIONS | TABLE_EXTENSIONS
 STANDARD_INPUT = "-"
 
 
-def find_files(
-    patterns: Sequence[str], extensions: Collection[str] = TEXT_EXTENSIONS
-) -> tuple[list[str], list[str]]:
+def find_files(patterns: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return (files to read, files passed over) for paths, globs and folders, in order.
 
-    A folder contributes its files with one of `extensions`; a file that is named itself is read
-    whatever its extension; `-` stays as it is. Raises one UserError about all patterns that give
-    no file.
+    A folder contributes its files with one of `TEXT_EXTENSIONS`; a file that is named itself is
+    read whatever its extension; `-` stays as it is. Raises one UserError about all patterns that
+    give no file.
     """
     files: list[str] = []
     passed_over: list[str] = []
@@ -35,11 +32,11 @@ def find_files(
     for pattern in patterns:
         if os.path.isdir(pattern):
             inside = _files_of_folder(Path(pattern))
-            paths = [path for path in inside if extension_of(path) in extensions]
+            paths = [path for path in inside if extension_of(path) in TEXT_EXTENSIONS]
             if inside and not paths:
-                missing.append(f"--input {pattern}: {_no_text(inside, extensions)}")
+                missing.append(f"--input {pattern}: {_no_text(inside)}")
                 continue
-            passed_over += [path for path in inside if extension_of(path) not in extensions]
+            passed_over += [path for path in inside if extension_of(path) not in TEXT_EXTENSIONS]
         elif pattern != STANDARD_INPUT and stat.S_ISSOCK(_mode(pattern)):
             missing.append(f"--input {pattern}: got a socket, expected a file or a pipe")
             continue
@@ -74,8 +71,8 @@ def _files_of_folder(folder: Path) -> list[str]:
     ]
 
 
-def _no_text(inside: list[str], extensions: Collection[str]) -> str:
-    known = ", ".join(sorted(extension for extension in extensions if extension))
+def _no_text(inside: list[str]) -> str:
+    known = ", ".join(sorted(filter(None, TEXT_EXTENSIONS)))
     return (
         f"no text files in this folder: got {shortened(inside)}, expected files without an "
         f"extension or with one of {known}, optionally followed by .gz. To read a file with "

@@ -1,9 +1,10 @@
-"""The form of an input, detected by its extension and its first lines: text, JSON or columns.
+"""The form of an input, by its extension and first lines: text, JSON, a table or columns.
 
 Unlike a corpus, an input may be prose, and prose must never be taken for columns, so columns are
-recognised only if they are certain.
+recognised only if they are certain. So are tables.
 """
 
+import io
 import itertools
 import re
 from collections import Counter
@@ -12,33 +13,85 @@ from typing import Literal
 
 from corpus.formats.column_names import HEAD_SIZE
 from corpus.formats.columns import DOCUMENT_START
+from corpus.formats.detect import TABLES, json_format
 from corpus.formats.label_column import CONLLU_COLUMNS
-from corpus.formats.text import open_bytes
+from corpus.formats.text import encoding_of, open_bytes
 from tagging.input_files import COLUMN_EXTENSIONS, JSON_EXTENSIONS, extension_of
+from tagging.input_tables import ROWS_SHOWN, is_header, is_table
 
-Form = Literal["text", "jsonl", "json", "conll"]
+# jsonl: one record in each line; json: an array or object. csv: any delimiter. parquet: Arrow too.
+Form = Literal["text", "jsonl", "json", "csv", "conll", "parquet"]
 # An entity tag. Its type begins with a letter, unlike in "vitamin B-12".
 TAG = re.compile(r"[BIESLUM]-[^\W\d_]\S*")
 CONLLU_COMMENT = re.compile(r"# (?:(?:sent_id|text|newdoc id|global\.columns) = |newdoc$|newpar\b)")
+# Strings in the first lines of an array; prose such as ["..."] has no comma or end after it.
+ARRAY_OF_TEXTS = re.compile(r'\s*+\[\s*+"(?:[^"\\]|\\.)*+"\s*+(?:,\s*+(?:"|\Z)|\]\s*+\Z)')
 CERTAIN_ROWS = 10
+LONGEST_LINE = 1 << 16  # characters of a line that show its form
 
 
-def form_of(path: str, lines: Iterable[str]) -> Form:
-    """Return the form of a file by its extension, or else by its first lines.
+def form_of(path: str, lines: Iterable[str], text_column: str | None = None) -> Form:
+    """Return the form of a text file by its extension, or else by its first lines.
 
-    Consumes no more of `lines` than the decision needs.
+    `text_column`: the column or field that the user named. Consumes no more of `lines` than the
+    decision needs.
     """
     extension = extension_of(path)
+    lines = iter(lines)
+    if extension == ".csv":
+        return "csv"
+    if extension == ".tsv":
+        head = list(lines)
+        return "csv" if is_table(head, text_column, named_tsv=True) else "conll"
     if extension in COLUMN_EXTENSIONS:
         return "conll"
-    lines = iter(lines)
     first = next(filter(str.strip, lines), "")
     start = first.lstrip()[:1]
     if extension in JSON_EXTENSIONS:
-        return "json" if start == "[" else "jsonl"
+        return json_form(first, lines)
     if start == "{" and first.rstrip().endswith("}"):
         return "jsonl"
-    return "conll" if are_columns(itertools.chain([first], lines)) else "text"
+    head = [first]
+    if start and start in "[{":
+        head += itertools.islice(filter(str.strip, lines), 2)
+        json_kind = json_format(head, "")
+        if ARRAY_OF_TEXTS.match("\n".join(head)):
+            return "json"
+        if json_kind is not None:
+            return "jsonl" if json_kind == "lines" else "json"
+    columns, following = itertools.tee(itertools.chain(head, lines))
+    if are_columns(columns):
+        return "conll"
+    if is_header(first, text_column):
+        rows = list(itertools.islice(following, ROWS_SHOWN))
+        return "csv" if is_table(rows, text_column) else "text"
+    return "text"
+
+
+def json_form(first: str, lines: Iterable[str]) -> Form:
+    """Return whether JSON that begins with the line `first` is one value, or one in each line."""
+    if first.lstrip().startswith("["):
+        return "json"
+    return "json" if json_format([first, *itertools.islice(lines, 2)], "") == "object" else "jsonl"
+
+
+def table_format(start: bytes) -> str | None:
+    """Return "parquet", "arrow" or "arrow stream" for the first bytes of a table, else None."""
+    return next((name for mark, name in TABLES if mark.match(start)), None)
+
+
+def form_of_file(path: str, text_column: str | None = None) -> Form:
+    """Return the form of a regular file. Raises what `open_bytes` and reading raise."""
+    with open_bytes(path) as file:
+        assert isinstance(file, io.BufferedReader)
+        start = file.peek(8)
+        if table_format(start) is not None:
+            return "parquet"
+        encoding = encoding_of(start)
+        text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n")
+        lines = iter(lambda: text.readline(LONGEST_LINE), "")
+        head = (line.rstrip("\r\n") for line in itertools.islice(lines, HEAD_SIZE))
+        return form_of(path, head, text_column)
 
 
 def are_columns(lines: Iterable[str]) -> bool:
@@ -47,15 +100,25 @@ def are_columns(lines: Iterable[str]) -> bool:
     A single row is certain only with -DOCSTART-, two tags, or something that only CoNLL-U has: a
     line of prose may end in "blood group O" or "die S-Bahn". Three rows of the same width that end
     in tags (two if there are no more) are certain if the tags include an entity and an O, or an
-    entity of two words. Otherwise ten such rows are needed.
+    entity of two words. Otherwise ten such rows are needed. Tags may stand first where tabs
+    separate the cells.
     """
+    last, first = itertools.tee(lines)
+    return _are_columns(last) or _are_columns(first, tag_first=True)
+
+
+def _are_columns(lines: Iterable[str], *, tag_first: bool = False) -> bool:
     tags: list[str] = []
     width = None
     for line in lines:
         if not line.strip() or (not tags and line.startswith("#\t")):  # GermEval's sources
             continue
         cells = line.split("\t") if "\t" in line.strip() else line.split()
-        if not tags and _is_certain_row(line, cells):
+        if tag_first:
+            if "\t" not in line:
+                return False
+            cells.reverse()
+        elif not tags and _is_certain_row(line, cells):
             return True
         if width not in (None, len(cells)) or not _is_row(cells):
             return False

@@ -9,29 +9,42 @@ import itertools
 import os
 import select
 import sys
+import tempfile
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple, TypeGuard
 
-from corpus.formats.column_names import HEAD_SIZE, TEXT_COLUMNS
+from corpus.formats.column_names import DOCUMENT_COLUMNS, HEAD_SIZE, first_named
 from corpus.formats.columns import open_columns
+from corpus.formats.detect import NOT_TEXT, READABLE
 from corpus.formats.exports import records_of_exports
-from corpus.formats.json import read_json_array, read_jsonl
-from corpus.formats.records import Record
-from corpus.formats.sentence import ReadOptions
+from corpus.formats.json import read_json_array, read_json_object, read_jsonl
+from corpus.formats.label_column import CONLLU_COLUMNS
+from corpus.formats.lists import split_at_blanks
+from corpus.formats.records import Record, RecordLayout
+from corpus.formats.rows import read_rows
+from corpus.formats.sentence import LayoutKind, ReadOptions
+from corpus.formats.tables import read_csv, read_table
 from corpus.formats.text import bad_byte, encoding_of, open_bytes, reading
 from corpus.plausible import plausible
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.words import Words
+from settings.tagging_flags import InputFormat
 from support.errors import UserError
+from support.processes import is_main_process
 from support.text import on_terminal, quote
-from tagging.input_files import STANDARD_INPUT
-from tagging.input_form import form_of
+from tagging.input_files import STANDARD_INPUT, extension_of
+from tagging.input_form import Form, form_of, json_form, table_format
+from tagging.input_tables import (
+    RAW_TEXTS,
+    TEXT_FIELDS,
+    TextColumn,
+    delimiter_of,
+    text_column_of,
+)
 
-# Fields of a record, the most likely first. Raw texts are strings; the other fields hold words.
-RAW_TEXTS = ("text", "sentence")
-TEXT_FIELDS = tuple(dict.fromkeys(("text", *TEXT_COLUMNS)))
 # Seconds to wait for the next line of a pipe while its form is undecided.
 GRACE_S = 0.5
 LONGEST_LINE = 1 << 28  # bytes of a line that arrives through a pipe; a device may have no end
@@ -43,8 +56,10 @@ class Item(NamedTuple):
     text: str
     words: Words | None = None  # None: to be split
     tags: list[str] | None = None  # the gold tags, to score against
-    fields: dict[str, Any] | None = None  # fields of a JSON record that the output repeats
+    fields: dict[str, Any] | None = None  # fields of the record that the output repeats
     source: str | None = None  # the file, if there are several
+    # The lines of a sentence of CoNLL-U, each with the position of its word, if it is one.
+    rows: list[tuple[str, int | None]] | None = None
 
 
 class BrokenLines(Problems):
@@ -67,6 +82,8 @@ class BrokenLines(Problems):
         """Raise UserError, or count and report the problem."""
         # `problem.expected` is left out: it asks for labels, which a text to tag does not need.
         message = f"{problem.place}: {problem.title}: {problem.detail}"
+        if problem.kind in (ProblemKind.ROW_WIDTH, ProblemKind.NOT_CSV):
+            message += f"; expected {problem.expected}"
         if not self.skip:
             advice = "To skip lines that cannot be read: --skip_errors"
             if problem.kind is ProblemKind.RECORD_WITHOUT_TEXT:  # probably of every line
@@ -84,6 +101,7 @@ class Source:
     def __init__(self, path: str):
         self.path = path
         self.name = "standard input" if path == STANDARD_INPUT else path
+        self.form: Form | None = None  # known once `read_items` has seen the first lines
         self.bytes_read = 0
         self._ready: deque[bytes] = deque()
         self._descriptor: int | None = None  # of a pipe
@@ -146,36 +164,55 @@ class Source:
 
 
 def read_items(
-    source: Source, input_format: str, by: str, options: ReadOptions, problems: Problems
+    source: Source, input_format: InputFormat, by: str, options: ReadOptions, problems: Problems
 ) -> Iterator[Item]:
-    """Return the texts of one source.
+    """Return the texts of one source, whose form is in `source.form` from then on.
 
-    `input_format`: auto, text, jsonl or conll. `by`: line or document, the unit of plain text.
+    `by`: line or document, the unit of plain text. Raises UserError for a file that is not text,
+    and for a table without a column of texts.
     """
     lines = _utf8_lines(source, problems)
-    form = input_format
-    if form == "auto":
+    first = next(lines, b"")
+    for mark, description in NOT_TEXT:
+        if mark.match(first):
+            raise UserError(f"{source.name}: not text: got {description}, expected {READABLE}")
+    lines = itertools.chain(filter(None, [first]), lines)
+    table = table_format(first)
+    if table is not None:
+        source.form = "parquet"
+        records = _records_of_table(source, lines, table, problems)
+        return _items_of_table(records, options, problems, source.name)
+    opening = ""
+    if input_format == "auto" or input_format == "json":
         seen: list[bytes] = []
-        form = form_of(source.path, _first_lines(lines, seen, source))
+        head = _first_lines(lines, seen, source)
+        if input_format == "json":
+            source.form = json_form(next(filter(str.strip, head), ""), head)
+        else:
+            source.form = form_of(source.path, head, options.text_column)
+            if source.form == "csv" and extension_of(source.path) not in (".csv", ".tsv"):
+                _note(source.name, "read as a table; to tag each line: --input_format text")
+        opening = b"".join(seen).decode("utf-8-sig", "replace").lstrip()[:1]
         lines = itertools.chain(seen, lines)
-    if form == "text" and by == "document":
+    else:
+        source.form = input_format
+    if source.form == "text" and by == "document":
         text = _decode_whole(b"".join(lines), source.name, "utf-8", problems)
         return iter(() if text is None else (Item(text),))
     decoded = _decode_lines(lines, source.name, problems)
-    if form == "text":
-        return (Item(line) for line in decoded if line is not None)
-    numbered = ("" if line is None else line for line in decoded)
-    if form == "conll":
-        options = options._replace(needs_labels=False)
-        opened = open_columns(numbered, options, problems, source.name)
-        for note in opened.notes:
-            print(f"{source.name}: {note}.", file=sys.stderr)
-        opened = plausible(opened, source.name, problems, words_only=True)
-        return (item_of_words(list(sentence.words)) for sentence in opened.sentences)
-    if form == "json":
-        records = _records_of_array(source.path, numbered, problems)
+    if source.form == "text":
+        return (Item(_without_end(line)) for line in decoded if line is not None)
+    with_ends = ("\n" if line is None else line for line in decoded)
+    if source.form == "csv":
+        return _items_of_csv(source, with_ends, options, problems)
+    without_ends = map(_without_end, with_ends)
+    if source.form == "conll":
+        return _items_of_columns(source, without_ends, options, problems)
+    if source.form == "json":
+        records = _records_of_json(source, with_ends, opening, problems)
     else:
-        records = read_jsonl(numbered, problems, source.name)
+        records = read_jsonl(without_ends, problems, source.name)
+    records = records_of_exports(_unwrapped(records, options, problems, source.name))
     return _items_of_records(records, options, problems, source.name)
 
 
@@ -201,26 +238,20 @@ def _first_lines(lines: Iterator[bytes], seen: list[bytes], source: Source) -> I
             return
 
 
-def _records_of_array(path: str, lines: Iterable[str], problems: Problems) -> Iterator[Record]:
-    """Yield the records of a JSON array; `lines` are those of a pipe, which is read only once."""
-    if os.path.isfile(path):
-        with reading(path, problems) as file:
-            yield from read_json_array(file, problems, path)
-    else:
-        yield from read_json_array(io.StringIO("\n".join(lines)), problems, path)
-
-
 def _decode_lines(lines: Iterable[bytes], name: str, problems: Problems) -> Iterator[str | None]:
-    """Yield lines without their ends, LF or CRLF; None for a line that is not UTF-8."""
+    """Yield lines with their ends; None for a line that is not UTF-8."""
     for number, line in enumerate(lines, 1):
         try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             place = Place(name, number)
             problems.add(Problem(ProblemKind.WRONG_ENCODING, place, bad_byte(line, error)))
             yield None
-        else:
-            yield text.removesuffix("\n").removesuffix("\r")
+
+
+def _without_end(line: str) -> str:
+    """Return a line without its end, LF or CRLF."""
+    return line.removesuffix("\n").removesuffix("\r")
 
 
 def _decode_whole(content: bytes, name: str, encoding: str, problems: Problems) -> str | None:
@@ -233,6 +264,149 @@ def _decode_whole(content: bytes, name: str, encoding: str, problems: Problems) 
         return None
 
 
+def _note(name: str, text: str) -> None:
+    if is_main_process():
+        print(on_terminal(f"{name}: {text}."), file=sys.stderr)
+
+
+# --- Columns ----------------------------------------------------------------------------------
+
+
+class _KeptLines:
+    """Lines that a reader takes, kept until the sentence that they belong to is complete."""
+
+    def __init__(self, lines: Iterable[str]):
+        self._lines = iter(lines)
+        self._kept: deque[tuple[int, str]] = deque()
+        self._number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._number += 1
+        self._kept.append((self._number, line))
+        return line
+
+    def take(self, last: int) -> list[tuple[int, str]]:
+        """Return the numbered lines up to the blank line after the line `last`."""
+        taken = []
+        while self._kept and (self._kept[0][0] <= last or self._kept[0][1].strip()):
+            taken.append(self._kept.popleft())
+        return list(itertools.dropwhile(lambda numbered: not numbered[1].strip(), taken))
+
+
+def _items_of_columns(
+    source: Source, lines: Iterable[str], options: ReadOptions, problems: Problems
+) -> Iterator[Item]:
+    """Yield the sentences of columns, from a pipe as they come."""
+    kept = _KeptLines(lines)
+    head = _first_sentences(kept, source)
+    options = options._replace(needs_labels=False)
+    opened = open_columns(kept, options, problems, source.name, head)
+    for note in opened.notes:
+        _note(source.name, note)
+    opened = plausible(opened, source.name, problems, words_only=True, is_waiting=source.is_waiting)
+    for sentence in opened.sentences:
+        numbers = {line: position for position, line in enumerate(sentence.lines)}
+        rows = [(line, numbers.get(number)) for number, line in kept.take(sentence.lines[-1])]
+        fields = {"sent_id": sentence.record_id} if sentence.record_id else None
+        yield item_of_words(list(sentence.words), fields=fields)._replace(
+            rows=rows if _are_conllu(rows) else None
+        )
+
+
+def _first_sentences(lines: Iterator[str], source: Source) -> list[str]:
+    """Return the lines that show the layout: those before a pipe stalls after a sentence."""
+    head = []
+    has_row = False
+    for line in itertools.islice(lines, HEAD_SIZE):
+        head.append(line)
+        has_row = has_row or (bool(line.strip()) and not line.startswith("#"))
+        if has_row and not line.strip() and source.is_waiting():
+            break
+    return head
+
+
+def _are_conllu(rows: list[tuple[str, int | None]]) -> bool:
+    return all(
+        position is None or line.count("\t") == len(CONLLU_COLUMNS) - 1 for line, position in rows
+    )
+
+
+# --- Records ----------------------------------------------------------------------------------
+
+
+class _TextOfLines(io.TextIOBase):
+    """A text that comes in lines; it is read as far as it has arrived."""
+
+    def __init__(self, lines: Iterable[str], source: Source):
+        self._lines, self._source = iter(lines), source
+
+    def read(self, size: int | None = -1, /) -> str:
+        """Return the next lines: about `size` characters, or those that have arrived."""
+        parts: list[str] = []
+        length = 0
+        for line in self._lines:
+            parts.append(line)
+            length += len(line)
+            if (size is not None and 0 <= size <= length) or self._source.is_waiting():
+                break
+        return "".join(parts)
+
+
+def _records_of_json(
+    source: Source, lines: Iterable[str], opening: str, problems: Problems
+) -> Iterator[Record]:
+    """Yield the records of a JSON array or object; `lines` are those of a pipe."""
+    read = partial(read_json_array, texts=True) if opening == "[" else read_json_object
+    if os.path.isfile(source.path):  # it may be one line, too long for the memory
+        with reading(source.path, problems) as file:
+            yield from read(file, problems, source.name)
+    else:
+        yield from read(_TextOfLines(lines, source), problems, source.name)
+
+
+def _unwrapped(
+    records: Iterable[Record], options: ReadOptions, problems: Problems, name: str
+) -> Iterator[Record]:
+    """Yield records; those of an object that is wrapped around a list of them, one by one.
+
+    The other fields of the object are copied to each of them.
+    """
+    noted = False
+    for record in records:
+        fields = record.fields or {}
+        lists = [key for key, value in fields.items() if _are_records(value, options)]
+        if not lists or _text_key(fields, options) is not None:
+            yield record
+            continue
+        if len(lists) > 1:
+            found = f"got records in {' and '.join(map(quote, lists))}, expected one list of them"
+            problems.add(Problem(ProblemKind.FIELD_TYPE, Place(name, record.line), found))
+            continue
+        (key,) = lists
+        if not noted:
+            noted = True
+            _note(name, f"the records are in the field {quote(key)}")
+        outer = {name: value for name, value in fields.items() if name != key}
+        yield from (record._replace(fields=outer | inner) for inner in fields[key])
+
+
+def _are_records(value: object, options: ReadOptions) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(element, dict) for element in value)
+        and any(_text_key(element, options) is not None for element in value)
+    )
+
+
+def _text_key(fields: dict[str, Any], options: ReadOptions) -> str | None:
+    names = (options.text_column,) if options.text_column else TEXT_FIELDS
+    return next((key for key in names if fields.get(key) is not None), None)
+
+
 def _items_of_records(
     records: Iterable[Record], options: ReadOptions, problems: Problems, name: str
 ) -> Iterator[Item]:
@@ -242,9 +416,9 @@ def _items_of_records(
     `TEXT_FIELDS`.
     """
     names = (options.text_column,) if options.text_column else TEXT_FIELDS
-    for record in records_of_exports(records):
+    for record in records:
         place, fields = Place(name, record.line), record.fields or {}
-        key = next((key for key in names if fields.get(key) is not None), None)
+        key = _text_key(fields, options)
         value = None if key is None else fields[key]
         may_be_text = bool(options.text_column) or key in RAW_TEXTS
         may_be_words = bool(options.text_column) or key not in RAW_TEXTS
@@ -253,8 +427,7 @@ def _items_of_records(
             found = f"got {quote(fields)}, expected the field {expected}"
             problems.add(Problem(ProblemKind.RECORD_WITHOUT_TEXT, place, found))
         elif may_be_text and isinstance(value, str):
-            others = {name: field for name, field in fields.items() if name != "text"}
-            yield Item(value, fields=others)
+            yield Item(value, fields=_carried(fields))
         elif may_be_words and _are_strings(value):
             yield item_of_words(value, text=fields.get("text"), fields=fields)
         else:
@@ -267,6 +440,90 @@ def _items_of_records(
                 expected += f" (for a list of words: --text_column_name {key})"
             found = f"{key!r}: got {quote(value)}, expected {expected}"
             problems.add(Problem(kind, place, found))
+
+
+def _carried(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that the output repeats beside the text."""
+    return {name: field for name, field in fields.items() if name != "text"}
+
+
+# --- Tables -----------------------------------------------------------------------------------
+
+
+def _records_of_table(
+    source: Source, lines: Iterable[bytes], table: str, problems: Problems
+) -> Iterator[Record]:
+    """Yield the rows of parquet or Arrow; the `lines` of a pipe are copied to a file."""
+    if os.path.isfile(source.path):
+        yield from read_table(source.path, table, None, problems)
+        return
+    with tempfile.NamedTemporaryFile() as file:
+        file.writelines(lines)
+        file.flush()
+        yield from read_table(file.name, table, None, problems, source.name)
+
+
+def _items_of_csv(
+    source: Source, lines: Iterator[str], options: ReadOptions, problems: Problems
+) -> Iterator[Item]:
+    """Return the texts of a table with a header, from a pipe as they come."""
+    head: list[str] = []
+    for line in itertools.islice(lines, HEAD_SIZE):
+        head.append(line)
+        if source.is_waiting(0 if len(head) > 1 else GRACE_S):
+            break
+    delimiter = delimiter_of(head, options.text_column)
+    records = read_csv(lines, problems, source.name, delimiter, head)
+    return _items_of_table(records, options, problems, source.name)
+
+
+def _items_of_table(
+    records: Iterator[Record], options: ReadOptions, problems: Problems, name: str
+) -> Iterator[Item]:
+    """Yield the texts of the rows of a table; the words of rows of one word are joined."""
+    first = next((record for record in records if record.fields is not None), None)
+    if first is None or first.fields is None:
+        return
+    names = list(first.fields)
+    column = text_column_of(names, options.text_column, name)
+    if column.note is not None:
+        _note(name, column.note)
+    records = itertools.chain([first], records)
+    if column.words:
+        yield from _items_of_rows(records, names, column, options, problems, name)
+        return
+    joined = options.text_column is None and column.name.lower() in ("tokens", "words")
+    for record in records:
+        if record.fields is None:
+            continue
+        value = record.fields.get(column.name)
+        if joined:
+            value = split_at_blanks(value)
+        if isinstance(value, str):
+            yield Item(value, fields=_carried(record.fields))
+        elif _are_strings(value):
+            yield item_of_words(value, text=record.fields.get("text"), fields=record.fields)
+        else:
+            found = f"{column.name!r}: got {quote(value)}, expected a string or a list of strings"
+            problems.add(Problem(ProblemKind.FIELD_TYPE, Place(name, record.line), found))
+
+
+def _items_of_rows(
+    records: Iterable[Record],
+    names: list[str],
+    column: TextColumn,
+    options: ReadOptions,
+    problems: Problems,
+    name: str,
+) -> Iterator[Item]:
+    """Yield the sentences of rows of one word each, with the sentence's id and document."""
+    document = first_named(names, DOCUMENT_COLUMNS)
+    document_name = None if document is None else names[document]
+    layout = RecordLayout(LayoutKind.ROWS, column.name, None, column.sentence, document_name, None)
+    for sentence in read_rows(records, layout, options, problems, name):
+        origin = {document_name: sentence.document, column.sentence: sentence.record_id}
+        fields = {key: value for key, value in origin.items() if key is not None}
+        yield item_of_words(list(sentence.words), fields=fields)
 
 
 def _are_strings(value: object) -> TypeGuard[list[str]]:

@@ -28,11 +28,12 @@ class OutputFile:
 
     `whole`: the input is finite, so that a regular file is written beside and renamed. `job`: what
     is tagged and how, if the job can be resumed; `resume`: continue the interrupted job, of which
-    `done` texts are written. An interrupt waits until the piece that is being written is complete.
-    Raises UserError if the file cannot be written.
+    `done` texts are written. `binary`: the pieces are bytes, of use only together, so that an
+    unfinished file is removed. An interrupt waits until the piece that is being written is
+    complete. Raises UserError if the file cannot be written.
     """
 
-    file: IO[str]
+    file: IO[Any]
 
     def __init__(
         self,
@@ -41,7 +42,9 @@ class OutputFile:
         whole: bool = False,
         job: Mapping[str, Any] | None = None,
         resume: bool = False,
+        binary: bool = False,
     ):
+        self.binary = binary
         self.path, self.writing, self.interrupted = path, False, False
         self.job, self.done = job, 0
         self.partial: Path | None = None
@@ -77,22 +80,23 @@ class OutputFile:
 
     def __enter__(self) -> "OutputFile":
         # An unpaired surrogate is written as \udXXX, as in JSON.
-        options: dict[str, Any] = {
-            "encoding": "utf-8",
-            "errors": "backslashreplace",
-            "newline": "\n",
-        }
+        options: dict[str, Any] = (
+            {}
+            if self.binary
+            else {"encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
+        )
+        kind = "b" if self.binary else "t"
         with self._errors_reported():
             if self.path is not None:
                 opener: Any = gzip.open if self.path.lower().endswith(".gz") else open
                 if self.position:
                     os.truncate(self.partial or self.path, self.position)
-                mode = "at" if self.position else "wt"
+                mode = f"{'a' if self.position else 'w'}{kind}"
                 self.file = opener(self.partial or self.path, mode, **options)
             elif sys.stdout.isatty():
                 self.file = sys.stdout
             else:
-                self.file = open(sys.stdout.fileno(), "w", closefd=False, **options)
+                self.file = open(sys.stdout.fileno(), f"w{kind}", closefd=False, **options)
         self.handler_before: Any = None
         with suppress(ValueError):  # not in the main thread
             self.handler_before = signal.signal(signal.SIGINT, self._interrupt)
@@ -113,7 +117,7 @@ class OutputFile:
             raise KeyboardInterrupt
         self.interrupted = True
 
-    def write_all(self, pieces: Iterable[str]) -> None:
+    def write_all(self, pieces: Iterable[str] | Iterable[bytes]) -> None:
         """Write each piece whole."""
         for piece in pieces:
             self._uninterrupted(self.file.write, piece)
@@ -130,7 +134,7 @@ class OutputFile:
             size = self.partial.stat().st_size
             write_json(self._journal, {"done": self.done, "bytes": size, "job": self.job})
 
-    def _uninterrupted(self, write: Callable[..., object], *piece: str) -> None:
+    def _uninterrupted(self, write: Callable[..., object], *piece: str | bytes) -> None:
         self.writing = True
         with self._errors_reported():
             write(*piece)
@@ -171,7 +175,7 @@ class OutputFile:
     def _report_partial(self) -> None:
         """Report where the results of an unfinished job are, or remove them if there are none."""
         assert self.partial is not None
-        if not self.done:
+        if not self.done or self.binary:
             self.partial.unlink(missing_ok=True)
             self._journal.unlink(missing_ok=True)
             return

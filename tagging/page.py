@@ -14,6 +14,7 @@ from common import are_entity_tags
 from support.html import page_environment
 
 TEMPLATES = Path(__file__).parent / "templates"
+NO_SCORE = 10_001  # after all texts that have a score
 
 
 class Part(NamedTuple):
@@ -23,15 +24,22 @@ class Part(NamedTuple):
     label: str | None = None
     score: str = ""
     type: str = ""  # gives the label its colour
+    type_number: int = 0  # by which the page is filtered; 0 without a type
 
 
 class Article(NamedTuple):
-    """One text of the page; `heading` names its file where the texts of a file begin."""
+    """One text of the page; `heading` names its file where the texts of a file begin.
+
+    `lowest_score`: in ten thousandths, by which the page is sorted; texts without one come last.
+    """
 
     number: int
+    record_id: str | None
     heading: str | None
     parts: list[Part]
     word_by_word: bool
+    type_numbers: list[int]
+    lowest_score: int
 
 
 class Articles:
@@ -41,28 +49,59 @@ class Articles:
         self.number = 0
         self._results = results
         self._counts: Counter[str] = Counter()
+        self._plain = False  # plain tags of words, no entities
+        self._type_numbers: dict[str, int] = {"": 0}
 
     def __iter__(self) -> Iterator[Article]:
         file = None
         for result in self._results:
             self.number += 1
-            self._counts.update(entity["entity_group"] for entity in result.get("entities") or ())
+            self._plain = "entities" not in result
+            if not self._plain:
+                self._counts.update(entity["entity_group"] for entity in result["entities"])
+            else:
+                self._counts.update(span["tag"] for span in result.get("words") or ())
             heading = None
             if result.get("file") != file:
                 file = result.get("file")
                 heading = file or ""
-            word_by_word = result.get("words") is not None
-            yield Article(self.number, heading, list(text_parts(result)), word_by_word)
+            parts = [
+                part._replace(type_number=self._type_number(part.type))
+                for part in text_parts(result)
+            ]
+            spans = result.get("entities") or result.get("words") or ()
+            scores = [span["score"] for span in spans]
+            yield Article(
+                self.number,
+                result.get("record_id"),
+                heading,
+                parts,
+                result.get("words") is not None,
+                sorted({part.type_number for part in parts} - {0}),
+                round(10_000 * min(scores)) if scores else NO_SCORE,
+            )
+
+    def _type_number(self, type_: str) -> int:
+        return self._type_numbers.setdefault(type_, len(self._type_numbers))
 
     @property
-    def num_entities(self) -> int:
-        """The number of entities in the texts read so far."""
+    def num_labels(self) -> int:
+        """The number of entities, or of words with plain tags, in the texts read so far."""
         return self._counts.total()
 
     @property
-    def counts_by_type(self) -> list[tuple[str, int]]:
-        """The number of entities of each type in the texts read so far, by the type's name."""
-        return sorted(self._counts.items())
+    def noun(self) -> str:
+        """The noun for the labels that are counted."""
+        singular, plural = ("tag", "tags") if self._plain else ("entity", "entities")
+        return singular if self.num_labels == 1 else plural
+
+    @property
+    def counts_by_type(self) -> list[tuple[str, int, int]]:
+        """Name, number and count of each type in the texts read so far, by the type's name."""
+        return [
+            (type_, self._type_number(type_), count)
+            for type_, count in sorted(self._counts.items())
+        ]
 
 
 def render_texts(results: Iterable[dict[str, Any]], title: str = "") -> Iterator[str]:
@@ -70,8 +109,10 @@ def render_texts(results: Iterable[dict[str, Any]], title: str = "") -> Iterator
 
     Each of `results` has `text` and `entities` (`entity_group`, `score`, `start`, `end`: code
     points of the text, in order). If it has `words` (`tag`, `score`, `start`, `end`), these are
-    shown instead of the entities. A `file` is a heading above the texts that come from it. Raises
-    ValueError for offsets that overlap or lie outside the text.
+    shown instead of the entities. A `file` is a heading above the texts that come from it, and a
+    `record_id` is shown beside the text. Without a script, the page is filtered by type and sorted
+    by the lowest score in each text. Raises ValueError for offsets that overlap or lie outside the
+    text.
     """
     template = page_environment(TEMPLATES).get_template("tagged_texts.html.jinja")
     pieces = template.generate(title=title or "Tagged texts", texts=Articles(results))

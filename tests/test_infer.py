@@ -210,12 +210,12 @@ def test_a_folder_contributes_its_texts_and_other_files_are_reported_once(cli, t
         write_file(
             tmp_path, f".mails/in/{name}", gzip.compress(content) if ".gz" in name else content
         )
-    for name in ("photo.png", "page.html", "deep/table.csv"):
+    for name in ("photo.png", "page.html", "deep/table.xlsx"):
         write_file(tmp_path, f".mails/in/{name}", b"\x89PNG\xff")
     status, output, messages = cli("--input", ".mails/in")
     assert status == 0, messages
     assert {row["text"] for row in rows_of(output)} == {f"Peter {name}" for name in texts}
-    for name in ("photo.png", "page.html", "deep/table.csv"):
+    for name in ("photo.png", "page.html", "deep/table.xlsx"):
         assert messages.count(f".mails/in/{name}") == 1
     assert messages == snapshot
     write_file(tmp_path, ".mails/in/page.html", "Peter")
@@ -225,7 +225,7 @@ def test_a_folder_contributes_its_texts_and_other_files_are_reported_once(cli, t
     assert [row["file"] for row in rows_of(output)][-1] == ".mails/in/page.html"
     assert "page.html" not in messages and "photo.png" in messages
     status, _, messages = cli("--input", ".mails/in/deep")
-    assert status == 2 and "deep/table.csv" in messages and ".txt" in messages
+    assert status == 2 and "deep/table.xlsx" in messages and ".txt" in messages
     assert messages == snapshot
 
 
@@ -497,10 +497,11 @@ def test_the_newest_model_in_the_folder_is_used_and_reported(cli, tmp_path, snap
 def test_csv_has_a_row_for_each_entity(cli):
     output = cli("Peter said", "", 'EU, "Paris"', "--output_format", "csv")[1]
     assert output == (
-        "text,kind,label,score,start,end,word\n"
-        f"1,entity,PER,{SURE:.4f},0,5,Peter\n"
-        f"3,entity,ORG,{SURE:.4f},0,2,EU\n"
-        f"3,entity,LOC,{SURE:.4f},5,10,Paris\n"
+        "text_number,text,entity,entity_type,entity_score,entity_start,entity_end\n"
+        f"1,Peter said,Peter,PER,{SURE:.4f},0,5\n"
+        "2,,,,,,\n"
+        f'3,"EU, ""Paris""",EU,ORG,{SURE:.4f},0,2\n'
+        f'3,"EU, ""Paris""",Paris,LOC,{SURE:.4f},5,10\n'
     )
 
 
@@ -533,12 +534,11 @@ def test_output_is_compressed_if_its_name_ends_in_gz(cli, tmp_path, name, beginn
     assert gzip.decompress((tmp_path / name).read_bytes()).lower().startswith(beginning.lower())
 
 
-def test_an_extension_without_a_format_is_reported(cli, tmp_path, snapshot):
+def test_an_extension_without_a_format_is_refused(cli, tmp_path, snapshot):
     status, _, messages = cli("Peter", "--output", "tagged.xyz")
-    assert status == 0 and "tagged.xyz" in messages
+    assert status == 2 and not (tmp_path / "tagged.xyz").exists()
     assert messages == snapshot
-    assert rows_of((tmp_path / "tagged.xyz").read_text())[0]["text"] == "Peter"
-    for name in ("tagged", "tagged.json", "tagged.jsonl"):
+    for name in ("tagged", "tagged.jsonl"):
         assert cli("Peter", "--output", name) == (0, "", "1 text, 1 word tagged.\n")
     known = cli("Peter", "--output", "tagged.xyz", "--output_format", "csv")
     assert known == (0, "", "1 text, 1 word tagged.\n")
@@ -575,6 +575,79 @@ def test_an_unpaired_surrogate_is_written_as_json_writes_it(cli, tmp_path):
     path = write_file(tmp_path, "a.jsonl", '{"text": "Peter \\ud800"}')
     (row,) = rows_of(cli("--input", path)[1])
     assert row["text"] == "Peter \ud800" and len(row["entities"]) == 1
+
+
+def test_flags_without_effect_are_refused(cli, tmp_path, snapshot):
+    text = write_file(tmp_path, "a.txt", "Peter")
+    columns = write_file(tmp_path, "a.conll", "Peter B-PER\nsaid O\n")
+    cases = [
+        ["Peter", "--by", "document", "--input_format", "text", "--skip_errors"],
+        ["--input", text, "--text_column_name", "body"],
+        ["--input", columns, "--by", "document"],
+        ["--input", columns, "--label_column_name", "1"],
+        ["--input", columns, "--score", "--all_words", "--min_score", "0.5", "--by", "document"],
+        ["Peter", "--csv_safe", "--output", "a.jsonl"],
+        ["Peter", "--all_words", "--output", "a.conllu"],
+        ["Peter", "--min_score", "0.5", "--output", "a.conll"],
+    ]
+    for argv in cases:
+        status, output, messages = cli(*argv)
+        assert status == 2 and output == "", argv
+        assert stable(messages, tmp_path) == snapshot
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(["sh", "-c", f"cat {columns} > {pipe}"])
+    status, output, messages = cli("--input", pipe, "--by", "document")
+    assert (status, output) == (2, "") and "--by document" in messages
+    assert process.wait(10) == 0
+    folder = [write_file(tmp_path, f"in/{name}", "Peter\n") for name in ("a.txt", "b.conll")]
+    assert cli("--input", *folder, "--by", "document")[0] == 0
+
+
+def test_a_table_is_tagged_and_written_as_parquet_with_its_fields(cli, tmp_path):
+    import pyarrow.parquet
+
+    path = write_file(tmp_path, "a.tsv", "id\ttext\tlabel\n7\tPeter and EU\tx\n8\tnone\ty\n")
+    assert cli("--input", path, "--output", "out.parquet")[0] == 0
+    rows = pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    found = [(row["id"], row["label"], row["text"], row["entity"]) for row in rows]
+    text = "Peter and EU"
+    assert found == [("7", "x", text, "Peter"), ("7", "x", text, "EU"), ("8", "y", "none", None)]
+
+
+def test_brat_gets_the_text_beside_the_annotations(cli, tmp_path, snapshot):
+    assert cli("Peter", "", "said\u2028EU", "--output", "out.ann")[0] == 0
+    assert (tmp_path / "out.txt").read_text() == "Peter\n\nsaid\u2028EU\n"
+    text, annotations = (tmp_path / "out.txt").read_text(), (tmp_path / "out.ann").read_text()
+    assert annotations == snapshot
+    for line in annotations.splitlines():
+        if line.startswith("T"):
+            _, (_, start, end), words = (cell.split(" ") for cell in line.split("\t"))
+            assert text[int(start) : int(end)] == words[0]
+    status, _, messages = cli("Peter", "--output", "out.ann")
+    assert status == 2 and messages == snapshot
+    for flags in ([], ["--by", "document"]):
+        path = write_file(tmp_path, "in/a.txt", "Peter\n\nEU")
+        assert cli("--input", path, "--output", "in/a.ann", *flags)[0] == 0
+        assert "7 9\tEU" in (tmp_path / "in/a.ann").read_text()
+        assert path.read_text() == "Peter\n\nEU"
+    write_file(tmp_path, "in/a.txt", "Peter\r\nEU")
+    assert cli("--input", "in/a.txt", "--output", "in/a.ann")[0] == 2
+
+
+def test_binary_output_through_a_pipe_and_not_on_a_terminal(tiny_tagger):
+    import pyarrow.parquet
+
+    process = start("--model", tiny_tagger, "Peter", "--output_format", "parquet")
+    output, messages = process.communicate(timeout=60)
+    assert process.returncode == 0, messages
+    table = pyarrow.parquet.read_table(pyarrow.BufferReader(output))
+    assert table.column("text").to_pylist()[0] == "Peter"
+    main, terminal = pty.openpty()
+    refused = start("--model", tiny_tagger, "a", "--output_format", "parquet", stdout=terminal)
+    assert b"terminal" in refused.communicate(timeout=60)[1] and refused.returncode == 2
+    os.close(terminal)
+    os.close(main)
 
 
 # --- Scores -----------------------------------------------------------------------------------

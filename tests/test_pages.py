@@ -48,7 +48,8 @@ def pages(tmp_path_factory):
     names = {"Ada": "PER", endless: "ORG", "מרקל": "PER"}
     marked = [entity_in(text, name, kind) for name, kind in names.items()]
     word = {"word": "Ada", "tag": "NOUN" * 40, "score": 0.5, "start": 0, "end": 3}
-    results = [{"text": text, "entities": marked}, {"text": text, "entities": [], "words": [word]}]
+    identified = {"text": text, "entities": marked, "record_id": endless}
+    results = [identified, {"text": text, "entities": [], "words": [word]}]
     (folder / "texts.html").write_text("".join(render_texts(results)), "utf-8", newline="")
     return {
         "entities": folder / "entities" / "report.html",
@@ -89,3 +90,40 @@ def test_tables_that_are_too_wide_scroll_by_themselves(browser, pages):
     matrix = "document.querySelector('.matrix').parentElement"
     assert browser.value(f"{matrix}.scrollWidth > 2 * {matrix}.clientWidth")
     assert browser.value(f"getComputedStyle({matrix}).overflowX") == "auto"
+
+
+def test_tagged_texts_are_filtered_by_type_and_sorted_by_score(browser, tmp_path):
+    results = [
+        {"text": "Ada", "entities": [entity_in("Ada", "Ada", "PER", 0.9)], "file": "a"},
+        {"text": "", "entities": [], "file": "a"},
+        {
+            "text": "Bob in Rome",
+            "entities": [
+                entity_in("Bob in Rome", "Bob", "PER", 0.8),
+                entity_in("Bob in Rome", "Rome", "LOC", 0.3),
+            ],
+            "file": "b",
+        },
+    ]
+    page = tmp_path / "texts.html"
+    page.write_text("".join(render_texts(results)), "utf-8")
+    browser.open(page, 800, 600, "light")
+    shown = (
+        "[...document.querySelectorAll('article')].filter(a => a.offsetHeight)"
+        ".sort((a, b) => a.offsetTop - b.offsetTop)"
+        ".map(a => a.querySelector('.line').textContent)"
+    )
+    labels = (
+        "[...document.querySelectorAll('.label')].filter(a => a.offsetHeight)"
+        ".map(a => a.querySelector('b').firstChild.textContent.trim())"
+    )
+    assert browser.value(shown) == ["1", "2", "3"]
+    assert browser.value(labels) == ["PER", "PER", "LOC"]
+    browser.value("document.querySelector('#by-score').click()")
+    assert browser.value(shown) == ["3", "1", "2"]
+    browser.value("document.querySelector('#k2').click()")
+    assert browser.value(shown) == ["3"] and browser.value(labels) == ["LOC"]
+    browser.value("document.querySelector('#k1').click()")
+    assert browser.value(shown) == ["3", "1"] and browser.value(labels) == ["PER", "PER"]
+    browser.value("document.querySelector('#k0').click()")
+    assert browser.value(shown) == ["3", "1", "2"]

@@ -53,11 +53,19 @@ class ColumnLayout(NamedTuple):
 
 
 def open_columns(
-    lines: Iterable[str], options: ReadOptions, problems: Problems, name: str = "-"
+    lines: Iterable[str],
+    options: ReadOptions,
+    problems: Problems,
+    name: str = "-",
+    head: list[str] | None = None,
 ) -> OpenedSource:
-    """Open CoNLL columns, given as lines without line ends."""
+    """Open CoNLL columns, given as lines without line ends.
+
+    `head`: the first lines, if the caller has taken them from `lines`, as from a slow pipe.
+    """
     lines = iter(lines)
-    head = list(itertools.islice(lines, HEAD_SIZE))
+    if head is None:
+        head = list(itertools.islice(lines, HEAD_SIZE))
     layout = find_column_layout(head, options, problems, name)
     if layout is None:
         return UNREADABLE

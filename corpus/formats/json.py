@@ -171,17 +171,24 @@ class _JsonText:
             size *= 2
 
 
-def read_json_array(file: io.TextIOBase, problems: Problems, name: str) -> Iterator[Record]:
-    """Yield the records of a JSON array; report a problem and stop where it is not JSON."""
+def read_json_array(
+    file: io.TextIOBase, problems: Problems, name: str, *, texts: bool = False
+) -> Iterator[Record]:
+    """Yield the records of a JSON array; report a problem and stop where it is not JSON.
+
+    `texts`: a string is a record with that text.
+    """
     text = _JsonText(file)
-    yield from _array_elements(text, problems, name)
+    yield from _array_elements(text, problems, name, texts=texts)
     rest = text.next_character()
     if rest and not problems.concern(name):
         detail = f"{quote(text.rest(60))} after the end of the array"
         _add_not_json(problems, Place(name, text.line), detail, ARRAY_EXAMPLE)
 
 
-def _array_elements(text: _JsonText, problems: Problems, name: str) -> Iterator[Record]:
+def _array_elements(
+    text: _JsonText, problems: Problems, name: str, *, texts: bool = False
+) -> Iterator[Record]:
     separator = "["
     while True:
         character = text.next_character()
@@ -205,6 +212,8 @@ def _array_elements(text: _JsonText, problems: Problems, name: str) -> Iterator[
             detail = f"{_reason(error)} in {quote(text.rest())}"
             _add_not_json(problems, Place(name, line), detail, ARRAY_EXAMPLE)
             return
+        if texts and isinstance(value, str):
+            value = {"text": value}
         yield from _records_of_value(value, line, text.decoder.repeated, problems, name)
 
 

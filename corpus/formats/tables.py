@@ -40,15 +40,21 @@ QUOTED_CELL = re.compile('"(?:[^"]|"")*"')
 
 
 def read_csv(
-    file: Iterable[str], problems: Problems, name: str, delimiter: str
+    file: Iterable[str],
+    problems: Problems,
+    name: str,
+    delimiter: str,
+    head: list[str] | None = None,
 ) -> Iterator[Record]:
     """Yield the rows under the header of a CSV file; add rows that do not fit to `problems`.
 
     Cells that hold lists are returned as lists; blank rows end sentences. `file` yields lines
-    with their ends, because these may belong to a word in quotes.
+    with their ends, because these may belong to a word in quotes. `head`: the first lines, if the
+    caller has taken them from `file`, as from a slow pipe.
     """
     lines = iter(file)
-    head = list(itertools.islice(lines, HEAD_SIZE))
+    if head is None:
+        head = list(itertools.islice(lines, HEAD_SIZE))
     quoted = delimiter != "\t" or _has_quoted_cells(head)
     csv.field_size_limit(MAX_LINE)  # a list of words in a cell may be longer than the default
     rows = csv.reader(
@@ -156,13 +162,29 @@ def open_table(
         return UNREADABLE
 
     def read_records(target: Problems) -> Iterator[Record]:
-        try:
-            _, batches = _open_batches(path, table_format, options)
-            yield from records_of_batches(map(_validated, batches))
-        except _table_errors() as error:
-            target.add(Problem(ProblemKind.UNREADABLE_FILE, Place(name), _reason(error)))
+        return read_table(path, table_format, options, target)
 
     return open_records(read_records, options, problems, name, class_names(schema.metadata))
+
+
+def read_table(
+    path: FilePath,
+    table_format: str,
+    options: ReadOptions | None,
+    problems: Problems,
+    name: str | None = None,
+) -> Iterator[Record]:
+    """Yield the rows of a table; `table_format` as in `open_table`.
+
+    `options`: read only the columns that may be needed; None for all columns. `name`: the name of
+    the file in messages; default: its path.
+    """
+    try:
+        _, batches = _open_batches(path, table_format, options)
+        yield from records_of_batches(map(_validated, batches))
+    except _table_errors() as error:
+        place = Place(str(path) if name is None else name)
+        problems.add(Problem(ProblemKind.UNREADABLE_FILE, place, _reason(error)))
 
 
 def _table_errors() -> tuple[type[Exception], ...]:
@@ -182,7 +204,7 @@ def _reason(error: Exception) -> str:
 
 
 def _open_batches(
-    path: FilePath, table_format: str, options: ReadOptions
+    path: FilePath, table_format: str, options: ReadOptions | None
 ) -> tuple[Any, Iterable[Any]]:
     """Return the schema of a table, and its batches, without columns that are not needed."""
     import pyarrow
@@ -192,15 +214,19 @@ def _open_batches(
     file = open_bytes(path) if is_compressed(path) else pyarrow.memory_map(str(regular_file(path)))
     if table_format == "parquet":
         table = pyarrow.parquet.ParquetFile(file)
-        columns = relevant_columns(table.schema_arrow, options)
+        columns = _columns_to_read(table.schema_arrow, options)
         return table.schema_arrow, table.iter_batches(batch_size=HEAD_SIZE, columns=columns)
     if table_format == "arrow":
         reader = pyarrow.ipc.open_file(file)
         batches = map(reader.get_batch, range(reader.num_record_batches))
     else:
         reader = batches = pyarrow.ipc.open_stream(file)
-    columns = relevant_columns(reader.schema, options)
+    columns = _columns_to_read(reader.schema, options)
     return reader.schema, (batch.select(columns) for batch in batches)
+
+
+def _columns_to_read(schema: Any, options: ReadOptions | None) -> list[str]:
+    return schema.names if options is None else relevant_columns(schema, options)
 
 
 def _validated(batch: Any) -> Any:

@@ -62,7 +62,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, name, attributes):
         self.handle_startendtag(name, attributes)
-        if name not in ("meta", "br"):
+        if name not in ("meta", "br", "input"):
             self.open.append(self.open[-1].children[-1])
 
     def handle_startendtag(self, name, attributes):

@@ -23,11 +23,12 @@ def test_the_help_lists_the_extensions_that_a_folder_is_read_by():
 
 
 def test_each_output_format_has_an_extension():
-    assert {*FORMATS_BY_EXTENSION.values()} == {*get_args(OutputFormat)}
+    for_import = {"doccano", "label_studio"}  # JSON, like others
+    assert {*FORMATS_BY_EXTENSION.values()} | for_import == {*get_args(OutputFormat)}
 
 
 def test_a_text_may_follow_a_flag_without_a_value():
-    for name in ("all_words", "skip_errors", "score"):
+    for name in ("all_words", "skip_errors", "score", "csv_safe"):
         flags = parse(f"--{name}", "Peter said", "EU")
         assert flags.texts == ["Peter said", "EU"]
         assert getattr(flags, name) is True

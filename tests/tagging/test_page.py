@@ -31,6 +31,26 @@ def test_tagged_text_shows_label_and_score_beside_the_words(snapshot):
     assert hues == [f"--h:{hue('PER')}", f"--h:{hue('LOC')}"]
 
 
+def test_the_page_is_filtered_by_type_and_sorted_by_score_without_a_script():
+    text = "Ada met Bob in Rome."
+    entities = [entity_in(text, "Ada", "PER", 0.9), entity_in(text, "Rome", "LOC", 0.25)]
+    page = texts_page(
+        [
+            {"text": text, "entities": entities, "record_id": "r<1>"},
+            {"text": "Bob", "entities": [entity_in("Bob", "Bob", "PER", 0.5)]},
+            {"text": "", "entities": []},
+        ]
+    )
+    assert_inert(page)
+    articles = page.root.all("article")
+    assert [article.css.split() for article in articles] == [["k1", "k2"], ["k1"], []]
+    assert [a.attributes["style"] for a in articles] == ["--s:2500", "--s:5000", "--s:10001"]
+    assert [mark.css for mark in page.root.all("mark")] == ["t k1", "t k2", "t k1"]
+    inputs = [a["id"] for name, a in page.elements if name == "input"]
+    assert inputs == ["by-score", "k0", "k2", "k1"]
+    assert [element.text for element in page.root.all("span", "id")] == ["r<1>"]
+
+
 def test_words_with_their_tags():
     text = "Time flies"
     words = [
