@@ -131,7 +131,7 @@ OTHER_VALUES = {
     "length_column_name": "len",
     "skip_memory_metrics": "false",
 }
-HARMLESS = {name for name, settled in SETTLED.items() if settled.harmless is not None}
+HARMLESS = [name for name, settled in SETTLED.items() if settled.harmless is not None]
 
 
 def test_each_settled_flag_has_a_case():
