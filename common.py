@@ -407,7 +407,7 @@ class WordPredictions:
         `decode`: whether the tags are to be the most probable legal sequence of each sentence, not
         the most probable tag of each word.
         """
-        self.label_names = label_names
+        self.legal = legal_transitions(label_names)
         self.tag_ids = np.full(num_words, NO_TAG, dtype=np.int16)
         self.probabilities = np.zeros(num_words, dtype=np.float32)
         self.losses = array("f")  # one per window, summed over its words
@@ -435,10 +435,9 @@ class WordPredictions:
 
         `lengths`: (sentences,), words of each.
         """
-        legal = legal_transitions(self.label_names)
         for words in self.illegal_sentences(lengths):
             scores = self.log_probabilities[words]
-            tag_ids = most_probable_tags(scores, legal)
+            tag_ids = most_probable_tags(scores, self.legal)
             self.tag_ids[words] = tag_ids
             self.probabilities[words] = np.exp(scores[np.arange(len(words)), tag_ids])
 
@@ -448,12 +447,11 @@ class WordPredictions:
         In all other sentences, the most probable tag of each word is the most probable legal
         sequence. `lengths`: (sentences,), words of each.
         """
-        legal = legal_transitions(self.label_names)
         words = np.flatnonzero(self.tag_ids != NO_TAG)
         tags, sentences = self.tag_ids[words], np.repeat(np.arange(len(lengths)), lengths)[words]
         is_first = np.diff(sentences, prepend=-1) > 0
-        before = np.where(is_first, len(legal) - 1, np.roll(tags, 1))
-        illegal = np.unique(sentences[~legal[before, tags]])
+        before = np.where(is_first, len(self.legal) - 1, np.roll(tags, 1))
+        illegal = np.unique(sentences[~self.legal[before, tags]])
         starts, stops = (np.searchsorted(sentences, illegal, side) for side in ("left", "right"))
         for start, stop in zip(starts, stops, strict=True):
             yield words[start:stop]
