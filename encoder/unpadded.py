@@ -47,7 +47,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the windows of a batch lie in its row, and where attention computes them.
+    """The places of the windows of a batch: in its row, and where attention computes them.
 
     The windows are in order of length, the longest first. The row ends with at least one filler,
     so that there are few lengths of rows. Attention computes blocks of windows; the rows of all

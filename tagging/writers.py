@@ -33,14 +33,20 @@ FORMATS_BY_EXTENSION: dict[str, OutputFormat] = {
     ".spacy": "spacy",
 }
 BINARY: tuple[OutputFormat, ...] = ("parquet", "spacy")  # of no use before they are complete
-ENTITIES_ONLY: tuple[OutputFormat, ...] = (*("conllu", "brat", "spacy", "doccano", "label_studio"),)
+ENTITIES_ONLY: tuple[OutputFormat, ...] = (
+    "conllu",
+    "brat",
+    "spacy",
+    "doccano",
+    "label_studio",
+)
 EVERY_TAG: tuple[OutputFormat, ...] = ("conll", "conllu")  # whatever the score of an entity
 LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 CELL_BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]")
 
 
 class WriterOptions(NamedTuple):
-    """What the writers need to know besides the tagged inputs.
+    """Facts for the writers, besides the tagged inputs.
 
     `scores`: CoNLL columns have the probability of each tag. `with_source`: tables have the file
     of each row. `finite`: the input has an end. `title`: of an HTML page. `csv_safe`: no cell of
