@@ -7,6 +7,7 @@ The loss shows how many sub-words were labelled. It works for every script that 
 of torch and torch's cross entropy, and it lets the script import torch itself, when it is ready.
 """
 
+import functools
 import importlib.abc
 import importlib.machinery
 import json
@@ -71,9 +72,9 @@ class TorchWatcher(importlib.abc.MetaPathFinder):
     A script of the suite sets up its process before it imports torch.
     """
 
-    def __init__(self, **settings) -> None:
-        """`settings`: those of the clock."""
-        self.settings = settings
+    def __init__(self, make_clock) -> None:
+        """`make_clock`: called with torch."""
+        self.make_clock = make_clock
 
     def find_spec(self, name, path=None, target=None):
         """Return how to import torch, and make the clock; leave all other modules alone."""
@@ -85,15 +86,20 @@ class TorchWatcher(importlib.abc.MetaPathFinder):
         def execute_and_watch(module) -> None:
             sys.meta_path.remove(self)
             execute(module)
-            Clock(module, **self.settings)
+            self.make_clock(module)
 
         spec.loader.exec_module = execute_and_watch
         return spec
 
 
-if __name__ == "__main__":
-    settings, script, *flags = sys.argv[1:]
-    sys.meta_path.insert(0, TorchWatcher(**json.loads(settings)))
+def run_watched(make_clock, script: str, flags: list[str]) -> None:
+    """Run a script in this process with a clock: `make_clock` is called with torch."""
+    sys.meta_path.insert(0, TorchWatcher(make_clock))
     sys.argv = [script, *flags]
     sys.path[0] = str(Path(script).parent)
     runpy.run_path(script, run_name="__main__")
+
+
+if __name__ == "__main__":
+    settings, script, *flags = sys.argv[1:]
+    run_watched(functools.partial(Clock, **json.loads(settings)), script, flags)

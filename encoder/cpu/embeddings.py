@@ -5,6 +5,8 @@ row is cleared, clipped, decayed and written in every step, and sent to every pr
 or a multilingual encoder these rows are half of all parameters or more.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +21,53 @@ from encoder.traits import embedding_table
 # Optimizers, by Trainer's names, that treat each element of a parameter separately. Others use
 # whole rows or matrices, so they would give other results for a part of the table.
 ELEMENTWISE = {"adamw_torch", "adamw_torch_fused", "adagrad", "rmsprop", "sgd"}
+
+
+class TakeVectors(torch.autograd.Function):
+    """Rows of a table by index, with a gradient in memory that is kept from step to step.
+
+    torch allocates the gradient of the table anew in each step. On a CPU this takes up to a tenth
+    of a step, because the system must clear the memory page by page.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, rows: torch.Tensor, index: torch.Tensor, kept: KeptGradient
+    ) -> torch.Tensor:
+        """Return `rows[index]`; `rows`: (rows, width), a parameter. `index`: of any shape."""
+        ctx.save_for_backward(index)
+        ctx.kept = kept
+        return F.embedding(index, rows)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """Return the gradient of the rows."""
+        (index,) = ctx.saved_tensors
+        total = ctx.kept.cleared()
+        return total.index_add_(0, index.flatten(), gradient.flatten(0, -2)), None, None
+
+
+class KeptGradient:
+    """The memory of a parameter's gradient, which outlives the gradient."""
+
+    def __init__(self, parameter: nn.Parameter) -> None:
+        """Keep memory for the gradient of `parameter`."""
+        self.parameter = parameter
+        self.memory: torch.Tensor | None = None
+
+    def cleared(self) -> torch.Tensor:
+        """Return zeros in the shape of the parameter, in the kept memory if it is free.
+
+        It is not while it holds the gradient of an earlier batch of the same step.
+        """
+        gradient, memory = self.parameter.grad, self.memory
+        if memory is None:
+            self.memory = memory = torch.zeros_like(self.parameter)
+        elif gradient is not None and gradient.data_ptr() == memory.data_ptr():
+            return torch.zeros_like(memory)
+        else:
+            memory.zero_()
+        return memory.detach()  # another tensor: autograd would copy one that is held elsewhere
 
 
 class OccurringEmbedding(nn.Embedding):
@@ -40,6 +89,7 @@ class OccurringEmbedding(nn.Embedding):
         rows, width = weight.shape
         super().__init__(rows, width, table.padding_idx, _weight=weight, _freeze=True)
         self.rows = nn.Parameter(weight[token_ids])
+        self.kept = KeptGradient(self.rows)
         place = torch.full((len(weight),), -1, dtype=torch.int32)
         place[token_ids] = torch.arange(len(token_ids), dtype=torch.int32)
         self.register_buffer("place", place, persistent=False)
@@ -48,7 +98,11 @@ class OccurringEmbedding(nn.Embedding):
     def forward(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Return the vectors of token ids of any shape, with the width as a last dimension."""
         place = self.place[token_ids]
-        trained = F.embedding(place.clamp(min=0), self.rows)
+        index = place.clamp(min=0)
+        if self.rows.device.type == "cpu" and not torch.compiler.is_compiling():
+            trained = TakeVectors.apply(self.rows, index, self.kept)
+        else:
+            trained = F.embedding(index, self.rows)
         return torch.where((place < 0).unsqueeze(-1), F.embedding(token_ids, self.weight), trained)
 
     def _save_to_state_dict(

@@ -228,3 +228,29 @@ def test_training_is_that_of_the_whole_table_in_all_architectures(architecture, 
     partial_weights = partial.state_dict()
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, partial_weights[name], rtol=0, atol=1e-6)
+
+
+def test_gradients_of_several_batches_of_a_step_add_up(pair):
+    gradients = []
+    for network in pair:
+        network.eval()  # no dropout
+        for step in range(2):
+            network.zero_grad()
+            for number in range(3):
+                inputs, labels = batch(OCCURRING, seed=10 * step + number)
+                token_loss(network(**inputs).logits, labels, len(labels)).backward()
+        table = network.get_input_embeddings()
+        whole = type(table) is nn.Embedding
+        gradients.append(table.weight.grad[OCCURRING] if whole else table.rows.grad)
+    assert torch.equal(*gradients)
+
+
+def test_a_gradient_takes_the_memory_of_the_last_step(pair):
+    _, partial = pair
+    rows, places = partial.get_input_embeddings().rows, []
+    for number in range(3):
+        inputs, labels = batch(OCCURRING, seed=number)
+        token_loss(partial(**inputs).logits, labels, len(labels)).backward()
+        places.append(rows.grad.data_ptr())
+        partial.zero_grad()
+    assert len(set(places)) == 1
