@@ -8,7 +8,7 @@ from typing import Any
 
 from corpus.formats.records import Record, RecordLayout
 from corpus.formats.sentence import LayoutKind
-from corpus.formats.text import FilePath, reading, text_lines
+from corpus.formats.text import FilePath, encoding_of, reading, text_lines
 from corpus.problems import Problems
 
 ANNOTATION = re.compile(r"(?:T\d+\t\S+ \d+ \d+|[REAMN]\d+\t|[*#]\d*\t)")
@@ -34,7 +34,8 @@ def _is_annotation_file(path: str) -> bool:
     if not os.path.isfile(path):
         return False
     with open(path, "rb") as file:
-        start = file.read(4096).decode("utf-8-sig", "replace").lstrip()
+        head = file.read(4096)
+    start = head.decode(encoding_of(head), "replace").lstrip("\ufeff\r\n \t")
     return not start or ANNOTATION.match(start) is not None
 
 

@@ -327,18 +327,20 @@ def _column_of_written_spans(rows: list[Fields], columns: "_Columns") -> str | N
 
 
 def _only_text_of_spans(rows: list[Fields], columns: "_Columns", spans_key: str) -> str | None:
-    """Return the only column whose texts contain the texts that the spans carry."""
+    """Return the only column whose texts contain the texts that the spans carry.
+
+    The texts of a page, whose spans carry what a browser shows, are in the only column of strings.
+    """
     carried = [
         (row, span.text)
         for row in rows[:SAMPLE_SIZE]
         for span in parsed_spans(row.get(spans_key))[0]
         if span.text is not None
     ]
-    texts = [
-        key
-        for key, column_type in columns.types.items()
-        if column_type == "string" and all(text in str(row.get(key)) for row, text in carried)
-    ]
+    strings = [key for key, column_type in columns.types.items() if column_type == "string"]
+    texts = [key for key in strings if all(text in str(row.get(key)) for row, text in carried)]
+    if not texts and any(map(is_hypertext_span, _dicts(rows, spans_key))):
+        texts = strings
     return texts[0] if carried and len(texts) == 1 else None
 
 
