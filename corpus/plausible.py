@@ -22,6 +22,7 @@ NEARLY_ALL = 0.95
 MOST = 0.9
 HALF = 0.5
 SHOWN = 3
+PREFIX = re.compile(r"[^\W\d_]{1,8}[:/|]")
 JSON = re.compile(r"""\s*[\[{]\s*["{\[].*[\]}]\s*""", re.DOTALL)
 EXPECTED = (
     "one word and its tag in each row, or lists of words and tags. Name or number the columns with "
@@ -98,6 +99,8 @@ def _fault(words: list[str], tags: list[str], raw_text: bool) -> str | None:
                 )
     if raw_text:
         return None
+    if len(words) >= MIN_WORDS and (prefix := _common_prefix(words)):
+        return f"all words begin with {quote(prefix)}: {_listed(words)}"
     if matching := _matching(words, is_entity_tag, MOST):
         return f"{counted(len(matching), 'word')} of {len(words):,} are tags: {_listed(matching)}"
     return None
@@ -136,6 +139,16 @@ def _matching(values: list[str], test: Callable[[str], bool], share: float) -> l
 def _listed(values: Iterable[str]) -> str:
     """Return the most frequent values, quoted."""
     return ", ".join(quote(value) for value, _ in Counter(values).most_common(SHOWN))
+
+
+def _common_prefix(words: list[str]) -> str | None:
+    """Return the prefix that all words share, such as the language in WikiAnn's en:Rome."""
+    match = PREFIX.match(words[0])
+    distinct = set(words)
+    shared = match is not None and all(
+        word.startswith(match[0]) and len(word) > len(match[0]) for word in distinct
+    )
+    return match[0] if match is not None and shared and len(distinct) >= MIN_WORDS else None
 
 
 def _has_blank(value: str) -> bool:

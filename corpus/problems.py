@@ -24,6 +24,7 @@ class ProblemKind(StrEnum):
     TOO_LARGE = "too-large"
     WRONG_ENCODING = "wrong-encoding"
     NOT_TEXT = "not-text"
+    FOREIGN_FORMAT = "foreign-format"
     NO_SENTENCE = "no-sentence"
     NO_SUCH_COLUMN = "no-such-column"
     NO_LABELS = "no-labels"
@@ -50,9 +51,12 @@ class ProblemKind(StrEnum):
     LABELS_NOT_LIST = "labels-not-list"
     LABEL_COUNT = "label-count"
     LABEL_TYPE = "label-type"
+    LABEL_FORM = "label-form"
     TEXT_NOT_STRING = "text-not-string"
     HALF_CHARACTER = "half-character"
     SEVERAL_ANNOTATIONS = "several-annotations"
+    SEVERAL_TEXTS = "several-texts"
+    UNKNOWN_ANSWER = "unknown-answer"
     SPANS_NOT_LIST = "spans-not-list"
     SPAN_FORM = "span-form"
     SPAN_OUTSIDE_TEXT = "span-outside-text"
@@ -94,6 +98,7 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.TOO_LARGE: "too large to be read",
     ProblemKind.WRONG_ENCODING: "wrong encoding",
     ProblemKind.NOT_TEXT: "not a text file",
+    ProblemKind.FOREIGN_FORMAT: "a format that is not read",
     ProblemKind.NO_SENTENCE: "no sentences",
     ProblemKind.NO_SUCH_COLUMN: "no such column",
     ProblemKind.NO_LABELS: "no labels",
@@ -118,9 +123,12 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.LABELS_NOT_LIST: "labels that are not a list",
     ProblemKind.LABEL_COUNT: "different numbers of words and labels",
     ProblemKind.LABEL_TYPE: "labels of the wrong type",
+    ProblemKind.LABEL_FORM: "labels that are neither tags nor spans",
     ProblemKind.TEXT_NOT_STRING: "texts that are not strings",
     ProblemKind.HALF_CHARACTER: "half of a surrogate pair",
     ProblemKind.SEVERAL_ANNOTATIONS: "several annotations of one text",
+    ProblemKind.SEVERAL_TEXTS: "spans of several texts in one record",
+    ProblemKind.UNKNOWN_ANSWER: "answers that the tool does not give",
     ProblemKind.SPANS_NOT_LIST: "spans that are not a list",
     ProblemKind.SPAN_FORM: "spans that cannot be read",
     ProblemKind.SPAN_OUTSIDE_TEXT: "spans outside the text",

@@ -24,7 +24,9 @@ from corpus.spellings import entity_types
 from support.text import counted, quote
 
 INDEX = re.compile(r"\d{1,9}(?:[-.]\d{1,9})?")  # 3-4: a multi-word token, 3.1: an empty node
-NEW_DOCUMENT = re.compile(r"#\s*(?:newdoc(?:\s+id)?|doc_id|document_id)(?:\s*=\s*(.*))?$")
+NEW_DOCUMENT = re.compile(  # MEDLINE: JNLPBA
+    r"#\s*(?:newdoc(?:\s+id)?|doc_id|document_id)(?:\s*=\s*(.*))?$|###(?=(MEDLINE:\S+$))"
+)
 SENTENCE_ID = re.compile(r"#\s*sent_id\s*=\s*(.*\S)")
 DOCUMENT_START = "-DOCSTART-"
 MIN_SHARE_OF_ENDS = 0.01  # of the first lines; sentences rarely have a hundred words
@@ -375,7 +377,7 @@ class _BlockReader:
                 self.problems.warnings.add(Problem(ProblemKind.BLANK_ROW, place, quote(line)))
             elif not kept and _is_comment(line, row, layout):
                 if new_document := NEW_DOCUMENT.match(line):
-                    self._begin_document(new_document[1])
+                    self._begin_document(new_document[1] or new_document[2])
                 elif sentence_id := SENTENCE_ID.match(line):
                     record_id = sentence_id[1]
             elif len(row) != layout.width:
@@ -430,7 +432,7 @@ def _is_comment(line: str, row: list[str], layout: ColumnLayout) -> bool:
         if cells[layout.labels] in layout.tags_seen:
             return False  # the word # and its tag
         return len(row) != layout.width or "=" in line
-    return len(row) != layout.width and (line[:2] in ("#", "# ") or " = " in line)
+    return len(row) != layout.width and (line[:2] in ("#", "# ", "##") or " = " in line)
 
 
 def _ends_sentence(line: str, row: list[str], layout: ColumnLayout) -> bool:

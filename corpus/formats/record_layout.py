@@ -19,13 +19,21 @@ from corpus.formats.column_names import (
     requested_column,
 )
 from corpus.formats.exports import records_of_exports
+from corpus.formats.foreign import foreign_object
 from corpus.formats.hypertext import is_hypertext_span
 from corpus.formats.lists import read_lists, split_at_blanks, split_tags
 from corpus.formats.offset_units import OffsetUnit
 from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout, place_of
 from corpus.formats.rows import ROWS_EXAMPLE, read_rows
 from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOptions
-from corpus.formats.spans import find_unit, parsed_spans, read_spans
+from corpus.formats.spans import (
+    EDGE_KEYS,
+    LABEL_KEYS,
+    SPANS_EXAMPLE,
+    find_unit,
+    parsed_spans,
+    read_spans,
+)
 from corpus.problems import TITLES, Place, Problem, ProblemKind, Problems
 from corpus.spellings import ENTITY_TASKS, entity_types
 from corpus.words import word_splitter
@@ -155,6 +163,32 @@ def _annotated(
 def find_record_layout(
     head: list[Record], options: ReadOptions, problems: Problems, name: str
 ) -> RecordLayout | None:
+    """Return the layout of the first records; if there is none, report it and return None.
+
+    Labels that cannot be tags or spans of the texts or words are reported, too.
+    """
+    layout = _find_layout(head, options, problems, name)
+    if layout is None or layout.labels is not None or not options.needs_labels:
+        return layout
+    names = (*label_columns(options.task), *SPAN_COLUMNS)
+    for record in head:
+        fields = record.fields or {}
+        position = first_named(list(fields), names)
+        key, value = ("", None) if position is None else list(fields.items())[position]
+        if record.left_out is None and value not in (None, "", [], {}):
+            words = "a list of words" if layout.kind is LayoutKind.LISTS else "a text"
+            detail = f"{key!r} of {words} is {quote(value)}"
+            expected = LISTS_EXAMPLE if layout.kind is LayoutKind.LISTS else SPANS_EXAMPLE
+            problems.add(
+                Problem(ProblemKind.LABEL_FORM, place_of(record, layout, name), detail, expected)
+            )
+            return None
+    return layout
+
+
+def _find_layout(
+    head: list[Record], options: ReadOptions, problems: Problems, name: str
+) -> RecordLayout | None:
     """Return the layout of the first records; if there is none, report it and return None."""
     rows = [record.fields for record in head if record.fields is not None]
     if not rows:
@@ -187,6 +221,9 @@ def find_record_layout(
     if text is None and not missing:
         missing, expected = ["no column with words"], COLUMNS_EXPECTED
     place = Place(name, head[0].line)
+    if missing and (foreign := foreign_object(rows[0])) is not None:
+        problems.add(Problem(ProblemKind.FOREIGN_FORMAT, place, *foreign))
+        return None
     for lacking in missing:
         detail = f"{lacking}; the columns are {', '.join(map(repr, columns.types))}"
         problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, expected))
@@ -225,7 +262,7 @@ def find_record_layout(
 def _document_column(columns: "_Columns", text: str) -> str | None:
     """Return the column that names the documents: doc_id and the like, or article_id."""
     named = columns.find(None, DOCUMENT_COLUMNS, "string", "integer")
-    if named is not None:
+    if named not in (None, text):
         return named
     return next(
         (
@@ -310,7 +347,7 @@ def _only_column_of_spans(rows: list[Fields], columns: "_Columns") -> str | None
         if parsed and all(spans and not faults for spans, faults in parsed):
             with_spans.append(key)
     if not with_spans:
-        keys = ({"label", "start"}, {"label", "start_offset"})
+        keys = [{label, start} for label in LABEL_KEYS for start in EDGE_KEYS[0]]
         with_spans = [
             key
             for key in candidates
@@ -329,7 +366,7 @@ def _column_of_written_spans(rows: list[Fields], columns: "_Columns") -> str | N
 def _only_text_of_spans(rows: list[Fields], columns: "_Columns", spans_key: str) -> str | None:
     """Return the only column whose texts contain the texts that the spans carry.
 
-    The texts of a page, whose spans carry what a browser shows, are in the only column of strings.
+    If the spans carry none, or what a browser shows, the texts are in the only column of strings.
     """
     carried = [
         (row, span.text)
@@ -339,9 +376,9 @@ def _only_text_of_spans(rows: list[Fields], columns: "_Columns", spans_key: str)
     ]
     strings = [key for key, column_type in columns.types.items() if column_type == "string"]
     texts = [key for key in strings if all(text in str(row.get(key)) for row, text in carried)]
-    if not texts and any(map(is_hypertext_span, _dicts(rows, spans_key))):
+    if not carried or (not texts and any(map(is_hypertext_span, _dicts(rows, spans_key)))):
         texts = strings
-    return texts[0] if carried and len(texts) == 1 else None
+    return texts[0] if len(texts) == 1 else None
 
 
 def _are_parallel(rows: list[Fields], text: str, tag: str) -> bool:

@@ -1,5 +1,6 @@
 """Records of raw text with character spans, as doccano, Prodigy, Label Studio and spaCy write."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -35,6 +36,13 @@ WHOLE_WORDS = (
     "leaves them out"
 )
 ONE_ANNOTATION = "one annotation of each text: delete the others in the tool, and export again"
+ONE_TEXT = "spans of one text in each record: export a task for each text"
+ANSWERS = "accept, reject or ignore"
+# Keys of a span's label, its start and its end. LightTag has tag, UBIAI entityLabel, Google
+# displayName.
+LABEL_KEYS = ("label", "entity_group", "tag", "entityLabel", "displayName")
+EDGE_KEYS = (("start", "start_offset", "startOffset"), ("end", "end_offset", "endOffset"))
+DISCONTINUOUS = re.compile(r"T\d+\t\S+ \d+ \d+(?:;\d+ \d+)+\t")  # of brat
 EMPTY_CELLS = {"", "null", "none", "nan"}  # what CSV writes for a missing value
 NOTED = {  # faults that do not stop training
     ProblemKind.SPAN_EXPANDED,
@@ -45,6 +53,8 @@ NOTED = {  # faults that do not stop training
 EXPECTED = {
     ProblemKind.SPAN_CUTS_WORD: WHOLE_WORDS,
     ProblemKind.SEVERAL_ANNOTATIONS: ONE_ANNOTATION,
+    ProblemKind.SEVERAL_TEXTS: ONE_TEXT,
+    ProblemKind.UNKNOWN_ANSWER: ANSWERS,
     ProblemKind.SPAN_TEXT: "offsets of the text that the span carries",
 }
 
@@ -340,7 +350,7 @@ def parsed_spans(spans: Any) -> tuple[list[Span], list[Fault]]:
         return [], [Fault(ProblemKind.SPANS_NOT_LIST, quote(spans))]
     parsed = [_parse_span(span) for span in spans]
     faults = [
-        Fault(ProblemKind.SPAN_FORM, quote(span))
+        Fault(ProblemKind.SPAN_FORM, f"{_described(span)}{quote(span)}")
         for span, result in zip(spans, parsed, strict=True)
         if result is None
     ]
@@ -351,14 +361,13 @@ def _parse_span(span: Any) -> Span | None:
     """Return the span that a value holds in any tool's format; None if it is not a span."""
     own_text = None
     if isinstance(span, dict):
-        label = span.get("label") or span.get("entity_group") or _labels_of(span)
+        label = next((span[key] for key in LABEL_KEYS if span.get(key)), None) or _labels_of(span)
         if isinstance(label, list) and len(label) == 1:  # Label Studio
             label = label[0]
-        start = span.get("start", span.get("start_offset"))
-        end = span.get("end", span.get("end_offset"))
+        start, end = (next((span[key] for key in keys if key in span), None) for keys in EDGE_KEYS)
         if is_hypertext_span(span):
             start, end = offsets_of(span)
-        own_text = span.get("text")
+        own_text = next((span[key] for key in ("text", "value") if key in span), None)
         span = [start, end, label]
     if not isinstance(span, list) or len(span) != 3:
         return None
@@ -369,6 +378,19 @@ def _parse_span(span: Any) -> Span | None:
     if not label or lone_surrogate(label):
         return None
     return Span(start, end, label, own_text if isinstance(own_text, str) else None)
+
+
+def _described(span: Any) -> str:
+    """Return the reason why a value is not a span, if there is one that a user can understand."""
+    if not isinstance(span, dict):
+        pieces = isinstance(span, str) and DISCONTINUOUS.match(span)
+        return "a span of several pieces, which tags cannot express: " if pieces else ""
+    label = span.get("label", _labels_of(span))
+    if type(label) is int:
+        return "its label is a number; export names of labels: "
+    if isinstance(label, list) and len(label) > 1:
+        return f"{len(label)} labels, where tags can express one: "
+    return ""
 
 
 def _labels_of(span: Fields) -> Any:

@@ -36,6 +36,12 @@ _STRING = r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
 _ITEM = rf"(?:{_STRING}|-?\d++(?:\.\d*+)?|None|True|False)"
 _MARK = r"[\[\](){},:]"
 PYTHON_VALUE = re.compile(rf"(?:\s*+(?:{_MARK}|{_ITEM}(?=\s*+[\]),}}:])))*+\s*+", re.DOTALL)
+# How numpy prints a list, and pandas writes one into a cell: no comma between the items. A list of
+# more than a thousand items has "..." inside.
+NUMPY_VALUE = re.compile(
+    rf"\[\s*+(?:(?:(?:{_STRING})(?=[\s\]])\s*+)++|(?:\d++(?=[\s\]])\s*+)++)\]", re.DOTALL
+)
+NUMPY_ITEM = re.compile(rf"{_STRING}|\d++", re.DOTALL)
 QUOTED_CELL = re.compile('"(?:[^"]|"")*"')
 
 
@@ -123,6 +129,8 @@ def cell_value(cell: str) -> Any:
     try:
         value = json.loads(cell)
     except (ValueError, RecursionError):
+        if NUMPY_VALUE.fullmatch(cell):
+            return list(map(ast.literal_eval, NUMPY_ITEM.findall(cell)))
         if not PYTHON_VALUE.fullmatch(cell):
             return cell
         try:
