@@ -28,6 +28,7 @@ class ProblemKind(StrEnum):
     NO_SENTENCE = "no-sentence"
     NO_SUCH_COLUMN = "no-such-column"
     NO_LABELS = "no-labels"
+    REPEATED_FILE = "repeated-file"
     # Rows and records
     ROW_WIDTH = "row-width"
     WORD_INDEX = "word-index"
@@ -35,6 +36,7 @@ class ProblemKind(StrEnum):
     IMPLAUSIBLE = "implausible"
     REPEATED_COLUMN_NAME = "repeated-column-name"
     NOT_CSV = "not-csv"
+    OPEN_QUOTES = "open-quotes"
     NOT_JSON = "not-json"
     NOT_JSON_OBJECT = "not-json-object"
     MISSING_COLUMN = "missing-column"
@@ -102,12 +104,14 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.NO_SENTENCE: "no sentences",
     ProblemKind.NO_SUCH_COLUMN: "no such column",
     ProblemKind.NO_LABELS: "no labels",
+    ProblemKind.REPEATED_FILE: "files that repeat another one, read twice",
     ProblemKind.ROW_WIDTH: "rows with the wrong number of columns",
     ProblemKind.WORD_INDEX: "word indices out of order",
     ProblemKind.BLANK_ROW: "rows of a blank word and O, read as ends of sentences",
     ProblemKind.IMPLAUSIBLE: "not words and tags",
     ProblemKind.REPEATED_COLUMN_NAME: "repeated column names",
     ProblemKind.NOT_CSV: "not CSV",
+    ProblemKind.OPEN_QUOTES: "words over several lines, as from a quote that is not doubled",
     ProblemKind.NOT_JSON: "not JSON",
     ProblemKind.NOT_JSON_OBJECT: "not a JSON object",
     ProblemKind.MISSING_COLUMN: "records that lack a column",

@@ -115,7 +115,8 @@ def find_column_layout(
     if options.label_column is not None:
         asked = requested_column(options.label_column, names, width)
     numeric = _numeric_columns(body, width)
-    text, notes = _text_column(options, names, types, indexed, asked, numeric)
+    blank = {column for column in range(width) if not any(row[column].strip() for row in body)}
+    text, notes = _text_column(options, names, types, indexed, asked, numeric, blank)
     if 0 in numeric and text != 0 and not indexed and not names:
         unended = _numbered_sentences(head, body)
         if unended:
@@ -180,11 +181,12 @@ def _text_column(
     indexed: bool,
     labels: int | None,
     numeric: set[int],
+    blank: set[int],
 ) -> tuple[int, list[str]]:
     """Return the column of words, and notes if it is not the usual one.
 
     `types`: the entity types in each column. `labels`: the column of labels that the user asked
-    for. `numeric`: the columns that hold numbers only.
+    for. `numeric`: the columns that hold numbers only. `blank`: those that hold nothing.
     """
     if labels is None:
         labels = first_named(names, label_columns(options.task))
@@ -200,11 +202,12 @@ def _text_column(
         return next(column for column in range(len(types)) if column != labels), []
     if len(types) == 2 and labels is None and types[0] is not None and types[1] is None:
         return 1, ["column 0 holds entity tags, so the words are in column 1"]
-    if text in numeric:
-        rest = (c for c in range(len(types)) if c not in numeric and c != labels)
+    if text in numeric or text in blank:
+        rest = (c for c in range(len(types)) if c not in numeric | blank and c != labels)
         words = next((column for column in rest if types[column] is None), None)
         if words is not None and len(types) > 2:
-            return words, [f"column {text} holds numbers, so the words are in column {words}"]
+            holds = "holds numbers" if text in numeric else "is empty"
+            return words, [f"column {text} {holds}, so the words are in column {words}"]
     return text, []
 
 

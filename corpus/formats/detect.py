@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from corpus.formats.brat import BRAT_LAYOUT, files_of_brat, read_brat
+from corpus.formats.cells import cell_value
 from corpus.formats.column_names import (
     SENTENCE_COLUMNS,
     SPAN_COLUMNS,
@@ -34,7 +35,7 @@ from corpus.formats.pubtator import PUBTATOR_LAYOUT, read_pubtator
 from corpus.formats.record_layout import open_records
 from corpus.formats.records import Record
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
-from corpus.formats.tables import cell_value, open_table, read_csv
+from corpus.formats.tables import open_table, read_csv
 from corpus.formats.text import (
     READ_ERRORS,
     FilePath,
@@ -61,6 +62,13 @@ NOT_TEXT = (
     (re.compile(rb"BZh\d1AY&SY"), "a file compressed with bzip2"),
     (re.compile(rb"\xfd7zXZ\0"), "a file compressed with xz"),
     (re.compile(rb"\x28\xb5\x2f\xfd"), "a file compressed with zstd"),
+    (re.compile(rb"7z\xbc\xaf\x27\x1c"), "a file compressed with 7-Zip"),
+    (re.compile(rb"Rar!\x1a\x07"), "a file compressed with RAR"),
+    (re.compile(rb".{257}ustar", re.DOTALL), "a tar archive"),
+    (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an old Office document"),
+    (re.compile(rb"\{\\rtf"), "an RTF document"),
+    (re.compile(rb"SQLite format 3\0"), "a database of SQLite"),
+    (re.compile(rb"\x80[\x02-\x05][\x00-\x1f\x5b-\x7f\x95].*", re.DOTALL), "a pickle of Python"),
 )
 READABLE = "CoNLL columns, JSON, CSV, parquet or Arrow, plain or compressed with gzip"
 JSON_EXTENSIONS = {".json", ".jsonl", ".ndjson"}

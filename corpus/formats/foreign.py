@@ -11,7 +11,9 @@ from support.text import quote
 JSON_LINES = f"JSON Lines such as {SPANS_EXAMPLE}"
 XML = re.compile(r"\s*+<(?:\?xml\s|!DOCTYPE\s|html\b)", re.IGNORECASE)
 WEBANNO_2 = re.compile(r"\s*+#\s*(?:webanno\.|FORMAT=WebAnno TSV [12]\b)|#id=\d+\n#text=.*\n1-1\t")
-TAGGED_WORD = re.compile(r"\S*?\S(###|[/_|])(?:O|[BIESLUM]-[^\W\d_][^\s/|#]*+)")
+TAGGED_WORD = re.compile(r"\S*?\S(###|[/_|,])(?:O|[BIESLUM]-[^\W\d_][^\s/|#]*+)")
+# A word and a tag of which only the separator is unusual.
+COLUMNS = re.compile(r"\S+([,;|])(?:O|[BIESLUM]-[^\W\d_][^\s,;|]*+)")
 INLINE = re.compile(r"<([^\W\d_]\w*)(?: [^<>]*)?>[^<>]+</\1>|\[[^\[\]]+\]\([a-zA-Z_]+\)")
 LINES = 20  # of a text, which show that its lines are sentences
 
@@ -34,7 +36,16 @@ FOREIGN_OBJECTS: dict[str, tuple[str, str]] = {
 
 def foreign_object(fields: dict[str, Any]) -> tuple[str, str] | None:
     """Return the description of a JSON object of another format, and what is expected."""
-    return next((known for key, known in FOREIGN_OBJECTS.items() if key in fields), None)
+    known = next((known for key, known in FOREIGN_OBJECTS.items() if key in fields), None)
+    values = list(fields.values())
+    numbered = all(isinstance(value, dict) and "0" in value for value in values)
+    parallel = all(
+        isinstance(value, list) and isinstance(next(iter(value), None), list) for value in values
+    )
+    if known is None and values and (numbered or (parallel and len(set(map(len, values))) == 1)):
+        example = "DataFrame.to_json(FILE, orient='records', lines=True)"
+        return "columns in place of records", f"one object for each record, as from {example}"
+    return known
 
 
 def foreign_text(text: str) -> tuple[str, str] | None:
@@ -50,6 +61,13 @@ def foreign_text(text: str) -> tuple[str, str] | None:
     if WEBANNO_2.match(text):
         return "WebAnno TSV 2 or older", "WebAnno TSV 3: choose it when you export"
     lines = [line for line in text.split("\n", LINES)[:LINES] if line.strip()]
+    columns = [COLUMNS.fullmatch(line.rstrip("\r")) for line in lines]
+    if lines and len({None if row is None else row[1] for row in columns}) == 1 and columns[0]:
+        separator = columns[0][1]
+        return (
+            f"columns separated by {separator!r}: {quote(lines[0])}",
+            f"tabs between the columns. To convert: tr '{separator}' '\\t' < FILE > NEWFILE",
+        )
     if separator := _separator_of_tags(lines):
         pattern = "[|]" if separator == "|" else separator
         return (

@@ -16,9 +16,10 @@ NO_TEXT = ("x", "y", "points", "rle", "format", "sequence", "channel")  # of ima
 def is_task(fields: Fields) -> bool:
     """Return whether a record is a task of the full export."""
     annotated = ("annotations", "completions", "predictions")
-    return isinstance(fields.get("data"), dict) and (
+    data = fields.get("data")
+    return isinstance(data, dict) and (
         any(isinstance(fields.get(key), list) for key in annotated)
-        or not {"text", "tokens", *SPAN_COLUMNS} & fields.keys()
+        or not ({"text", "tokens", *SPAN_COLUMNS} & fields.keys() or "tokens" in data)
     )
 
 

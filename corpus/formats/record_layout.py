@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from corpus.formats.blank_words import is_blank_row
+from corpus.formats.cells import with_values
 from corpus.formats.column_names import (
     DOCUMENT_COLUMNS,
     DOCUMENT_NAME,
@@ -35,6 +36,7 @@ from corpus.formats.spans import (
     read_spans,
 )
 from corpus.problems import TITLES, Place, Problem, ProblemKind, Problems
+from corpus.schemes import is_entity_tag
 from corpus.spellings import ENTITY_TASKS, entity_types
 from corpus.words import word_splitter
 from support.text import quote
@@ -71,17 +73,19 @@ def open_records(
     spans are read twice, to find the unit of their offsets. `names_of`: the names of integer labels
     by column, if a table stores them. `layout`: found if it is not given.
     """
-    records = iter(records_of_exports(read(problems)))
+
+    def converted(target: Problems) -> Iterator[Record]:
+        return records_of_exports(with_values(read(target)))
+
+    records = converted(problems)
     head = list(itertools.islice(records, HEAD_SIZE))
     layout = layout or find_record_layout(head, options, problems, name)
     if layout is not None and len(head) == HEAD_SIZE and _may_have_spans_later(layout, options):
-        late = _first_with_spans(records_of_exports(read(Problems())))
+        late = _first_with_spans(converted(Problems()))
         layout = find_record_layout([*head, *late], options, problems, name) if late else layout
     if layout is not None and layout.kind is LayoutKind.TEXT and layout.labels is not None:
         unit, misfit = find_unit(
-            lambda: records_of_exports(read(Problems())),
-            layout,
-            word_splitter(options.word_splitter),
+            lambda: converted(Problems()), layout, word_splitter(options.word_splitter)
         )
         layout = layout._replace(unit=unit)
         if misfit:
@@ -220,6 +224,8 @@ def _find_layout(
     expected = LISTS_EXAMPLE
     if text is None and not missing:
         missing, expected = ["no column with words"], COLUMNS_EXPECTED
+        if any(map(is_entity_tag, columns.types)):
+            missing, expected = ["the first row is not a header"], ROWS_EXAMPLE
     place = Place(name, head[0].line)
     if missing and (foreign := foreign_object(rows[0])) is not None:
         problems.add(Problem(ProblemKind.FOREIGN_FORMAT, place, *foreign))

@@ -28,6 +28,9 @@ NUMBER_AT_END = re.compile(r"\d{1,18}$")
 MIN_GROUP_SIZE = 2
 
 
+NO_ID = (None, "", "NaN", "nan")  # what tables write for a missing value
+
+
 class _Key(NamedTuple):
     """The identity of a sentence: its document and its id, as far as there are any."""
 
@@ -110,7 +113,7 @@ def _rows(
             yield _Row(line)
             continue
         new_sentence = None if layout.sentence is None else fields.get(layout.sentence)
-        has_id = new_sentence not in (None, "")
+        has_id = new_sentence not in NO_ID and new_sentence == new_sentence  # NaN
         new_document = document_of(fields, layout)
         word: Any = fields.get(layout.text)
         tag: Any = None if layout.labels is None else fields.get(layout.labels)
@@ -118,13 +121,15 @@ def _rows(
             problems.warnings.add(Problem(ProblemKind.BLANK_ROW, Place(name, line), quote(fields)))
             yield _Row(line)
             continue
-        if new_document not in (None, "", document):
+        if new_document not in (*NO_ID, document):
             document, sentence = new_document, None
         if has_id:
             is_id = isinstance(new_sentence, str | int)
             sentence = new_sentence if is_id else str(new_sentence)
         record_id = record_id_of(record, layout) if sentence is None else identifier(sentence)
         fault = missing_field(fields, layout, options) or fault_of_words([word], layout.text)
+        if fault is None and "\n" in word:
+            fault = Fault(ProblemKind.OPEN_QUOTES, quote(word))
         if fault is None and layout.labels is not None:
             fault = fault_of_tags([tag], [word], layout.labels)
         if fault is None and layout.sentence is not None and sentence is None:
