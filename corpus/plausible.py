@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from corpus.formats.sentence import LayoutKind, OpenedSource, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
@@ -28,6 +28,7 @@ EXPECTED = (
     "one word and its tag in each row, or lists of words and tags. Name or number the columns with "
     "--text_column_name and --label_column_name"
 )
+WORDS_EXPECTED = "lists of words, or texts. Name their field with --text_column_name"
 
 
 def plausible(
@@ -81,6 +82,32 @@ def _checked(
         problems.add(Problem(ProblemKind.IMPLAUSIBLE, place, detail, EXPECTED))
         return
     yield from itertools.chain(sample, sentences)
+
+
+def plausible_items[Item](
+    items: Iterable[Item],
+    words_of: Callable[[Item], Sequence[str]],
+    name: str,
+    problems: Problems,
+    is_waiting: Callable[[], bool],
+) -> Iterator[Item]:
+    """Yield items to tag; none, and a problem, if the first ones cannot hold words.
+
+    `words_of` returns the words of an item, none if they are still to be split. `is_waiting`: see
+    `plausible`.
+    """
+    items = iter(items)
+    sample: list[Item] = []
+    words: list[str] = []
+    for item in items:
+        sample.append(item)
+        words += words_of(item)
+        if len(words) >= SAMPLE_WORDS or len(sample) >= SAMPLE_WORDS or is_waiting():
+            break
+    if fault := _fault(words, [], raw_text=False):
+        problems.add(Problem(ProblemKind.IMPLAUSIBLE, Place(name), fault, WORDS_EXPECTED))
+        return
+    yield from itertools.chain(sample, items)
 
 
 def _fault(words: list[str], tags: list[str], raw_text: bool) -> str | None:

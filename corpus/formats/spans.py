@@ -8,6 +8,7 @@ from corpus.formats.hypertext import is_hypertext_span, offsets_of, rendered
 from corpus.formats.offset_units import (
     OffsetUnit,
     Positions,
+    ShiftSurvey,
     Span,
     UnitSurvey,
     cut_words,
@@ -73,6 +74,7 @@ def read_spans(
     """
     split_words = word_splitter(options.word_splitter)
     annotated: dict[int, tuple[int, int]] = {}
+    shifts = ShiftSurvey(split_words)
     for record in records:
         if record.fields is None:
             continue
@@ -86,6 +88,8 @@ def read_spans(
                 target = problems.warnings if fault.kind in NOTED else problems
                 expected = EXPECTED.get(fault.kind, "" if fault.kind in NOTED else SPANS_EXAMPLE)
                 target.add(fault.at(place, expected, text))
+                if fault.span is not None and fault.text is not None:
+                    shifts.add(fault.text, fault.span)
             if any(fault.kind not in NOTED for fault in faults):
                 continue
             if sentence.words:
@@ -93,6 +97,11 @@ def read_spans(
             else:
                 kind = ProblemKind.EMPTY_SENTENCE
                 problems.warnings.add(Problem(kind, place, quote(record.fields), text=text))
+    shift = shifts.description()
+    if shift is not None:
+        target = problems if problems.concern(name) else problems.warnings
+        expected = "the position of the first character, from 0, and that after the last"
+        target.add(Problem(ProblemKind.OFFSET_UNIT, Place(name), shift, expected))
 
 
 def _read_record(
