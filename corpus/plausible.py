@@ -8,12 +8,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from corpus.formats.sentence import LayoutKind, OpenedSource, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.schemes import is_entity_tag
 from support.text import counted, quote
 
+Item = TypeVar("Item")
 SAMPLE_WORDS = 1000
 MIN_WORDS = 3  # fewer words are no evidence
 MIN_TAGS = 20  # distinct tags; fewer may each belong to one word of a small corpus
@@ -84,7 +86,7 @@ def _checked(
     yield from itertools.chain(sample, sentences)
 
 
-def plausible_items[Item](
+def plausible_items(
     items: Iterable[Item],
     words_of: Callable[[Item], Sequence[str]],
     name: str,
