@@ -710,6 +710,124 @@ def argilla_flat_entities(record: Any) -> Entities:
     return spans_in(record["text"], [(s["start"], s["end"], s["label"]) for s in value])
 
 
+def light_tag(number: int, pairs: Sentence) -> Any:
+    """Return an example of LightTag."""
+    text, spans = text_and_spans(pairs)
+    listed = [
+        {"start": start, "end": end, "tag": label, "value": text[start:end]}
+        for start, end, label in spans
+    ]
+    return {"example_id": str(number), "content": text, "annotations": listed}
+
+
+def light_tag_entities(record: Any) -> Entities:
+    """Read an example of LightTag, by the text that the spans carry."""
+    listed = sorted(record["annotations"], key=lambda span: span["start"])
+    return [(span["tag"], squeezed(span["value"])) for span in listed]
+
+
+def dataturks(number: int, pairs: Sentence) -> Any:
+    """Return a record of Dataturks, whose ends are the last characters."""
+    text, spans = text_and_spans(pairs)
+    listed = [
+        {"label": [label], "points": [{"start": start, "end": end - 1, "text": text[start:end]}]}
+        for start, end, label in spans
+    ]
+    return {"content": text, "annotation": listed, "extras": None}
+
+
+def dataturks_entities(record: Any) -> Entities:
+    """Read a record of Dataturks, by the text that the points carry."""
+    listed = [(a["points"][0], a["label"][0]) for a in record["annotation"]]
+    listed.sort(key=lambda pair: pair[0]["start"])
+    return [(label, squeezed(point["text"])) for point, label in listed]
+
+
+def write_dygie(corpus: list[Document]) -> str:
+    """Write the documents of DyGIE++: sentences, and spans that count the document's words."""
+    lines = []
+    for number, document in enumerate(corpus):
+        spans, first = [], 0
+        for pairs in document:
+            own = gliner(0, pairs)["ner"]
+            spans.append([[start + first, end + first, label] for start, end, label in own])
+            first += len(pairs)
+        words = [[word for word, _ in pairs] for pairs in document]
+        lines.append(json.dumps({"doc_key": f"d{number}", "sentences": words, "ner": spans}))
+    return "\n".join(lines) + "\n"
+
+
+def dygie_entities(record: Any) -> Entities:
+    """Read a document of DyGIE++."""
+    words = [word for sentence in record["sentences"] for word in sentence]
+    assert len(record["sentences"]) == len(record["ner"])
+    spans = [tuple(span) for spans in record["ner"] for span in sorted(spans)]
+    return [(label, squeezed("".join(words[start : end + 1]))) for start, end, label in spans]
+
+
+# --- Formats: PubTator and CoNLL-2012 -------------------------------------------------------------
+
+
+def write_pubtator(corpus: list[Document]) -> str:
+    """Write a document of two sentences for each two: a title and an abstract."""
+    sentences = list(sentences_of(corpus))
+    parts = []
+    for number, (title, abstract) in enumerate(zip(sentences[::2], sentences[1::2], strict=False)):
+        first, spans = text_and_spans(title)
+        second, more = text_and_spans(abstract)
+        after = len(first) + 1
+        spans += [(start + after, end + after, label) for start, end, label in more]
+        whole = f"{first} {second}"
+        parts += [f"{number}|t|{first}", f"{number}|a|{second}"]
+        parts += [f"{number}\t{a}\t{b}\t{whole[a:b]}\t{label}\tD1" for a, b, label in spans]
+        parts += [f"{number}\tCID\tD1\tD2", ""]
+    return "\n".join(parts) + "\n"
+
+
+def read_pubtator(content: str) -> Entities:
+    """Read the mentions of PubTator, by the text that they carry."""
+    rows = [line.removesuffix("\r").split("\t") for line in content.split("\n")]
+    return [(row[4], squeezed(row[3])) for row in rows if len(row) > 4]
+
+
+def write_conll2012(corpus: list[Document]) -> str:
+    """Write CoNLL-2012, with entities in brackets and columns for predicates."""
+    lines = []
+    for number, document in enumerate(corpus):
+        lines.append(f"#begin document (d{number}); part 000")
+        for predicates, pairs in enumerate(document):
+            for position, (word, tag) in enumerate(pairs):
+                last = position + 1 == len(pairs) or pairs[position + 1][1][0] != "I"
+                cell = f"({tag[2:]}" if tag[0] == "B" else ""
+                cell += ")" if tag != "O" and last else ""
+                cell = cell if cell[:1] == "(" and last else cell.replace(")", "*)") or "*"
+                cell = f"{cell}*" if cell[:1] == "(" and not last else cell
+                row = [f"d{number}", "0", str(position), word, "NN", "*", "-", "-", "-", "A", cell]
+                lines.append("   ".join([*row, *["*"] * predicates, "-"]))
+            lines.append("")
+        lines.append("#end document")
+    return "\n".join(lines) + "\n"
+
+
+def read_conll2012(content: str) -> Entities:
+    """Read the brackets of CoNLL-2012."""
+    entities: Entities = []
+    label, words = "", ""
+    for line in content.split("\n"):
+        row = line.split()
+        if len(row) < 12 or line.startswith("#"):
+            assert not label
+            continue
+        if row[10].startswith("("):
+            assert not label
+            label, words = row[10].strip("(*)"), ""
+        words += row[3]
+        if row[10].endswith(")"):
+            entities.append((label, words))
+            label = ""
+    return entities
+
+
 # --- Formats: tables of Arrow ---------------------------------------------------------------------
 
 CLASSES = ["O", *(f"{prefix}-{kind}" for kind in TYPES for prefix in "BI")]
@@ -904,6 +1022,11 @@ FORMATS = (
     Format("argilla1.json", array_of(argilla_1), each(argilla_1_entities)),
     Format("flat.jsonl", lines_of(argilla_flat), each(argilla_flat_entities)),
     Format("webanno.tsv", write_webanno, read_webanno),
+    Format("lighttag.json", array_of(light_tag), each(light_tag_entities)),
+    Format("dataturks.json", lines_of(dataturks), each(dataturks_entities)),
+    Format("dygie.jsonl", write_dygie, each(dygie_entities)),
+    Format("pubtator.txt", write_pubtator, read_pubtator),
+    Format("ontonotes.conll", write_conll2012, read_conll2012),
     Format("a.parquet", write_parquet, read_parquet, is_text=False),
     Format("a.arrow", write_arrow, read_arrow, is_text=False),
     Format("brat.txt", write_brat_text, read_brat, beside=("brat.ann", write_brat_annotations)),
