@@ -15,7 +15,7 @@ from corpus.schemes import SCHEMES, TagTable, is_entity_tag, split_tag
 from corpus.splits import RawSplit
 from support.text import counted, did_you_mean, one_edit_apart, quote
 
-SEVERAL_TAGS = re.compile(r"[|,;+&\s](?:O$|[BIESLUM]-\S)")  # B-PER|B-ORG
+SEVERAL_TAGS = re.compile(r"[|,;\s](?:O$|[BIESLUM]-[^\W\d_])")  # B-PER|B-ORG
 MAX_RARE_COUNT = 3  # words; a type with more of them is not reported as misspelt
 SHOWN_TAGS = 8
 MIN_FREQUENCY_RATIO = 50  # the intended type has at least this many times as many words

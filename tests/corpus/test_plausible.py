@@ -106,3 +106,27 @@ def test_a_requested_column_may_hold_as_many_tags_as_words(corpus_settings, tmp_
     flags = {"train_file": (str(path),), "hold_out": False, **POS}
     corpus = load_corpus(corpus_settings(**flags, label_column_name="lemma"))
     assert set(corpus.label_names) == {f"dog{n}" for n in NUMBERS}
+
+
+@pytest.mark.parametrize("prefix", ["en:", "zh/"])
+def test_words_that_share_a_prefix_are_not_words(tmp_path, snapshot, prefix):
+    rows = "".join(f"{prefix}w{n}\tB-LOC\n{prefix}x{n}\tO\n\n" for n in NUMBERS)
+    check_broken_corpus(refused("a.tsv", rows, "a.tsv:1"), tmp_path, snapshot)
+
+
+def items_of(path: Path, *, skip: bool = False) -> tuple[list[str], BrokenLines]:
+    problems = BrokenLines(skip=skip, verbose=False)
+    items = read_items(Source(str(path)), "auto", "line", ReadOptions(needs_labels=False), problems)
+    return [item.text for item in items], problems
+
+
+@pytest.mark.parametrize(
+    "words", [["Anna left home", "Bob came back", "x"], ['{"a": 1}', '["b"]', '{"c": 1}']]
+)
+def test_lists_of_texts_or_json_are_not_words_to_tag(tmp_path, words):
+    path = tmp_path / "a.jsonl"
+    path.write_text(record(tokens=words) * 3)
+    with pytest.raises(UserError, match="not words and tags"):
+        items_of(path)
+    path.write_text(record(tokens=["Anna", "left", "New York"]) * 3)
+    assert items_of(path)[0] == ["Anna left New York"] * 3

@@ -101,3 +101,18 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
     check_broken_corpus(case, tmp_path, snapshot)
+
+
+def test_missing_ids_of_pandas_are_not_ids(tmp_path):
+    rows = "Sentence: 1,EU,B-X\nNaN,ran,O\nSentence: 2,Bo,B-X\nnan,sat,O\n"
+    path = write_file(tmp_path, "a.csv", f"Sentence #,Word,Tag\n{rows}")
+    assert read(path) == [(["EU", "ran"], ["B-X", "O"]), (["Bo", "sat"], ["B-X", "O"])]
+
+
+def test_a_quote_that_swallows_rows_is_a_problem(tmp_path):
+    rows = '1,said,O\n1,",O\n1,EU,B-X\n1,",O\n2,Bo,B-X\n'
+    path = write_file(tmp_path, "a.csv", f"sentence_id,token,ner_tag\n{rows}")
+    read(path, problems := Problems())
+    assert [(g.kind, g.shown[0].place.line) for g in problems.groups] == [
+        (ProblemKind.OPEN_QUOTES, 3)
+    ]
