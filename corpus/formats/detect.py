@@ -32,7 +32,7 @@ from corpus.formats.foreign import foreign_archive, foreign_text
 from corpus.formats.json import WRAPPED_RECORDS, read_json_array, read_json_object, read_jsonl
 from corpus.formats.pubtator import HEADER as PUBTATOR
 from corpus.formats.pubtator import PUBTATOR_LAYOUT, read_pubtator
-from corpus.formats.record_layout import open_records
+from corpus.formats.record_source import open_records
 from corpus.formats.records import Record
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
 from corpus.formats.tables import open_table, read_csv

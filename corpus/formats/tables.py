@@ -21,7 +21,7 @@ from corpus.formats.column_names import (
     label_columns,
 )
 from corpus.formats.exports import EXPORT_COLUMNS
-from corpus.formats.record_layout import open_records
+from corpus.formats.record_source import open_records
 from corpus.formats.records import LISTS_EXAMPLE, Record
 from corpus.formats.rows import ROWS_EXAMPLE
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
