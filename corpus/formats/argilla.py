@@ -15,7 +15,8 @@ def is_argilla_record(fields: Fields) -> bool:
     """Return whether a record comes from Argilla."""
     nested = isinstance(fields.get("fields"), dict) and "responses" in fields
     version_1 = "annotation" in fields and "prediction" in fields
-    return nested or version_1 or any(key.endswith(RESPONSES) for key in fields)
+    flat = any(key.endswith(RESPONSES) for key in fields)
+    return nested or version_1 or flat or any(map(_are_answers, fields.values()))
 
 
 def record_of_argilla(record: Record) -> Record:
@@ -34,6 +35,13 @@ def record_of_argilla(record: Record) -> Record:
         return _answered(_with_id(record, fields.get("id")), inner, responses)
     if "annotation" in fields:
         return _version_1(record, fields)
+    answers = {key: given for key, given in fields.items() if _are_answers(given)}
+    if answers:  # a FeedbackDataset of version 1
+        responses = {
+            question: [(answer["value"], answer.get("status")) for answer in given]
+            for question, given in answers.items()
+        }
+        return _answered(record, fields, responses)
     responses = {
         key: [
             (value, (fields.get(f"{key}.status") or {number: None})[number])
@@ -81,6 +89,15 @@ def _answered(
         fault = Fault(ProblemKind.SEVERAL_ANNOTATIONS, detail)
         return record._replace(fields=with_spans, faults=(fault,))
     return record._replace(fields=with_spans)
+
+
+def _are_answers(value: Any) -> bool:
+    """Return whether a value holds the answers of users to a question."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(item, dict) and {"user_id", "value"} <= item.keys() for item in value)
+    )
 
 
 def _are_spans(value: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from corpus.formats.records import Record, RecordLayout
 from corpus.formats.sentence import LayoutKind
 from corpus.formats.text import FilePath, encoding_of, reading, text_lines
-from corpus.problems import Problems
+from corpus.problems import Place, Problem, ProblemKind, Problems
 
 ANNOTATION = re.compile(r"(?:T\d+\t\S+ \d+ \d+|[REAMN]\d+\t|[*#]\d*\t)")
 TEXT_BOUND = re.compile(r"T\d+\t(\S+) (\d+) (\d+)(?:\t(.*))?")
@@ -52,6 +52,11 @@ def without_annotation_files(paths: list[str]) -> list[str]:
 def read_brat(text_path: str, annotation_path: str, problems: Problems) -> Iterator[Record]:
     """Yield the record of a document: its text, its spans and its name."""
     text = ""
+    if not os.path.isfile(text_path):
+        detail = f"{Path(text_path).name}, the text of {Path(annotation_path).name}, is missing"
+        expected = "the text file and its .ann file in one folder, with the same name"
+        problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(text_path), detail, expected))
+        return
     with reading(text_path, problems) as file:
         text = file.read()
     if problems.concern(text_path):

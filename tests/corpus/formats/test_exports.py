@@ -561,3 +561,20 @@ def test_a_list_like_a_dialogue_does_not_replace_the_words(tmp_path):
     mentions = [{"text": "Anna", "author": "x"}]
     fields = {"tokens": ANNA[0], "ner_tags": ANNA[1], "mentions": mentions, "meta": {"a": 1}}
     assert read(write_file(tmp_path, "a.jsonl", json.dumps(fields))) == [ANNA]
+
+
+def test_answers_of_a_feedback_dataset(tmp_path):
+    value = [{"start": 0, "end": 4, "label": "PER"}]
+    content = "\n".join(
+        json.dumps(
+            {
+                "text": TEXT,
+                "ner": [{"user_id": "u", "value": value, "status": status}],
+                "ner-suggestion": None,
+                "metadata": "{}",
+            }
+        )
+        for status in ("submitted", "draft")
+    )
+    assert read(write_file(tmp_path, "a.jsonl", content), problems := Problems()) == [ANNA]
+    assert warned(problems) == [(ProblemKind.NOT_ANNOTATED, 1)] and not problems
