@@ -75,7 +75,7 @@ def foreign_text(text: str) -> tuple[str, str] | None:
             "one word and its tag on each line, and a blank line after each sentence. To convert: "
             f"sed -E 's,{pattern}([^ {separator[0]}]*)( |$),\\t\\1\\n,g' FILE > NEWFILE",
         )
-    inline = [line for line in lines if INLINE.search(line)]
+    inline = [line for line in lines if INLINE.search(line) and "\t" not in line]
     if inline and 2 * len(inline) >= len(lines):
         return f"texts with marks around entities: {quote(inline[0])}", JSON_LINES
     return None

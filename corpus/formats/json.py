@@ -14,7 +14,7 @@ from support.text import quote
 
 # The beginning of an object around all records, as an annotation tool for spaCy writes it.
 WRAPPED_RECORDS = re.compile(
-    r'\s*+\{(?:\s*+"(?!text"|tokens")\w++"\s*+:\s*+(?:"[^"]*+"|\d++|\[[^\[\]{}]*+\])\s*+,)*'
+    r'\s*+\{(?:\s*+"(?!text"|tokens"|content"|document")\w++"\s*+:\s*+(?:"[^"]*+"|\d++|\[[^\[\]{}]*+\])\s*+,)*'
     r'\s*+"(?:data|annotations|examples)"\s*+:\s*+(?=\[\s*+[\[{])'
 )
 JSON_SPACE = re.compile("[ \t\r\n]*")

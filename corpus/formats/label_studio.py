@@ -31,6 +31,8 @@ def records_of_task(record: Record) -> Iterator[Record]:
     """
     task: Fields = record.fields or {}
     annotations = task.get("annotations", task.get("completions")) or []
+    if not isinstance(annotations, list):
+        annotations = [annotations]
     records = [annotation for annotation in annotations if isinstance(annotation, dict)]
     kept = [
         annotation

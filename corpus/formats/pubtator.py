@@ -14,7 +14,10 @@ HEADER = re.compile(r"\s*+[\w.-]++\|t\|.*+\n[\w.-]++\|a\|")
 TEXT = re.compile(r"([\w.-]+)\|([a-z])\|(.*)", re.DOTALL)
 MENTION = re.compile(r"[\w.-]+\t(\d+)\t(\d+)\t([^\t]*)\t([^\t]+)(?:\t.*)?")
 RELATION = re.compile(r"[\w.-]+\t[^\t\d][^\t]*\t.*")
-EXAMPLE = "a number, the first character, the one after the last, the text, the type, by tabs"
+EXAMPLE = (
+    "the lines of a document together: its title, its abstract, and for each mention its number, "
+    "the first character, the one after the last, the text and the type, separated by tabs"
+)
 
 PUBTATOR_LAYOUT = RecordLayout(LayoutKind.TEXT, "text", "spans", None, "doc_id", None, by_line=True)
 
@@ -34,13 +37,14 @@ def read_pubtator(lines: Iterable[str], problems: Problems, name: str) -> Iterat
             first = first if texts else number
             document = text[1]
             texts.append(text[3])
-        elif mention:
+        elif mention and texts:
             start, end, own_text, label = mention.groups()
             span = {"start": int(start), "end": int(end), "label": label, "text": own_text}
             spans.append(span)
-        elif line.strip(BLANK) and not RELATION.fullmatch(line):
+        elif line.strip(BLANK) and (mention or not RELATION.fullmatch(line)):
             place = Place(name, number, None, document or None)
-            problems.add(Problem(ProblemKind.ROW_WIDTH, place, quote(line), EXAMPLE))
+            kind = ProblemKind.RECORD_WITHOUT_TEXT if mention else ProblemKind.ROW_WIDTH
+            problems.add(Problem(kind, place, quote(line), EXAMPLE))
     yield from _record(texts, spans, document, first)
 
 

@@ -578,3 +578,20 @@ def test_answers_of_a_feedback_dataset(tmp_path):
     )
     assert read(write_file(tmp_path, "a.jsonl", content), problems := Problems()) == [ANNA]
     assert warned(problems) == [(ProblemKind.NOT_ANNOTATED, 1)] and not problems
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"fields": {"text": TEXT}, "responses": {"ner": ["x"]}},
+        {"fields": {"text": TEXT}, "responses": {"ner": 3}},
+        {"text": TEXT, "ner.responses": "x"},
+        {"text": TEXT, "ner.responses": [[]], "ner.responses.status": ["submitted", "draft"]},
+        {"text": TEXT, "annotation": 3, "prediction": None},
+        {"data": {"text": TEXT}, "annotations": 3, "predictions": []},
+    ],
+)
+def test_answers_of_another_form_are_problems(tmp_path, fields):
+    path = write_file(tmp_path, "a.jsonl", json.dumps(fields))
+    assert read(path, problems := Problems()) == []
+    assert stopped(problems)[0][0] in (ProblemKind.SPAN_FORM, ProblemKind.LABEL_FORM)

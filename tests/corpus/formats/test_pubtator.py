@@ -33,8 +33,13 @@ def test_titles_abstracts_and_mentions(tmp_path):
 
 
 def test_what_does_not_fit_is_reported(tmp_path, snapshot):
-    broken = FILE.replace("31\t40", "30\t40").replace("228\t0\t8\tAsystole", "228 0 8 Asystole")
+    broken = FILE.replace("31\t40", "32\t40").replace("228\t0\t8\tAsystole", "228 0 8 Asystole")
+    broken = f"{broken}\n228\t0\t8\tAsystole\tDisease\tD006323\n"
     read(write_file(tmp_path, "a.txt", broken), problems := Problems())
     kinds = {group.kind for group in problems.groups}
-    assert kinds == {ProblemKind.SPAN_TEXT, ProblemKind.ROW_WIDTH}
+    assert kinds == {
+        ProblemKind.SPAN_TEXT,
+        ProblemKind.ROW_WIDTH,
+        ProblemKind.RECORD_WITHOUT_TEXT,
+    }
     assert stable(problems, tmp_path) == snapshot
