@@ -15,7 +15,9 @@ def is_argilla_record(fields: Fields) -> bool:
     """Return whether a record comes from Argilla."""
     responses = fields.get("responses", "")
     nested = isinstance(fields.get("fields"), dict) and isinstance(responses, dict | None)
-    version_1 = "annotation" in fields and "prediction" in fields
+    version_1 = "annotation" in fields and (
+        "prediction" in fields or _are_labelled_first(fields["annotation"])
+    )
     flat = any(key.endswith(RESPONSES) for key in fields)
     return nested or version_1 or flat or any(map(_are_answers_of_users, fields.values()))
 
@@ -96,6 +98,18 @@ def _answered(
         fault = Fault(ProblemKind.SEVERAL_ANNOTATIONS, detail)
         return record._replace(fields=with_spans, faults=(fault,))
     return record._replace(fields=with_spans)
+
+
+def _are_labelled_first(spans: Any) -> bool:
+    """Return whether a value holds spans of version 1: label, start, end."""
+    return (
+        isinstance(spans, list)
+        and bool(spans)
+        and all(
+            isinstance(span, list) and [type(item) for item in span[:3]] == [str, int, int]
+            for span in spans
+        )
+    )
 
 
 def _are_answers(value: Any) -> bool:

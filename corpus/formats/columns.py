@@ -435,7 +435,8 @@ def _is_comment(line: str, row: list[str], layout: ColumnLayout) -> bool:
         if cells[layout.labels] in layout.tags_seen:
             return False  # the word # and its tag
         return len(row) != layout.width or "=" in line
-    return len(row) != layout.width and (line[:2] in ("#", "# ", "##") or " = " in line)
+    known = line[:2] in ("#", "# ") or " = " in line or NEW_DOCUMENT.match(line)
+    return len(row) != layout.width and bool(known)
 
 
 def _ends_sentence(line: str, row: list[str], layout: ColumnLayout) -> bool:

@@ -24,8 +24,6 @@ from support.text import quote
 ROWS_EXAMPLE = "a header such as: sentence_id,token,ner_tag"
 SORTED_EXAMPLE = "the rows of a sentence together: sort them by document and sentence"
 NUMBER_AT_END = re.compile(r"\d{1,18}$")
-# Rows per group of neighbouring rows with one id, on average. Interleaved rows have shorter groups.
-MIN_GROUP_SIZE = 2
 
 
 NO_ID = (None, "", "NaN", "nan")  # what tables write for a missing value
@@ -67,7 +65,7 @@ def read_rows(
         rows = itertools.chain(head, rows)
         groups = _Groups(named_documents=layout.document is not None)
         interleaved = not all(row.key is None or groups.add(row.key) for row in head)
-        if interleaved or (groups.restarts and len(head) < MIN_GROUP_SIZE * groups.count):
+        if interleaved or (groups.restarts and 2 * groups.of_one_row > groups.count):
             rows = _joined(rows, problems, name)
         else:
             rows = _checked(rows, layout, problems, name)
@@ -146,7 +144,7 @@ def _rows(
 
 
 class _Groups:
-    """Groups of neighbouring rows with one id.
+    """Groups of neighbouring rows with one id. Most groups of interleaved rows have one row.
 
     `named_documents`: a column names the documents. Otherwise ids that begin again at the lowest
     one begin another document.
@@ -154,7 +152,8 @@ class _Groups:
 
     def __init__(self, *, named_documents: bool) -> None:
         self.named_documents = named_documents
-        self.count = self.restarts = 0
+        self.count = self.restarts = self.of_one_row = 0
+        self._size = 0  # of the current group
         self._current: _Key | None = None
         self._ended: set[int] = set()  # hashes of keys, which need less memory
         self._lowest: int | None = None
@@ -162,6 +161,8 @@ class _Groups:
     def add(self, key: _Key) -> bool:
         """Return whether a row may follow the rows before it: its sentence has not ended."""
         if key == self._current:
+            self._size += 1
+            self.of_one_row -= self._size == 2
             return True
         number = _number_of(key)
         if hash(key) in self._ended:
@@ -172,7 +173,9 @@ class _Groups:
         elif self._current is not None:
             self._ended.add(hash(self._current))
         self._current = key
+        self._size = 1
         self.count += 1
+        self.of_one_row += 1
         if number is not None:
             self._lowest = number if self._lowest is None else min(self._lowest, number)
         return True

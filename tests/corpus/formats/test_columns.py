@@ -366,3 +366,8 @@ def test_the_abstracts_of_jnlpba_are_documents(tmp_path):
     opened = detect.read(write_file(tmp_path, "a.iob2", text), ReadOptions(), Problems())
     documents = [(list(s.words), s.document) for s in opened.sentences]
     assert documents == [(["IL-2"], "MEDLINE:95"), (["##", "gene"], "MEDLINE:96")]
+
+
+def test_chunks_do_not_replace_entity_tags_that_are_misspelt(tmp_path):
+    rows = "U.S. NNP B-NP O\nran VBD B-VP B-\n\nBonn NNP B-NP B-\n"
+    assert read(write_file(tmp_path, "a.conll", rows))[0] == (["U.S.", "ran"], ["O", "B-"])

@@ -468,6 +468,7 @@ OTHERS = {
         "content": TEXT,
         "annotation": [{"label": ["PER"], "points": [{"start": 0, "end": 3, "text": "Anna"}]}],
     },
+    "argilla 1": {"text": TEXT, "annotation": [["PER", 0, 4]], "status": "Validated"},
     "displacy": {"text": TEXT, "ents": [{"start": 0, "end": 4, "label": "PER"}], "title": None},
     "doccano": {"data": {"text": TEXT}, "label": [[0, 4, "PER"]]},
     "nested lists": {"data": {"tokens": ANNA[0], "ner_tags": ANNA[1]}},

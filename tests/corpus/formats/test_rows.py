@@ -116,3 +116,17 @@ def test_a_quote_that_swallows_rows_is_a_problem(tmp_path):
     assert [(g.kind, g.shown[0].place.line) for g in problems.groups] == [
         (ProblemKind.OPEN_QUOTES, 3)
     ]
+
+
+def test_two_interleaved_sentences_of_which_one_is_longer_are_joined(tmp_path):
+    words = {"s0": "a b c", "s1": "d e f g h i j k l m"}
+    pairs = [(key, w) for key, text in words.items() for w in text.split()]
+    order = ["s0", "s1"] * 3 + ["s1"] * 7
+    rows = []
+    for key in order:
+        word = next(w for k, w in pairs if k == key)
+        pairs.remove((key, word))
+        rows.append(f"{key},{word},O\n")
+    path = write_file(tmp_path, "a.csv", "sentence_id,token,ner_tag\n" + "".join(rows))
+    sentences = read(path, problems := Problems())
+    assert [" ".join(found) for found, _ in sentences] == list(words.values()) and not problems
