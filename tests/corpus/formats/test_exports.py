@@ -526,7 +526,7 @@ def test_an_element_that_is_null_is_a_text_that_nobody_annotated(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "count"),
     [
-        ([{"answer": "accept"}, {"answer": "acept"}], 1),
+        ([{"answer": "accept"}, {"answer": "aceptado"}], 1),
         ([{"_input_hash": 1, "answer": "yes"}, {"_input_hash": 2, "answer": "accept"}], 1),
         ([{"answer": "accept"}, {"answer": 1}], 1),
         ([{"answer": "accept"}, {"answer": None}, {}], 0),
