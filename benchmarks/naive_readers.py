@@ -145,7 +145,9 @@ def read_columns(
         pairs: Sentence = []
         for line in [*content.split("\n"), ""]:
             cells = re.split(separator, line.removesuffix("\r"))
-            if len(cells) <= max(word, tag) or (not cells[word].strip() and cells[tag] == "O"):
+            if line.startswith("# ") and separator not in line:
+                continue
+            if not line.strip() or (not cells[word].strip() and cells[tag] == "O"):
                 entities += entities_of(pairs)
                 pairs = []
             else:

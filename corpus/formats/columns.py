@@ -347,12 +347,13 @@ class _BlockReader:
         layout = self.layout
         special = layout.indexed or block[0][0] == "#" or first == layout.header
         cells = None if special else _cells(block, layout)
-        if cells is None or DOCUMENT_START in cells[:: layout.width]:
+        step = layout.width + 1
+        if cells is None or DOCUMENT_START in cells[::step]:
             return self._read_rows(block, first)
-        words = cells[layout.text :: layout.width]
+        words = cells[layout.text :: step]
         if not layout.blank_words.isdisjoint(words):
             return self._read_rows(block, first)
-        tags = None if layout.labels is None else cells[layout.labels :: layout.width]
+        tags = None if layout.labels is None else cells[layout.labels :: step]
         lines = range(first, first + len(block))
         return (Sentence(words, tags, self.document, lines, self.name, None),)
 
@@ -412,13 +413,18 @@ class _BlockReader:
 
 
 def _cells(block: list[str], layout: ColumnLayout) -> list[str] | None:
-    """Return the cells of all lines, row after row; None if a row has another width."""
+    """Return the cells of all lines and, after each but the last, a line feed.
+
+    Returns None if a row has another width.
+    """
     if layout.separator == "\t":
-        if {line.count("\t") for line in block} != {layout.width - 1}:
-            return None
-        return "\t".join(block).split("\t")
-    rows = split_rows(block, layout.separator)
-    return list(itertools.chain(*rows)) if set(map(len, rows)) == {layout.width} else None
+        cells = "\t\n\t".join(block).split("\t")
+    else:
+        rows = split_rows(block, layout.separator)
+        cells = list(itertools.chain(*(row for line in rows for row in (line, "\n"))))[:-1]
+    step = layout.width + 1
+    whole = len(cells) == step * len(block) - 1
+    return cells if whole and cells[layout.width :: step] == ["\n"] * (len(block) - 1) else None
 
 
 def _is_comment(line: str, row: list[str], layout: ColumnLayout) -> bool:
