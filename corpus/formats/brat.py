@@ -12,7 +12,7 @@ from corpus.formats.text import FilePath, encoding_of, reading, text_lines
 from corpus.problems import Place, Problem, ProblemKind, Problems
 
 ANNOTATION = re.compile(r"(?:T\d+\t\S+ \d+ \d+|[REAMN]\d+\t|[*#]\d*\t)")
-TEXT_BOUND = re.compile(r"T\d+\t(\S+) (\d+) (\d+)(?:\t(.*))?")
+TEXT_BOUND = re.compile(r"T\d+\t(\S+) (\d+(?: \d+;\d+)* \d+)(?:\t(.*))?")
 
 BRAT_LAYOUT = RecordLayout(LayoutKind.TEXT, "text", "spans", None, "doc_id", None, by_line=True)
 
@@ -61,14 +61,21 @@ def read_brat(text_path: str, annotation_path: str, problems: Problems) -> Itera
         text = file.read()
     if problems.concern(text_path):
         return
-    spans = [_span(line) for line in text_lines(annotation_path, problems) if line[:1] == "T"]
+    spans = [_span(line, text) for line in text_lines(annotation_path, problems) if line[:1] == "T"]
     yield Record(1, {"text": text, "spans": spans or None, "doc_id": Path(text_path).stem})
 
 
-def _span(line: str) -> Any:
-    """Return the span of a line; the line itself if it is none, or is one of several pieces."""
+def _span(line: str, text: str) -> Any:
+    """Return the span of a line; the line itself if it is none, or has several pieces.
+
+    Pieces that only white space separates are one span: brat cuts spans at the ends of lines.
+    """
     match = TEXT_BOUND.fullmatch(line)
     if match is None:
         return line
-    label, start, end, own_text = match.groups()
-    return {"start": int(start), "end": int(end), "label": label, "text": own_text}
+    label, offsets, own_text = match.groups()
+    numbers = list(map(int, re.split("[ ;]", offsets)))
+    gaps = zip(numbers[1:-1:2], numbers[2:-1:2], strict=True)
+    if any(text[end:start].strip() or end > start for end, start in gaps):
+        return line
+    return {"start": numbers[0], "end": numbers[-1], "label": label, "text": own_text}

@@ -96,7 +96,9 @@ def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSour
         if mark.match(start):
             return open_table(path, table_format, options, problems)
     if is_doc_bin(start) and spacy_is_installed():
-        return open_records(lambda target: read_doc_bin(path, target), options, problems, name)
+        return open_records(
+            lambda target: read_doc_bin(path, options.task, target), options, problems, name
+        )
     binary = _describe_binary(start)
     if binary:
         expected = foreign_archive(path) or READABLE

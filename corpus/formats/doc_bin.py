@@ -16,7 +16,7 @@ CONVERT_DOC_BIN = (
     "spacy.tokens.DocBin().from_disk(sys.argv[1]).get_docs(spacy.blank('xx').vocab)]\" "
     "FILE > NEWFILE.jsonl"
 )
-MISSING = ""  # spaCy's entity prefix of a token that nobody has annotated
+MISSING = ""  # spaCy's tag, or entity prefix, of a token that nobody has annotated
 
 
 def is_doc_bin(start: bytes) -> bool:
@@ -33,10 +33,11 @@ def spacy_is_installed() -> bool:
     return find_spec("spacy") is not None
 
 
-def read_doc_bin(path: FilePath, problems: Problems) -> Iterator[Record]:
+def read_doc_bin(path: FilePath, task: str, problems: Problems) -> Iterator[Record]:
     """Yield a record of words and tags for each sentence of a DocBin, or for each document.
 
-    Words are spaCy's tokens. A sentence with a token that nobody has annotated is left out.
+    Words are spaCy's tokens. A sentence with a token that nobody has annotated for the task is left
+    out.
     """
     # Imported here because spaCy is optional and slow to import.
     from spacy.tokens import DocBin
@@ -57,13 +58,14 @@ def read_doc_bin(path: FilePath, problems: Problems) -> Iterator[Record]:
             fields = _fields(sentence)
             if split:
                 fields["doc_id"] = f"{Path(name).name}#{number}"
-            missing = MISSING in [token.ent_iob_ for token in sentence]
+            marks = [token.ent_iob_ for token in sentence]
+            missing = MISSING in (fields["pos_tags"] if task == "pos" else marks)
             left_out = ProblemKind.NOT_ANNOTATED if missing else None
             yield Record(number, fields, left_out=left_out, part=part)
 
 
 def _fields(sentence: Any) -> Fields:
-    tokens = [token for token in sentence if not token.is_space]
+    tokens = [token for token in sentence if not token.text.isspace()]
     return {
         "tokens": [token.text for token in tokens],
         "ner_tags": [

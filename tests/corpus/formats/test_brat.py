@@ -107,3 +107,8 @@ def test_a_span_of_several_pieces_is_explained(tmp_path, snapshot):
     path = document(tmp_path, "Anna Bell lives\n", "T1\tPER 0 4;10 15\tAnna lives\n")
     read(path, problems := Problems())
     assert stable(problems, tmp_path) == snapshot
+
+
+def test_pieces_of_a_span_on_two_lines_are_one_span(tmp_path):
+    path = document(tmp_path, "Anna\nBell lives\n", "T1\tPER 0 4;5 9\tAnna Bell\n")
+    assert read(path) == [(["Anna", "Bell", "lives"], ["B-PER", "I-PER", "O"])]

@@ -7,6 +7,9 @@ import pytest
 from corpus.formats import detect, doc_bin
 from corpus.formats.sentence import ReadOptions
 from corpus.problems import ProblemKind, Problems
+from tagging.chunks import TaggedItem
+from tagging.doc_bin import as_doc_bin
+from tagging.entities import TaggedText
 from tests.helpers.corpus_files import read, write_file
 from tests.helpers.messages import stable
 
@@ -45,6 +48,28 @@ def test_a_doc_bin_is_read(tmp_path):
     assert counts == [(ProblemKind.NOT_ANNOTATED, 1)]
     opened = detect.read(path, ReadOptions(), Problems())
     assert [s.document for s in opened.sentences] == ["a.spacy#1", "a.spacy#1", "a.spacy#3"]
+
+
+def test_parts_of_speech_of_a_doc_bin(tmp_path):
+    spacy = pytest.importorskip("spacy", exc_type=ImportError)
+    vocabulary = spacy.blank("xx").vocab
+    documents = [
+        spacy.tokens.Doc(vocabulary, words=["Anna", "left"], pos=["PROPN", "VERB"]),
+        spacy.tokens.Doc(vocabulary, words=["Not", "annotated"]),
+    ]
+    path = write_file(tmp_path, "a.spacy", spacy.tokens.DocBin(docs=documents).to_bytes())
+    sentences = read(path, Problems(), task="pos")
+    assert sentences == [(["Anna", "left"], ["PROPN", "VERB"])]
+
+
+def test_what_infer_writes_is_read(tmp_path):
+    pytest.importorskip("spacy", exc_type=ImportError)
+    words = [("Anna", 0, 4), ("Bell", 5, 9), ("left", 10, 14)]
+    entity = {"start": 0, "end": 9, "entity_group": "PER"}
+    tagged = TaggedText("Anna Bell left", words, ["B-PER", "I-PER", "O"], [1.0] * 3)
+    item = TaggedItem(tagged, {"entities": [entity]}, {})
+    path = write_file(tmp_path, "a.spacy", next(as_doc_bin([item])))
+    assert read(path) == [(["Anna", "Bell", "left"], ["B-PER", "I-PER", "O"])]
 
 
 def test_a_damaged_doc_bin_is_one_problem(tmp_path):
