@@ -130,6 +130,8 @@ def _fault(words: list[str], tags: list[str], raw_text: bool) -> str | None:
         return None
     if len(words) >= MIN_WORDS and (prefix := _common_prefix(words)):
         return f"all words begin with {quote(prefix)}: {_listed(words)}"
+    if len(words) >= MIN_NUMBERS and _matching(words, _is_numbered, NEARLY_ALL):
+        return f"nearly all words end in a number: {_listed(words)}"
     if matching := _matching(words, is_entity_tag, MOST):
         return f"{counted(len(matching), 'word')} of {len(words):,} are tags: {_listed(matching)}"
     return None
@@ -178,6 +180,11 @@ def _common_prefix(words: list[str]) -> str | None:
         word.startswith(match[0]) and len(word) > len(match[0]) for word in distinct
     )
     return match[0] if match is not None and shared and len(distinct) >= MIN_WORDS else None
+
+
+def _is_numbered(word: str) -> bool:
+    """Return whether a word has a digit after another character, as in Weibo's numbered text."""
+    return len(word) > 1 and word[-1].isdecimal() and not word[-2].isdecimal()
 
 
 def _has_blank(value: str) -> bool:
