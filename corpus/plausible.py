@@ -7,13 +7,15 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from corpus.formats.sentence import LayoutKind, OpenedSource, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.schemes import is_entity_tag
 from support.text import counted, quote
 
+Item = TypeVar("Item")
 SAMPLE_WORDS = 1000
 MIN_WORDS = 3  # fewer words are no evidence
 MIN_TAGS = 20  # distinct tags; fewer may each belong to one word of a small corpus
@@ -22,11 +24,13 @@ NEARLY_ALL = 0.95
 MOST = 0.9
 HALF = 0.5
 SHOWN = 3
+PREFIX = re.compile(r"[^\W\d_]{1,8}[:/|]")
 JSON = re.compile(r"""\s*[\[{]\s*["{\[].*[\]}]\s*""", re.DOTALL)
 EXPECTED = (
     "one word and its tag in each row, or lists of words and tags. Name or number the columns with "
     "--text_column_name and --label_column_name"
 )
+WORDS_EXPECTED = "lists of words, or texts. Name their field with --text_column_name"
 
 
 def plausible(
@@ -82,6 +86,32 @@ def _checked(
     yield from itertools.chain(sample, sentences)
 
 
+def plausible_items(
+    items: Iterable[Item],
+    words_of: Callable[[Item], Sequence[str]],
+    name: str,
+    problems: Problems,
+    is_waiting: Callable[[], bool],
+) -> Iterator[Item]:
+    """Yield items to tag; none, and a problem, if the first ones cannot hold words.
+
+    `words_of` returns the words of an item, none if they are still to be split. `is_waiting`: see
+    `plausible`.
+    """
+    items = iter(items)
+    sample: list[Item] = []
+    words: list[str] = []
+    for item in items:
+        sample.append(item)
+        words += words_of(item)
+        if len(words) >= SAMPLE_WORDS or len(sample) >= SAMPLE_WORDS or is_waiting():
+            break
+    if fault := _fault(words, [], raw_text=False):
+        problems.add(Problem(ProblemKind.IMPLAUSIBLE, Place(name), fault, WORDS_EXPECTED))
+        return
+    yield from itertools.chain(sample, items)
+
+
 def _fault(words: list[str], tags: list[str], raw_text: bool) -> str | None:
     """Describe why values cannot be words and tags; None if they can."""
     if len(words) < MIN_WORDS:
@@ -98,6 +128,10 @@ def _fault(words: list[str], tags: list[str], raw_text: bool) -> str | None:
                 )
     if raw_text:
         return None
+    if len(words) >= MIN_WORDS and (prefix := _common_prefix(words)):
+        return f"all words begin with {quote(prefix)}: {_listed(words)}"
+    if len(words) >= MIN_NUMBERS and _matching(words, _is_numbered, NEARLY_ALL):
+        return f"nearly all words end in a number: {_listed(words)}"
     if matching := _matching(words, is_entity_tag, MOST):
         return f"{counted(len(matching), 'word')} of {len(words):,} are tags: {_listed(matching)}"
     return None
@@ -136,6 +170,21 @@ def _matching(values: list[str], test: Callable[[str], bool], share: float) -> l
 def _listed(values: Iterable[str]) -> str:
     """Return the most frequent values, quoted."""
     return ", ".join(quote(value) for value, _ in Counter(values).most_common(SHOWN))
+
+
+def _common_prefix(words: list[str]) -> str | None:
+    """Return the prefix that all words share, such as the language in WikiAnn's en:Rome."""
+    match = PREFIX.match(words[0])
+    distinct = set(words)
+    shared = match is not None and all(
+        word.startswith(match[0]) and len(word) > len(match[0]) for word in distinct
+    )
+    return match[0] if match is not None and shared and len(distinct) >= MIN_WORDS else None
+
+
+def _is_numbered(word: str) -> bool:
+    """Return whether a word has a digit after another character, as in Weibo's numbered text."""
+    return len(word) > 1 and word[-1].isdecimal() and not word[-2].isdecimal()
 
 
 def _has_blank(value: str) -> bool:

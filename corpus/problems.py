@@ -24,9 +24,11 @@ class ProblemKind(StrEnum):
     TOO_LARGE = "too-large"
     WRONG_ENCODING = "wrong-encoding"
     NOT_TEXT = "not-text"
+    FOREIGN_FORMAT = "foreign-format"
     NO_SENTENCE = "no-sentence"
     NO_SUCH_COLUMN = "no-such-column"
     NO_LABELS = "no-labels"
+    REPEATED_FILE = "repeated-file"
     # Rows and records
     ROW_WIDTH = "row-width"
     WORD_INDEX = "word-index"
@@ -34,6 +36,7 @@ class ProblemKind(StrEnum):
     IMPLAUSIBLE = "implausible"
     REPEATED_COLUMN_NAME = "repeated-column-name"
     NOT_CSV = "not-csv"
+    OPEN_QUOTES = "open-quotes"
     NOT_JSON = "not-json"
     NOT_JSON_OBJECT = "not-json-object"
     MISSING_COLUMN = "missing-column"
@@ -50,9 +53,12 @@ class ProblemKind(StrEnum):
     LABELS_NOT_LIST = "labels-not-list"
     LABEL_COUNT = "label-count"
     LABEL_TYPE = "label-type"
+    LABEL_FORM = "label-form"
     TEXT_NOT_STRING = "text-not-string"
     HALF_CHARACTER = "half-character"
     SEVERAL_ANNOTATIONS = "several-annotations"
+    SEVERAL_TEXTS = "several-texts"
+    UNKNOWN_ANSWER = "unknown-answer"
     SPANS_NOT_LIST = "spans-not-list"
     SPAN_FORM = "span-form"
     SPAN_OUTSIDE_TEXT = "span-outside-text"
@@ -94,15 +100,18 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.TOO_LARGE: "too large to be read",
     ProblemKind.WRONG_ENCODING: "wrong encoding",
     ProblemKind.NOT_TEXT: "not a text file",
+    ProblemKind.FOREIGN_FORMAT: "a format that is not read",
     ProblemKind.NO_SENTENCE: "no sentences",
     ProblemKind.NO_SUCH_COLUMN: "no such column",
     ProblemKind.NO_LABELS: "no labels",
+    ProblemKind.REPEATED_FILE: "files that repeat another one, read twice",
     ProblemKind.ROW_WIDTH: "rows with the wrong number of columns",
     ProblemKind.WORD_INDEX: "word indices out of order",
     ProblemKind.BLANK_ROW: "rows of a blank word and O, read as ends of sentences",
     ProblemKind.IMPLAUSIBLE: "not words and tags",
     ProblemKind.REPEATED_COLUMN_NAME: "repeated column names",
     ProblemKind.NOT_CSV: "not CSV",
+    ProblemKind.OPEN_QUOTES: "words over several lines, as from a quote that is not doubled",
     ProblemKind.NOT_JSON: "not JSON",
     ProblemKind.NOT_JSON_OBJECT: "not a JSON object",
     ProblemKind.MISSING_COLUMN: "records that lack a column",
@@ -118,9 +127,12 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.LABELS_NOT_LIST: "labels that are not a list",
     ProblemKind.LABEL_COUNT: "different numbers of words and labels",
     ProblemKind.LABEL_TYPE: "labels of the wrong type",
+    ProblemKind.LABEL_FORM: "labels that are neither tags nor spans",
     ProblemKind.TEXT_NOT_STRING: "texts that are not strings",
     ProblemKind.HALF_CHARACTER: "half of a surrogate pair",
     ProblemKind.SEVERAL_ANNOTATIONS: "several annotations of one text",
+    ProblemKind.SEVERAL_TEXTS: "spans of several texts in one record",
+    ProblemKind.UNKNOWN_ANSWER: "answers that the tool does not give",
     ProblemKind.SPANS_NOT_LIST: "spans that are not a list",
     ProblemKind.SPAN_FORM: "spans that cannot be read",
     ProblemKind.SPAN_OUTSIDE_TEXT: "spans outside the text",

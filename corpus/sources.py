@@ -14,7 +14,7 @@ from huggingface_hub import HfApi
 
 from corpus.formats.brat import files_of_brat, without_annotation_files
 from corpus.formats.detect import read
-from corpus.formats.record_layout import open_records
+from corpus.formats.record_source import open_records
 from corpus.formats.records import Record
 from corpus.formats.sentence import OpenedSource, ReadOptions
 from corpus.formats.tables import class_names, records_of_batches, relevant_columns

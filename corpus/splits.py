@@ -17,9 +17,14 @@ import pyarrow.compute as pc
 
 from corpus.formats.sentence import OpenedSource, Sentence
 from corpus.plausible import plausible
-from corpus.problems import MAX_SHOWN, Place, Problems
+from corpus.problems import MAX_SHOWN, Place, Problem, ProblemKind, Problems
 from corpus.sources import Source
 
+MIN_WORDS = 5  # of files that are compared; shorter texts may be equal by chance
+ONE_ANNOTATOR = (
+    "one annotation of each text: name the files of one annotator, or those of a curator "
+    "(INCEpTION: curation/*/CURATION_USER.tsv)"
+)
 BATCH_SIZE = 1000  # sentences in memory at a time
 RAW_SCHEMA = pa.schema(
     {
@@ -259,6 +264,7 @@ def read_split(
     column of tags.
     """
     split = RawSplit(path, sources, tags)
+    contents: list[_Content] = []
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, RAW_SCHEMA) as writer:
         for number, source in enumerate(sources):
             opened = plausible(
@@ -266,11 +272,47 @@ def read_split(
             )
             split.opened.append(opened)
             tag_ids = _SourceTagIds(tags, declared or opened.label_names)
+            contents.append(_Content())
             for sentences in batched(opened.sentences, BATCH_SIZE):
+                if len(sources) > 1:
+                    contents[-1].add(sentences)
                 batch = _record_batch(sentences, tag_ids, number)
                 split.count(RawBatch(batch))
                 writer.write(batch)
+    _report_equal_files(sources, contents, problems)
     return split
+
+
+class _Content:
+    """The words and the tags of a file, as hashes."""
+
+    def __init__(self) -> None:
+        self.size = self.words = self.tags = 0
+
+    def add(self, sentences: list[Sentence]) -> None:
+        """Add sentences."""
+        self.size += sum(len(sentence.words) for sentence in sentences)
+        self.words = hash((self.words, *(tuple(sentence.words) for sentence in sentences)))
+        self.tags = hash((self.tags, *(tuple(sentence.tags or ()) for sentence in sentences)))
+
+
+def _report_equal_files(
+    sources: list[Source], contents: list[_Content], problems: Problems
+) -> None:
+    """Report files of the same words: by several annotators, or twice the same."""
+    first: dict[int, int] = {}
+    for number, content in enumerate(contents):
+        if content.size < MIN_WORDS:
+            continue
+        before = first.setdefault(content.words, number)
+        place, name = Place(sources[number].name), sources[before].name
+        if content.tags != contents[before].tags:
+            detail = f"the words of {name} with other tags"
+            problem = Problem(ProblemKind.SEVERAL_ANNOTATIONS, place, detail, ONE_ANNOTATOR)
+            problems.add(problem)
+        elif before != number:
+            detail = f"the words and tags of {name}"
+            problems.warnings.add(Problem(ProblemKind.REPEATED_FILE, place, detail))
 
 
 def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -15,6 +15,7 @@ from corpus.schemes import SCHEMES, TagTable, is_entity_tag, split_tag
 from corpus.splits import RawSplit
 from support.text import counted, did_you_mean, one_edit_apart, quote
 
+SEVERAL_TAGS = re.compile(r"[|,;\s](?:O$|[BIESLUM]-[^\W\d_])")  # B-PER|B-ORG
 MAX_RARE_COUNT = 3  # words; a type with more of them is not reported as misspelt
 SHOWN_TAGS = 8
 MIN_FREQUENCY_RATIO = 50  # the intended type has at least this many times as many words
@@ -42,7 +43,7 @@ def report_not_entity_tags(
     names: Sequence[str], raw: dict[str, RawSplit], problems: Problems
 ) -> None:
     """Report tags that are neither O nor a prefix, a hyphen and a type."""
-    entity_tags = [name for name in names if is_entity_tag(name)]
+    entity_tags = [name for name in names if is_entity_tag(name) and not SEVERAL_TAGS.search(name)]
     bad = _numbers_outside(entity_tags, names)
     expected = "O, or a prefix, a hyphen and a type, as in B-PER; for plain tags, --task_name pos"
     _report(problems, ProblemKind.NOT_ENTITY_TAG, raw, bad, expected, entity_tags)

@@ -28,7 +28,7 @@ from corpus.formats.rows import read_rows
 from corpus.formats.sentence import LayoutKind, ReadOptions
 from corpus.formats.tables import read_csv, read_table
 from corpus.formats.text import bad_byte, encoding_of, open_bytes, reading
-from corpus.plausible import plausible
+from corpus.plausible import plausible, plausible_items
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.words import Words
 from settings.tagging_flags import InputFormat
@@ -181,7 +181,8 @@ def read_items(
     if table is not None:
         source.form = "parquet"
         records = _records_of_table(source, lines, table, problems)
-        return _items_of_table(records, options, problems, source.name)
+        items = _items_of_table(records, options, problems, source.name)
+        return _plausible(items, source, problems)
     opening = ""
     if input_format == "auto" or input_format == "json":
         seen: list[bytes] = []
@@ -204,7 +205,8 @@ def read_items(
         return (Item(_without_end(line)) for line in decoded if line is not None)
     with_ends = ("\n" if line is None else line for line in decoded)
     if source.form == "csv":
-        return _items_of_csv(source, with_ends, options, problems)
+        items = _items_of_csv(source, with_ends, options, problems)
+        return _plausible(items, source, problems)
     without_ends = map(_without_end, with_ends)
     if source.form == "conll":
         return _items_of_columns(source, without_ends, options, problems)
@@ -213,7 +215,17 @@ def read_items(
     else:
         records = read_jsonl(without_ends, problems, source.name)
     records = records_of_exports(_unwrapped(records, options, problems, source.name))
-    return _items_of_records(records, options, problems, source.name)
+    items = _items_of_records(records, options, problems, source.name)
+    return _plausible(items, source, problems)
+
+
+def _plausible(items: Iterator[Item], source: Source, problems: Problems) -> Iterator[Item]:
+    """Yield items, if the words that come with them can be words."""
+
+    def given_words(item: Item) -> list[str]:
+        return [word for word, _, _ in item.words or ()]
+
+    return plausible_items(items, given_words, source.name, problems, source.is_waiting)
 
 
 def _utf8_lines(source: Source, problems: Problems) -> Iterator[bytes]:

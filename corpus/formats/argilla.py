@@ -13,9 +13,13 @@ NOT_SUBMITTED = {"draft": ProblemKind.NOT_ANNOTATED, "discarded": ProblemKind.RE
 
 def is_argilla_record(fields: Fields) -> bool:
     """Return whether a record comes from Argilla."""
-    nested = isinstance(fields.get("fields"), dict) and "responses" in fields
-    version_1 = "annotation" in fields and "prediction" in fields
-    return nested or version_1 or any(key.endswith(RESPONSES) for key in fields)
+    responses = fields.get("responses", "")
+    nested = isinstance(fields.get("fields"), dict) and isinstance(responses, dict | None)
+    version_1 = "annotation" in fields and (
+        "prediction" in fields or _are_labelled_first(fields["annotation"])
+    )
+    flat = any(key.endswith(RESPONSES) for key in fields)
+    return nested or version_1 or flat or any(map(_are_answers_of_users, fields.values()))
 
 
 def record_of_argilla(record: Record) -> Record:
@@ -27,22 +31,33 @@ def record_of_argilla(record: Record) -> Record:
     if isinstance(fields.get("fields"), dict):
         inner = {key: value for key, value in fields["fields"].items() if isinstance(value, str)}
         answers = fields.get("responses") or {}
-        responses = {
-            question: [(answer.get("value"), answer.get("status")) for answer in given or []]
-            for question, given in answers.items()
-        }
+        bad = [given for given in answers.values() if given and not _are_answers(given)]
+        if bad:
+            return _unreadable(record, inner, bad[0])
+        responses = {question: _values(given) for question, given in answers.items() if given}
         return _answered(_with_id(record, fields.get("id")), inner, responses)
     if "annotation" in fields:
         return _version_1(record, fields)
-    responses = {
-        key: [
-            (value, (fields.get(f"{key}.status") or {number: None})[number])
-            for number, value in enumerate(given or [])
-        ]
-        for key, given in fields.items()
-        if key.endswith(RESPONSES)
-    }
+    answers = {key: given for key, given in fields.items() if _are_answers_of_users(given)}
+    if answers:  # a FeedbackDataset of version 1
+        responses = {question: _values(given) for question, given in answers.items()}
+        return _answered(record, fields, responses)
+    responses = {}
+    for key, given in fields.items():
+        if key.endswith(RESPONSES) and given:
+            statuses = fields.get(f"{key}.status")
+            if not isinstance(statuses, list):
+                statuses = [None] * len(given) if isinstance(given, list) else []
+            if not isinstance(given, list) or len(given) != len(statuses):
+                return _unreadable(record, fields, given)
+            responses[key] = list(zip(given, statuses, strict=True))
     return _answered(record, fields, responses)
+
+
+def _unreadable(record: Record, fields: Fields, answers: Any) -> Record:
+    """Return a record whose answers have another form; that is its fault."""
+    fault = Fault(ProblemKind.SPAN_FORM, f"not a list of answers: {quote(answers)}")
+    return record._replace(fields={**fields, SPANS: None}, faults=(fault,))
 
 
 def _with_id(record: Record, record_id: Any) -> Record:
@@ -55,10 +70,12 @@ def _version_1(record: Record, fields: Fields) -> Record:
         kind = NOT_SUBMITTED.get(status, ProblemKind.NOT_ANNOTATED)
         return record._replace(fields={**fields, SPANS: []}, left_out=kind)
     left_out = NOT_SUBMITTED.get(status)
-    spans = [
-        [*span[1:], span[0]] if isinstance(span, list | tuple) and len(span) == 3 else span
-        for span in annotation or []
-    ]
+    spans = annotation
+    if isinstance(annotation, list):
+        spans = [
+            [*span[1:], span[0]] if isinstance(span, list) and len(span) == 3 else span
+            for span in annotation
+        ]
     return record._replace(fields={**fields, SPANS: spans}, left_out=left_out)
 
 
@@ -81,6 +98,33 @@ def _answered(
         fault = Fault(ProblemKind.SEVERAL_ANNOTATIONS, detail)
         return record._replace(fields=with_spans, faults=(fault,))
     return record._replace(fields=with_spans)
+
+
+def _are_labelled_first(spans: Any) -> bool:
+    """Return whether a value holds spans of version 1: label, start, end."""
+    return (
+        isinstance(spans, list)
+        and bool(spans)
+        and all(
+            isinstance(span, list) and [type(item) for item in span[:3]] == [str, int, int]
+            for span in spans
+        )
+    )
+
+
+def _are_answers(value: Any) -> bool:
+    """Return whether a value is a list of answers to a question."""
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _are_answers_of_users(value: Any) -> bool:
+    """Return whether a value is a list of answers to a question, each by a user."""
+    needed = {"user_id", "value"}
+    return bool(value) and _are_answers(value) and all(needed <= item.keys() for item in value)
+
+
+def _values(answers: list[Fields]) -> list[tuple[Any, Any]]:
+    return [(answer.get("value"), answer.get("status")) for answer in answers]
 
 
 def _are_spans(value: Any) -> bool:

@@ -8,11 +8,11 @@ from typing import Any
 
 from corpus.formats.records import Record, RecordLayout
 from corpus.formats.sentence import LayoutKind
-from corpus.formats.text import FilePath, reading, text_lines
-from corpus.problems import Problems
+from corpus.formats.text import FilePath, encoding_of, reading, text_lines
+from corpus.problems import Place, Problem, ProblemKind, Problems
 
 ANNOTATION = re.compile(r"(?:T\d+\t\S+ \d+ \d+|[REAMN]\d+\t|[*#]\d*\t)")
-TEXT_BOUND = re.compile(r"T\d+\t(\S+) (\d+) (\d+)(?:\t(.*))?")
+TEXT_BOUND = re.compile(r"T\d+\t(\S+) (\d+(?: \d+;\d+)* \d+)(?:\t(.*))?")
 
 BRAT_LAYOUT = RecordLayout(LayoutKind.TEXT, "text", "spans", None, "doc_id", None, by_line=True)
 
@@ -34,7 +34,8 @@ def _is_annotation_file(path: str) -> bool:
     if not os.path.isfile(path):
         return False
     with open(path, "rb") as file:
-        start = file.read(4096).decode("utf-8-sig", "replace").lstrip()
+        head = file.read(4096)
+    start = head.decode(encoding_of(head), "replace").lstrip("\ufeff\r\n \t")
     return not start or ANNOTATION.match(start) is not None
 
 
@@ -51,18 +52,30 @@ def without_annotation_files(paths: list[str]) -> list[str]:
 def read_brat(text_path: str, annotation_path: str, problems: Problems) -> Iterator[Record]:
     """Yield the record of a document: its text, its spans and its name."""
     text = ""
+    if not os.path.isfile(text_path):
+        detail = f"{Path(text_path).name}, the text of {Path(annotation_path).name}, is missing"
+        expected = "the text file and its .ann file in one folder, with the same name"
+        problems.add(Problem(ProblemKind.UNREADABLE_FILE, Place(text_path), detail, expected))
+        return
     with reading(text_path, problems) as file:
         text = file.read()
     if problems.concern(text_path):
         return
-    spans = [_span(line) for line in text_lines(annotation_path, problems) if line[:1] == "T"]
+    spans = [_span(line, text) for line in text_lines(annotation_path, problems) if line[:1] == "T"]
     yield Record(1, {"text": text, "spans": spans or None, "doc_id": Path(text_path).stem})
 
 
-def _span(line: str) -> Any:
-    """Return the span of a line; the line itself if it is none, or is one of several pieces."""
+def _span(line: str, text: str) -> Any:
+    """Return the span of a line; the line itself if it is none, or has several pieces.
+
+    Pieces that only white space separates are one span: brat cuts spans at the ends of lines.
+    """
     match = TEXT_BOUND.fullmatch(line)
     if match is None:
         return line
-    label, start, end, own_text = match.groups()
-    return {"start": int(start), "end": int(end), "label": label, "text": own_text}
+    label, offsets, own_text = match.groups()
+    numbers = list(map(int, re.split("[ ;]", offsets)))
+    gaps = zip(numbers[1:-1:2], numbers[2:-1:2], strict=True)
+    if any(text[end:start].strip() or end > start for end, start in gaps):
+        return line
+    return {"start": numbers[0], "end": numbers[-1], "label": label, "text": own_text}

@@ -24,7 +24,9 @@ from corpus.spellings import entity_types
 from support.text import counted, quote
 
 INDEX = re.compile(r"\d{1,9}(?:[-.]\d{1,9})?")  # 3-4: a multi-word token, 3.1: an empty node
-NEW_DOCUMENT = re.compile(r"#\s*(?:newdoc(?:\s+id)?|doc_id|document_id)(?:\s*=\s*(.*))?$")
+NEW_DOCUMENT = re.compile(  # MEDLINE: JNLPBA
+    r"#\s*(?:newdoc(?:\s+id)?|doc_id|document_id)(?:\s*=\s*(.*))?$|###(?=(MEDLINE:\S+$))"
+)
 SENTENCE_ID = re.compile(r"#\s*sent_id\s*=\s*(.*\S)")
 DOCUMENT_START = "-DOCSTART-"
 MIN_SHARE_OF_ENDS = 0.01  # of the first lines; sentences rarely have a hundred words
@@ -113,7 +115,8 @@ def find_column_layout(
     if options.label_column is not None:
         asked = requested_column(options.label_column, names, width)
     numeric = _numeric_columns(body, width)
-    text, notes = _text_column(options, names, types, indexed, asked, numeric)
+    blank = {column for column in range(width) if not any(row[column].strip() for row in body)}
+    text, notes = _text_column(options, names, types, indexed, asked, numeric, blank)
     if 0 in numeric and text != 0 and not indexed and not names:
         unended = _numbered_sentences(head, body)
         if unended:
@@ -178,11 +181,12 @@ def _text_column(
     indexed: bool,
     labels: int | None,
     numeric: set[int],
+    blank: set[int],
 ) -> tuple[int, list[str]]:
     """Return the column of words, and notes if it is not the usual one.
 
     `types`: the entity types in each column. `labels`: the column of labels that the user asked
-    for. `numeric`: the columns that hold numbers only.
+    for. `numeric`: the columns that hold numbers only. `blank`: those that hold nothing.
     """
     if labels is None:
         labels = first_named(names, label_columns(options.task))
@@ -198,11 +202,12 @@ def _text_column(
         return next(column for column in range(len(types)) if column != labels), []
     if len(types) == 2 and labels is None and types[0] is not None and types[1] is None:
         return 1, ["column 0 holds entity tags, so the words are in column 1"]
-    if text in numeric:
-        rest = (c for c in range(len(types)) if c not in numeric and c != labels)
+    if text in numeric or text in blank:
+        rest = (c for c in range(len(types)) if c not in numeric | blank and c != labels)
         words = next((column for column in rest if types[column] is None), None)
         if words is not None and len(types) > 2:
-            return words, [f"column {text} holds numbers, so the words are in column {words}"]
+            holds = "holds numbers" if text in numeric else "is empty"
+            return words, [f"column {text} {holds}, so the words are in column {words}"]
     return text, []
 
 
@@ -342,12 +347,13 @@ class _BlockReader:
         layout = self.layout
         special = layout.indexed or block[0][0] == "#" or first == layout.header
         cells = None if special else _cells(block, layout)
-        if cells is None or DOCUMENT_START in cells[:: layout.width]:
+        step = layout.width + 1
+        if cells is None or DOCUMENT_START in cells[::step]:
             return self._read_rows(block, first)
-        words = cells[layout.text :: layout.width]
+        words = cells[layout.text :: step]
         if not layout.blank_words.isdisjoint(words):
             return self._read_rows(block, first)
-        tags = None if layout.labels is None else cells[layout.labels :: layout.width]
+        tags = None if layout.labels is None else cells[layout.labels :: step]
         lines = range(first, first + len(block))
         return (Sentence(words, tags, self.document, lines, self.name, None),)
 
@@ -375,7 +381,7 @@ class _BlockReader:
                 self.problems.warnings.add(Problem(ProblemKind.BLANK_ROW, place, quote(line)))
             elif not kept and _is_comment(line, row, layout):
                 if new_document := NEW_DOCUMENT.match(line):
-                    self._begin_document(new_document[1])
+                    self._begin_document(new_document[1] or new_document[2])
                 elif sentence_id := SENTENCE_ID.match(line):
                     record_id = sentence_id[1]
             elif len(row) != layout.width:
@@ -407,13 +413,18 @@ class _BlockReader:
 
 
 def _cells(block: list[str], layout: ColumnLayout) -> list[str] | None:
-    """Return the cells of all lines, row after row; None if a row has another width."""
+    """Return the cells of all lines and, after each but the last, a line feed.
+
+    Returns None if a row has another width.
+    """
     if layout.separator == "\t":
-        if {line.count("\t") for line in block} != {layout.width - 1}:
-            return None
-        return "\t".join(block).split("\t")
-    rows = split_rows(block, layout.separator)
-    return list(itertools.chain(*rows)) if set(map(len, rows)) == {layout.width} else None
+        cells = "\t\n\t".join(block).split("\t")
+    else:
+        rows = split_rows(block, layout.separator)
+        cells = list(itertools.chain(*(row for line in rows for row in (line, "\n"))))[:-1]
+    step = layout.width + 1
+    whole = len(cells) == step * len(block) - 1
+    return cells if whole and cells[layout.width :: step] == ["\n"] * (len(block) - 1) else None
 
 
 def _is_comment(line: str, row: list[str], layout: ColumnLayout) -> bool:
@@ -430,7 +441,8 @@ def _is_comment(line: str, row: list[str], layout: ColumnLayout) -> bool:
         if cells[layout.labels] in layout.tags_seen:
             return False  # the word # and its tag
         return len(row) != layout.width or "=" in line
-    return len(row) != layout.width and (line[:2] in ("#", "# ") or " = " in line)
+    known = line[:2] in ("#", "# ") or " = " in line or NEW_DOCUMENT.match(line)
+    return len(row) != layout.width and bool(known)
 
 
 def _ends_sentence(line: str, row: list[str], layout: ColumnLayout) -> bool:

@@ -7,11 +7,11 @@ and reading continues, so that all problems are reported together. Nothing is gu
 import csv
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from corpus.formats.brat import BRAT_LAYOUT, files_of_brat, read_brat
+from corpus.formats.cells import cell_value
 from corpus.formats.column_names import (
     SENTENCE_COLUMNS,
     SPAN_COLUMNS,
@@ -20,11 +20,22 @@ from corpus.formats.column_names import (
     label_columns,
 )
 from corpus.formats.columns import open_columns
+from corpus.formats.conll2012 import HEADER as CONLL2012
+from corpus.formats.conll2012 import open_conll2012
+from corpus.formats.doc_bin import (
+    CONVERT_DOC_BIN,
+    is_doc_bin,
+    read_doc_bin,
+    spacy_is_installed,
+)
+from corpus.formats.foreign import foreign_archive, foreign_text
 from corpus.formats.json import WRAPPED_RECORDS, read_json_array, read_json_object, read_jsonl
-from corpus.formats.record_layout import open_records
+from corpus.formats.pubtator import HEADER as PUBTATOR
+from corpus.formats.pubtator import PUBTATOR_LAYOUT, read_pubtator
+from corpus.formats.record_source import open_records
 from corpus.formats.records import Record
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
-from corpus.formats.tables import cell_value, open_table, read_csv
+from corpus.formats.tables import open_table, read_csv
 from corpus.formats.text import (
     READ_ERRORS,
     FilePath,
@@ -51,12 +62,13 @@ NOT_TEXT = (
     (re.compile(rb"BZh\d1AY&SY"), "a file compressed with bzip2"),
     (re.compile(rb"\xfd7zXZ\0"), "a file compressed with xz"),
     (re.compile(rb"\x28\xb5\x2f\xfd"), "a file compressed with zstd"),
-)
-CONVERT_DOC_BIN = (
-    "python -c \"import json, sys, spacy; [print(json.dumps({'text': d.text, 'spans': "
-    "[[e.start_char, e.end_char, e.label_] for e in d.ents]})) for d in "
-    "spacy.tokens.DocBin().from_disk(sys.argv[1]).get_docs(spacy.blank('xx').vocab)]\" "
-    "FILE > NEWFILE.jsonl"
+    (re.compile(rb"7z\xbc\xaf\x27\x1c"), "a file compressed with 7-Zip"),
+    (re.compile(rb"Rar!\x1a\x07"), "a file compressed with RAR"),
+    (re.compile(rb".{257}ustar", re.DOTALL), "a tar archive"),
+    (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an old Office document"),
+    (re.compile(rb"\{\\rtf"), "an RTF document"),
+    (re.compile(rb"SQLite format 3\0"), "a database of SQLite"),
+    (re.compile(rb"\x80[\x02-\x05][\x00-\x1f\x5b-\x7f\x95].*", re.DOTALL), "a pickle of Python"),
 )
 READABLE = "CoNLL columns, JSON, CSV, parquet or Arrow, plain or compressed with gzip"
 JSON_EXTENSIONS = {".json", ".jsonl", ".ndjson"}
@@ -83,9 +95,16 @@ def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSour
     for mark, table_format in TABLES:
         if mark.match(start):
             return open_table(path, table_format, options, problems)
+    if is_doc_bin(start) and spacy_is_installed():
+        return open_records(
+            lambda target: read_doc_bin(path, options.task, target), options, problems, name
+        )
     binary = _describe_binary(start)
     if binary:
-        problems.add(Problem(ProblemKind.NOT_TEXT, Place(name), binary, READABLE))
+        expected = foreign_archive(path) or READABLE
+        if is_doc_bin(start):
+            expected = f"pip install spacy; or a file converted where it is: {CONVERT_DOC_BIN}"
+        problems.add(Problem(ProblemKind.NOT_TEXT, Place(name), binary, expected))
         return UNREADABLE
     if (brat := files_of_brat(path)) is not None:
 
@@ -96,10 +115,21 @@ def read(path: FilePath, options: ReadOptions, problems: Problems) -> OpenedSour
     text = start.decode(encoding_of(start), "replace")
     if WEBANNO.match(text):
         return open_webanno(text_lines(path, problems), options, problems, name)
+    if CONLL2012.match(text):
+        return open_conll2012(text_lines(path, problems), options, problems, name)
+    if PUBTATOR.match(text):
+
+        def read_documents(target: Problems) -> Iterator[Record]:
+            return read_pubtator(text_lines(path, target), target, name)
+
+        return open_records(read_documents, options, problems, name, layout=PUBTATOR_LAYOUT)
     head = [line.removesuffix("\r") for line in text.split("\n")]
     json_kind = json_format(head, name)
     delimiter = None if json_kind else csv_delimiter(head, name, options)
     if json_kind is None and delimiter is None:
+        if (foreign := foreign_text(text)) is not None:
+            problems.add(Problem(ProblemKind.FOREIGN_FORMAT, Place(name), *foreign))
+            return UNREADABLE
         return open_columns(text_lines(path, problems), options, problems, name)
 
     def read_records(target: Problems) -> Iterator[Record]:
@@ -117,23 +147,14 @@ def _describe_binary(start: bytes) -> str | None:
     for mark, description in NOT_TEXT:
         if mark.match(start):
             return description
-    if _is_doc_bin(start):
-        return f"a DocBin of spaCy. To convert it, where spaCy is installed: {CONVERT_DOC_BIN}"
+    if is_doc_bin(start):
+        return "a DocBin of spaCy, which is read where spaCy is installed"
     if encoding_of(start).startswith("utf-8"):
         if start.count(0) * 10 > len(start):
             return "a binary file, or UTF-16 without a byte-order mark"
         if b"\r" in start and b"\n" not in start and start.count(b"\r") > 1:
             return "lines that end in CR instead of LF or CRLF"
     return None
-
-
-def _is_doc_bin(start: bytes) -> bool:
-    """Return whether a file is spaCy's .spacy: compressed msgpack, with the tokens of documents."""
-    try:
-        content = zlib.decompressobj().decompress(start, 200)
-    except zlib.error:
-        return False
-    return b"attrs" in content
 
 
 def json_format(head: list[str], name: str) -> str | None:

@@ -5,16 +5,23 @@ from typing import Any
 
 from corpus.formats.argilla import RESPONSES, is_argilla_record, record_of_argilla
 from corpus.formats.column_names import TEXT_COLUMNS
-from corpus.formats.gliner import is_gliner_record, record_of_gliner
+from corpus.formats.dataturks import is_dataturks_record, record_of_dataturks
+from corpus.formats.gliner import (
+    is_dygie_record,
+    is_gliner_record,
+    record_of_gliner,
+    records_of_dygie,
+)
 from corpus.formats.label_studio import (
     dialogue_of,
     is_task,
     records_of_dialogue,
     records_of_task,
 )
-from corpus.formats.records import Fields, Record
+from corpus.formats.records import Fault, Fields, Record
 from corpus.formats.spacy import is_spacy_document, records_of_spacy
 from corpus.problems import ProblemKind
+from support.text import quote
 
 # Fields with which tools say that nothing can be learned from a record, and their values.
 STATUS_FIELDS = ("answer", "status", "annotation_status")
@@ -23,6 +30,8 @@ REJECTED = {
     "cancel", "cancelled", "canceled",
 }  # fmt: skip
 PENDING = {"pending", "draft"}
+ANSWERS = {"accept", "reject", "ignore"}  # of Prodigy
+PRODIGY_FIELDS = ("_input_hash", "_task_hash")
 # Columns of tables that decide whether a record is used, or hold the words of a tool.
 EXPORT_COLUMNS = (
     *STATUS_FIELDS, "meta", "metadata", "data", "annotation", "annotations", "prediction",
@@ -35,6 +44,7 @@ WORDS = frozenset(TEXT_COLUMNS)  # a record with one of these keys is not a dial
 
 def records_of_exports(records: Iterable[Record]) -> Iterator[Record]:
     """Yield records with a text and spans, or words and tags, for those of annotation tools."""
+    answered = False
     for record in records:
         fields = record.fields
         if fields is None or _is_plain(fields):
@@ -43,12 +53,23 @@ def records_of_exports(records: Iterable[Record]) -> Iterator[Record]:
             yield from records_of_task(record)
         elif is_gliner_record(fields):
             yield record_of_gliner(record)
+        elif is_dygie_record(fields):
+            yield from records_of_dygie(record)
+        elif is_dataturks_record(fields):
+            yield record_of_dataturks(record)
         elif is_spacy_document(fields):
             yield from records_of_spacy(record)
         else:
             if is_argilla_record(fields):
                 record = record_of_argilla(record)
-            record = record._replace(left_out=record.left_out or _reason(fields))
+            elif isinstance(fields.get("data"), dict):
+                record = record._replace(fields={**fields, **fields["data"], "data": None})
+            answered = answered or _is_answered(fields)
+            record = record._replace(
+                left_out=record.left_out or _reason(fields),
+                faults=(*record.faults, *(_faults_of_answer(fields) if answered else ())),
+            )
+            fields = record.fields or {}
             dialogue = dialogue_of(fields)
             if dialogue is None:
                 yield record
@@ -74,6 +95,19 @@ def _reason(fields: Fields) -> ProblemKind | None:
         if statuses & PENDING:
             return ProblemKind.NOT_ANNOTATED
     return None
+
+
+def _is_answered(fields: Fields) -> bool:
+    """Return whether a record comes from Prodigy, so that `answer` is not the answer of a quiz."""
+    return _lowered(fields.get("answer")) in ANSWERS or any(key in fields for key in PRODIGY_FIELDS)
+
+
+def _faults_of_answer(fields: Fields) -> list[Fault]:
+    """Return a fault if a record has an answer that Prodigy does not give."""
+    answer = fields.get("answer")
+    if answer is None or _lowered(answer) in ANSWERS:
+        return []
+    return [Fault(ProblemKind.UNKNOWN_ANSWER, f"{quote(answer)} of {quote(fields.get('text'))}")]
 
 
 def _lowered(value: Any) -> str:

@@ -1,4 +1,6 @@
-"""GLiNER's training data: words, and spans that count words."""
+"""Words, and spans that count words: of GLiNER, and of DyGIE++, whose records are documents."""
+
+from collections.abc import Iterator
 
 from corpus.formats.records import Fault, Fields, Record
 from corpus.problems import ProblemKind
@@ -35,6 +37,35 @@ def record_of_gliner(record: Record) -> Record:
     others = {key: value for key, value in fields.items() if key not in ("tokenized_text", "ner")}
     new_fields: Fields = {**others, "tokens": words, "tags": tags}
     return record._replace(fields=new_fields, faults=tuple(faults))
+
+
+def is_dygie_record(fields: Fields) -> bool:
+    """Return whether a record is a document of DyGIE++ or SciERC: sentences, and spans of each."""
+    sentences, spans = fields.get("sentences"), fields.get("ner")
+    return (
+        isinstance(sentences, list)
+        and isinstance(spans, list)
+        and len(sentences) == len(spans)
+        and all(isinstance(value, list) for value in (*sentences, *spans))
+    )
+
+
+def records_of_dygie(record: Record) -> Iterator[Record]:
+    """Yield a record with `tokens` and `tags` for each sentence of a document.
+
+    Spans count the words of the document. Further columns of a span, such as scores, are left out.
+    """
+    fields: Fields = record.fields or {}
+    first = 0
+    document = fields.get("doc_key")
+    for words, spans in zip(fields["sentences"], fields["ner"], strict=True):
+        moved = [
+            [span[0] - first, span[1] - first, span[2]] if _is_span(span) else span
+            for span in (span[:3] if isinstance(span, list) else span for span in spans)
+        ]
+        sentence: Fields = {"tokenized_text": words, "ner": moved, "doc_id": document}
+        yield record_of_gliner(record._replace(fields=sentence))
+        first += len(words)
 
 
 def _is_span(span: object) -> bool:

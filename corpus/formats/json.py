@@ -14,7 +14,7 @@ from support.text import quote
 
 # The beginning of an object around all records, as an annotation tool for spaCy writes it.
 WRAPPED_RECORDS = re.compile(
-    r'\s*+\{(?:\s*+"(?!text"|tokens")\w++"\s*+:\s*+(?:"[^"]*+"|\d++|\[[^\[\]{}]*+\])\s*+,)*'
+    r'\s*+\{(?:\s*+"(?!text"|tokens"|content"|document")\w++"\s*+:\s*+(?:"[^"]*+"|\d++|\[[^\[\]{}]*+\])\s*+,)*'
     r'\s*+"(?:data|annotations|examples)"\s*+:\s*+(?=\[\s*+[\[{])'
 )
 JSON_SPACE = re.compile("[ \t\r\n]*")
@@ -103,6 +103,9 @@ def _records_of_value(
     value: Any, line: int, repeated: list[str], problems: Problems, name: str
 ) -> Iterator[Record]:
     """Yield the record that a JSON value holds; `repeated` are keys that it has twice."""
+    if value is None:  # an annotator for spaCy writes it for a text that nobody has annotated
+        yield Record(line, {}, left_out=ProblemKind.NOT_ANNOTATED)
+        return
     if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):
         value = {"text": value[0], **value[1]}  # spaCy's training format
     place = Place(name, line)

@@ -16,9 +16,10 @@ NO_TEXT = ("x", "y", "points", "rle", "format", "sequence", "channel")  # of ima
 def is_task(fields: Fields) -> bool:
     """Return whether a record is a task of the full export."""
     annotated = ("annotations", "completions", "predictions")
-    return isinstance(fields.get("data"), dict) and (
+    data = fields.get("data")
+    return isinstance(data, dict) and (
         any(isinstance(fields.get(key), list) for key in annotated)
-        or not {"text", "tokens"} & fields.keys()
+        or not ({"text", "tokens", *SPAN_COLUMNS} & fields.keys() or "tokens" in data)
     )
 
 
@@ -30,6 +31,8 @@ def records_of_task(record: Record) -> Iterator[Record]:
     """
     task: Fields = record.fields or {}
     annotations = task.get("annotations", task.get("completions")) or []
+    if not isinstance(annotations, list):
+        annotations = [annotations]
     records = [annotation for annotation in annotations if isinstance(annotation, dict)]
     kept = [
         annotation
@@ -51,7 +54,9 @@ def records_of_task(record: Record) -> Iterator[Record]:
         faults = [Fault(ProblemKind.SEVERAL_ANNOTATIONS, detail)]
     else:
         spans, faults = spans_of_results(kept[0].get("result") or [])
-    fields = {key: value for key, value in task["data"].items() if isinstance(value, str | list)}
+    fields = {
+        key: value for key, value in task["data"].items() if isinstance(value, str | int | list)
+    }
     task_id = task.get("id")
     record_id = task_id if isinstance(task_id, str | int) else record.record_id
     dialogue = dialogue_of(fields)
@@ -66,7 +71,8 @@ def spans_of_results(results: Any) -> tuple[list[Any], list[Fault]]:
     """Return the spans of an annotation's results, and faults.
 
     Spans are the values of results whose type ends with "labels" and that lie in a text. Choices,
-    ratings and the like are not spans, unless they are all that a span has.
+    ratings and the like are not spans, unless they are all that a span has. Spans of several texts
+    are a fault.
     """
     if isinstance(results, list) and any(isinstance(result, list) for result in results):
         nested = (result if isinstance(result, list) else [result] for result in results)
@@ -87,6 +93,14 @@ def spans_of_results(results: Any) -> tuple[list[Any], list[Fault]]:
             faults.append(Fault(ProblemKind.REGION_LEFT_OUT, quote(result)))
         elif "start" in value and "end" in value and result.get("id") not in labelled:
             faults.append(Fault(ProblemKind.SPAN_FORM, f"no label: {quote(result)}"))
+    texts = dict.fromkeys(
+        str(result["to_name"])
+        for result in results
+        if result.get("value") in spans and result.get("to_name") is not None
+    )
+    if len(texts) > 1:
+        detail = f"spans of {len(texts)} texts of one task: {', '.join(map(quote, texts))}"
+        faults.append(Fault(ProblemKind.SEVERAL_TEXTS, detail))
     return spans, faults
 
 
@@ -99,10 +113,15 @@ def _is_labels(result: Fields) -> bool:
 
 
 def dialogue_of(fields: Fields) -> list[Fields] | None:
-    """Return the dialogue of a record without a text: paragraphs, each with its author."""
-    if any(isinstance(fields.get(key), str) for key in TEXT_COLUMNS):
+    """Return the dialogue of a record without texts and words: paragraphs with their authors."""
+    if any(_holds_text(fields.get(key)) for key in TEXT_COLUMNS):
         return None
     return next(filter(_is_dialogue, fields.values()), None)
+
+
+def _holds_text(value: Any) -> bool:
+    first = next(iter(value), None) if isinstance(value, list) else value
+    return isinstance(first, str)
 
 
 def _is_dialogue(value: Any) -> bool:
@@ -123,16 +142,17 @@ def _text_key(paragraph: Fields) -> str | None:
 
 
 def records_of_dialogue(record: Record, dialogue: list[Fields]) -> Iterator[Record]:
-    """Yield a record for each paragraph of a dialogue.
+    """Yield a record for each paragraph of a dialogue, with the other fields of the record.
 
     The offsets of a span count from the beginning of its paragraph. A span over several paragraphs
     is a fault of the first record.
     """
     fields: Fields = record.fields or {}
-    named = (key for key in SPAN_COLUMNS if isinstance(fields.get(key), list))
+    named = next((key for key in SPAN_COLUMNS if isinstance(fields.get(key), list)), SPANS)
+    rest = {key: v for key, v in fields.items() if key != named and v is not dialogue}
     spans_of: list[list[Any]] = [[] for _ in dialogue]
     faults = list(record.faults)
-    for span in fields.get(next(named, SPANS)) or []:
+    for span in fields.get(named) or []:
         place = _paragraphs(span)
         if place is None or not 0 <= place[0] <= place[1] < len(dialogue):
             faults.append(Fault(ProblemKind.SPAN_FORM, quote(span)))
@@ -143,7 +163,8 @@ def records_of_dialogue(record: Record, dialogue: list[Fields]) -> Iterator[Reco
             span = {**span, "start": span.get("startOffset"), "end": span.get("endOffset")}
             spans_of[place[0]].append(span)
     for number, (paragraph, spans) in enumerate(zip(dialogue, spans_of, strict=True)):
-        new_fields: Fields = {"text": paragraph[str(_text_key(paragraph))], SPANS: spans}
+        text = paragraph[str(_text_key(paragraph))]
+        new_fields: Fields = {**rest, "text": text, SPANS: spans}
         own_faults = () if number else tuple(faults)
         yield record._replace(fields=new_fields, faults=own_faults, part=number)
 

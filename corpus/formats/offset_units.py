@@ -20,6 +20,16 @@ from support.text import counted
 SPECIAL = re.compile(r"[^\x00-\x7f]|\r\n")  # what units count differently
 
 
+# Causes of offsets that are wrong by one, and what would be added to start and end.
+SHIFTS = {
+    "if the end were the last character": (0, 1),
+    "if characters counted from 1, and the end were the last one": (-1, 0),
+    "if characters counted from 1": (-1, -1),
+}
+MIN_SHIFTED = 2  # spans; one may be wrong by one for another reason
+NEARLY_ALL = 0.9
+
+
 class OffsetUnit(StrEnum):
     """Units of offsets, the likeliest first; the values are their names for the user."""
 
@@ -188,6 +198,32 @@ class UnitSurvey:
         ]
         of_them = f"of {counted(self.spans, 'span')} after special characters"
         return characters, f"{of_them} these fit: {'; '.join(rows)}"
+
+
+class ShiftSurvey:
+    """Counts the spans that do not fit, and would if all were moved by one character."""
+
+    def __init__(self, split_words: Splitter) -> None:
+        self.split_words = split_words
+        self.spans = 0
+        self.fitting: Counter[str] = Counter()
+
+    def add(self, text: str, span: tuple[int, int]) -> None:
+        """Count a span that does not fit."""
+        self.spans += 1
+        words = self.split_words(text)
+        for cause, (start, end) in SHIFTS.items():
+            moved = Span(span[0] + start, span[1] + end, "")
+            whole = _fits(text, words, moved)
+            if whole and not (text[moved.start].isspace() or text[moved.end - 1].isspace()):
+                self.fitting[cause] += 1
+
+    def description(self) -> str | None:
+        """Describe the shift that explains nearly all spans that do not fit, if there is one."""
+        cause, count = next(iter(self.fitting.most_common(1)), ("", 0))
+        if count < MIN_SHIFTED or count < NEARLY_ALL * self.spans:
+            return None
+        return f"{count:,} of {counted(self.spans, 'span')} that do not fit would fit {cause}"
 
 
 def _fits(text: str, words: Words | None, span: Span) -> bool:

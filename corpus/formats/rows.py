@@ -24,8 +24,9 @@ from support.text import quote
 ROWS_EXAMPLE = "a header such as: sentence_id,token,ner_tag"
 SORTED_EXAMPLE = "the rows of a sentence together: sort them by document and sentence"
 NUMBER_AT_END = re.compile(r"\d{1,18}$")
-# Rows per group of neighbouring rows with one id, on average. Interleaved rows have shorter groups.
-MIN_GROUP_SIZE = 2
+
+
+NO_ID = (None, "", "NaN", "nan")  # what tables write for a missing value
 
 
 class _Key(NamedTuple):
@@ -64,7 +65,7 @@ def read_rows(
         rows = itertools.chain(head, rows)
         groups = _Groups(named_documents=layout.document is not None)
         interleaved = not all(row.key is None or groups.add(row.key) for row in head)
-        if interleaved or (groups.restarts and len(head) < MIN_GROUP_SIZE * groups.count):
+        if interleaved or (groups.restarts and 2 * groups.of_one_row > groups.count):
             rows = _joined(rows, problems, name)
         else:
             rows = _checked(rows, layout, problems, name)
@@ -110,7 +111,7 @@ def _rows(
             yield _Row(line)
             continue
         new_sentence = None if layout.sentence is None else fields.get(layout.sentence)
-        has_id = new_sentence not in (None, "")
+        has_id = new_sentence not in NO_ID and new_sentence == new_sentence  # NaN
         new_document = document_of(fields, layout)
         word: Any = fields.get(layout.text)
         tag: Any = None if layout.labels is None else fields.get(layout.labels)
@@ -118,13 +119,15 @@ def _rows(
             problems.warnings.add(Problem(ProblemKind.BLANK_ROW, Place(name, line), quote(fields)))
             yield _Row(line)
             continue
-        if new_document not in (None, "", document):
+        if new_document not in (*NO_ID, document):
             document, sentence = new_document, None
         if has_id:
             is_id = isinstance(new_sentence, str | int)
             sentence = new_sentence if is_id else str(new_sentence)
         record_id = record_id_of(record, layout) if sentence is None else identifier(sentence)
         fault = missing_field(fields, layout, options) or fault_of_words([word], layout.text)
+        if fault is None and "\n" in word:
+            fault = Fault(ProblemKind.OPEN_QUOTES, quote(word))
         if fault is None and layout.labels is not None:
             fault = fault_of_tags([tag], [word], layout.labels)
         if fault is None and layout.sentence is not None and sentence is None:
@@ -141,7 +144,7 @@ def _rows(
 
 
 class _Groups:
-    """Groups of neighbouring rows with one id.
+    """Groups of neighbouring rows with one id. Most groups of interleaved rows have one row.
 
     `named_documents`: a column names the documents. Otherwise ids that begin again at the lowest
     one begin another document.
@@ -149,7 +152,8 @@ class _Groups:
 
     def __init__(self, *, named_documents: bool) -> None:
         self.named_documents = named_documents
-        self.count = self.restarts = 0
+        self.count = self.restarts = self.of_one_row = 0
+        self._size = 0  # of the current group
         self._current: _Key | None = None
         self._ended: set[int] = set()  # hashes of keys, which need less memory
         self._lowest: int | None = None
@@ -157,6 +161,8 @@ class _Groups:
     def add(self, key: _Key) -> bool:
         """Return whether a row may follow the rows before it: its sentence has not ended."""
         if key == self._current:
+            self._size += 1
+            self.of_one_row -= self._size == 2
             return True
         number = _number_of(key)
         if hash(key) in self._ended:
@@ -167,7 +173,9 @@ class _Groups:
         elif self._current is not None:
             self._ended.add(hash(self._current))
         self._current = key
+        self._size = 1
         self.count += 1
+        self.of_one_row += 1
         if number is not None:
             self._lowest = number if self._lowest is None else min(self._lowest, number)
         return True

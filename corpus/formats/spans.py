@@ -1,5 +1,6 @@
 """Records of raw text with character spans, as doccano, Prodigy, Label Studio and spaCy write."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ from corpus.formats.hypertext import is_hypertext_span, offsets_of, rendered
 from corpus.formats.offset_units import (
     OffsetUnit,
     Positions,
+    ShiftSurvey,
     Span,
     UnitSurvey,
     cut_words,
@@ -35,6 +37,13 @@ WHOLE_WORDS = (
     "leaves them out"
 )
 ONE_ANNOTATION = "one annotation of each text: delete the others in the tool, and export again"
+ONE_TEXT = "spans of one text in each record: export a task for each text"
+ANSWERS = "accept, reject or ignore"
+# Keys of a span's label, its start and its end. LightTag has tag, UBIAI entityLabel, Google
+# displayName.
+LABEL_KEYS = ("label", "entity_group", "tag", "entityLabel", "displayName")
+EDGE_KEYS = (("start", "start_offset", "startOffset"), ("end", "end_offset", "endOffset"))
+DISCONTINUOUS = re.compile(r"T\d+\t\S+ \d+ \d+(?:;\d+ \d+)+\t")  # of brat
 EMPTY_CELLS = {"", "null", "none", "nan"}  # what CSV writes for a missing value
 NOTED = {  # faults that do not stop training
     ProblemKind.SPAN_EXPANDED,
@@ -45,6 +54,8 @@ NOTED = {  # faults that do not stop training
 EXPECTED = {
     ProblemKind.SPAN_CUTS_WORD: WHOLE_WORDS,
     ProblemKind.SEVERAL_ANNOTATIONS: ONE_ANNOTATION,
+    ProblemKind.SEVERAL_TEXTS: ONE_TEXT,
+    ProblemKind.UNKNOWN_ANSWER: ANSWERS,
     ProblemKind.SPAN_TEXT: "offsets of the text that the span carries",
 }
 
@@ -63,6 +74,7 @@ def read_spans(
     """
     split_words = word_splitter(options.word_splitter)
     annotated: dict[int, tuple[int, int]] = {}
+    shifts = ShiftSurvey(split_words)
     for record in records:
         if record.fields is None:
             continue
@@ -76,6 +88,8 @@ def read_spans(
                 target = problems.warnings if fault.kind in NOTED else problems
                 expected = EXPECTED.get(fault.kind, "" if fault.kind in NOTED else SPANS_EXAMPLE)
                 target.add(fault.at(place, expected, text))
+                if fault.span is not None and fault.text is not None:
+                    shifts.add(fault.text, fault.span)
             if any(fault.kind not in NOTED for fault in faults):
                 continue
             if sentence.words:
@@ -83,6 +97,11 @@ def read_spans(
             else:
                 kind = ProblemKind.EMPTY_SENTENCE
                 problems.warnings.add(Problem(kind, place, quote(record.fields), text=text))
+    shift = shifts.description()
+    if shift is not None:
+        target = problems if problems.concern(name) else problems.warnings
+        expected = "the position of the first character, from 0, and that after the last"
+        target.add(Problem(ProblemKind.OFFSET_UNIT, Place(name), shift, expected))
 
 
 def _read_record(
@@ -253,11 +272,13 @@ def find_unit(
 def _texts_with_spans(
     records: Iterable[Record], layout: RecordLayout
 ) -> Iterator[tuple[str, list[Span]]]:
-    """Yield the texts whose offsets are in the unit of the file, with their spans."""
+    """Yield the texts in which units differ, with the spans that are in the unit of the file."""
     for record in records:
         fields = record.fields or {}
         text, spans = fields.get(layout.text), fields.get(str(layout.labels))
         if isinstance(text, str) and spans and record.left_out is None:
+            if text.isascii() and "\r" not in text:
+                continue  # all units agree
             parsed, _ = parsed_spans(spans)
             if not (layout.hypertext and rendered(text, parsed)):
                 yield text, parsed
@@ -277,36 +298,37 @@ def tags_of_spans(
     tags, last_end = ["O"] * len(words), 0
     for span in sorted(spans, key=lambda span: span[:3]):
         start, end, label, own_text = span
-        described = f"{start}-{end} {quote(text[max(start, 0) : max(end, 0)])} ({label})"
         if not 0 <= start < end <= len(text):
             size = f"the text has {counted(len(text), 'character')}"
-            detail = f"{described}; {size}: {quote(text)}"
+            detail = f"{_shown(text, span)}; {size}: {quote(text)}"
             faults.append(Fault(ProblemKind.SPAN_OUTSIDE_TEXT, detail, text, (start, end)))
             continue
         if own_text is not None and not same_text(text[start:end], own_text):
-            detail = f"{described} carries {quote(own_text)}{_places_of(own_text, text)}"
+            detail = f"{_shown(text, span)} carries {quote(own_text)}{_places_of(own_text, text)}"
             faults.append(Fault(ProblemKind.SPAN_TEXT, detail, text, (start, end)))
             continue
         if start < last_end:
-            detail = f"{described} in {quote(text)}"
+            detail = f"{_shown(text, span)} in {quote(text)}"
             faults.append(Fault(ProblemKind.SPANS_OVERLAP, detail, text, (start, end)))
             continue
         last_end = end
         first, stop, cut = cut_words(span, words)
         if stop == first:
-            detail = f"{described} in {quote(text)}"
+            detail = f"{_shown(text, span)} in {quote(text)}"
             faults.append(Fault(ProblemKind.SPAN_WITHOUT_WORD, detail, text, (start, end)))
             continue
         if cut:
             whole_start, whole_end = min(start, words[first][1]), max(end, words[stop - 1][2])
             whole = f"{whole_start}-{whole_end} {quote(text[whole_start:whole_end])}"
-            detail = f"{described} cuts {quote(cut[0])}; whole words: {whole}, in {quote(text)}"
+            detail = (
+                f"{_shown(text, span)} cuts {quote(cut[0])}; whole words: {whole}, in {quote(text)}"
+            )
             kind = {
                 "expand": ProblemKind.SPAN_EXPANDED,
                 "skip": ProblemKind.SPAN_LEFT_OUT,
             }.get(alignment, ProblemKind.SPAN_CUTS_WORD)
             if kind is ProblemKind.SPAN_EXPANDED and tags[first] != "O":
-                detail = f"{described}, widened to {whole}, in {quote(text)}"
+                detail = f"{_shown(text, span)}, widened to {whole}, in {quote(text)}"
                 kind = ProblemKind.SPANS_OVERLAP
             faults.append(Fault(kind, detail, text, (start, end)))
             if kind is not ProblemKind.SPAN_EXPANDED:
@@ -315,6 +337,12 @@ def tags_of_spans(
         tags[first:stop] = [f"I-{label}"] * (stop - first)
         tags[first] = f"B-{label}"
     return tags, faults
+
+
+def _shown(text: str, span: Span) -> str:
+    """Return a span with its characters and its label."""
+    covered = text[max(span.start, 0) : max(span.end, 0)]
+    return f"{span.start}-{span.end} {quote(covered)} ({span.label})"
 
 
 def _places_of(own_text: str, text: str) -> str:
@@ -338,37 +366,60 @@ def parsed_spans(spans: Any) -> tuple[list[Span], list[Fault]]:
         spans = next(iter(spans.values()))
     if not isinstance(spans, list):
         return [], [Fault(ProblemKind.SPANS_NOT_LIST, quote(spans))]
-    parsed = [_parse_span(span) for span in spans]
+    parsed = list(map(_parse_span, spans))
+    complete = [span for span in parsed if span is not None]
+    if len(complete) == len(parsed):
+        return complete, []
     faults = [
-        Fault(ProblemKind.SPAN_FORM, quote(span))
+        Fault(ProblemKind.SPAN_FORM, f"{_described(span)}{quote(span)}")
         for span, result in zip(spans, parsed, strict=True)
         if result is None
     ]
-    return [span for span in parsed if span is not None], faults
+    return complete, faults
 
 
 def _parse_span(span: Any) -> Span | None:
     """Return the span that a value holds in any tool's format; None if it is not a span."""
     own_text = None
     if isinstance(span, dict):
-        label = span.get("label") or span.get("entity_group") or _labels_of(span)
+        start, end, label = span.get("start"), span.get("end"), span.get("label")
+        if type(start) is type(end) is int and isinstance(label, str):  # nearly all spans
+            own_text = span.get("text", span.get("value"))
+            return _span_of(start, end, label, own_text)
+        label = next((span[key] for key in LABEL_KEYS if span.get(key)), None) or _labels_of(span)
         if isinstance(label, list) and len(label) == 1:  # Label Studio
             label = label[0]
-        start = span.get("start", span.get("start_offset"))
-        end = span.get("end", span.get("end_offset"))
+        start, end = (next((span[key] for key in keys if key in span), None) for keys in EDGE_KEYS)
         if is_hypertext_span(span):
             start, end = offsets_of(span)
-        own_text = span.get("text")
+        own_text = next((span[key] for key in ("text", "value") if key in span), None)
         span = [start, end, label]
     if not isinstance(span, list) or len(span) != 3:
         return None
     start, end, label = span
     if type(start) is not int or type(end) is not int or not isinstance(label, str):
         return None
+    return _span_of(start, end, label, own_text)
+
+
+def _span_of(start: int, end: int, label: str, own_text: Any) -> Span | None:
     label = label.strip()
-    if not label or lone_surrogate(label):
+    if not label or not (label.isascii() or lone_surrogate(label) is None):
         return None
     return Span(start, end, label, own_text if isinstance(own_text, str) else None)
+
+
+def _described(span: Any) -> str:
+    """Return the reason why a value is not a span, if there is one that a user can understand."""
+    if not isinstance(span, dict):
+        pieces = isinstance(span, str) and DISCONTINUOUS.match(span)
+        return "a span of several pieces, which tags cannot express: " if pieces else ""
+    label = span.get("label", _labels_of(span))
+    if type(label) is int:
+        return "its label is a number; export names of labels: "
+    if isinstance(label, list) and len(label) > 1:
+        return f"{len(label)} labels, where tags can express one: "
+    return ""
 
 
 def _labels_of(span: Fields) -> Any:

@@ -1,6 +1,5 @@
 """Tables read into records: CSV, parquet, Arrow."""
 
-import ast
 import csv
 import itertools
 import json
@@ -10,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from corpus.formats.cells import cell_value
 from corpus.formats.column_names import (
     DOCUMENT_COLUMNS,
     DOCUMENT_NAME,
@@ -21,8 +21,7 @@ from corpus.formats.column_names import (
     label_columns,
 )
 from corpus.formats.exports import EXPORT_COLUMNS
-from corpus.formats.json import is_deep
-from corpus.formats.record_layout import open_records
+from corpus.formats.record_source import open_records
 from corpus.formats.records import LISTS_EXAMPLE, Record
 from corpus.formats.rows import ROWS_EXAMPLE
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
@@ -30,12 +29,6 @@ from corpus.formats.text import MAX_LINE, FilePath, is_compressed, open_bytes, r
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import counted, quote
 
-# The values that `ast.literal_eval` may be given: a comma, a colon or a closing bracket follows
-# each item. Without this check, numpy's "['EU' 'rejects']" would be read as the word "EUrejects".
-_STRING = r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
-_ITEM = rf"(?:{_STRING}|-?\d++(?:\.\d*+)?|None|True|False)"
-_MARK = r"[\[\](){},:]"
-PYTHON_VALUE = re.compile(rf"(?:\s*+(?:{_MARK}|{_ITEM}(?=\s*+[\]),}}:])))*+\s*+", re.DOTALL)
 QUOTED_CELL = re.compile('"(?:[^"]|"")*"')
 
 
@@ -111,35 +104,6 @@ def _has_quoted_cells(lines: list[str]) -> bool:
     # Line feeds in quoted texts: the rows are equally wide only if the quotes are read.
     quoted = list(csv.reader(lines, delimiter="\t"))[:-1]  # the last may be incomplete
     return len({len(row) for row in quoted if row}) == 1
-
-
-def cell_value(cell: str) -> Any:
-    """Return a cell, or the list or object that it holds in the notation of JSON or Python.
-
-    Tuples become lists.
-    """
-    if cell[:1] + cell[-1:] not in ("[]", "{}", "()"):
-        return cell
-    try:
-        value = json.loads(cell)
-    except (ValueError, RecursionError):
-        if not PYTHON_VALUE.fullmatch(cell):
-            return cell
-        try:
-            value = ast.literal_eval(cell)
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            return cell
-    holds_items = isinstance(value, list) or (isinstance(value, tuple | dict) and value)
-    return _with_lists(value) if holds_items and not is_deep(value) else cell
-
-
-def _with_lists(value: Any) -> Any:
-    """Return a value with lists in place of tuples."""
-    if isinstance(value, list | tuple):
-        return [_with_lists(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _with_lists(item) for key, item in value.items()}
-    return value
 
 
 def open_table(

@@ -21,6 +21,7 @@ CHUNK_SIZE = 1 << 18  # characters of a file in memory at a time
 MAX_LINE = 50_000_000  # characters of a line, a cell, or an element of a JSON array
 MAX_EXPANSION = 200  # bytes for each compressed byte; text has about 5, a repeated line 1000
 ALWAYS_EXPANDED = 10_000_000  # bytes that any compressed file may have
+BYTE_ORDER_MARK = "\ufeff"
 BLANK = " \t"  # other white space may be a word
 ENCODINGS = (  # UTF-32 before UTF-16: one of its marks begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -165,6 +166,8 @@ def text_lines(path: FilePath, problems: Problems) -> Iterator[str]:
             if "\n" in chunk:
                 text = "".join(unfinished)
                 *lines, rest = text.split("\n")
+                if BYTE_ORDER_MARK in text:  # of a file that was appended to another
+                    lines = [line.lstrip(BYTE_ORDER_MARK) for line in lines]
                 yield from [line.removesuffix("\r") for line in lines] if "\r" in text else lines
                 unfinished, length, line = [rest], len(rest), line + len(lines)
             else:
@@ -172,7 +175,7 @@ def text_lines(path: FilePath, problems: Problems) -> Iterator[str]:
             if length > MAX_LINE:
                 raise long_line(line)
         if any(unfinished):
-            yield "".join(unfinished).removesuffix("\r")
+            yield "".join(unfinished).removesuffix("\r").lstrip(BYTE_ORDER_MARK)
 
 
 def long_line(number: int) -> TooLarge:
@@ -190,7 +193,7 @@ def lines_with_ends(file: io.TextIOWrapper) -> Iterator[str]:
         number += 1
         if len(line) > MAX_LINE:
             raise long_line(number)
-        yield line
+        yield line.lstrip(BYTE_ORDER_MARK)
 
 
 def report_bad_bytes(path: FilePath, problems: Problems) -> None:

@@ -18,6 +18,7 @@ FIRST_FEATURE = 3  # columns before: sentence and token, offsets, the token
 UNLABELLED = "*"  # an annotation whose feature has no value
 ANNOTATION = re.compile(r"(.*?)(?:\[(\d+)\])?", re.DOTALL)
 ESCAPED = re.compile(r"\\(->|.)", re.DOTALL)
+POSITION = re.compile(r"\d{1,9}-(\d{1,9})")
 SEPARATOR = re.compile(r"(?<!\\)(?:\\\\)*+\|")
 EXAMPLE = "1-1\t0-4\tAnna\tPER"
 
@@ -144,6 +145,10 @@ class _TokenReader:
         if "." in position:  # 1-2.1: a part of token 1-2
             self._add_part(row, line, value)
             return
+        match = POSITION.fullmatch(position)
+        if match is None or int(match[1]) != len(self.words) + 1:
+            detail = f"got {quote(position)} of {quote(word)}, expected token {len(self.words) + 1}"
+            self._add_problem(ProblemKind.WORD_INDEX, line, detail)
         annotations = [] if value == "_" else SEPARATOR.split(value)
         if len(annotations) > 1:
             self._add_problem(ProblemKind.SPANS_OVERLAP, line, f"{quote(value)} of {quote(word)}")
@@ -155,8 +160,10 @@ class _TokenReader:
             self.tags.append("O")
             self.open_id = None
             return
-        match = ANNOTATION.fullmatch(annotations[0])
-        label, annotation_id = (match[1], match[2]) if match else (annotations[0], None)
+        annotation = ANNOTATION.fullmatch(annotations[0])
+        label, annotation_id = annotations[0], None
+        if annotation is not None:
+            label, annotation_id = annotation[1], annotation[2]
         if label in (UNLABELLED, ""):
             self._add_problem(ProblemKind.SPAN_FORM, line, f"no {self.feature} of {quote(word)}")
         continued = annotation_id is not None and annotation_id == self.open_id
@@ -183,6 +190,8 @@ class _TokenReader:
 
     def _add_problem(self, kind: ProblemKind, line: int, detail: str) -> None:
         expected = "one label for each token"
+        if kind is ProblemKind.WORD_INDEX:
+            expected = "sentence and token, counted from 1 without gaps: 1-1, 1-2, 1-3"
         if kind is ProblemKind.SPAN_CUTS_WORD:
             expected = WHOLE_WORDS
         self.problems.add(Problem(kind, Place(self.name, line), detail, expected))

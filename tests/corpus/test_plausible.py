@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from corpus.formats import detect
 from corpus.formats.sentence import ReadOptions
 from corpus.load import load_corpus
-from corpus.problems import ProblemKind
+from corpus.plausible import plausible
+from corpus.problems import ProblemKind, Problems
 from support.errors import UserError
 from tagging.inputs import BrokenLines, Source, read_items
 from tests.helpers.broken_corpora import BrokenCorpus, check_broken_corpus, record
@@ -106,3 +108,36 @@ def test_a_requested_column_may_hold_as_many_tags_as_words(corpus_settings, tmp_
     flags = {"train_file": (str(path),), "hold_out": False, **POS}
     corpus = load_corpus(corpus_settings(**flags, label_column_name="lemma"))
     assert set(corpus.label_names) == {f"dog{n}" for n in NUMBERS}
+
+
+@pytest.mark.parametrize("form", ["en:{}", "zh/{}", "{}0"])
+def test_words_that_share_a_prefix_or_end_in_a_number_are_not_words(tmp_path, snapshot, form):
+    words = [form.format(letters) for letters in ("am", "see", "go", "Rome", "Paris")] * 8
+    rows = "".join(f"{word}\tB-LOC\n{word}\tO\n\n" for word in words)
+    check_broken_corpus(refused("a.tsv", rows, "a.tsv:1"), tmp_path, snapshot)
+
+
+def items_of(path: Path, *, skip: bool = False) -> tuple[list[str], BrokenLines]:
+    problems = BrokenLines(skip=skip, verbose=False)
+    items = read_items(Source(str(path)), "auto", "line", ReadOptions(needs_labels=False), problems)
+    return [item.text for item in items], problems
+
+
+@pytest.mark.parametrize(
+    "words", [["Anna left home", "Bob came back", "x"], ['{"a": 1}', '["b"]', '{"c": 1}']]
+)
+def test_lists_of_texts_or_json_are_not_words_to_tag(tmp_path, words):
+    path = tmp_path / "a.jsonl"
+    path.write_text(record(tokens=words) * 3)
+    with pytest.raises(UserError, match="not words and tags"):
+        items_of(path)
+    path.write_text(record(tokens=["Anna", "left", "New York"]) * 3)
+    assert items_of(path)[0] == ["Anna left New York"] * 3
+
+
+def test_some_words_that_end_in_a_number_are_words(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("".join(f"CO2\tB-X\nfell{'' if n % 9 else n}\tO\n\n" for n in NUMBERS))
+    problems = Problems()
+    opened = plausible(detect.read(path, ReadOptions(), problems), str(path), problems)
+    assert len(list(opened.sentences)) == len(NUMBERS) and not problems

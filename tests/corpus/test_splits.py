@@ -177,3 +177,23 @@ def test_another_process_holds_out_the_same_sentences(corpus_settings):
 def test_a_document_larger_than_a_tenth_is_not_held_out(corpus_settings):
     corpus = load_corpus(corpus_settings(train_file=numbered(40, 2) + "\n-DOCSTART- O\n\nlast O\n"))
     assert split_words(corpus, "validation") == [["last"]]
+
+
+def test_files_of_several_annotators_are_a_problem(corpus_settings, tmp_path, snapshot):
+    text = "Anna\tB-PER\nleft\tO\n\nBob\tB-PER\ncame\tO\nback\tO\n"
+    for name, content in {
+        "anna": text,
+        "bob": text.replace("B-PER", "B-ORG"),
+        "copy": text,
+        "short": "Anna\tB-LOC\n",
+        "other": "Anna\tB-ORG\n",
+    }.items():
+        (tmp_path / f"{name}.conll").write_text(content)
+    names = ("anna", "copy", "short", "other")
+    files = tuple(str(tmp_path / f"{name}.conll") for name in names)
+    corpus = load_corpus(corpus_settings(train_file=files, hold_out=False))
+    assert [note for note in corpus.notes if "read twice" in note]
+    files = (*files, str(tmp_path / "bob.conll"))
+    with pytest.raises(CorpusError) as error:
+        load_corpus(corpus_settings(train_file=files, hold_out=False))
+    assert stable(error.value, tmp_path) == snapshot

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from corpus.problems import ProblemKind
+from corpus.load import load_corpus
+from corpus.problems import CorpusError, ProblemKind
 from tests.helpers.broken_corpora import GOOD, BrokenCorpus, check_broken_corpus, record
+from tests.helpers.corpus_files import write_file
 
 CASES = {
     "parts of speech in place of entity tags": BrokenCorpus(
@@ -132,3 +134,12 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
     check_broken_corpus(case, tmp_path, snapshot)
+
+
+@pytest.mark.parametrize("tag", ["B-DNA|B-protein", "B-DNA;O", "B-DNA,I-cell", "B-DNA O"])
+def test_several_tags_of_a_word_are_not_a_type(tmp_path, corpus_settings, tag):
+    path = write_file(tmp_path, "a.tsv", f"IL-2\t{tag}\ngene\tI-DNA\nx\tO\n\ny\tB-R&B-artist\n")
+    with pytest.raises(CorpusError) as error:
+        load_corpus(corpus_settings(train_file=(str(path),), hold_out=False))
+    groups = [(group.kind, group.count) for group in error.value.problems.groups]
+    assert groups == [(ProblemKind.NOT_ENTITY_TAG, 1)]

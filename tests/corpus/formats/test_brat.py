@@ -1,6 +1,4 @@
-"""brat: a text file and an annotation file, and spaCy's DocBin, which is named and refused."""
-
-import zlib
+"""brat: a text file and an annotation file."""
 
 import pytest
 
@@ -100,8 +98,17 @@ def test_annotations_without_their_text_are_rejected(tmp_path):
     assert [group.kind for group in problems.groups] == [ProblemKind.UNREADABLE_FILE]
 
 
-def test_a_doc_bin_is_named_with_the_command_that_converts_it(tmp_path, snapshot):
-    content = zlib.compress(b"\x87\xa7version\xa30.1\xa5attrs\x95\xcf" + bytes(400))
-    read(write_file(tmp_path, "train.spacy", content), problems := Problems())
-    assert [group.kind for group in problems.groups] == [ProblemKind.NOT_TEXT]
+def test_annotations_in_utf_16_are_read(tmp_path):
+    path = document(tmp_path, annotations=ANNOTATIONS.encode("utf-16"))
+    assert read(path) == SENTENCES
+
+
+def test_a_span_of_several_pieces_is_explained(tmp_path, snapshot):
+    path = document(tmp_path, "Anna Bell lives\n", "T1\tPER 0 4;10 15\tAnna lives\n")
+    read(path, problems := Problems())
     assert stable(problems, tmp_path) == snapshot
+
+
+def test_pieces_of_a_span_on_two_lines_are_one_span(tmp_path):
+    path = document(tmp_path, "Anna\nBell lives\n", "T1\tPER 0 4;5 9\tAnna Bell\n")
+    assert read(path) == [(["Anna", "Bell", "lives"], ["B-PER", "I-PER", "O"])]

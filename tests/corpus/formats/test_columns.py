@@ -119,6 +119,10 @@ def test_a_choice_by_content_is_said(tmp_path, content, snapshot):
         ("\u00a0", "\t"),
         ('""\tO', "\t"),
         ("\u00a0 O", " "),
+        ("\u200b\tO", "\t"),
+        ("\u2060\t", "\t"),
+        ("\u2060 O", " "),
+        ("\ufeff\tO", "\t"),
         (" O", " "),
         ("\u3000", " "),
     ],
@@ -337,3 +341,33 @@ def test_numbered_sentences_without_blank_lines_are_not_joined(tmp_path, snapsho
     assert stable(problems, tmp_path) == snapshot
     path = write_file(tmp_path, "b.tsv", "sentence_id\ttoken\tner_tag\n" + rows)
     assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])] * 3
+
+
+@pytest.mark.parametrize("name", ["a.conll", "a.csv", "a.jsonl"])
+def test_the_mark_of_an_appended_file_is_not_part_of_a_word(tmp_path, name):
+    content = {
+        "a.conll": "EU\tB-X\n\n\ufeffEU\tB-X\n",
+        "a.csv": "sentence_id,token,ner_tag\n1,EU,B-X\n\ufeff2,EU,B-X\n",
+        "a.jsonl": '{"tokens": ["EU"], "ner_tags": ["B-X"]}\n' * 2,
+    }[name]
+    content = "\ufeff" + content.replace('\n{"', '\n\ufeff{"')
+    assert read(write_file(tmp_path, name, content)) == [(["EU"], ["B-X"])] * 2
+
+
+def test_an_empty_first_column_does_not_hold_the_words(tmp_path):
+    path = write_file(tmp_path, "a.tsv", "\tEU\tB-ORG\n\trejects\tO\n\n\tBonn\tB-LOC\n")
+    assert read(path) == [(["EU", "rejects"], ["B-ORG", "O"]), (["Bonn"], ["B-LOC"])]
+    notes = detect.read(path, ReadOptions(), Problems()).notes
+    assert notes == ("column 0 is empty, so the words are in column 1",)
+
+
+def test_the_abstracts_of_jnlpba_are_documents(tmp_path):
+    text = "###MEDLINE:95\n\nIL-2\tB-DNA\n\n###MEDLINE:96\n\n##\tO\ngene\tB-DNA\n"
+    opened = detect.read(write_file(tmp_path, "a.iob2", text), ReadOptions(), Problems())
+    documents = [(list(s.words), s.document) for s in opened.sentences]
+    assert documents == [(["IL-2"], "MEDLINE:95"), (["##", "gene"], "MEDLINE:96")]
+
+
+def test_chunks_do_not_replace_entity_tags_that_are_misspelt(tmp_path):
+    rows = "U.S. NNP B-NP O\nran VBD B-VP B-\n\nBonn NNP B-NP B-\n"
+    assert read(write_file(tmp_path, "a.conll", rows))[0] == (["U.S.", "ran"], ["O", "B-"])

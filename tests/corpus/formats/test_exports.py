@@ -448,3 +448,151 @@ def test_the_json_of_spacy_with_spans_is_read_as_text(tmp_path):
     paragraph = {"raw": "Anna ran", "sentences": [{"tokens": []}], "entities": [[0, 4, "PER"]]}
     path = write_file(tmp_path, "a.json", json.dumps([{"id": 0, "paragraphs": [paragraph]}]))
     assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])]
+
+
+# --- Other tools --------------------------------------------------------------------------------
+
+TEXT = "Anna slept"
+OTHERS = {
+    "lighttag": {"content": TEXT, "annotations": [{"start": 0, "end": 4, "tag": "PER"}]},
+    "ubiai": {
+        "documentName": "d1",
+        "document": TEXT,
+        "tokens": [{"text": "Anna", "start": 0, "end": 4, "entityLabel": "PER"}],
+    },
+    "vertex": {
+        "textContent": TEXT,
+        "textSegmentAnnotations": [{"startOffset": 0, "endOffset": 4, "displayName": "PER"}],
+    },
+    "dataturks": {
+        "content": TEXT,
+        "annotation": [{"label": ["PER"], "points": [{"start": 0, "end": 3, "text": "Anna"}]}],
+    },
+    "argilla 1": {"text": TEXT, "annotation": [["PER", 0, 4]], "status": "Validated"},
+    "displacy": {"text": TEXT, "ents": [{"start": 0, "end": 4, "label": "PER"}], "title": None},
+    "doccano": {"data": {"text": TEXT}, "label": [[0, 4, "PER"]]},
+    "nested lists": {"data": {"tokens": ANNA[0], "ner_tags": ANNA[1]}},
+    "a page": task(
+        {
+            "result": [
+                {
+                    "type": "hypertextlabels",
+                    "value": {
+                        "start": "/p[1]/text()[1]",
+                        "globalOffsets": {"start": 0, "end": 4},
+                        "text": "Anna",
+                        "hypertextlabels": ["PER"],
+                    },
+                }
+            ]
+        }
+    )
+    | {"data": {"html": "<p>Anna slept</p>"}},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_records_of_other_tools(tmp_path, name):
+    path = write_file(tmp_path, "a.jsonl", json.dumps(OTHERS[name]))
+    assert read(path) == [ANNA]
+
+
+def test_a_text_is_not_the_name_of_its_document(tmp_path):
+    path = write_file(tmp_path, "a.jsonl", json.dumps(OTHERS["ubiai"]))
+    opened = detect.read(path, ReadOptions(), Problems())
+    assert [sentence.document for sentence in opened.sentences] == ["d1"]
+
+
+def test_the_sentences_of_a_document_of_dygie(tmp_path):
+    document = {
+        "doc_key": "d1",
+        "sentences": [["Anna", "slept"], ["in", "New", "York"]],
+        "ner": [[[0, 0, "PER", 0.9]], [[3, 4, "LOC"]]],
+    }
+    path = write_file(tmp_path, "a.jsonl", json.dumps(document))
+    assert read(path) == [ANNA, (["in", "New", "York"], ["O", "B-LOC", "I-LOC"])]
+    document["ner"][1][0][0] = 1  # a span over two sentences
+    read(write_file(tmp_path, "b.jsonl", json.dumps(document)), problems := Problems())
+    assert stopped(problems) == [(ProblemKind.SPAN_OUTSIDE_TEXT, 1)]
+
+
+def test_an_element_that_is_null_is_a_text_that_nobody_annotated(tmp_path):
+    content = {"classes": ["PER"], "annotations": [[TEXT, {"entities": [[0, 4, "PER"]]}], None]}
+    path = write_file(tmp_path, "a.json", json.dumps(content))
+    assert read(path, problems := Problems()) == [ANNA]
+    assert warned(problems) == [(ProblemKind.NOT_ANNOTATED, 1)] and not problems
+
+
+@pytest.mark.parametrize(
+    ("lines", "count"),
+    [
+        ([{"answer": "accept"}, {"answer": "aceptado"}], 1),
+        ([{"_input_hash": 1, "answer": "yes"}, {"_input_hash": 2, "answer": "accept"}], 1),
+        ([{"answer": "accept"}, {"answer": 1}], 1),
+        ([{"answer": "accept"}, {"answer": None}, {}], 0),
+        ([{"answer": "Paris"}, {"answer": "Anna"}], 0),  # of a quiz
+    ],
+)
+def test_answers_that_prodigy_does_not_give_are_problems(tmp_path, lines, count):
+    content = "\n".join(
+        json.dumps({"text": f"{TEXT} {number}", "spans": [[0, 4, "PER"]], **fields})
+        for number, fields in enumerate(lines)
+    )
+    sentences = read(write_file(tmp_path, "a.jsonl", content), problems := Problems())
+    assert stopped(problems) == ([(ProblemKind.UNKNOWN_ANSWER, count)] if count else [])
+    assert len(sentences) == len(lines) - count
+
+
+def test_spans_of_several_texts_are_a_problem(tmp_path):
+    results = [{"type": "labels", "to_name": name, "value": PER} for name in ("text", "title")]
+    content = json.dumps([task({"result": results}), task({"result": results[:1]})])
+    read(write_file(tmp_path, "a.json", content), problems := Problems())
+    assert (ProblemKind.SEVERAL_TEXTS, 1) in stopped(problems)
+
+
+def test_paragraphs_keep_the_other_fields_of_their_record(tmp_path):
+    data = {"dialogue": DIALOGUE, "doc_id": 7}
+    spans = annotation(paragraph(0, 3, 7, "Anna"), kind="paragraphlabels")
+    path = write_file(tmp_path, "a.json", json.dumps([{"data": data, "annotations": [spans]}]))
+    opened = detect.read(path, ReadOptions(), Problems())
+    assert [sentence.document for sentence in opened.sentences] == ["7", "7"]
+
+
+def test_a_list_like_a_dialogue_does_not_replace_the_words(tmp_path):
+    mentions = [{"text": "Anna", "author": "x"}]
+    fields = {"tokens": ANNA[0], "ner_tags": ANNA[1], "mentions": mentions, "meta": {"a": 1}}
+    assert read(write_file(tmp_path, "a.jsonl", json.dumps(fields))) == [ANNA]
+
+
+def test_answers_of_a_feedback_dataset(tmp_path):
+    value = [{"start": 0, "end": 4, "label": "PER"}]
+    content = "\n".join(
+        json.dumps(
+            {
+                "text": TEXT,
+                "ner": [{"user_id": "u", "value": value, "status": status}],
+                "ner-suggestion": None,
+                "metadata": "{}",
+            }
+        )
+        for status in ("submitted", "draft")
+    )
+    assert read(write_file(tmp_path, "a.jsonl", content), problems := Problems()) == [ANNA]
+    assert warned(problems) == [(ProblemKind.NOT_ANNOTATED, 1)] and not problems
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"fields": {"text": TEXT}, "responses": {"ner": ["x"]}},
+        {"fields": {"text": TEXT}, "responses": {"ner": 3}},
+        {"text": TEXT, "ner.responses": "x"},
+        {"text": TEXT, "ner.responses": [[]], "ner.responses.status": ["submitted", "draft"]},
+        {"text": TEXT, "annotation": 3, "prediction": None},
+        {"data": {"text": TEXT}, "annotations": 3, "predictions": []},
+    ],
+)
+def test_answers_of_another_form_are_problems(tmp_path, fields):
+    path = write_file(tmp_path, "a.jsonl", json.dumps(fields))
+    assert read(path, problems := Problems()) == []
+    assert stopped(problems)[0][0] in (ProblemKind.SPAN_FORM, ProblemKind.LABEL_FORM)

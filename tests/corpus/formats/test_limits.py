@@ -260,6 +260,6 @@ def test_values_in_the_notation_of_python(value):
     assert cell_value(repr(value)) == json.loads(json.dumps(value))
 
 
-@pytest.mark.parametrize("cell", ["['a' 'b']", "[1 2]", "(1999)", "(EU)", "{}", "[a]", "{1, 2}"])
+@pytest.mark.parametrize("cell", ["['a''b']", "[1 2 x]", "(1999)", "(EU)", "{}", "[a]", "{1, 2}"])
 def test_cells_that_are_not_values(cell):
     assert cell_value(cell) == cell

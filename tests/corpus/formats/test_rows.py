@@ -101,3 +101,32 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
     check_broken_corpus(case, tmp_path, snapshot)
+
+
+def test_missing_ids_of_pandas_are_not_ids(tmp_path):
+    rows = "Sentence: 1,EU,B-X\nNaN,ran,O\nSentence: 2,Bo,B-X\nnan,sat,O\n"
+    path = write_file(tmp_path, "a.csv", f"Sentence #,Word,Tag\n{rows}")
+    assert read(path) == [(["EU", "ran"], ["B-X", "O"]), (["Bo", "sat"], ["B-X", "O"])]
+
+
+def test_a_quote_that_swallows_rows_is_a_problem(tmp_path):
+    rows = '1,said,O\n1,",O\n1,EU,B-X\n1,",O\n2,Bo,B-X\n'
+    path = write_file(tmp_path, "a.csv", f"sentence_id,token,ner_tag\n{rows}")
+    read(path, problems := Problems())
+    assert [(g.kind, g.shown[0].place.line) for g in problems.groups] == [
+        (ProblemKind.OPEN_QUOTES, 3)
+    ]
+
+
+def test_two_interleaved_sentences_of_which_one_is_longer_are_joined(tmp_path):
+    words = {"s0": "a b c", "s1": "d e f g h i j k l m"}
+    pairs = [(key, w) for key, text in words.items() for w in text.split()]
+    order = ["s0", "s1"] * 3 + ["s1"] * 7
+    rows = []
+    for key in order:
+        word = next(w for k, w in pairs if k == key)
+        pairs.remove((key, word))
+        rows.append(f"{key},{word},O\n")
+    path = write_file(tmp_path, "a.csv", "sentence_id,token,ner_tag\n" + "".join(rows))
+    sentences = read(path, problems := Problems())
+    assert [" ".join(found) for found, _ in sentences] == list(words.values()) and not problems

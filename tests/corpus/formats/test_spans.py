@@ -257,3 +257,43 @@ def test_the_alignment_is_part_of_the_cache_key_and_reaches_the_readers(corpus_s
     assert tag_lists(skipped, "train")[0][1] == "O"
     assert tag_lists(expanded, "train")[0][1] == "B-LOC"
     assert sum("widened to whole words: 20" in note for note in expanded.notes) == 1
+
+
+SHIFTS = {"the last character": (0, -1), "from one": (1, 1), "from one, the last one": (1, 0)}
+TEXTS = [("Anna Bell lives in Rome.", [(0, 9), (19, 23)]), ("Bob left Bonn.", [(0, 3), (9, 13)])]
+
+
+@pytest.mark.parametrize("name", SHIFTS)
+@pytest.mark.parametrize("alignment", ["strict", "expand"])
+def test_offsets_that_are_wrong_by_one_are_named(tmp_path, snapshot, name, alignment):
+    start, end = SHIFTS[name]
+    content = "".join(
+        record(text=text, spans=[[a + start, b + end, "X"] for a, b in spans])
+        for text, spans in TEXTS
+    )
+    path = write_file(tmp_path, "a.jsonl", content)
+    read(path, problems := Problems(), span_alignment=alignment)
+    target = problems if alignment == "strict" else problems.warnings
+    (group,) = [group for group in target.groups if group.kind is ProblemKind.OFFSET_UNIT]
+    assert group.shown[0].detail == snapshot
+
+
+def test_a_label_that_is_a_number_or_one_of_several_is_explained(tmp_path, snapshot):
+    spans = [{"label": 7, "start": 0, "end": 3}, {"labels": ["X", "Y"], "start": 0, "end": 3}]
+    path = write_file(tmp_path, "a.jsonl", record(text="Bob left", spans=spans))
+    read(path, problems := Problems())
+    assert stable(problems, tmp_path) == snapshot
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": "Bob left", "label": {"name": {"Bob": [[0, 2]]}, "x": {}}},
+        {"text": "Bob left", "entities": {"Person": [{"indices": [0, 3]}], "Place": []}},
+        {"tokens": ["Bob", "left"], "entities": [{"type": "PER", "start": 0, "end": 1}]},
+    ],
+)
+def test_labels_that_are_neither_tags_nor_spans_are_shown(tmp_path, snapshot, fields):
+    assert read(write_file(tmp_path, "a.jsonl", record(**fields)), problems := Problems()) == []
+    assert [group.kind for group in problems.groups] == [ProblemKind.LABEL_FORM]
+    assert stable(problems, tmp_path) == snapshot

@@ -49,9 +49,9 @@ CASES = {
         {},
         [(ProblemKind.NOT_CSV, 1, ["a.csv:3"])],
     ),
-    "lists as numpy prints them": BrokenCorpus(
+    "a long list as numpy prints it": BrokenCorpus(
         "a.csv",
-        "tokens,ner_tags\n\"['EU', 'is']\",\"['B-ORG', 'O']\"\n\"['EU' 'is']\",\"['B-ORG' 'O']\"\n",
+        "tokens,ner_tags\n\"['EU', 'is']\",\"['B-X', 'O']\"\n\"['EU' ... 'is']\",\"['B-X' 'O']\"\n",
         {},
         [(ProblemKind.WORDS_NOT_LIST, 1, ["a.csv:3"])],
     ),

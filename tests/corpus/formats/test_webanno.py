@@ -90,3 +90,12 @@ def test_a_part_of_a_token(tmp_path):
         assert read(path, problems := Problems(), span_alignment=alignment) == [(words, tags)]
         assert not problems
         assert [group.kind for group in problems.warnings.groups] == [kind]
+
+
+@pytest.mark.parametrize("position", ["-2", "1-3", "2", "1-2-2"])
+def test_a_missing_token_is_a_problem(tmp_path, position):
+    rows = [ROWS[0], (position, *ROWS[1][1:])]
+    read(write_file(tmp_path, "a.tsv", webanno(rows)), problems := Problems())
+    assert [(g.kind, g.shown[0].place.line) for g in problems.groups] == [
+        (ProblemKind.WORD_INDEX, 9)
+    ]

@@ -1,0 +1,112 @@
+"""Formats that are recognised, not read: each is named, with what to export or convert instead."""
+
+import re
+import zipfile
+from typing import Any
+
+from corpus.formats.spans import SPANS_EXAMPLE
+from corpus.formats.text import FilePath, regular_file
+from support.text import quote
+
+JSON_LINES = f"JSON Lines such as {SPANS_EXAMPLE}"
+XML = re.compile(r"\s*+<(?:\?xml\s|!DOCTYPE\s|html\b)", re.IGNORECASE)
+WEBANNO_2 = re.compile(r"\s*+#\s*(?:webanno\.|FORMAT=WebAnno TSV [12]\b)|#id=\d+\n#text=.*\n1-1\t")
+TAGGED_WORD = re.compile(r"\S*?\S(###|[/_|,])(?:O|[BIESLUM]-[^\W\d_][^\s/|#]*+)")
+# A word and a tag of which only the separator is unusual.
+COLUMNS = re.compile(r"\S+([,;|])(?:O|[BIESLUM]-[^\W\d_][^\s,;|]*+)")
+INLINE = re.compile(r"<([^\W\d_]\w*)(?: [^<>]*)?>[^<>]+</\1>|\[[^\[\]]+\]\([a-zA-Z_]+\)")
+LINES = 20  # of a text, which show that its lines are sentences
+
+# Keys of JSON objects -> their format, and what to export instead.
+FOREIGN_OBJECTS: dict[str, tuple[str, str]] = {
+    "annotatable": (
+        "tagtog's ann.json, whose text is in another file",
+        f"texts with their spans: {JSON_LINES}",
+    ),
+    "%FEATURE_STRUCTURES": ("UIMA CAS JSON, of INCEpTION", "its export as WebAnno TSV 3"),
+    "referenced_fss": ("UIMA CAS JSON, of WebAnno", "its export as WebAnno TSV 3"),
+    "projectFileVersion": (
+        "a project of Azure, whose texts are in other files",
+        f"texts with their spans: {JSON_LINES}",
+    ),
+    "labels-metadata": ("a manifest of SageMaker Ground Truth", JSON_LINES),
+    "messages": ("a dialogue with a language model", JSON_LINES),
+}
+
+
+def foreign_object(fields: dict[str, Any]) -> tuple[str, str] | None:
+    """Return the description of a JSON object of another format, and what is expected."""
+    known = next((known for key, known in FOREIGN_OBJECTS.items() if key in fields), None)
+    values = list(fields.values())
+    numbered = all(isinstance(value, dict) and "0" in value for value in values)
+    parallel = all(
+        isinstance(value, list) and isinstance(next(iter(value), None), list) for value in values
+    )
+    if known is None and values and (numbered or (parallel and len(set(map(len, values))) == 1)):
+        example = "DataFrame.to_json(FILE, orient='records', lines=True)"
+        return "columns in place of records", f"one object for each record, as from {example}"
+    return known
+
+
+def foreign_text(text: str) -> tuple[str, str] | None:
+    """Return the description of a text in another format, and what is expected.
+
+    `text`: the beginning of a file.
+    """
+    if XML.match(text):
+        return (
+            f"XML, such as UIMA, GATE, BioC and TEI write it: {quote(text.strip()[:60])}",
+            f"WebAnno TSV 3 from INCEpTION and WebAnno; from other tools {JSON_LINES}",
+        )
+    if WEBANNO_2.match(text):
+        return "WebAnno TSV 2 or older", "WebAnno TSV 3: choose it when you export"
+    lines = [line for line in text.split("\n", LINES)[:LINES] if line.strip()]
+    columns = [COLUMNS.fullmatch(line.rstrip("\r")) for line in lines]
+    if lines and len({None if row is None else row[1] for row in columns}) == 1 and columns[0]:
+        separator = columns[0][1]
+        return (
+            f"columns separated by {separator!r}: {quote(lines[0])}",
+            f"tabs between the columns. To convert: tr '{separator}' '\\t' < FILE > NEWFILE",
+        )
+    if separator := _separator_of_tags(lines):
+        pattern = "[|]" if separator == "|" else separator
+        return (
+            f"sentences of words joined to their tags by {separator}: {quote(lines[0])}",
+            "one word and its tag on each line, and a blank line after each sentence. To convert: "
+            f"sed -E 's,{pattern}([^ {separator[0]}]*)( |$),\\t\\1\\n,g' FILE > NEWFILE",
+        )
+    inline = [line for line in lines if INLINE.search(line) and "\t" not in line]
+    if inline and 2 * len(inline) >= len(lines):
+        return f"texts with marks around entities: {quote(inline[0])}", JSON_LINES
+    return None
+
+
+def _separator_of_tags(lines: list[str]) -> str | None:
+    """Return what separates words from tags, if each line is a sentence of such pairs."""
+    pairs = [[TAGGED_WORD.fullmatch(pair) for pair in line.split()] for line in lines]
+    separators = {None if pair is None else pair[1] for line in pairs for pair in line}
+    if len(separators) != 1 or not any(len(line) > 1 for line in pairs):
+        return None
+    return separators.pop()
+
+
+def foreign_archive(path: FilePath) -> str | None:
+    """Return what to do with a zip archive; None if the file is not one."""
+    try:
+        with zipfile.ZipFile(regular_file(path)) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return None
+    curated = [name for name in names if name.startswith("curation/") and name.endswith(".tsv")]
+    annotated = [name for name in names if name.startswith("annotation/")]
+    if curated:
+        return "its files: unzip it, and name the curated ones: --train_file 'curation/*/*.tsv'"
+    if annotated:
+        return (
+            "its files: unzip it, and name those of one annotator: --train_file "
+            "'annotation/*/NAME.tsv'. To merge several annotators, curate the documents first"
+        )
+    if any(name.endswith(".ann") for name in names):
+        return "its files: unzip it, and name the texts: --train_file 'FOLDER/*.txt'"
+    shown = ", ".join(map(quote, names[:3]))
+    return f"one of its files: unzip it, and name the file with --train_file. It has {shown}"

@@ -1,0 +1,93 @@
+"""Formats that are named and refused, each with what to do instead."""
+
+import io
+import json
+import subprocess
+import zipfile
+
+import pytest
+
+from corpus.problems import ProblemKind, Problems
+from tests.helpers.corpus_files import read, write_file
+from tests.helpers.messages import stable
+
+TEXTS = {
+    "uima.xmi": '<?xml version="1.0" encoding="UTF-8"?>\n<xmi:XMI xmlns:xmi="http://x.org">\n',
+    "bioc.xml": "<!DOCTYPE collection SYSTEM 'BioC.dtd'>\n<collection/>\n",
+    "webanno2.tsv": "# webanno.custom.NamedEntity | value\n#id=1\n#text=Anna\n1-1\tAnna\tB-PER\n",
+    "webanno1.tsv": "#id=1\n#text=Anna ran\n1-1\tAnna\tB-PER\n1-2\tran\tO\n",
+    "allennlp.txt": "EU###B-ORG rejects###O\nBob###B-PER\n",
+    "slashes.txt": "EU/B-ORG and/or/O x/O\nBob/B-PER\n",
+    "commas.txt": "EU,B-ORG\nrejects,O\n\nBob,B-PER\n",
+    "pipes.txt": "EU|B-ORG\nrejects|O\n",
+    "inline.txt": "<PER>Anna Bell</PER> lives in <LOC>Rome</LOC>.\n<PER>Bob</PER> left.\n",
+    "rasa.md": "- I live in [Rome](city)\n- from [Paris](city) to [Rome](city)\n",
+}
+OBJECTS = {
+    "tagtog": {"annotatable": {"parts": ["s1p1"]}, "entities": [], "relations": []},
+    "uima": {"%TYPES": {}, "%FEATURE_STRUCTURES": [], "%VIEWS": {}},
+    "azure": {"projectFileVersion": "2022-05-01", "assets": {"documents": []}},
+    "sagemaker": {"source": "Anna ran", "names": {"entities": []}, "labels-metadata": {}},
+    "dialogue": {"messages": [{"role": "user", "content": "Anna"}]},
+    "pandas": {"tokens": {"0": ["EU"], "1": ["x"]}, "ner_tags": {"0": ["B-ORG"], "1": ["O"]}},
+    "columns": {"tokens": [["EU"], ["x"]], "ner_tags": [["B-ORG"], ["O"]]},
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_in_other_formats_are_named(tmp_path, snapshot, name):
+    assert read(write_file(tmp_path, name, TEXTS[name]), problems := Problems()) == []
+    assert [group.kind for group in problems.groups] == [ProblemKind.FOREIGN_FORMAT]
+    assert stable(problems, tmp_path) == snapshot
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_objects_of_other_formats_are_named(tmp_path, snapshot, name):
+    path = write_file(tmp_path, "a.json", json.dumps(OBJECTS[name]))
+    assert read(path, problems := Problems()) == []
+    assert [group.kind for group in problems.groups] == [ProblemKind.FOREIGN_FORMAT]
+    assert stable(problems, tmp_path) == snapshot
+
+
+@pytest.mark.parametrize("name", ["allennlp.txt", "slashes.txt", "commas.txt", "pipes.txt"])
+def test_the_command_of_the_message_converts_the_file(tmp_path, name):
+    read(write_file(tmp_path, name, TEXTS[name]), problems := Problems())
+    (problem,) = problems.groups[0].shown
+    command = problem.expected.partition("To convert: ")[2]
+    command = command.replace("NEWFILE", "new.tsv").replace("FILE", name)
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    words, tags = read(tmp_path / "new.tsv")[0]
+    assert (words[0], tags[0]) == ("EU", "B-ORG") and tags[-1] == "O"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<\tO\nEU\tB-ORG\n",
+        "<s>\tO\nEU\tB-ORG\n",
+        "EU/NATO B-ORG\nx O\n",
+        "1,000\tO\nx|y\tB-X\n",
+        "[Rome](city)\tB-LOC\n",
+    ],
+)
+def test_words_with_such_signs_are_words(tmp_path, content):
+    assert len(read(write_file(tmp_path, "a.conll", content))[0][0]) == content.count("\n")
+
+
+ARCHIVES = {
+    "curated": ["annotation/a.txt/anna.tsv", "curation/a.txt/CURATION_USER.tsv"],
+    "annotated": ["annotation/a.txt/anna.tsv", "annotation/a.txt/bob.tsv"],
+    "brat": ["p/a.txt", "p/a.ann"],
+    "others": ["train.conll", "test.conll"],
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_what_to_do_with_an_archive(tmp_path, snapshot, name):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for file in ARCHIVES[name]:
+            archive.writestr(file, "")
+    read(write_file(tmp_path, "a.zip", buffer.getvalue()), problems := Problems())
+    assert [group.kind for group in problems.groups] == [ProblemKind.NOT_TEXT]
+    assert stable(problems, tmp_path) == snapshot
