@@ -1,12 +1,16 @@
 """Documents of a split: which neighbouring sentences are of one text."""
 
+from __future__ import annotations
+
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.load import Corpus
+if TYPE_CHECKING:
+    from corpus.load import Corpus
 
 
 def document_numbers(corpus: Corpus, split: str) -> np.ndarray:

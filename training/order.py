@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-
 # The share of the windows that an epoch shows without their context. A model that has always seen
 # context tags a single sentence worse.
 CONTEXT_DROPOUT = 0.5
