@@ -48,25 +48,28 @@ def never(seconds: float = 0) -> bool:
     return False
 
 
+def nearest_by_hand(items: list[Item], numbers: range, document) -> list[Item]:
+    """Return the nearest texts of a document that hold seven letters together."""
+    nearest = []
+    for number in numbers:
+        if items[number].document != document or sum(len(i.text) for i in nearest) >= 7:
+            break
+        nearest.append(items[number])
+    return nearest
+
+
 @pytest.mark.parametrize("skip", [0, 5, 9, 40])
 def test_neighbours_of_a_chunk_are_the_nearest_of_its_document(skip):
     items = items_of(3, 30, 1, 100)
-    position = skip
+    start = skip
     for chunk in in_chunks(iter(items), never, tagger_of(7), skip):
-        end = position + len(chunk.items)
-        assert chunk.items == items[position:end]
-        before, after = [], []
-        for step, number, nearest in ((-1, position, before), (1, end - 1, after)):
-            while sum(len(item.text) for item in nearest) < 7:
-                last, number = items[number], number + step
-                beside = items[position if step < 0 else end - 1]
-                if not 0 <= number < len(items) or items[number].document != beside.document:
-                    break
-                assert last.document == beside.document
-                nearest.append(items[number])
+        end = start + len(chunk.items)
+        assert chunk.items == items[start:end]
+        before = nearest_by_hand(items, range(start - 1, -1, -1), items[start].document)
+        after = nearest_by_hand(items, range(end, len(items)), items[end - 1].document)
         assert (chunk.before, chunk.after) == (before[::-1], after)
-        position = end
-    assert position == len(items)
+        start = end
+    assert start == len(items)
 
 
 def test_a_model_without_context_reads_nothing_ahead():
