@@ -209,7 +209,7 @@ def encode(
                 word if word is not None and first <= word <= last else None
                 for word in word_ids[start:end]
             ]
-            positions = {}
+            positions: dict[str, list[int]] = {}
             if shown is not None:
                 room = max_length - len(word_ids) + (tail - head) - (end - start)
                 left, right = shown.beside(number, room, start == head, end == tail)
@@ -241,7 +241,7 @@ def content_bounds(word_ids: Sequence[int | None]) -> tuple[int, int] | None:
 def nearest_sentences(
     sentences: Iterable[list[str]], tokenizer: PreTrainedTokenizerFast, size: int
 ) -> Iterator[list[str]]:
-    """Yield the first sentences, no more than hold `size` sub-words; take no others."""
+    """Yield the first sentences, as few as hold `size` sub-words; take no others."""
     remaining = iter(sentences)
     while size > 0 and (words := next(remaining, None)) is not None:
         yield words
@@ -259,7 +259,7 @@ class _Surroundings:
 
     def __init__(self, encoded: BatchEncoding, context: Context) -> None:
         """`encoded`: the sentences of the batch, with those before and after it."""
-        documents, self.size = context.documents, context.size
+        documents, self.size = [*context.documents], context.size
         self.documents = [
             *documents[:1] * len(context.before),
             *documents,

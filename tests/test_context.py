@@ -4,6 +4,7 @@ It never crosses a document and never owns a word, in training, evaluation and t
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -217,23 +218,13 @@ def test_a_resumed_run_drops_the_same_context(script, tiny_encoder, corpus, tmp_
     flags = ["--model_name_or_path", tiny_encoder, *corpus, *SETTINGS, *CONTEXT, "--do_train"]
     flags += ["--max_steps", 9, "--checkpointing_steps", 4, "--output_dir", "out"]
     run(script, flags, tmp_path / "straight")
-    stop = InterruptedAt(6)
+    stop = partial(interrupt, MICRO_BATCH, 6, RuntimeError("stopped"))
     run(script, flags, tmp_path / "stopped", status=1, before=stop)
     run(script, [*flags, "--resume_from_checkpoint"], tmp_path / "stopped")
     straight, resumed = (weights(tmp_path / name / "out") for name in ("straight", "stopped"))
     assert resumed == straight
     other = [*flags, "--context", 11, "--resume_from_checkpoint"]
     assert "  context" in error_message(run(script, other, tmp_path / "stopped", status=2))
-
-
-class InterruptedAt:
-    """Make a run fail at a batch: see `Run`'s `before`."""
-
-    def __init__(self, batch: int):
-        self.batch = batch
-
-    def __call__(self) -> None:
-        interrupt(MICRO_BATCH, self.batch, RuntimeError("stopped"))
 
 
 def evaluate(script, model, corpus, folder: Path, processes: int, *flags) -> tuple[dict, str]:
