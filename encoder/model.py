@@ -102,9 +102,8 @@ def choose_context(
     # Imported here, because `infer.py` starts without pyarrow.
     from corpus.documents import document_numbers, has_neighbours
 
-    config.context = requested
-    if requested is None:
-        config.context = DEFAULT_CONTEXT if do_train else getattr(config, "context", 0)
+    default = DEFAULT_CONTEXT if do_train else getattr(config, "context", 0)
+    config.context = default if requested is None else requested
     if not config.context or not (do_train or requested):
         return
     splits = ["train"] if do_train and "train" in corpus.splits else list(corpus.splits)

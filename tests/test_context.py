@@ -120,8 +120,9 @@ def test_context_by_hand():
     assert texts(12, 2, [1, 2, 1, 1]) == ["ab", "cd", "efgh", "fgh"]
     assert texts(12, 2, [None] * 4) == ["ab", "cd", "efg", "h"]
     assert texts(7, 3, [1, 1, 1, 1]) == ["abcde", "bcdef", "defgh", "efgh"]
-    # The sentence in the middle has several windows; the first and last one have little room.
-    assert texts(4, 3, [1, 1, 1, 1]) == ["ab", "cd", "ef", "fg", "gh"]
+    # The sentence in the middle has two windows, of which the first has no room.
+    sentences = [["ab"], ["c", "d", "e", "f"], ["gh"]]
+    assert texts(5, 3, [1, 1, 1]) == ["abc", "cde", "fgh", "fgh"]
 
 
 def test_context_reaches_beyond_the_batches_of_a_split():
@@ -165,7 +166,7 @@ def test_windows_can_be_had_without_their_context():
 
 SETTINGS = ["--mixed_precision", "no", "--max_seq_length", 48, "--learning_rate", 1e-2]
 CONTEXT = ["--context", 12]
-RESULTS = ("eval_results.json", "predict_results.json", "predictions.txt")
+RESULTS = ("eval_results.json", "predict_results.json", "predictions.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +257,7 @@ def test_evaluation_and_scores_of_infer_are_the_same_on_any_number_of_processes(
             output, "test"
         )
     alone, _ = evaluate(LOOP, model, corpus, tmp_path / "alone", 1, "--context", 0)
-    assert alone["predictions.txt"] != expected["predictions.txt"]
+    assert alone["predictions.jsonl"] != expected["predictions.jsonl"]
 
 
 def tags_of(path: Path) -> list[list[str]]:
@@ -321,10 +322,12 @@ def sentences(corpus) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def expected_tags(model: Path, sentences) -> list[list[str]]:
-    tagger = Tagger(model)
-    documents, words = zip(*sentences, strict=True)
-    return [tags for tags, _ in tagger.tag_words(list(words), documents=documents)]
+def close(tagged: list, others: list) -> bool:
+    """Return whether sentences have the same tags, with probabilities that are nearly the same."""
+    return all(
+        tags == expected_tags and scores == pytest.approx(expected, abs=1e-5)
+        for (tags, scores), (expected_tags, expected) in zip(tagged, others, strict=True)
+    )
 
 
 def test_tagger_takes_documents(model, sentences):
@@ -332,36 +335,46 @@ def test_tagger_takes_documents(model, sentences):
     documents, words = zip(*sentences, strict=True)
     alone = tagger.tag_words(list(words))
     together = tagger.tag_words(list(words), documents=documents)
-    assert [tags for tags, _ in together] != [tags for tags, _ in alone]
+    assert not close(together, alone)
     for number in set(documents):  # a document is tagged as it is tagged among others
         mine = [i for i, document in enumerate(documents) if document == number]
         tagged = tagger.tag_words([words[i] for i in mine], documents=["x"] * len(mine))
-        for (tags, scores), i in zip(tagged, mine, strict=True):
-            assert tags == together[i][0] and scores == pytest.approx(together[i][1], abs=1e-5)
+        assert close(tagged, [together[i] for i in mine])
     for documents in ([None] * len(words), range(len(words))):
-        tagged = tagger.tag_words(list(words), documents=documents)
-        assert [tags for tags, _ in tagged] == [tags for tags, _ in alone]
+        assert close(tagger.tag_words(list(words), documents=documents), alone)
     with pytest.raises(ValueError, match="documents: got 1, expected 2"):
         tagger.tag_words([["a"], ["b"]], documents=[1])
 
 
 def test_records_and_columns_of_a_document_are_tagged_alike(model, sentences, corpus, tmp_path):
     """Documents go on beyond the chunks, of which the first has 8 texts."""
-    expected = expected_tags(model, sentences)
-    lines = [json.dumps({"tokens": words, "doc_id": number}) for number, words in sentences]
-    (tmp_path / "records.jsonl").write_text("\n".join(lines))
-    texts = [json.dumps({"article_id": n, "text": " ".join(words)}) for n, words in sentences]
-    (tmp_path / "texts.jsonl").write_text("\n".join(texts))
-    flags = ["--model", model, "--output_format", "conll", "--input"]
-    for name in (corpus[1], "records.jsonl"):
+    documents, words = zip(*sentences, strict=True)
+    tagger = Tagger(model)
+    alone = tagger.tag_words(list(words))
+    together = tagger.tag_words(list(words), documents=documents)
+    names = {
+        "tokens": [{"tokens": w, "doc_id": d} for d, w in sentences],
+        "texts": [{"article_id": d, "text": " ".join(w)} for d, w in sentences],
+        "alone": [{"text": " ".join(w)} for w in words],
+    }
+    files = {corpus[1]: together}
+    for name, records in names.items():
+        files[tmp_path / f"{name}.jsonl"] = alone if name == "alone" else together
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, records)))
+    for file, expected in files.items():
         for processes in (1, 2):
-            run("infer.py", [*flags, name, "--output", "tagged"], tmp_path, processes)
-            assert tags_of(tmp_path / "tagged") == expected
-    run("infer.py", [*flags, "texts.jsonl", "--output", "texts"], tmp_path)
-    lines = [json.dumps({"text": " ".join(words)}) for _, words in sentences]
-    (tmp_path / "alone.jsonl").write_text("\n".join(lines))
-    run("infer.py", [*flags, "alone.jsonl", "--output", "alone"], tmp_path)
-    assert tags_of(tmp_path / "texts") != tags_of(tmp_path / "alone")
+            flags = ["--model", model, "--input", file, "--all_words", "--output", "tagged.jsonl"]
+            run("infer.py", flags, tmp_path, processes)
+            records = records_of((tmp_path / "tagged.jsonl").read_text())
+            tagged = [
+                ([w["tag"] for w in record["words"]], [w["score"] for w in record["words"]])
+                for record in records
+            ]
+            assert len(tagged) == len(expected)
+            for (tags, scores), (expected_tags, rounded) in zip(tagged, expected, strict=True):
+                assert tags == expected_tags
+                assert scores == pytest.approx(rounded, abs=1e-4)
+    assert not close(together, alone)
 
 
 def test_a_model_without_context_ignores_documents(model, sentences, tmp_path):
