@@ -154,7 +154,7 @@ def context_of(
     own = documents[indices]
     before = nearest(range(indices[0] - 1, -1, -1), own[0])
     after = nearest(range(indices[-1] + 1, len(split)), own[-1])
-    return Context(size, own, before[::-1], after)
+    return Context(size, own.tolist(), before[::-1], after)
 
 
 def words_of_sentences(split: Dataset) -> np.ndarray:
