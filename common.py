@@ -19,14 +19,14 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
     from accelerate import Accelerator
-    from transformers import PreTrainedTokenizerFast
+    from transformers import BatchEncoding, PreTrainedTokenizerFast
 
     # Log probabilities, losses, word indices: see `predict_batch`.
     BatchPredictions = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -157,40 +157,155 @@ def make_windows(
     return [(*span, words[0], words[-1]) for span, words in zip(spans, owned, strict=True) if words]
 
 
+class Context(NamedTuple):
+    """The text around some sentences, of which their windows show the nearest sub-words."""
+
+    size: int  # sub-words on each side, at most
+    # The document of each sentence. Neighbours with equal ones are context of each other; a
+    # sentence whose document is None has no context.
+    documents: Sequence[Any]
+    before: Sequence[list[str]] = ()  # sentences of the first one's document, just before it
+    after: Sequence[list[str]] = ()  # sentences of the last one's document, just after it
+
+
 def encode(
-    sentences: list[list[str]], tokenizer: PreTrainedTokenizerFast, max_length: int
+    sentences: list[list[str]],
+    tokenizer: PreTrainedTokenizerFast,
+    max_length: int,
+    context: Context | None = None,
 ) -> Iterator[tuple[int, dict[str, list[int]], list[int | None]]]:
     """Tokenize sentences of words and yield (sentence, columns, owned words) for each window.
 
     `columns` holds the model's inputs (`input_ids`, perhaps `token_type_ids`), each (tokens,). The
     attention mask is all ones; the collator adds it. Owned words: (tokens,), the word of each
     sub-word that the window owns, None elsewhere. A sentence without a sub-word gives no window.
+
+    With `context`, windows also show sub-words of neighbouring sentences, which they do not own.
+    The column `context` then holds four positions: those of the sub-words before the sentence,
+    start and end, and those of the sub-words after it.
     """
-    encoded = tokenizer(
+    before = [] if context is None else [*context.before]
+    after = [] if context is None else context.after
+    encoded = tokenize_words([*before, *sentences, *after], tokenizer)
+    shown = None if context is None else _Surroundings(encoded, context)
+    for sentence in range(len(sentences)):
+        number = len(before) + sentence
+        word_ids = encoded.word_ids(number)
+        row = {name: values[number] for name, values in encoded.items()}
+        if len(word_ids) <= max_length and shown is None:
+            if any(word is not None for word in word_ids):
+                yield sentence, row, word_ids
+            continue
+        bounds = content_bounds(word_ids)
+        if bounds is None:
+            continue
+        head, tail = bounds  # special tokens lie outside [head, tail)
+        spans = [(head, tail, 0, len(sentences[sentence]))]
+        if len(word_ids) > max_length:
+            spans = make_windows(word_ids, max_length)
+        for start, end, first, last in spans:
+            middle = {name: values[start:end] for name, values in row.items()}
+            owned = [
+                word if word is not None and first <= word <= last else None
+                for word in word_ids[start:end]
+            ]
+            positions: dict[str, list[int]] = {}
+            if shown is not None:
+                room = max_length - len(word_ids) + (tail - head) - (end - start)
+                left, right = shown.beside(number, room, start == head, end == tail)
+                middle = {name: left[name] + middle[name] + right[name] for name in row}
+                sizes = len(left["input_ids"]), len(owned), len(right["input_ids"])
+                positions["context"] = [*accumulate(sizes, initial=head)]
+                owned = [None] * sizes[0] + owned + [None] * sizes[2]
+            columns = {n: v[:head] + middle[n] + v[tail:] for n, v in row.items()} | positions
+            yield sentence, columns, [None] * head + owned + [None] * (len(word_ids) - tail)
+
+
+def tokenize_words(sentences: list[list[str]], tokenizer: PreTrainedTokenizerFast) -> BatchEncoding:
+    """Return the sub-words of sentences of words, each sentence between special tokens."""
+    return tokenizer(
         sentences,
         is_split_into_words=True,
         return_attention_mask=False,
         truncation=False,
         verbose=False,
     )
-    for sentence in range(len(sentences)):
-        word_ids = encoded.word_ids(sentence)
-        row = {name: values[sentence] for name, values in encoded.items()}
-        if len(word_ids) <= max_length:
-            if any(word is not None for word in word_ids):
-                yield sentence, row, word_ids
-            continue
-        content = [i for i, word in enumerate(word_ids) if word is not None]
-        if not content:
-            continue
-        head, tail = content[0], content[-1] + 1  # special tokens lie outside [head, tail)
-        for start, end, first, last in make_windows(word_ids, max_length):
-            columns = {
-                name: values[:head] + values[start:end] + values[tail:]
-                for name, values in row.items()
-            }
-            owned = [w if first <= w <= last else None for w in word_ids[start:end]]
-            yield sentence, columns, [None] * head + owned + [None] * (len(word_ids) - tail)
+
+
+def content_bounds(word_ids: Sequence[int | None]) -> tuple[int, int] | None:
+    """Return the start and end of the sub-words between the special tokens, None without any."""
+    content = [position for position, word in enumerate(word_ids) if word is not None]
+    return (content[0], content[-1] + 1) if content else None
+
+
+def nearest_sentences(
+    sentences: Iterable[list[str]], tokenizer: PreTrainedTokenizerFast, size: int
+) -> Iterator[list[str]]:
+    """Yield the first sentences, as few as hold `size` sub-words; take no others."""
+    remaining = iter(sentences)
+    while size > 0 and (words := next(remaining, None)) is not None:
+        yield words
+        size -= num_sub_words(words, tokenizer)
+
+
+def num_sub_words(words: list[str], tokenizer: PreTrainedTokenizerFast) -> int:
+    """Return the number of sub-words of a sentence, without special tokens."""
+    start, end = content_bounds(tokenize_words([words], tokenizer).word_ids(0)) or (0, 0)
+    return end - start
+
+
+class _Surroundings:
+    """The sub-words around the sentences of a batch, in their documents."""
+
+    def __init__(self, encoded: BatchEncoding, context: Context) -> None:
+        """`encoded`: the sentences of the batch, with those before and after it."""
+        documents, self.size = [*context.documents], context.size
+        self.documents = [
+            *documents[:1] * len(context.before),
+            *documents,
+            *documents[-1:] * len(context.after),
+        ]
+        bounds = [content_bounds(encoded.word_ids(i)) or (0, 0) for i in range(len(self.documents))]
+        self.contents = {
+            name: [values[i][start:end] for i, (start, end) in enumerate(bounds)]
+            for name, values in encoded.items()
+        }
+        self.sizes = [end - start for start, end in bounds]
+
+    def beside(
+        self, sentence: int, room: int, is_first: bool, is_last: bool
+    ) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+        """Return the columns of the sub-words that a window shows before and after its own.
+
+        `room`: tokens that the window has left; one side has what the other does not use of it.
+        `is_first`, `is_last`: whether the window is the first or the last one of the sentence.
+        """
+        before = self._neighbours(sentence, -1) if is_first else []
+        after = self._neighbours(sentence, 1) if is_last else []
+        num_before, num_after = (
+            min(self.size, sum(self.sizes[i] for i in side)) for side in (before, after)
+        )
+        left = min(num_before, max(room // 2, room - num_after))
+        right = min(num_after, room - left)
+        columns_before, columns_after = {}, {}
+        for name, contents in self.contents.items():
+            values = [value for i in reversed(before) for value in contents[i]]
+            columns_before[name] = values[len(values) - left :]
+            columns_after[name] = [value for i in after for value in contents[i]][:right]
+        return columns_before, columns_after
+
+    def _neighbours(self, sentence: int, step: int) -> list[int]:
+        """Return the sentences in a direction, the nearest first, as far as the context goes."""
+        document, missing = self.documents[sentence], self.size
+        neighbours: list[int] = []
+        number = sentence + step
+        while missing > 0 and 0 <= number < len(self.documents):
+            if document is None or self.documents[number] != document:
+                break
+            neighbours.append(number)
+            missing -= self.sizes[number]
+            number += step
+        return neighbours
 
 
 def tokenize_and_align_labels(
@@ -199,6 +314,7 @@ def tokenize_and_align_labels(
     max_length: int,
     inside: list[int] | None,
     word_starts: Iterable[int] | None,
+    context: Context | None = None,
 ) -> dict[str, list[Any]]:
     """Turn a batch of labelled sentences into a batch of labelled windows, for `Dataset.map`.
 
@@ -207,13 +323,14 @@ def tokenize_and_align_labels(
     first word in the split; each word has one label, on its first sub-word, and the column
     `word_index` holds that word's index in the split. `length` is the number of tokens, `words`
     the number of words that the window owns, `part` the window's number in its sentence.
+    `context`: see `encode`.
     """
     columns: dict[str, list[Any]] = {"labels": [], "length": [], "words": [], "part": []}
     starts = None if word_starts is None else list(word_starts)
     if starts is not None:
         columns["word_index"] = []
     previous, part = None, 0
-    for sentence, inputs, owned in encode(examples["tokens"], tokenizer, max_length):
+    for sentence, inputs, owned in encode(examples["tokens"], tokenizer, max_length, context):
         part = part + 1 if sentence == previous else 0
         previous = sentence
         num_words = len(examples["tokens"][sentence])

@@ -27,7 +27,7 @@ from settings.tagging_flags import OutputFormat, TaggingFlags
 from support.errors import UserError, run_script
 from support.processes import is_main_process, world_size
 from support.text import counted, on_terminal
-from tagging.chunks import TaggedItem, in_chunks, tag_chunk
+from tagging.chunks import Chunk, TaggedItem, in_chunks, tag_chunk
 from tagging.doc_bin import spacy_is_installed
 from tagging.entities import TaggedText
 from tagging.input_files import (
@@ -91,7 +91,7 @@ def main() -> None:
 
     # --- Tag: read, tag and write in constant memory, in the order of the input ---------------
     else:
-        sources = [Source(path) for path in files]
+        sources = [Source(path, is_one_of_several=len(files) > 1) for path in files]
         items = items_of(flags, output_format, sources, tagger, options, problems)
         resumable = output_format in RESUMABLE and not (flags.output or "").endswith(".gz")
         if flags.min_score and not tagger.entity_tags:
@@ -103,8 +103,11 @@ def main() -> None:
             resume=flags.resume,
             binary=output_format in BINARY,
         )
-        items = itertools.islice(items, output.done, None)
-        chunks = in_chunks(items, lambda: any(source.is_waiting() for source in sources))
+
+        def is_waiting(seconds: float = 0) -> bool:
+            return any(source.is_waiting(seconds) for source in sources)
+
+        chunks = in_chunks(items, is_waiting, tagger, skip=output.done)
 
         writing = WriterOptions(
             os.path.basename(os.path.normpath(model)),
@@ -117,12 +120,12 @@ def main() -> None:
             brat_text=text_of_brat(flags.output, files) if output_format == "brat" else None,
         )
 
-        def tag(chunk: list[Item]) -> list[TaggedItem]:
+        def tag(chunk: Chunk) -> list[TaggedItem]:
             tagged_items = tag_chunk(
                 tagger, chunk, all_words=flags.all_words, min_score=flags.min_score
             )
             num_words = sum(len(item.tagged.words) for item in tagged_items)
-            progress.add(len(chunk), num_words, sources)
+            progress.add(len(chunk.items), num_words, sources)
             return tagged_items
 
         def tag_all() -> Iterator[TaggedItem]:

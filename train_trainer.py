@@ -31,6 +31,7 @@ def main() -> None:
     from encoder.check import check_and_exit
     from encoder.collate import make_collator
     from encoder.model import (
+        choose_context,
         choose_decoding,
         load_config,
         load_model,
@@ -97,8 +98,9 @@ def main() -> None:
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name, corpus.word_splitter)
     choose_decoding(config, settings.model.decode, corpus.entity_tags, do_train=settings.do_train)
+    choose_context(config, settings.windows.context, corpus, do_train=settings.do_train)
     with state.main_process_first():
-        windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)
+        windows = encode_corpus(corpus, tokenizer, max_length, settings.windows, config.context)
     plan = plan_training(
         settings,
         corpus,
@@ -106,6 +108,7 @@ def main() -> None:
         windows,
         max_length,
         best,
+        context=config.context,
         identity=identity,
         precision=precision,
         state=state,

@@ -5,6 +5,8 @@
     python benchmarks/accuracy.py --results FOLDER --variants default= grouped=--group_by_length
     python benchmarks/accuracy.py --results FOLDER --variants "two=--max_grad_norm 2" --no_rival
     python benchmarks/accuracy.py --results FOLDER --report --against grouped
+    python benchmarks/accuracy.py --results FOLDER --corpora wikigold litbank sec --seeds 3 \
+        --no_rival --against default --variants default= "context64=--context 64" --alone
 
 The rival, `plain`, is what transformers' example `run_ner.py` does by default: Trainer with default
 arguments, random order, dynamic padding, fp32, labels on first sub-words, truncation at the model's
@@ -14,14 +16,15 @@ The suite scores all models on the test split; each word counts.
 
 Each run leaves a file in the folder of results. A run that has one is not repeated, so that a
 comparison can be stopped and resumed, and variants can be added later. After a change of the code,
-give variants other names. Each difference of means has two paired 95 % intervals: over seeds
-(t distribution), and over test sentences (bootstrap; each resample is the same for both sides and
-all seeds).
+give variants other names. Each difference of means has paired 95 % intervals: over seeds
+(t distribution), over test sentences, and over test documents if there are several (bootstrap;
+each resample is the same for both sides and all seeds).
 """
 
 import argparse
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -43,11 +46,12 @@ CONFIDENCE = 0.95
 EPOCHS = {"wnut17": 3, "sec": 3, "wikigold": 2, "sample": 1, "litbank": 1}
 FILES = {  # training and test split, or all documents
     "wnut17": ("wnut17train.conll", "emerging.test.annotated"),
-    "sec": ("FIN5.txt", "FIN3.txt"),
+    "sec": ("FIN[35].txt",),
     "wikigold": ("wikigold.conll.txt",),
     "sample": ("train.conll", "test.conll"),
     "litbank": ("tsv/*.tsv",),
 }
+ALONE = "_alone"  # ends the name of a side that is a variant's weights, scored without context
 # RoBERTa's kind of tokenizer takes split words only with this setting; as in `run_ner.py`.
 PREFIX_SPACE = ("bloom", "gpt2", "roberta", "deberta")
 
@@ -64,13 +68,16 @@ class Result(NamedTuple):
     environment: dict  # machine, versions and date
     gold: list[str]  # the tags of each sentence of the test split
     counts: np.ndarray  # (sentences, 3): entities that are correct, predicted, gold
+    documents: np.ndarray  # (sentences,), the number of the document of each
+    seconds: float | None  # of training
 
 
 class Difference(NamedTuple):
     """The difference in F1 between two sides, by the seeds that both have."""
 
     by_seed: dict[int, float]
-    resamples: dict[int, np.ndarray]  # of each seed: (NUM_RESAMPLES,)
+    # Of "sentences" and, if there are several, "documents", by seed: (NUM_RESAMPLES,)
+    resamples: dict[str, dict[int, np.ndarray]]
 
     def over_seeds(self) -> tuple[float, float]:
         """Return the interval of the mean over seeds, by the t distribution; needs two seeds."""
@@ -78,18 +85,20 @@ class Difference(NamedTuple):
         half = t.ppf((1 + CONFIDENCE) / 2, len(gaps) - 1) * gaps.std(ddof=1) / len(gaps) ** 0.5
         return gaps.mean() - half, gaps.mean() + half
 
-    def over_sentences(self) -> tuple[float, float]:
-        """Return the interval of the mean over resampled test sentences, by percentiles."""
-        means = np.mean([*self.resamples.values()], axis=0)
+    def over_resamples(self, unit: str) -> tuple[float, float]:
+        """Return the interval of the mean over resampled test sentences or documents."""
+        means = np.mean([*self.resamples[unit].values()], axis=0)
         low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return low, high
 
     def cells(self) -> str:
-        """Return the mean and both intervals as cells of a table."""
-        cells = ["-", "-", "-"]
+        """Return the mean and all intervals as cells of a table."""
+        cells = ["-", "-", "-", "-"]
         if self.by_seed:
             cells[0] = f"{np.mean([*self.by_seed.values()]):+.4f}"
-            cells[2] = "{:+.4f} to {:+.4f}".format(*self.over_sentences())
+            for cell, unit in ((2, "sentences"), (3, "documents")):
+                if unit in self.resamples:
+                    cells[cell] = "{:+.4f} to {:+.4f}".format(*self.over_resamples(unit))
         if len(self.by_seed) > 1:
             cells[1] = "{:+.4f} to {:+.4f}".format(*self.over_seeds())
         return " | ".join(cells)
@@ -111,6 +120,11 @@ def main():
         metavar="NAME=FLAGS",
         help="flags of train_accelerate.py (default: default=; with --report: all results)",
     )
+    parser.add_argument(
+        "--alone",
+        action="store_true",
+        help=f"also score the weights of variants with --context without context, as NAME{ALONE}",
+    )
     parser.add_argument("--no_rival", action="store_true", help="leave plain Trainer out")
     parser.add_argument("--against", metavar="NAME", help="the side to compare with", default=RIVAL)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, of one thread each")
@@ -126,8 +140,9 @@ def main():
     if not options.results:
         parser.error("--results is required: a folder for the results")
     variants = read_variants(options, parser)
-    if not options.report and options.against not in (RIVAL, *variants):
-        parser.error(f"--against {options.against}: expected one of {', '.join(variants)}")
+    sides = [side for name, flags in variants.items() for side in sides_of(name, flags, options)]
+    if not options.report and options.against not in (RIVAL, *sides):
+        parser.error(f"--against {options.against}: expected one of {', '.join(sides)}")
     os.environ["OMP_NUM_THREADS"] = "1"  # of this process and of the runs that it starts
     if not options.report:
         with tempfile.TemporaryDirectory() as work:
@@ -135,7 +150,7 @@ def main():
             os.environ["HF_DATASETS_CACHE"] = str(Path(work, "cache"))
             corpora = {name: find_corpus(name, Path(work), parser) for name in options.corpora}
             make_runs(options, variants, corpora, Path(work), parser)
-    named = None if options.report and options.variants is None else list(variants)
+    named = None if options.report and options.variants is None else sides
     report(options, load_results(options, named, parser), parser)
 
 
@@ -153,14 +168,20 @@ def read_variants(options, parser) -> dict[str, list[str]]:
     return variants
 
 
+def sides_of(variant: str, flags: list[str], options) -> dict[str, list[str]]:
+    """Return the sides that a variant's weights are scored as, and the flags of each scoring."""
+    alone = {variant + ALONE: ["--context", "0"]} if options.alone and "--context" in flags else {}
+    return {variant: [], **alone}
+
+
 # --- Corpora --------------------------------------------------------------------------------------
 
 
 def find_corpus(name: str, work: Path, parser) -> dict:
     """Return the files of a corpus, as keyword arguments of `CorpusSettings`.
 
-    A corpus in one file is split by document, into files in `work`. The test split is called the
-    validation split, so that nothing of the training split is held out.
+    A corpus without a split is split by document, into files in `work`. The test split is called
+    the validation split, so that nothing of the training split is held out.
     """
     folder = ROOT / "data" / "sample"
     if name != "sample":
@@ -175,16 +196,20 @@ def find_corpus(name: str, work: Path, parser) -> dict:
         expected = ", ".join(str(folder / pattern) for pattern in FILES[name])
         parser.error(f"--corpora {name}: files are missing: expected {expected}")
     columns = {}
-    if name == "wikigold":  # three quarters of the documents, and the last quarter
-        end = "-DOCSTART- O\n"
-        documents = [text for text in files[0].read_text("utf-8").split(end) if text.strip()]
+    if name in ("wikigold", "sec"):  # three quarters of the documents, and one quarter
+        text = "".join(file.read_text("utf-8") for file in files)
+        begin = re.search("^-DOCSTART-.*\n", text, re.MULTILINE)[0]
+        documents = [begin + part for part in text.split(begin) if part.strip()]
         cut = len(documents) * 3 // 4
-        train, test = [work / "wikigold-train.conll"], [work / "wikigold-test.conll"]
-        train[0].write_text(end.join(documents[:cut]), "utf-8")
-        test[0].write_text(end.join(documents[cut:]), "utf-8")
-    elif name == "litbank":  # a file per document: every fourth, and every second of the others
+        parts = documents[:cut], documents[cut:]
+        if name == "sec":  # eight long documents, of two years
+            parts = [d for n, d in enumerate(documents) if n % 4 != 3], documents[3::4]
+        train, test = [work / f"{name}-train.conll"], [work / f"{name}-test.conll"]
+        for path, part in zip((*train, *test), parts, strict=True):
+            path.write_text("".join(part), "utf-8")
+    elif name == "litbank":  # a file per document: every fourth, and the others
         test = files[3::4]
-        train = [file for file in files if file not in test][::2]
+        train = [file for file in files if file not in test]
         columns = {"label_column_name": "1"}  # the outer layer of nested entities
     else:
         train, test = ([folder / file] for file in FILES[name])
@@ -204,7 +229,10 @@ def make_runs(options, variants, corpora: dict[str, dict], work: Path, parser) -
     for corpus in options.corpora:
         for seed in range(options.seeds):
             for variant, flags in variants.items():
-                file = options.results / f"{corpus}-{variant}-{seed}.json"
+                sides = {
+                    side: (options.results / f"{corpus}-{side}-{seed}.json", scored_with)
+                    for side, scored_with in sides_of(variant, flags, options).items()
+                }
                 settings = {
                     "flags": flags,
                     "epochs": EPOCHS[corpus],
@@ -212,9 +240,13 @@ def make_runs(options, variants, corpora: dict[str, dict], work: Path, parser) -
                     "learning_rate": options.learning_rate,
                     "sentences": options.sentences,
                 }
-                if not file.is_file():
-                    runs.append((variant, corpus, seed, settings, file))
-                elif (earlier := read_json(file)["settings"]) != settings:
+                missing = [file for file, _ in sides.values() if not file.is_file()]
+                if missing:
+                    runs.append((variant, corpus, seed, settings, sides))
+                for file in (file for file, _ in sides.values() if file not in missing):
+                    earlier = read_json(file)["settings"]
+                    if earlier | {"flags": flags} == settings:
+                        continue
                     parser.error(
                         f"{file}: result of another run: got {earlier}, expected {settings}. "
                         "Delete the file, or name another variant or another folder."
@@ -228,8 +260,11 @@ def make_runs(options, variants, corpora: dict[str, dict], work: Path, parser) -
             pool.shutdown(cancel_futures=True)
 
 
-def make_run(variant, corpus, seed, settings, file: Path, files: dict, model: str, work) -> str:
-    """Train and score one model, write the result, and return a line on it."""
+def make_run(variant, corpus, seed, settings, sides: dict, files: dict, model: str, work) -> str:
+    """Train one model, score it as each side, write the results, and return a line on them.
+
+    `sides`: the file of each side's result, and the flags of its scoring.
+    """
     from support.files import write_json
 
     began = time.time()
@@ -250,27 +285,34 @@ def make_run(variant, corpus, seed, settings, file: Path, files: dict, model: st
             fixed = ["--do_train", "--checkpointing_steps", "no", "--mixed_precision", "no"]
             flags = as_flags(files | arguments | {"model_name_or_path": model})
             call([ROOT / "train_accelerate.py", *flags, *fixed, *settings["flags"]])
-        steps = read_json(Path(folder, "train_results.json"))["train_steps"]
-        scores = Path(folder, "scores")
+        training = read_json(Path(folder, "train_results.json"))
         files = files | {"test_file": files["validation_file"]}
-        flags = as_flags(files | {"model_name_or_path": folder, "output_dir": scores})
-        call([ROOT / "train_accelerate.py", *flags, "--do_predict"])
-        f1 = read_json(scores / "predict_results.json")["predict_f1"]
-        gold, predicted = read_tags(scores / "predictions.txt")
-    result = {
-        "variant": variant,
-        "corpus": corpus,
-        "seed": seed,
-        "f1": f1,
-        "steps": steps,
-        "settings": settings,
-        "environment": environment(),
-        "gold": gold,
-        "predicted": predicted,
-    }
-    write_json(file, result)
+        f1s = []
+        for side, (file, scored_with) in sides.items():
+            scores = Path(folder, f"scores_{side}")
+            flags = as_flags(files | {"model_name_or_path": folder, "output_dir": scores})
+            call([ROOT / "train_accelerate.py", *flags, "--do_predict", *scored_with])
+            f1 = read_json(scores / "predict_results.json")["predict_f1"]
+            f1s.append(f"{side} {f1:.4f}")
+            gold, predicted = read_tags(scores / "predictions.txt")
+            scoring = ["scored with", *scored_with] if scored_with else []
+            result = {
+                "variant": side,
+                "corpus": corpus,
+                "seed": seed,
+                "f1": f1,
+                "steps": training["train_steps"],
+                "seconds": training["train_runtime"],
+                "settings": settings | {"flags": settings["flags"] + scoring},
+                "environment": environment(),
+                "gold": gold,
+                "predicted": predicted,
+                "documents": read_documents(scores / "predictions.jsonl"),
+            }
+            write_json(file, result)
     minutes = (time.time() - began) / 60
-    return f"{corpus}, {variant}, seed {seed}: F1 {f1:.4f}, {steps} steps, {minutes:.1f} minutes"
+    steps = training["train_steps"]
+    return f"{corpus}, seed {seed}: F1 {', '.join(f1s)}, {steps} steps, {minutes:.1f} minutes"
 
 
 def as_flags(values: dict) -> list[str]:
@@ -300,6 +342,16 @@ def read_tags(file: Path) -> tuple[list[str], list[str]]:
         list(zip(*(line.split(" ") for line in s.split("\n")), strict=True)) for s in sentences
     ]
     return [" ".join(c[1]) for c in columns], [" ".join(c[2]) for c in columns]
+
+
+def read_documents(file: Path) -> list[int]:
+    """Return the number of the document of each sentence of `predictions.jsonl`.
+
+    A document has a name, or is a file without names.
+    """
+    numbers: dict[tuple, int] = {}
+    places = map(json.loads, file.read_text("utf-8").splitlines())
+    return [numbers.setdefault((p["file"], p["document"]), len(numbers)) for p in places]
 
 
 def environment() -> dict[str, str]:
@@ -391,6 +443,8 @@ def load_results(options, variants: list[str] | None, parser) -> list[Result]:
         shared = {
             name: run[name] for name in ("variant", "corpus", "seed", "f1", "environment", "gold")
         }
+        documents = np.array(run.get("documents", [0] * len(counts)))
+        shared |= {"documents": documents, "seconds": run.get("seconds")}
         results.append(Result(**shared, flags=flags, work=work, counts=counts))
     if not results:
         parser.error(f"--results {options.results}: holds no result of these variants and corpora")
@@ -428,21 +482,33 @@ def difference(side: dict[int, Result], rival: dict[int, Result]) -> Difference:
     by_seed, resamples = {}, {}
     for seed in sorted(side.keys() & rival.keys()):
         left, right = side[seed], rival[seed]
-        size = len(left.gold)
-        # Each corpus has its own resamples, the same for all sides and seeds.
-        rng = np.random.default_rng(list(EPOCHS).index(left.corpus))
-        weights = rng.multinomial(size, np.full(size, 1 / size), NUM_RESAMPLES).astype(float)
         by_seed[seed] = left.f1 - right.f1
-        resamples[seed] = f1_of(weights @ left.counts) - f1_of(weights @ right.counts)
+        units = {"sentences": np.arange(len(left.gold))}
+        if left.documents.max() > 0:
+            units["documents"] = left.documents
+        for name, unit in units.items():
+            size = unit.max() + 1
+            # Each corpus has its own resamples, the same for all sides and seeds.
+            rng = np.random.default_rng(list(EPOCHS).index(left.corpus))
+            weights = rng.multinomial(size, np.full(size, 1 / size), NUM_RESAMPLES)[:, unit]
+            f1s = [f1_of(weights.astype(float) @ result.counts) for result in (left, right)]
+            resamples.setdefault(name, {})[seed] = f1s[0] - f1s[1]
     return Difference(by_seed, resamples)
 
 
 def mean_difference(by_corpus: list[Difference]) -> Difference:
     """Return the mean over corpora, by the seeds that all of them have."""
     seeds = sorted(set.intersection(*(set(gap.by_seed) for gap in by_corpus)))
+    units = set.intersection(*(set(gap.resamples) for gap in by_corpus))
     return Difference(
         {seed: float(np.mean([gap.by_seed[seed] for gap in by_corpus])) for seed in seeds},
-        {seed: np.mean([gap.resamples[seed] for gap in by_corpus], axis=0) for seed in seeds},
+        {
+            unit: {
+                seed: np.mean([gap.resamples[unit][seed] for gap in by_corpus], axis=0)
+                for seed in seeds
+            }
+            for unit in units
+        },
     )
 
 
@@ -467,7 +533,7 @@ def report(options, results: list[Result], parser) -> None:
             differences.setdefault(side, {})[corpus] = gap
     if differences:
         print(f"\n| mean over corpora | of | {difference_columns(options)}")
-        print("| --- | --- | --- | --- | --- |")
+        print("| --- | --- | --- | --- | --- | --- |")
     for side, by_corpus in differences.items():
         gap = mean_difference([*by_corpus.values()])
         print(f"| {side} | {', '.join(by_corpus)} | {gap.cells()} |")
@@ -479,9 +545,13 @@ def report_corpus(results: list[Result], sides: list[str], options) -> dict[str,
     steps = (
         "{steps} steps of {batch_size} sentences, {epochs} epochs, learning rate {learning_rate}"
     )
-    print(f"\n{first.corpus}: {steps.format(**first.work)}; {len(first.gold)} test sentences\n")
-    print(f"| | F1 of seeds 0 to {options.seeds - 1} | mean | s.d. | {difference_columns(options)}")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    size = f"{len(first.gold)} test sentences"
+    if first.documents.max() > 0:
+        size += f" in {first.documents.max() + 1} documents"
+    print(f"\n{first.corpus}: {steps.format(**first.work)}; {size}\n")
+    head = f"| | F1 of seeds 0 to {options.seeds - 1} | mean | s.d. | seconds of training |"
+    print(f"{head} {difference_columns(options)}")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     by_side = {side: {r.seed: r for r in results if r.variant == side} for side in sides}
     differences = {}
     for side, by_seed in by_side.items():
@@ -495,13 +565,16 @@ def report_corpus(results: list[Result], sides: list[str], options) -> dict[str,
         f1s = [result.f1 for result in by_seed.values()]
         shown = [f"{by_seed[n].f1:.4f}" if n in by_seed else "-" for n in range(options.seeds)]
         spread = f"{np.std(f1s, ddof=1):.4f}" if len(f1s) > 1 else "-"
-        print(f"| {side} | {', '.join(shown)} | {np.mean(f1s):.4f} | {spread} | {gap.cells()} |")
+        times = [result.seconds for result in by_seed.values() if result.seconds is not None]
+        cells = [side, ", ".join(shown), f"{np.mean(f1s):.4f}", spread]
+        cells.append(f"{np.mean(times):.0f}" if times else "-")
+        print(f"| {' | '.join(cells)} | {gap.cells()} |")
     return differences
 
 
 def difference_columns(options) -> str:
     """Return the headings of the cells of a difference."""
-    return f"minus {options.against} | 95 %, seeds | 95 %, sentences |"
+    return f"minus {options.against} | 95 %, seeds | 95 %, sentences | 95 %, documents |"
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Any
 import datasets
 import numpy as np
 
+from corpus.formats.sentence import ROW_LAYOUTS
 from corpus.hold_out import hold_out
 from corpus.labels import Labels, declared_names, scheme_note, settle_labels
 from corpus.problems import CorpusError, Place, Problem, ProblemKind, Problems
@@ -56,6 +57,8 @@ class Corpus:
     sources: dict[str, list[str]]  # the files, or splits of data sets, of each split
     word_splitter: str  # the name of the splitter that splits text into such words
     notes: list[str] = field(default_factory=list)  # lines to show to the user
+    # Of each split, the numbers of the sources whose sentences without a `doc_id` are one document.
+    whole_files: dict[str, list[int]] = field(default_factory=dict)
 
     def places(self, split: str) -> Iterator[Place]:
         """Yield the place of each sentence of a split, in order: that of its first word."""
@@ -138,6 +141,7 @@ def read_corpus(
         },
         "notes": notes,
         "word_splitter": word_splitter,
+        "whole_files": {split: files_of_rows(raw_split) for split, (raw_split, _) in parts.items()},
     }
 
 
@@ -231,6 +235,17 @@ def corpus_splitter(raw: dict[str, RawSplit]) -> str:
     """Return the name of the splitter that splits text into the words of these splits."""
     batches = (batch for split in raw.values() for batch in split.batches())
     return splitter_of("".join(batch.tokens.flatten().to_pylist()) for batch in batches)
+
+
+def files_of_rows(split: RawSplit) -> list[int]:
+    """Return the numbers of the sources of a split that are one document, unless they say more.
+
+    These are files of one word in each row, if there are several. A single file may hold sentences
+    of any origin, and so may a file of records.
+    """
+    if len(split.sources) < 2:
+        return []
+    return [n for n, opened in enumerate(split.opened) if opened.layout_kind in ROW_LAYOUTS]
 
 
 # --- The cache ----------------------------------------------------------------------------------

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common import IGNORED, inside_labels, tokenize_and_align_labels
+from common import (
+    IGNORED,
+    Context,
+    inside_labels,
+    nearest_sentences,
+    tokenize_and_align_labels,
+)
 from settings.run_settings import WindowSettings
 
 if TYPE_CHECKING:
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
 
     from corpus.load import Corpus
 
-ENCODING = 1  # version of the format that `encode_split` writes; increase it with every change
+ENCODING = 2  # version of the format that `encode_split` writes; increase it with every change
 
 Window = dict[str, list[int]]  # `input_ids`, `labels`, ..., each (tokens,)
 
@@ -32,13 +39,21 @@ def encode_corpus(
     tokenizer: PreTrainedTokenizerFast,
     max_length: int,
     settings: WindowSettings,
+    context: int = 0,
 ) -> dict[str, WindowSet]:
     """Return each split as windows of at most `max_length` tokens.
 
+    With `context`, windows also show this many sub-words of the neighbouring sentences of the same
+    document on each side, at most.
+
     "train" has labels on all sub-words of a word if `label_all_tokens`, otherwise on its first;
     the other splits have one label per word. Encoded splits are cached, unless `overwrite_cache`,
-    under a key of everything that they depend on: corpus, labels, tokenizer, length, `ENCODING`.
+    under a key of everything that they depend on: corpus, labels, tokenizer, length, context with
+    its documents, `ENCODING`.
     """
+    # Imported here, because `infer.py` starts without datasets.
+    from corpus.documents import digest_of, document_numbers
+
     inside = None
     if settings.label_all_tokens:
         inside = inside_labels(corpus.label_names, corpus.entity_tags)
@@ -47,6 +62,7 @@ def encode_corpus(
     windows = {}
     for name, split in corpus.splits.items():
         evaluate = name != "train"
+        documents = document_numbers(corpus, name) if context else None
         parts = (
             corpus.fingerprint,
             name,
@@ -55,11 +71,20 @@ def encode_corpus(
             tokenizer_text,
             max_length,
             None if evaluate else inside,
+            None if documents is None else (context, digest_of(documents)),
             ENCODING,
         )
         key = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
         windows[name] = encode_split(
-            split, tokenizer, max_length, inside, evaluate, key, settings.overwrite_cache
+            split,
+            tokenizer,
+            max_length,
+            inside,
+            evaluate,
+            key,
+            settings.overwrite_cache,
+            context=context,
+            documents=documents,
         )
     return windows
 
@@ -72,12 +97,16 @@ def encode_split(
     evaluate: bool,
     key: str,
     overwrite_cache: bool = False,
+    *,
+    context: int = 0,
+    documents: np.ndarray | None = None,
 ) -> WindowSet:
     """Return a split of a corpus as a `WindowSet`, for training or, if `evaluate`, evaluation.
 
     `inside`: see `common.inside_labels`; None labels the first sub-word of a word only. The split
     is encoded batch by batch into a memory-mapped file, which a later call with the same `key`
-    reads again unless `overwrite_cache`.
+    reads again unless `overwrite_cache`. `context`: sub-words of neighbouring sentences that
+    windows show on each side, at most. `documents`: the number of the document of each sentence.
     """
     from corpus.load import full_disk_reported
 
@@ -85,9 +114,11 @@ def encode_split(
     words_of_sentences(split).cumsum(out=word_starts[1:])
 
     def encode_batch(examples: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
-        return tokenize_and_align_labels(
-            examples, tokenizer, max_length, inside, word_starts[indices] if evaluate else None
-        )
+        starts = word_starts[indices] if evaluate else None
+        around = None
+        if documents is not None:
+            around = context_of(split, documents, indices, tokenizer, context)
+        return tokenize_and_align_labels(examples, tokenizer, max_length, inside, starts, around)
 
     cache = Path(split.cache_files[0]["filename"]).parent if split.cache_files else Path()
     with full_disk_reported(cache):
@@ -101,6 +132,29 @@ def encode_split(
             desc="Encoding",
         )
     return WindowSet(rows, int(word_starts[-1]))
+
+
+def context_of(
+    split: Dataset,
+    documents: np.ndarray,
+    indices: list[int],
+    tokenizer: PreTrainedTokenizerFast,
+    size: int,
+) -> Context:
+    """Return the context of the sentences `indices`, which follow each other.
+
+    What windows at their ends show may lie beyond them.
+    """
+    rows = split.select_columns(["tokens"])
+
+    def nearest(numbers: range, document: int) -> list[list[str]]:
+        same = takewhile(lambda number: documents[number] == document, numbers)
+        return [*nearest_sentences((rows[n]["tokens"] for n in same), tokenizer, size)]
+
+    own = documents[indices]
+    before = nearest(range(indices[0] - 1, -1, -1), own[0])
+    after = nearest(range(indices[-1] + 1, len(split)), own[-1])
+    return Context(size, own.tolist(), before[::-1], after)
 
 
 def words_of_sentences(split: Dataset) -> np.ndarray:
@@ -117,19 +171,22 @@ class WindowSet:
 
     A filler completes a batch. It is a window without words whose labels are all -100, so it
     changes neither loss nor score, and each sentence counts once on any number of processes. Index
-    `len(self)` is the filler of the shortest window, `len(self) + 1 + i` that of window `i`.
+    `len(self)` is the filler of the shortest window, `len(self) + 1 + i` that of window `i`. Index
+    `2 * (len(self) + 1) + i` is window `i` without its context.
     """
 
     num_words: int  # of the split
     words_with_subwords: int
     sentences_cut: int  # into several windows
     lengths: np.ndarray  # (windows,), tokens
+    lengths_alone: np.ndarray  # (windows,), tokens without context
 
     def __init__(self, rows: Dataset, num_words: int) -> None:
         """Wrap `rows`, as `common.tokenize_and_align_labels` returns them."""
         if not len(rows):  # `Dataset.map` drops the columns if no sentence has a sub-word
             rows = rows.from_dict({"length": [], "words": [], "part": []})
         self.rows = rows.remove_columns(["length", "words", "part"])
+        self.has_context = "context" in rows.column_names
         self.lengths = np.empty(len(rows), np.int32)
         self.num_words = num_words
         self.words_with_subwords = self.sentences_cut = start = 0
@@ -138,10 +195,16 @@ class WindowSet:
             self.words_with_subwords += int(batch["words"].sum())
             self.sentences_cut += int((batch["part"] == 1).sum())
             start += len(batch["length"])
+        self.lengths_alone = self._lengths_alone() if self.has_context else self.lengths
         self.shortest = int(self.lengths.argmin()) if len(self.lengths) else 0
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def _lengths_alone(self) -> np.ndarray:
+        """Return the number of tokens of each window that are not context, (windows,)."""
+        shown = [values.reshape(-1, 4) @ [-1, 1, -1, 1] for values in self._values("context")]
+        return self.lengths - np.concatenate(shown).astype(np.int32)
 
     def token_ids(self) -> np.ndarray:
         """Return the distinct ids of all sub-words, (ids,), in ascending order."""
@@ -160,10 +223,22 @@ class WindowSet:
 
     def __getitems__(self, indices: list[int]) -> list[Window]:
         size = len(self)
-        origins = [int(i) % (size + 1) for i in indices]
-        windows = self.rows.__getitems__([self.shortest if i == size else i for i in origins])
-        for index, window in zip(indices, windows, strict=True):
-            if index >= size:
+        copies, origins = np.divmod(np.asarray(indices, np.int64), size + 1)
+        fillers = (copies == 1) | (origins == size)
+        origins[origins == size] = self.shortest
+        windows: list[Window] = self.rows.__getitems__(origins.tolist())
+        for number, window in enumerate(windows):
+            if fillers[number]:
                 for name in {"labels", "word_index"} & window.keys():
                     window[name] = [IGNORED] * len(window[name])
+            if self.has_context:
+                positions = window.pop("context")
+                if copies[number] == 2:
+                    windows[number] = _without_context(window, positions)
         return windows
+
+
+def _without_context(window: Window, positions: list[int]) -> Window:
+    """Return a window without the sub-words at `positions` (see `common.encode`)."""
+    left, start, end, right = positions
+    return {name: row[:left] + row[start:end] + row[right:] for name, row in window.items()}

@@ -16,6 +16,7 @@ HEAD = "ForTokenClassification"  # in the name of an architecture
 MAX_LAYERS, MAX_HEADS, MAX_SIZE = 1000, 4096, 2**31 - 1
 MAX_EPSILON = 0.1  # of a layer norm; usual are 1e-12 to 1e-5
 SHOWN = 8  # problems in one message
+OF_SUITE = ("window_length", "context")  # sizes that the suite stores, always integers
 
 
 class Range(NamedTuple):
@@ -32,6 +33,7 @@ RANGES = [
     Range(re.compile(r".*_layers|num_blocks|num_hidden_groups|depth"), 0, MAX_LAYERS),
     Range(re.compile(r"(num_|n_)(attention_)?heads?|encoder_attention_heads"), 1, MAX_HEADS),
     Range(re.compile(r".*_heads"), 0, MAX_HEADS),
+    Range(re.compile(r"context"), 0, MAX_SIZE),
     Range(re.compile(r"hidden_size|d_model|n_embd|emb_dim|vocab_size|window_length"), 1, MAX_SIZE),
     Range(re.compile(r"max_position_embeddings|n_positions|max_seq_len"), -1, MAX_SIZE),
     Range(re.compile(r".*_size|dim|d_ff|d_inner|d_head|d_kv|hidden_dim|n_inner"), 0, MAX_SIZE),
@@ -113,7 +115,7 @@ def _size_problems(values: Mapping[str, Any], within: str = "") -> Iterator[str]
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not 0 <= value <= MAX_EPSILON:
                 yield f"{within}{name}: got {quote(value)}, expected 0 to {MAX_EPSILON}"
-        elif not isinstance(value, list | dict) or name == "window_length":
+        elif not isinstance(value, list | dict) or name in OF_SUITE:
             limits = next((limits for limits in RANGES if limits.names.fullmatch(name)), None)
             if limits is not None and not _is_integer(value, limits.least, limits.most):
                 yield (

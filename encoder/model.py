@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # A network with more than this many times its saved weights is not the one that was saved.
 MOST_NEW = 8
 NEW_HEAD = 10_000_000  # weights of a new head at most, whatever the size of the encoder
+# Sub-words of neighbouring sentences that the windows of a model trained here show on each side.
+DEFAULT_CONTEXT = 0
 LAYER_NUMBER = re.compile(r"\.[0-9]+\.")
 
 
@@ -87,6 +89,33 @@ def remember_encoding(
     config.word_splitter = word_splitter
     config.window_length = window_length
     config.task_name = task_name
+
+
+def choose_context(
+    config: PretrainedConfig, requested: int | None, corpus: Corpus, *, do_train: bool
+) -> None:
+    """Store in the model's configuration how many sub-words of context its windows show.
+
+    `requested`: the user's choice, or None. Raises UserError if context is requested for a corpus
+    in which no two neighbouring sentences are of one document.
+    """
+    # Imported here, because `infer.py` starts without pyarrow.
+    from corpus.documents import document_numbers, has_neighbours
+
+    default = DEFAULT_CONTEXT if do_train else getattr(config, "context", 0)
+    config.context = default if requested is None else requested
+    if not config.context or not (do_train or requested):
+        return
+    splits = ["train"] if do_train and "train" in corpus.splits else list(corpus.splits)
+    if any(has_neighbours(document_numbers(corpus, split)) for split in splits):
+        return
+    if requested:
+        raise UserError(
+            f"--context {requested}: got no document of several sentences in "
+            f"{' or '.join(splits)}, expected lines with -DOCSTART- or # newdoc, a field such as "
+            "doc_id, or several files of columns. Mark the documents, or leave the flag out."
+        )
+    config.context = 0
 
 
 def choose_decoding(

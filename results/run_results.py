@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import common
+from corpus.documents import document_numbers, has_neighbours
 from corpus.load import Corpus
 from encoder.batches import WindowSet, words_of_sentences
 from results import report
@@ -26,7 +27,7 @@ from settings.run_settings import Settings
 from support.files import disk_errors_reported, write_json
 from support.secrets import scrub
 from support.terminal import say
-from support.text import shortened
+from support.text import counted, shortened
 from support.version import VERSION
 from training.plan import Plan
 from training.progress import BestScore, Progress
@@ -100,6 +101,7 @@ class RunResults:
             "corpus": f"{corpus.name} ({self.settings.corpus.task_name}; {counts} sentences)",
             "labels": f"{len(corpus.label_names)}: {shortened(corpus.label_names, 60)}",
             "model": model_title(self.settings.model.model_name_or_path),
+            **({"context": self._context()} if self.config.context else {}),
             "training": f"{plan.total_steps} steps of {batch} sentences, learning rate "
             f"{training.learning_rate:g}, {training.lr_scheduler_type}",
             "device": f"{self.state.device}, {self._precision_name()}",
@@ -113,6 +115,20 @@ class RunResults:
             rows["push"] = self.pusher.plan
         say(*self.settings.replaced, *corpus.notes, *([self.note] if self.note else []))
         say(*(f"{name:10}{value}" for name, value in rows.items()))
+
+    def _context(self) -> str:
+        """Describe the context of the windows, and the documents of each split."""
+        splits = "; ".join(map(self._documents, self.corpus.splits))
+        return f"{self.config.context} sub-words on each side ({splits})"
+
+    def _documents(self, split: str) -> str:
+        """Describe the documents of a split, and the files that are one each."""
+        numbers = document_numbers(self.corpus, split)
+        if not has_neighbours(numbers):
+            return f"{split}: each sentence alone, because it has no documents"
+        files = len(self.corpus.whole_files.get(split, ()))
+        of_files = ", each file without documents of its own being one" if files else ""
+        return f"{split}: {counted(int(numbers[-1]) + 1, 'document')}{of_files}"
 
     # --- Scores ---
 
@@ -224,6 +240,9 @@ class RunResults:
             "corpus" + (f", {num_without} of them without a sub-word" if num_without else ""),
             score_table(self.scores[split]),
         )
+        context = self.config.context
+        if context and not self.settings.do_train:  # otherwise `_announce` has said it
+            say(f"Context: {context} sub-words on each side ({self._documents(split)}).")
 
     def _sentences(self, split: str) -> Any:
         rows = self.corpus.splits[split]
@@ -243,6 +262,7 @@ class RunResults:
         arguments = settings.shared_flags | {
             # A path on this machine is of no use to others.
             "model_name_or_path": model_title(model) if is_local else model,
+            "context": self.config.context,
             # The precision used, whichever flag or launcher chose it.
             "mixed_precision": self.precision,
             "metric_for_best_model": self.best.name,
@@ -301,8 +321,8 @@ class RunResults:
                 if "labels" in rows.column_names
             },
             "lengths": {
-                name: {n: count for n, count in enumerate(np.bincount(windows.lengths)) if count}
-                for name, windows in self.windows.items()
+                name: {n: count for n, count in enumerate(np.bincount(w.lengths_alone)) if count}
+                for name, w in self.windows.items()
             },
             "max_seq_length": self.config.window_length,
             "windowed": {name: w.sentences_cut for name, w in self.windows.items()},

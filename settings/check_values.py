@@ -36,6 +36,7 @@ AT_LEAST_ONE = (
     "ddp_timeout",
 )
 AT_LEAST_ZERO = (
+    "context",
     "learning_rate",
     "weight_decay",
     "warmup_steps",

@@ -58,6 +58,7 @@ THROUGH_OTHERS = {
     "debug": "sentences of each split",
     "max_train_samples": "sentences of each split",
     "max_seq_length": "window length",
+    "context": "context",
     "model_name_or_path": "model",
     "tokenizer_name": "tokenizer",
     **dict.fromkeys(

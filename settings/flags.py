@@ -120,6 +120,14 @@ class SharedFlags:
         "overlapping windows; no word is lost. Default: the model's own limit.",
         "--max_length",
     )
+    context: int | None = _model(
+        None,
+        "Sub-words of neighbouring sentences of the same document that a window shows on each "
+        "side, at most, also in tagging. Documents begin at -DOCSTART- or # newdoc, are named by a "
+        "field such as doc_id, or are files of columns, if there are several. Default: 0; a model "
+        "that is only scored keeps its own.",
+        metavar="N",
+    )
     pad_to_max_length: bool = _model(False, "Pad every batch to --max_seq_length.")
     label_all_tokens: bool = _model(
         False, "Train on every sub-word of a word (B- becomes I- inside it), not only its first."

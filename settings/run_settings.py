@@ -66,6 +66,7 @@ class WindowSettings:
     """The making of windows: their length, and which sub-words have labels."""
 
     max_seq_length: int | None = None  # None: the model's own limit
+    context: int | None = None  # None: as `encoder.model.choose_context` chooses
     pad_to_max_length: bool = False
     label_all_tokens: bool = False
     overwrite_cache: bool = False

@@ -1,6 +1,6 @@
 """The arguments of `Tagger`, checked one by one: a wrong one is named by its position."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 
@@ -30,6 +30,16 @@ def sentences_of(sentences: Iterable[Iterable[str]]) -> list[list[str]]:
         for number, word in enumerate(checked[-1]):
             if not isinstance(word, str):
                 raise TypeError(f"{place}[{number}]: got {_kind(word)}, expected a string")
+    return checked
+
+
+def documents_of(documents: Iterable[Any], num_sentences: int) -> Sequence[Any]:
+    """Return the documents of sentences; raise an error unless there is one for each sentence."""
+    checked = list(_elements(documents, "documents", "a document for each sentence"))
+    if len(checked) != num_sentences:
+        raise ValueError(
+            f"documents: got {len(checked)}, expected {num_sentences}, one for each sentence"
+        )
     return checked
 
 

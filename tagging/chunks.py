@@ -1,11 +1,13 @@
 """Chunks: lists of inputs whose texts are sorted by length and tagged together."""
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from support.errors import UserError
 from tagging.entities import TaggedText
-from tagging.inputs import Item
+from tagging.inputs import GRACE_S, Item
 from tagging.tagger import Tagger
 
 CHUNK_TEXTS = 1024  # enough for batches without padding
@@ -23,42 +25,108 @@ class TaggedItem(NamedTuple):
     rows: list[tuple[str, int | None]] | None = None  # of CoNLL-U, as in `Item`
 
 
-def in_chunks(items: Iterable[Item], is_waiting: Callable[[], bool]) -> Iterator[list[Item]]:
+class Chunk(NamedTuple):
+    """Inputs that are tagged together, and their neighbours in documents that go on beyond them."""
+
+    items: list[Item]
+    before: Sequence[Item] = ()  # of the first one's document, as far as its context goes
+    after: Sequence[Item] = ()  # of the last one's document
+
+
+def in_chunks(
+    items: Iterable[Item],
+    is_waiting: Callable[..., bool],
+    tagger: Tagger | None = None,
+    skip: int = 0,
+) -> Iterator[Chunk]:
     """Yield items in chunks, the first of them short.
 
     The chunks depend on the items alone, so every process gets the same chunks of the same file,
     except that a chunk ends early if `is_waiting` reports that no further item has arrived. A
     reading error is raised after the items before it have been yielded.
+
+    For a tagger with context, a chunk has its neighbours. Those after it are read ahead, unless
+    none arrives for `GRACE_S`: `is_waiting` takes the seconds to wait. `skip`: the number of items
+    at the start that are context only, because their results are there already.
     """
+    reader = _Reader(items)
+    previous: Sequence[Item] = deque(itertools.islice(reader, skip), CHUNK_TEXTS)
     size = FIRST_CHUNK_TEXTS
     chunk: list[Item] = []
     characters = 0
-    failure = None
-    items = iter(items)
     while True:
-        try:
-            item = next(items, None)
-        except UserError as error:
-            item, failure = None, error
+        item = next(reader, None)
         if item is not None:
             chunk.append(item)
             characters += len(item.text)
         full = len(chunk) >= size or characters >= CHUNK_CHARACTERS
-        if chunk and (item is None or full or is_waiting()):
-            yield chunk
+        if chunk and (item is None or full or (not reader.ahead and is_waiting())):
+            before: list[Item] = []
+            after: list[Item] = []
+            if tagger is not None:
+                before = _nearest(tagger, reversed(previous), chunk[0])[::-1]
+                after = _nearest(tagger, reader.following(is_waiting), chunk[-1])
+            yield Chunk(chunk, before, after)
+            previous = [*before, *chunk]
             chunk, characters = [], 0
             size = min(2 * size, CHUNK_TEXTS)
-        if failure is not None:
-            raise failure
         if item is None:
+            if reader.failure is not None:
+                raise reader.failure
             return
 
 
+class _Reader:
+    """Items one by one, which can be read ahead; a reading error ends them, and is kept."""
+
+    def __init__(self, items: Iterable[Item]):
+        self.ahead: deque[Item] = deque()
+        self.failure: UserError | None = None
+        self._items = iter(items)
+
+    def __iter__(self) -> Iterator[Item]:
+        return self
+
+    def __next__(self) -> Item:
+        return self.ahead.popleft() if self.ahead else self._read()
+
+    def _read(self) -> Item:
+        if self.failure is not None:
+            raise StopIteration
+        try:
+            return next(self._items)
+        except UserError as error:
+            self.failure = error
+            raise StopIteration from None
+
+    def following(self, is_waiting: Callable[..., bool]) -> Iterator[Item]:
+        """Yield the next items without taking them, until none arrives for `GRACE_S`."""
+        yield from list(self.ahead)
+        while not is_waiting(GRACE_S):
+            try:
+                self.ahead.append(self._read())
+            except StopIteration:
+                return
+            yield self.ahead[-1]
+
+
+def _nearest(tagger: Tagger, items: Iterable[Item], beside: Item) -> list[Item]:
+    """Return the first items of the document of `beside`, as far as its context goes."""
+    if not tagger.context or beside.document is None:
+        return []
+    same = itertools.takewhile(lambda item: item.document == beside.document, items)
+    nearest: list[Item] = []
+    missing = tagger.context
+    while missing > 0 and (item := next(same, None)) is not None:
+        nearest.append(item)
+        missing -= tagger.num_sub_words(item.text, item.words)
+    return nearest
+
+
 def tag_chunk(
-    tagger: Tagger, chunk: list[Item], *, all_words: bool = False, min_score: float = 0.0
+    tagger: Tagger, chunk: Chunk, *, all_words: bool = False, min_score: float = 0.0
 ) -> list[TaggedItem]:
     """Return the items of a chunk with their tags, in order."""
-    tagged_texts = tagger.tag_texts([(item.text, item.words) for item in chunk])
     return [
         TaggedItem(
             tagged,
@@ -67,5 +135,11 @@ def tag_chunk(
             item.source,
             item.rows,
         )
-        for item, tagged in zip(chunk, tagged_texts, strict=True)
+        for item, tagged in zip(chunk.items, tagged_texts(tagger, chunk), strict=True)
     ]
+
+
+def tagged_texts(tagger: Tagger, chunk: Chunk) -> list[TaggedText]:
+    """Return the texts of a chunk with their tags, in order."""
+    texts, before, after = ([(item.text, item.words) for item in items] for items in chunk)
+    return tagger.tag_texts(texts, [item.document for item in chunk.items], before, after)

@@ -16,14 +16,19 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, TypeGuard
 
-from corpus.formats.column_names import DOCUMENT_COLUMNS, HEAD_SIZE, first_named
+from corpus.formats.column_names import (
+    DOCUMENT_COLUMNS,
+    HEAD_SIZE,
+    document_field,
+    first_named,
+)
 from corpus.formats.columns import open_columns
 from corpus.formats.detect import NOT_TEXT, READABLE
 from corpus.formats.exports import records_of_exports
 from corpus.formats.json import read_json_array, read_json_object, read_jsonl
 from corpus.formats.label_column import CONLLU_COLUMNS
 from corpus.formats.lists import split_at_blanks
-from corpus.formats.records import Record, RecordLayout
+from corpus.formats.records import Record, RecordLayout, identifier
 from corpus.formats.rows import read_rows
 from corpus.formats.sentence import LayoutKind, ReadOptions
 from corpus.formats.tables import read_csv, read_table
@@ -60,6 +65,8 @@ class Item(NamedTuple):
     source: str | None = None  # the file, if there are several
     # The lines of a sentence of CoNLL-U, each with the position of its word, if it is one.
     rows: list[tuple[str, int | None]] | None = None
+    # Neighbours with equal documents are context of each other; None has no context.
+    document: tuple[str, str | None] | None = None
 
 
 class BrokenLines(Problems):
@@ -98,8 +105,8 @@ class BrokenLines(Problems):
 class Source:
     """The lines, in bytes, of a file, a named pipe or standard input."""
 
-    def __init__(self, path: str):
-        self.path = path
+    def __init__(self, path: str, *, is_one_of_several: bool = False):
+        self.path, self.is_one_of_several = path, is_one_of_several
         self.name = "standard input" if path == STANDARD_INPUT else path
         self.form: Form | None = None  # known once `read_items` has seen the first lines
         self.bytes_read = 0
@@ -181,7 +188,7 @@ def read_items(
     if table is not None:
         source.form = "parquet"
         records = _records_of_table(source, lines, table, problems)
-        items = _items_of_table(records, options, problems, source.name)
+        items = _items_of_table(records, options, problems, source)
         return _plausible(items, source, problems)
     opening = ""
     if input_format == "auto" or input_format == "json":
@@ -215,7 +222,7 @@ def read_items(
     else:
         records = read_jsonl(without_ends, problems, source.name)
     records = records_of_exports(_unwrapped(records, options, problems, source.name))
-    items = _items_of_records(records, options, problems, source.name)
+    items = _items_of_records(records, options, problems, source)
     return _plausible(items, source, problems)
 
 
@@ -325,7 +332,8 @@ def _items_of_columns(
         rows = [(line, numbers.get(number)) for number, line in kept.take(sentence.lines[-1])]
         fields = {"sent_id": sentence.record_id} if sentence.record_id else None
         yield item_of_words(list(sentence.words), fields=fields)._replace(
-            rows=rows if _are_conllu(rows) else None
+            rows=rows if _are_conllu(rows) else None,
+            document=document_key(source.path, sentence.document, of_file=source.is_one_of_several),
         )
 
 
@@ -420,7 +428,7 @@ def _text_key(fields: dict[str, Any], options: ReadOptions) -> str | None:
 
 
 def _items_of_records(
-    records: Iterable[Record], options: ReadOptions, problems: Problems, name: str
+    records: Iterable[Record], options: ReadOptions, problems: Problems, source: Source
 ) -> Iterator[Item]:
     """Yield the texts of records.
 
@@ -429,7 +437,8 @@ def _items_of_records(
     """
     names = (options.text_column,) if options.text_column else TEXT_FIELDS
     for record in records:
-        place, fields = Place(name, record.line), record.fields or {}
+        place, fields = Place(source.name, record.line), record.fields or {}
+        document = _document_of_record(fields, source)
         key = _text_key(fields, options)
         value = None if key is None else fields[key]
         may_be_text = bool(options.text_column) or key in RAW_TEXTS
@@ -439,9 +448,10 @@ def _items_of_records(
             found = f"got {quote(fields)}, expected the field {expected}"
             problems.add(Problem(ProblemKind.RECORD_WITHOUT_TEXT, place, found))
         elif may_be_text and isinstance(value, str):
-            yield Item(value, fields=_carried(fields))
+            yield Item(value, fields=_carried(fields), document=document)
         elif may_be_words and _are_strings(value):
-            yield item_of_words(value, text=fields.get("text"), fields=fields)
+            item = item_of_words(value, text=fields.get("text"), fields=fields)
+            yield item._replace(document=document)
         else:
             kind = ProblemKind.FIELD_TYPE
             expected = "a list of strings" if may_be_words else "a string"
@@ -452,6 +462,22 @@ def _items_of_records(
                 expected += f" (for a list of words: --text_column_name {key})"
             found = f"{key!r}: got {quote(value)}, expected {expected}"
             problems.add(Problem(kind, place, found))
+
+
+def document_key(
+    path: str, document: str | None, *, of_file: bool = False
+) -> tuple[str, str | None] | None:
+    """Return the document of a sentence of the file `path`, distinct from those of other files.
+
+    `of_file`: sentences of the file without a `document` are all of one.
+    """
+    return None if document is None and not of_file else (path, document)
+
+
+def _document_of_record(fields: dict[str, Any], source: Source) -> tuple[str, str | None] | None:
+    """Return the document of a record: the value of the field that names it, as in training."""
+    name = document_field(fields)
+    return None if name is None else document_key(source.path, identifier(fields[name]))
 
 
 def _carried(fields: dict[str, Any]) -> dict[str, Any]:
@@ -486,23 +512,23 @@ def _items_of_csv(
             break
     delimiter = delimiter_of(head, options.text_column)
     records = read_csv(lines, problems, source.name, delimiter, head)
-    return _items_of_table(records, options, problems, source.name)
+    return _items_of_table(records, options, problems, source)
 
 
 def _items_of_table(
-    records: Iterator[Record], options: ReadOptions, problems: Problems, name: str
+    records: Iterator[Record], options: ReadOptions, problems: Problems, source: Source
 ) -> Iterator[Item]:
     """Yield the texts of the rows of a table; the words of rows of one word are joined."""
     first = next((record for record in records if record.fields is not None), None)
     if first is None or first.fields is None:
         return
     names = list(first.fields)
-    column = text_column_of(names, options.text_column, name)
+    column = text_column_of(names, options.text_column, source.name)
     if column.note is not None:
-        _note(name, column.note)
+        _note(source.name, column.note)
     records = itertools.chain([first], records)
     if column.words:
-        yield from _items_of_rows(records, names, column, options, problems, name)
+        yield from _items_of_rows(records, names, column, options, problems, source)
         return
     joined = options.text_column is None and column.name.lower() in ("tokens", "words")
     for record in records:
@@ -511,13 +537,15 @@ def _items_of_table(
         value = record.fields.get(column.name)
         if joined:
             value = split_at_blanks(value)
+        document = _document_of_record(record.fields, source)
         if isinstance(value, str):
-            yield Item(value, fields=_carried(record.fields))
+            yield Item(value, fields=_carried(record.fields), document=document)
         elif _are_strings(value):
-            yield item_of_words(value, text=record.fields.get("text"), fields=record.fields)
+            item = item_of_words(value, text=record.fields.get("text"), fields=record.fields)
+            yield item._replace(document=document)
         else:
             found = f"{column.name!r}: got {quote(value)}, expected a string or a list of strings"
-            problems.add(Problem(ProblemKind.FIELD_TYPE, Place(name, record.line), found))
+            problems.add(Problem(ProblemKind.FIELD_TYPE, Place(source.name, record.line), found))
 
 
 def _items_of_rows(
@@ -526,16 +554,17 @@ def _items_of_rows(
     column: TextColumn,
     options: ReadOptions,
     problems: Problems,
-    name: str,
+    source: Source,
 ) -> Iterator[Item]:
     """Yield the sentences of rows of one word each, with the sentence's id and document."""
     document = first_named(names, DOCUMENT_COLUMNS)
     document_name = None if document is None else names[document]
     layout = RecordLayout(LayoutKind.ROWS, column.name, None, column.sentence, document_name, None)
-    for sentence in read_rows(records, layout, options, problems, name):
+    for sentence in read_rows(records, layout, options, problems, source.name):
         origin = {document_name: sentence.document, column.sentence: sentence.record_id}
         fields = {key: value for key, value in origin.items() if key is not None}
-        yield item_of_words(list(sentence.words), fields=fields)
+        document_of = document_key(source.path, sentence.document, of_file=source.is_one_of_several)
+        yield item_of_words(list(sentence.words), fields=fields)._replace(document=document_of)
 
 
 def _are_strings(value: object) -> TypeGuard[list[str]]:

@@ -10,8 +10,7 @@ from typing import Any
 
 from support.errors import UserError
 from support.processes import is_main_process, launcher_requests, local_rank, rank, world_size
-from tagging.chunks import TaggedItem
-from tagging.inputs import Item
+from tagging.chunks import Chunk, TaggedItem
 
 WAIT_DAYS = 7  # the longest that a process waits for the slowest one
 
@@ -26,7 +25,7 @@ def device_of_process() -> str | None:
     return f"cuda:{local_rank()}" if on_gpu else "cpu"
 
 
-def own_chunks(chunks: Iterable[list[Item]]) -> Iterator[list[Item]]:
+def own_chunks(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
     """Yield the chunks of this process; chunks are dealt to the processes in turn."""
     return itertools.islice(chunks, rank(), None, world_size())
 
@@ -54,8 +53,8 @@ def leave_group() -> None:
 
 
 def share(
-    chunks: Iterable[list[Item]],
-    tag: Callable[[list[Item]], list[TaggedItem]],
+    chunks: Iterable[Chunk],
+    tag: Callable[[Chunk], list[TaggedItem]],
     output: Path,
     write: Callable[[Iterator[TaggedItem]], None],
 ) -> None:

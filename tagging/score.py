@@ -8,17 +8,23 @@ from typing import Any
 import common
 from corpus.formats import detect
 from corpus.formats.column_names import HEAD_SIZE
-from corpus.formats.sentence import LayoutKind, OpenedSource, ReadOptions, Sentence
+from corpus.formats.sentence import (
+    ROW_LAYOUTS,
+    LayoutKind,
+    OpenedSource,
+    ReadOptions,
+    Sentence,
+)
 from corpus.plausible import plausible
 from corpus.problems import Problems
 from corpus.spellings import ENTITY_TASKS, composed, spelling_of, type_of_column
 from scoring.scores import count_tags, scores_of_counts
 from support.errors import UserError
 from support.processes import world_size
-from tagging.chunks import in_chunks
+from tagging.chunks import in_chunks, tagged_texts
 from tagging.entities import to_iob2
 from tagging.input_form import is_prose
-from tagging.inputs import Item, item_of_words
+from tagging.inputs import Item, document_key, item_of_words
 from tagging.processes import all_gather, own_chunks
 from tagging.progress import Progress
 from tagging.tagger import Tagger
@@ -34,14 +40,14 @@ def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str
     # A corpus is IOB2 once it is read, and so are the labels of a model trained on it. Models from
     # elsewhere may have other schemes.
     convert = tagger.entity_tags and any(label[0] not in "OBI" for label in tagger.label_names)
-    for chunk in own_chunks(in_chunks(items, lambda: False)):
-        gold = [item.tags or [] for item in chunk]
+    for chunk in own_chunks(in_chunks(items, lambda seconds=0: False, tagger)):
+        gold = [item.tags or [] for item in chunk.items]
         _check_task(tagger, gold)
-        words = [[word for word, _, _ in item.words or []] for item in chunk]
+        tagged = [text.tags for text in tagged_texts(tagger, chunk)]
         references = [to_iob2(tags) if tagger.entity_tags else tags for tags in gold]
-        predictions = [to_iob2(tags) if convert else tags for tags, _ in tagger.tag_words(words)]
+        predictions = [to_iob2(tags) if convert else tags for tags in tagged]
         counts += count_tags(references, predictions, tagger.entity_tags)
-        progress.add(len(chunk), sum(map(len, references)))
+        progress.add(len(chunk.items), sum(map(len, references)))
     progress.close()
     if world_size() > 1:
         counts = sum(all_gather(counts), Counter())
@@ -68,7 +74,7 @@ def _check_task(tagger: Tagger, gold: list[list[str]]) -> None:
 
 
 def labelled_items(
-    files: Iterable[str], options: ReadOptions, problems: Problems, *, may_be_prose: bool
+    files: Sequence[str], options: ReadOptions, problems: Problems, *, may_be_prose: bool
 ) -> Iterator[Item]:
     """Yield words and gold tags of labelled files, in any format that training reads.
 
@@ -90,11 +96,16 @@ def labelled_items(
                 "tag on each line and a blank line after each sentence, or records with tokens and "
                 "tags. If these are columns: --input_format conll"
             )
-        yield from _items(opened, options.task)
+        of_file = len(files) > 1 and opened.layout_kind in ROW_LAYOUTS
+        for item, document in _items(opened, options.task):
+            yield item._replace(document=document_key(path, document, of_file=of_file))
 
 
-def _items(opened: OpenedSource, task: str) -> Iterator[Item]:
-    """Yield words and gold tags, spelt as in training; the first sentences show the spelling."""
+def _items(opened: OpenedSource, task: str) -> Iterator[tuple[Item, str | None]]:
+    """Yield words and gold tags, and the document, of each sentence.
+
+    The tags are spelt as in training; the first sentences show the spelling.
+    """
     sentences = iter(opened.sentences)
     first = list(itertools.islice(sentences, HEAD_SIZE))
 
@@ -109,7 +120,7 @@ def _items(opened: OpenedSource, task: str) -> Iterator[Item]:
         gold = names(sentence)
         if spelling is not None:
             gold = [spelling.read(tag) or tag for tag in gold]
-        yield item_of_words(list(sentence.words), gold)
+        yield item_of_words(list(sentence.words), gold), sentence.document
 
 
 def _tag_name(tag: str | int, label_names: Sequence[str] | None, sentence: Sentence) -> str:

@@ -6,7 +6,7 @@ padding.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, groupby, islice
 from typing import Any
 
@@ -16,7 +16,7 @@ import common
 from corpus.words import Words, readable, word_splitter
 from settings.tagging_flags import DTYPES
 from support.errors import UserError
-from tagging.arguments import sentences_of, texts_of
+from tagging.arguments import documents_of, sentences_of, texts_of
 from tagging.entities import TaggedText, entities_of
 from tagging.fast_bert import Window
 from tagging.loading import Network, load, longest_window
@@ -69,6 +69,7 @@ class Tagger:
         self.network: Network = networks[0]
         self.exact_network = networks[1] if len(networks) > 1 else None
         self.max_length = longest_window(self.tokenizer, config)
+        self.context: int = getattr(config, "context", None) or 0  # sub-words on each side
         self.word_splitter: str | None = getattr(config, "word_splitter", None)
         self.split_words = word_splitter(self.word_splitter)
         self.task: str | None = getattr(config, "task_name", None)
@@ -87,7 +88,8 @@ class Tagger:
         `start` and `end` count code points: `text[start:end] == word`. The score of an entity is
         the mean, over its words, of the probability of the tag. Models with plain tags (parts of
         speech) give `"words": [{"word", "tag", "score", "start", "end"}]` instead; `all_words`
-        gives both. Entities with a score below `min_score` are left out.
+        gives both. Entities with a score below `min_score` are left out. Each text is a document
+        of its own.
         """
         remaining = texts_of(texts)
         results: list[dict[str, Any]] = []
@@ -96,27 +98,65 @@ class Tagger:
             results += [self.result(tagged, all_words, min_score) for tagged in tagged_texts]
         return results
 
-    def tag_texts(self, texts: list[tuple[str, Words | None]]) -> list[TaggedText]:
-        """Return texts with their tags; a text comes with its words, or with None to be split."""
+    def tag_texts(
+        self,
+        texts: list[tuple[str, Words | None]],
+        documents: Sequence[Any] | None = None,
+        before: Sequence[tuple[str, Words | None]] = (),
+        after: Sequence[tuple[str, Words | None]] = (),
+    ) -> list[TaggedText]:
+        """Return texts with their tags; a text comes with its words, or with None to be split.
+
+        `documents`: see `tag_words`. `before`, `after`: texts that are context of the first and
+        the last one only.
+        """
         split = [
             (text, self.split_words(text) if words is None else words) for text, words in texts
         ]
-        tagged = self.tag_words([[word for word, _, _ in words] for _, words in split])
+        context = None
+        if self.context and documents is not None:
+            around = ([self._words_of(*text) for text in texts] for texts in (before, after))
+            context = common.Context(self.context, documents, *around)
+        sentences = [readable([word for word, _, _ in words]) for _, words in split]
+        tagged = self._tag(sentences, context)
         return [TaggedText(*text, *tags) for text, tags in zip(split, tagged, strict=True)]
 
-    def tag_words(self, sentences: list[list[str]]) -> list[tuple[list[str], list[float]]]:
+    def num_sub_words(self, text: str, words: Words | None) -> int:
+        """Return the number of sub-words of a text, which comes as in `tag_texts`."""
+        return common.num_sub_words(self._words_of(text, words), self.tokenizer)
+
+    def _words_of(self, text: str, words: Words | None) -> list[str]:
+        words = self.split_words(text) if words is None else words
+        return readable([word for word, _, _ in words])
+
+    def tag_words(
+        self, sentences: list[list[str]], documents: Sequence[Any] | None = None
+    ) -> list[tuple[list[str], list[float]]]:
         """Return the tags and their probabilities for each sentence, one of each for each word.
 
         As in evaluation, a word without a sub-word has the tag of an entity around it, or else O;
-        its probability is 0.
+        its probability is 0. `documents`: the document of each sentence, by any value, or None.
+        Neighbouring sentences with equal ones are context of each other, if the model was trained
+        with context. By default, each sentence is a document of its own.
         """
         sentences = [readable(words) for words in sentences_of(sentences)]
+        context = None
+        if documents is not None:
+            context = common.Context(self.context, documents_of(documents, len(sentences)))
+        return self._tag(sentences, context if self.context else None)
+
+    def _tag(
+        self, sentences: list[list[str]], context: common.Context | None
+    ) -> list[tuple[list[str], list[float]]]:
+        """Return the tags of sentences of readable words: see `tag_words`."""
         if not sentences:
             return []
         lengths = [len(words) for words in sentences]
         starts = [0, *accumulate(lengths)]
         windows = []
-        for sentence, columns, owned in common.encode(sentences, self.tokenizer, self.max_length):
+        for sentence, columns, owned in common.encode(
+            sentences, self.tokenizer, self.max_length, context
+        ):
             word_numbers = range(starts[sentence], starts[sentence + 1])
             columns["word_index"] = common.align_labels_with_tokens(word_numbers, owned)
             windows.append(columns)

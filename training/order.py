@@ -9,6 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+# The share of the windows that an epoch shows without their context. A model that has always seen
+# context tags a single sentence worse.
+CONTEXT_DROPOUT = 0.5
+
 
 class TrainingOrder:
     """Sampler: the order in which an epoch visits the windows, the same on every process.
@@ -17,7 +21,8 @@ class TrainingOrder:
     these into batches of `batch_size`. The steps depend on seed and epoch alone: 1 process x 8,
     2 x 4 and 4 x 2 accumulated make the same ones. They are random, or, if `grouped` or `padded`,
     of windows of similar length. Fillers complete the last step: index `len(lengths)` (see
-    `encoder.batches.WindowSet`).
+    `encoder.batches.WindowSet`). Of windows with context, a random share is shown without it, which
+    also depends on seed and epoch alone.
     """
 
     # Steps sorted by length together. A larger pool has less padding and less randomness.
@@ -31,8 +36,10 @@ class TrainingOrder:
         batch_size: int,
         seed: int,
         grouped: bool = False,
+        lengths_alone: np.ndarray | None = None,
     ):
-        """`lengths`: (windows,), sub-words of each window."""
+        """`lengths`: (windows,), sub-words of each window; `lengths_alone`: without its context."""
+        self.lengths_alone = lengths if lengths_alone is None else lengths_alone
         self.lengths, self.step_size, self.batch_size = lengths, step_size, batch_size
         self.seed, self.grouped = seed, grouped
         self.epoch = 0  # the caller sets it before each epoch
@@ -50,6 +57,8 @@ class TrainingOrder:
     def __iter__(self) -> Iterator[int]:
         """Yield the indices of the windows."""
         random = np.random.default_rng([self.seed, self.epoch])
+        is_alone = self._shown_alone()
+        lengths = np.where(is_alone, self.lengths_alone, self.lengths)
         order = np.full(len(self), len(self.lengths), np.int32)  # all fillers at first
         windows = order[: len(self.lengths)]
         windows[:] = np.arange(len(windows))
@@ -59,22 +68,36 @@ class TrainingOrder:
             pool = self.step_size * (self.GROUPED_POOL if self.grouped else self.PADDED_POOL)
             for start in range(0, len(windows), pool):
                 chunk = windows[start : start + pool]
-                chunk[:] = chunk[np.argsort(self.lengths[chunk], kind="stable")]
+                chunk[:] = chunk[np.argsort(lengths[chunk], kind="stable")]
             # The fillers stay together in one step, which is shuffled among the others.
             steps = random.permutation(steps)
+        alone = 2 * (len(lengths) + 1)  # the index of window 0 without its context
         for step in steps:
-            yield from self._batches(step).flat
+            for window in self._batches(step, lengths).flat:
+                has_context = window == len(lengths) or not is_alone[window]
+                yield int(window) if has_context else alone + int(window)
 
-    def _batches(self, step: np.ndarray) -> np.ndarray:
+    def _shown_alone(self) -> np.ndarray:
+        """Return which windows this epoch shows without their context, (windows,)."""
+        with_context = self.lengths_alone < self.lengths
+        if not with_context.any():
+            return with_context
+        # A generator of its own, so that the order is that of windows without context.
+        random = np.random.default_rng([self.seed, self.epoch, 1])
+        return with_context & (random.random(len(self.lengths)) < CONTEXT_DROPOUT)
+
+    def _batches(self, step: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the windows of a step in batches, (batches, batch_size).
+
+        `lengths`: (windows,), sub-words of each window in this epoch.
 
         The batches are dealt to the processes in turn. Without padding, all have about the same
         number of sub-words. With padding, those of one turn have about the same length.
         """
         if self.step_size == self.batch_size:
             return step[None]
-        lengths = np.array([self.lengths[w] if w < len(self.lengths) else 0 for w in step])
-        longest_first = np.argsort(-lengths, kind="stable")
+        of_step = np.array([lengths[w] if w < len(lengths) else 0 for w in step])
+        longest_first = np.argsort(-of_step, kind="stable")
         if self.padded:
             return step[longest_first].reshape(-1, self.batch_size)
         # Each window goes to the batch with the least work that still has room.
@@ -84,7 +107,7 @@ class TrainingOrder:
             work, number = heapq.heappop(with_room)
             batches[number].append(int(step[index]))
             if len(batches[number]) < self.batch_size:
-                heapq.heappush(with_room, (work + int(lengths[index]), number))
+                heapq.heappush(with_room, (work + int(of_step[index]), number))
         return np.array(batches, step.dtype)
 
 

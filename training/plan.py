@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from corpus.documents import digest_of, document_numbers
 from corpus.load import Corpus
 from encoder.batches import WindowSet
 from settings.defaults import model_title
@@ -73,7 +74,7 @@ class Plan:
             self.order.epoch = epoch
             start = max(first_step - epoch * epoch_steps, 0) * step_size
             end = min(last_step - epoch * epoch_steps, epoch_steps) * step_size
-            total += sum(window < num_windows for window in islice(self.order, start, end))
+            total += sum(window != num_windows for window in islice(self.order, start, end))
         return total
 
     def epochs_left(self, progress: Progress) -> Iterator[int]:
@@ -111,6 +112,7 @@ def plan_training(
     window_length: int,
     best: BestScore,
     *,
+    context: int,
     identity: dict[str, Any],
     precision: str,
     state: Any,
@@ -118,6 +120,7 @@ def plan_training(
 ) -> Plan | None:
     """Return the steps to train and the checkpoint to resume from; None without training.
 
+    `context`: sub-words of neighbouring sentences that windows show, at most.
     `state`: accelerate's `PartialState`. `saved_by`: the library that writes the checkpoints,
     "accelerate" or "Trainer"; neither reads those of the other. Raises UserError if there is
     nothing to train on, or if the checkpoint to resume from is missing, damaged or from a run
@@ -138,7 +141,12 @@ def plan_training(
     step_size = batch_size * accumulation * state.num_processes
     data_seed = training.seed if training.data_seed is None else training.data_seed
     order = TrainingOrder(
-        windows["train"].lengths, step_size, batch_size, data_seed, training.group_by_length
+        windows["train"].lengths,
+        step_size,
+        batch_size,
+        data_seed,
+        training.group_by_length,
+        windows["train"].lengths_alone,
     )
     total_steps = training.max_steps
     if total_steps <= 0:
@@ -168,6 +176,7 @@ def plan_training(
         "model": model_title(settings.model.model_name_or_path),
         "tokenizer": _tokenizer_digest(tokenizer),
         "window length": window_length,
+        "context": [context, digest_of(document_numbers(corpus, "train")) if context else None],
         "processes": state.num_processes,
         "sharded by": training.sharded_by,
         "steps": total_steps,

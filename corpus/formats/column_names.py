@@ -1,7 +1,7 @@
 """Names of columns and fields, and the number of lines that determine a layout."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 HEAD_SIZE = 1000  # lines or records that a layout is determined from
 TEXT_COLUMNS = ("tokens", "words", "token", "word", "form", "text", "sentence")
@@ -35,6 +35,15 @@ def first_named(names: Sequence[str], candidates: Iterable[str]) -> int | None:
     """Return the position in `names` of the first candidate among them, ignoring case."""
     lowered = [name.lower() for name in names]
     return next((lowered.index(name) for name in candidates if name in lowered), None)
+
+
+def document_field(fields: Mapping[str, object]) -> str | None:
+    """Return the field of a record that names its document: doc_id and the like, or article_id."""
+    names = [name for name, value in fields.items() if type(value) in (str, int)]
+    named = first_named(names, DOCUMENT_COLUMNS)
+    if named is not None:
+        return names[named]
+    return next(filter(DOCUMENT_NAME.fullmatch, names), None)
 
 
 def requested_column(column: str, names: Sequence[str], width: int) -> int | None:

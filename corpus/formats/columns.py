@@ -52,6 +52,7 @@ class ColumnLayout(NamedTuple):
     label_name: str | None = None  # the name of the column `labels`, if the columns have names
     blank_words: frozenset[str] = BLANK_WORDS - {EMPTY_QUOTES}  # with O, they end a sentence
     notes: tuple[str, ...] = ()  # columns that were not chosen by their position
+    has_documents: bool = False  # the first lines say where documents begin
 
 
 def open_columns(
@@ -148,6 +149,7 @@ def find_column_layout(
         tags_seen=tags,
         label_name=names[labels] if names and labels is not None else None,
         notes=tuple(notes),
+        has_documents=any(map(_begins_document, head)),
     )
     with_quotes = layout._replace(blank_words=BLANK_WORDS)
     return with_quotes if _quotes_end_sentences(head, with_quotes) else layout
@@ -167,6 +169,11 @@ def _quotes_end_sentences(head: list[str], layout: ColumnLayout) -> bool:
         for before, line, row, after in zip(head, head[1:], rows[1:], head[2:], strict=False)
     )
     return ends >= max(1, MIN_SHARE_OF_ENDS * len(head))
+
+
+def _begins_document(line: str) -> bool:
+    """Return whether a line says that a document begins."""
+    return line.startswith(DOCUMENT_START) or NEW_DOCUMENT.match(line) is not None
 
 
 def _content(rows: list[list[str]], column: int) -> Counter[str]:
@@ -339,7 +346,8 @@ class _BlockReader:
 
     def __init__(self, layout: ColumnLayout, problems: Problems, name: str):
         self.layout, self.problems, self.name = layout, problems, name
-        self.document: str | None = None
+        # The sentences before the first document begins are a document too.
+        self.document = f"{Path(name).name}#0" if layout.has_documents else None
         self._document_count = 0
 
     def sentences(self, block: list[str], first: int) -> Iterable[Sentence]:

@@ -45,6 +45,10 @@ class LayoutKind(StrEnum):
     TEXT = "text"  # records of raw text, with spans if there are labels
 
 
+# Those in which a file has one word in each row, so that its sentences follow each other in a text.
+ROW_LAYOUTS = (LayoutKind.COLUMNS, LayoutKind.ROWS)
+
+
 class OpenedSource(NamedTuple):
     """A file, or a split of a data set, whose layout is known.
 

@@ -137,3 +137,24 @@ def test_encoded_corpus_is_cached_by_all_that_it_depends_on(tiny_encoder, tmp_pa
     assert encodes()
     monkeypatch.setattr(batches, "ENCODING", batches.ENCODING + 1)
     assert encodes()
+
+
+def test_encoded_corpus_is_cached_by_its_context_and_documents(tiny_encoder, tmp_path):
+    """The fingerprint of a corpus covers words and labels alone."""
+    corpus = corpus_of(ENTITY_LABELS, train=SENTENCES)
+    tokenizer = load_tokenizer(str(tiny_encoder))
+    corpus.splits.save_to_disk(str(tmp_path / "corpus"))
+    plain = DatasetDict.load_from_disk(str(tmp_path / "corpus"))
+
+    def shown(documents: list[str], context: int) -> list[int]:
+        """Return the number of sub-words that the windows show."""
+        rows = plain["train"].add_column("doc_id", documents)
+        corpus.splits = DatasetDict({"train": rows})
+        windows = encode_corpus(corpus, tokenizer, 16, WindowSettings(), context)
+        return windows["train"].lengths.tolist()
+
+    assert shown(["d", "d"], 0) == [9, 3]  # la ##mb, [CLS] and [SEP]
+    assert shown(["d", "d"], 4) == [10, 7]
+    assert shown(["d", "e"], 4) == [9, 3]
+    assert shown(["d", "d"], 2) == [10, 5]
+    assert shown(["d", "d"], 4) == [10, 7]

@@ -37,6 +37,7 @@ HEAD = {"architectures": ["BertForTokenClassification"]}
         {"layer_norm_eps": float("nan")},
         {"rms_norm_eps": "x"},
         {"window_length": [64]},
+        {"context": [8]},
         {"window_length": 65, "max_position_embeddings": 64},
         {"attn_implementation": "someone/kernel"},
         {"model_type": "bert\x1b[2J", "hidden_size": "\x1b[2J\u202e"},

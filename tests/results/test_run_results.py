@@ -28,11 +28,11 @@ def results_of(folder, best: str = "f1", repo_id: str | None = None, **changes) 
     num_words = sum(map(len, WORDS))
     corpus = corpus_of(LABELS, validation=list(zip(WORDS, GOLD, strict=True)))
     window = SimpleNamespace(
-        num_words=num_words, words_with_subwords=num_words, lengths=[7, 2], sentences_cut=0
+        num_words=num_words, words_with_subwords=num_words, lengths_alone=[7, 2], sentences_cut=0
     )
     pusher = SimpleNamespace(repo_id=repo_id, plan="a plan") if repo_id else None
     windows = {"validation": window}
-    config = SimpleNamespace(window_length=64, decode="viterbi")
+    config = SimpleNamespace(window_length=64, decode="viterbi", context=0)
     results = RunResults(settings, corpus, windows, config, BestScore(best, True), STATE, pusher)
     results.precision = "bf16"
     return results

@@ -34,6 +34,7 @@ BAD = {
     "gradient_accumulation_steps": ("0", "-1"),
     "early_stopping_patience": ("0", "-1"),
     "max_seq_length": ("0", "-1"),
+    "context": ("-1", "0.5"),
     "max_train_samples": ("0", "-1"),
     "lr_scheduler_type": ("liner", ""),
     "lr_scheduler_kwargs": ("[1]", "1", "{bad", "num_cycles=2"),

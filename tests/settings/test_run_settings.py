@@ -46,6 +46,7 @@ EFFECTS = {
     "ignore_mismatched_sizes": ([], "model.ignore_mismatched_sizes", True),
     "decode": (["argmax"], "model.decode", "argmax"),
     "max_seq_length": (["64"], "windows.max_seq_length", 64),
+    "context": (["64"], "windows.context", 64),
     "pad_to_max_length": ([], "windows.pad_to_max_length", True),
     "label_all_tokens": ([], "windows.label_all_tokens", True),
     "do_train": ([], "do_predict", False),

@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.cells import cell_len
 
-from tagging.chunks import tag_chunk
+from tagging.chunks import Chunk, tag_chunk
 from tagging.inputs import Item
 from tagging.tagger import Tagger
 from tagging.terminal import as_pretty
@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 
 
 def pretty(texts: list[str], tagger: Tagger, width: int = 80, file=None, **options) -> str:
-    items = tag_chunk(tagger, [Item(text) for text in texts], **options)
+    items = tag_chunk(tagger, Chunk([Item(text) for text in texts]), **options)
     return "".join(as_pretty(items, file or io.StringIO(), width))
 
 

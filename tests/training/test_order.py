@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 import common
 from encoder.batches import WindowSet
 from encoder.collate import JoinWindows, PadBatch
-from training.order import TrainingOrder, evaluation_order, seed_step
+from training.order import CONTEXT_DROPOUT, TrainingOrder, evaluation_order, seed_step
 
 some_lengths = st.lists(st.integers(2, 128), max_size=200).map(
     lambda lengths: np.array(lengths, dtype=np.int32)
@@ -204,6 +204,69 @@ def test_steps_hold_the_same_windows_on_any_grid(lengths, grid, kind, epoch):
 
     for size in (1, batch_size, batches):
         assert np.array_equal(steps(size), steps(step_size))
+
+
+# --- Context --------------------------------------------------------------------------------
+
+
+def order_with_context(lengths, grid=(4, 2), seed=0, kind="random") -> TrainingOrder:
+    """Return the order of windows of which two in three have context."""
+    alone = np.where(np.arange(len(lengths)) % 3, lengths // 2, lengths)
+    step_size = grid[0] * grid[1]
+    order = TrainingOrder(lengths, step_size, grid[0], seed, kind == "grouped", alone)
+    order.padded = kind == "padded"
+    return order
+
+
+@given(some_lengths, grids, st.integers(0, 2**32), st.integers(0, 5), st.sampled_from(KINDS))
+def test_every_window_occurs_once_with_or_without_its_context(lengths, grid, seed, epoch, kind):
+    order = order_with_context(lengths, grid, seed, kind)
+    order.epoch = epoch
+    indices = np.array([*order], dtype=int)
+    size = len(lengths)
+    is_alone = indices >= 2 * (size + 1)
+    windows = np.where(is_alone, indices - 2 * (size + 1), indices)
+    assert sorted(windows[windows < size]) == [*range(size)]
+    assert set(windows[windows >= size]) <= {size}
+    has_context = order.lengths_alone < lengths
+    assert has_context[windows[is_alone]].all()  # a window that has no context keeps its index
+    if kind == "random" and grid[1] == 1:  # the order of the windows is that without context
+        assert windows.tolist() == [*make_order_of_epoch(lengths, grid, seed, epoch)]
+
+
+def make_order_of_epoch(lengths, grid, seed, epoch) -> TrainingOrder:
+    order = make_order(lengths, grid[0] * grid[1], grid[0], seed)
+    order.epoch = epoch
+    return order
+
+
+def test_context_is_dropped_at_random_by_seed_and_epoch():
+    lengths = news_lengths(3000)
+
+    def alone(seed: int, epoch: int, grid=(4, 2)) -> set[int]:
+        order = order_with_context(lengths, grid, seed)
+        order.epoch = epoch
+        return {window for window in order if window > len(lengths)}
+
+    chosen = alone(0, 0)
+    assert (
+        chosen == alone(0, 0) == alone(0, 0, (1, 8)) == alone(0, 0, (8, 1)) == alone(0, 0, (3, 5))
+    )
+    assert len(chosen) / 2000 == pytest.approx(CONTEXT_DROPOUT, abs=0.05)
+    others = [alone(0, 1), alone(1, 0)]
+    for other in others:  # independent draws
+        assert len(chosen & other) / 2000 == pytest.approx(CONTEXT_DROPOUT**2, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_with_dropped_context_are_the_same_on_any_grid(kind):
+    lengths = news_lengths(333)
+
+    def steps(grid) -> list[list[int]]:
+        order = order_with_context(lengths, grid, 3, kind)
+        return np.sort(np.array([*order]).reshape(-1, 8)).tolist()
+
+    assert steps((8, 1)) == steps((4, 2)) == steps((1, 8))
 
 
 # --- The same steps, however they are cut -------------------------------------------------
