@@ -3,7 +3,8 @@
 A tokenizer turns words into sub-words; `make_windows` cuts a sentence too long for the model into
 overlapping windows. Labels go from words to sub-words (`align_labels_with_tokens`,
 `tokenize_and_align_labels`), predictions from sub-words back to words (`WordPredictions`,
-`postprocess`), where entity tags become the most probable legal sequence (`most_probable_tags`).
+`postprocess`), where entity tags become the most probable legal sequence (`most_probable_tags`) and
+entities get their probability among all legal sequences (`sequence_probabilities`).
 Functions that have a counterpart in the chapter "Token classification" of the
 Hugging Face LLM course have the same name as there.
 
@@ -13,13 +14,14 @@ project. torch is imported by the functions that need it, so that `infer.py` can
 
 from __future__ import annotations
 
+import copy
 import math
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
 IGNORED = -100  # label, or word index, of a sub-word that has none
 NO_TAG = -1  # tag id of a word without a prediction
 PREFIXES = "BIESLUM"  # of entity tags, in any tag scheme
+# In `sequence_probabilities`, no tag of a word is less probable than this, compared with the word's
+# best. Otherwise a sum could be 0.
+LEAST_LOG_RATIO = -300.0
+CHUNK_VALUES = 1 << 20  # tags times words that it takes together: 8 MiB in each of its arrays
 
 # --- Tags -----------------------------------------------------------------------------------
 
@@ -374,6 +380,191 @@ def most_probable_tags(log_probabilities: np.ndarray, legal: np.ndarray) -> np.n
     return np.array(labels[::-1])
 
 
+class SequenceProbabilities(NamedTuple):
+    """The probabilities of the tags of words, and of the entities that the tags make."""
+
+    # (words,), of all sequences in which the word has this tag
+    words: np.ndarray
+    # (words,), for each word of an entity, of all sequences that have exactly this entity: its
+    # type, its first and its last word; 0 outside entities
+    entities: np.ndarray
+
+
+def sequence_probabilities(
+    log_probabilities: np.ndarray,
+    tag_ids: np.ndarray,
+    lengths: Sequence[int] | np.ndarray,
+    label_names: Sequence[str],
+    temperature: float = 1.0,
+) -> SequenceProbabilities:
+    """Return the probabilities of sentences' tags among all legal sequences of tags.
+
+    The probability of a legal sequence is proportional to the product of the probabilities of its
+    words, each to the power of 1 / temperature. The sums over sequences are computed by the
+    forward-backward algorithm (Rabiner 1989, A Tutorial on Hidden Markov Models, section III).
+
+    `log_probabilities`: (words, labels). `tag_ids`: (words,), legal. `lengths`: (sentences,), words
+    of each.
+    """
+    order = _TagOrder.of(label_names)
+    lengths = np.asarray(lengths)[np.flatnonzero(lengths)]
+    ends = np.cumsum(lengths)
+    chunks = [SequenceProbabilities(np.zeros(0), np.zeros(0))]
+    sentence = start = 0
+    while sentence < len(lengths):
+        room = max(CHUNK_VALUES // len(order.names), lengths[sentence])
+        following = int(np.searchsorted(ends, start + room, side="right"))
+        words = slice(start, int(ends[following - 1]))
+        weights = order.weights(log_probabilities[words], temperature)
+        tags = order.places[tag_ids[words]]
+        chunks.append(_probabilities_of_chunk(weights, tags, lengths[sentence:following], order))
+        sentence, start = following, words.stop
+    return SequenceProbabilities(*map(np.concatenate, zip(*chunks, strict=True)))
+
+
+def _probabilities_of_chunk(
+    weights: np.ndarray, tags: np.ndarray, lengths: np.ndarray, order: _TagOrder
+) -> SequenceProbabilities:
+    """Return the probabilities of sentences whose `tags` are places in `order`.
+
+    `weights`: see `_TagOrder.weights`. All else as in `sequence_probabilities`.
+    """
+    before, scales, after = _messages(weights, lengths, order.num_inside)
+    count, m = len(tags), order.num_inside
+    words = np.arange(count)
+    begins_sentence = np.ones(count + 1, bool)
+    begins_sentence[:-1] = False
+    begins_sentence[np.cumsum(lengths) - lengths] = True
+    has_next = ~begins_sentence[1:]
+
+    # The next word's messages: `loose` is the share of tags that may follow every tag, and
+    # `same_type` that of I-X, which follows only a tag of its type.
+    following = np.zeros_like(after)
+    following[:, :-1] = after[:, 1:] * has_next[:-1]
+    loose = np.where(has_next, following[m:].sum(0), 1.0)
+    totals = loose + ((before[:m] + before[m : 2 * m]) * following[:m]).sum(0)
+    same_type = np.zeros(count)
+    if m:
+        same_type = np.where(tags < 2 * m, following[tags % m, words], 0.0)
+    of_words = before[tags, words] * (loose + same_type) / totals
+
+    of_entities = np.zeros(count)
+    types = order.types[tags]
+    continues = order.is_inside[tags] & ~begins_sentence[:-1]
+    continues[1:] &= types[1:] == types[:-1]
+    first = np.flatnonzero((types >= 0) & ~continues)
+    if len(first):
+        bounds = np.append(np.flatnonzero(~continues), count)
+        last = bounds[np.searchsorted(bounds, first, side="right")] - 1
+        steps = np.append(np.log(weights[tags, words] / scales), 0.0)
+        sums = np.add.reduceat(steps, np.column_stack([first, last + 1]).ravel())[::2]
+        begins, ends = np.ones(len(first)), loose[last]
+        # An I-X whose type has no B-X is never the word before or after an entity of X.
+        (without_begin,) = np.nonzero(order.lone_inside[types[first]] >= 0)
+        inside = order.lone_inside[types[first[without_begin]]]
+        ends[without_begin] -= following[inside, last[without_begin]]
+        previous = first[without_begin] - 1
+        begins[without_begin] -= before[inside, previous] * ~begins_sentence[previous + 1]
+        sizes = last + 1 - first
+        positions = np.arange(sizes.sum()) + np.repeat(first + sizes - np.cumsum(sizes), sizes)
+        of_entities[positions] = np.repeat(begins * np.exp(sums) * ends / totals[last], sizes)
+    return SequenceProbabilities(of_words.clip(0.0, 1.0), of_entities.clip(0.0, 1.0))
+
+
+class _TagOrder(NamedTuple):
+    """The distinct tags: each I-X whose type has a B-X, the B-X of these in the same order, others.
+
+    The former are the tags that may not follow every tag.
+    """
+
+    names: list[str]
+    num_inside: int  # of the tags that come first
+    places: np.ndarray  # (labels,), the place of each label's tag
+    types: np.ndarray  # (tags,), the number of the entity type, or -1
+    is_inside: np.ndarray  # (tags,), whether the tag is an I-X
+    lone_inside: np.ndarray  # (types,), the I-X of a type that has no B-X, or -1
+
+    @classmethod
+    def of(cls, label_names: Sequence[str]) -> _TagOrder:
+        distinct = list(dict.fromkeys(label_names))
+        inside = [n for n in distinct if n.startswith("I-") and f"B-{n[2:]}" in distinct]
+        leading = [*inside, *(f"B-{name[2:]}" for name in inside)]
+        names = [*leading, *(name for name in distinct if name not in leading)]
+        types = list(dict.fromkeys(name[2:] for name in names if name[:2] in ("B-", "I-")))
+        lone = {t: names.index(f"I-{t}") for t in types if f"B-{t}" not in names}
+        return cls(
+            names,
+            len(inside),
+            np.array([names.index(name) for name in label_names]),
+            np.array([types.index(n[2:]) if n[:2] in ("B-", "I-") else -1 for n in names]),
+            np.array([name.startswith("I-") for name in names]),
+            np.array([lone.get(t, -1) for t in types], int),
+        )
+
+    def weights(self, log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
+        """Return the weights of the tags of each word, (tags, words), in a word's proportions.
+
+        Labels of one name, such as all that are not entity tags, count as one tag.
+        """
+        scores = np.ascontiguousarray(log_probabilities.T, np.float64)
+        scores = (scores - scores.max(0)) / temperature
+        of_labels = np.exp(np.maximum(scores, LEAST_LOG_RATIO))
+        weights = np.zeros((len(self.names), len(log_probabilities)))
+        for label, place in enumerate(self.places):
+            weights[place] += of_labels[label]
+        return weights
+
+
+def _messages(
+    weights: np.ndarray, lengths: np.ndarray, m: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the forward and backward messages of words, which include the words' own weights.
+
+    `weights`: (tags, words). The first `m` tags may follow only themselves and the tag `m` places
+    further on. Returns (forward, sums, backward): (tags, words), (words,), (tags, words). The
+    messages of each word are scaled to the sum 1; `sums` are those of `forward` before.
+    """
+    # All words with one place in their sentence lie together, the longest sentences first.
+    longest_first = np.argsort(-lengths, kind="stable")
+    places = np.arange(len(weights[0])) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    counts = np.bincount(places)
+    offsets = np.cumsum(counts) - counts
+    ranks = np.empty(len(lengths), int)
+    ranks[longest_first] = np.arange(len(lengths))
+    rows = offsets[places] + np.repeat(ranks, lengths)
+    forward = np.empty_like(weights)
+    forward[:, rows] = weights
+    backward = forward.copy()
+    sums = np.empty(len(rows))
+    spans = [slice(start, start + count) for start, count in zip(offsets, counts, strict=True)]
+
+    previous = None
+    for span in spans:
+        message = forward[:, span]
+        if previous is None:
+            message[:m] = 0.0
+        else:
+            previous = previous[:, : span.stop - span.start]
+            message[:m] *= previous[:m] + previous[m : 2 * m]
+        message.sum(0, out=sums[span])
+        message /= sums[span]
+        previous = message
+
+    following = None
+    for span in reversed(spans):
+        message = backward[:, span]
+        if following is not None:
+            continued = message[:, : following.shape[1]]
+            unrestricted = following[m:].sum(0)
+            continued[2 * m :] *= unrestricted
+            same_type = following[:m] + unrestricted
+            continued[:m] *= same_type
+            continued[m : 2 * m] *= same_type
+        message /= message.sum(0)
+        following = message
+    return forward[:, rows], sums[rows], backward[:, rows]
+
+
 def bridge_gaps(tags: Sequence[str | None]) -> list[str]:
     """Return entity tags of a sentence, in which None is a word without a sub-word, without gaps.
 
@@ -398,20 +589,36 @@ def bridge_gaps(tags: Sequence[str | None]) -> list[str]:
 class WordPredictions:
     """The predictions of some sentences by word, filled in any order.
 
-    They take 6 bytes per word. For decoding, they take 4 bytes more for each word and label.
+    They take 6 bytes per word. For decoding, they take 4 bytes more for each word and label, and
+    with a temperature 4 more for each word.
     """
 
-    def __init__(self, num_words: int, label_names: Sequence[str], decode: bool) -> None:
+    def __init__(
+        self,
+        num_words: int,
+        label_names: Sequence[str],
+        decode: bool,
+        temperature: float | None = None,
+        outside_bias: float = 0.0,
+    ) -> None:
         """Make room for `num_words` words, without a prediction yet.
 
         `decode`: whether the tags are to be the most probable legal sequence of each sentence, not
-        the most probable tag of each word.
+        the most probable tag of each word. Then `outside_bias` is added to the log probability of
+        O, so that there are fewer entities, or with a negative one more. With a `temperature`, the
+        probability of a tag and the score of an entity are those of `sequence_probabilities`,
+        whatever the bias. Otherwise they are the tag's own probability, and the mean of those of
+        the entity's tags.
         """
+        self.label_names = label_names
         self.legal = legal_transitions(label_names)
         self.tag_ids = np.full(num_words, NO_TAG, dtype=np.int16)
         self.probabilities = np.zeros(num_words, dtype=np.float32)
         self.losses = array("f")  # one per window, summed over its words
         self.log_probabilities = np.zeros((num_words, len(label_names) * decode), np.float32)
+        self.temperature, self.outside_bias = temperature, outside_bias
+        # (words,): their mean over the words of an entity is the entity's score.
+        self.entity_scores = self.probabilities
 
     def add(
         self, log_probabilities: torch.Tensor, losses: torch.Tensor, word_index: torch.Tensor
@@ -429,17 +636,56 @@ class WordPredictions:
         self.probabilities[words] = best.exp().cpu().numpy()
         if self.log_probabilities.size:
             self.log_probabilities[words] = log_probabilities.cpu().numpy()
+            if self.outside_bias:
+                self._choose_tags(words)
+
+    def biased(self, words: np.ndarray) -> np.ndarray:
+        """Return what decides the tags of words, (words, labels): biased log probabilities."""
+        is_outside = np.array(self.label_names) == "O"
+        return self.log_probabilities[words] + np.float32(self.outside_bias) * is_outside
+
+    def _choose_tags(self, words: np.ndarray) -> None:
+        """Store the most probable tag of each of these words."""
+        tag_ids = self.biased(words).argmax(-1)
+        self.tag_ids[words] = tag_ids
+        self.probabilities[words] = np.exp(self.log_probabilities[words, tag_ids])
 
     def decode(self, lengths: Sequence[int] | np.ndarray) -> None:
-        """Replace illegal sequences of tags, once all predictions are added.
+        """Replace illegal sequences of tags, and score entities, once all predictions are added.
 
         `lengths`: (sentences,), words of each.
         """
         for words in self.illegal_sentences(lengths):
-            scores = self.log_probabilities[words]
-            tag_ids = most_probable_tags(scores, self.legal)
+            tag_ids = most_probable_tags(self.biased(words), self.legal)
             self.tag_ids[words] = tag_ids
-            self.probabilities[words] = np.exp(scores[np.arange(len(words)), tag_ids])
+            self.probabilities[words] = np.exp(self.log_probabilities[words, tag_ids])
+        if self.temperature is not None:
+            words = np.flatnonzero(self.tag_ids != NO_TAG)
+            sentences = np.repeat(np.arange(len(lengths)), lengths)[words]
+            self.probabilities[words], scores = sequence_probabilities(
+                self.log_probabilities[words],
+                self.tag_ids[words],
+                np.bincount(sentences, minlength=len(lengths)),
+                self.label_names,
+                self.temperature,
+            )
+            self.entity_scores = np.zeros_like(self.probabilities)
+            self.entity_scores[words] = scores
+
+    def decoded_again(
+        self,
+        lengths: Sequence[int] | np.ndarray,
+        temperature: float | None = None,
+        outside_bias: float = 0.0,
+    ) -> WordPredictions:
+        """Return a copy that is decoded with another temperature and bias."""
+        again = copy.copy(self)
+        again.tag_ids, again.probabilities = self.tag_ids.copy(), self.probabilities.copy()
+        again.entity_scores = again.probabilities
+        again.temperature, again.outside_bias = temperature, outside_bias
+        again._choose_tags(np.flatnonzero(self.tag_ids != NO_TAG))
+        again.decode(lengths)
+        return again
 
     def illegal_sentences(self, lengths: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
         """Yield the words of each sentence with an illegal tag, without those without a prediction.
@@ -475,13 +721,23 @@ class WordPredictions:
             )
 
 
+class SentencePrediction(NamedTuple):
+    """The predictions of a sentence; each list has an item for each word."""
+
+    words: list[str]
+    gold: list[str]  # tags; empty without labels
+    predicted: list[str]  # tags
+    probabilities: list[float]  # of the predicted tags
+    entity_scores: list[float]  # their mean over the words of an entity is its score
+
+
 def postprocess(
     predictions: WordPredictions, split: Iterable[dict[str, Any]], label_names: Sequence[str]
-) -> Iterator[tuple[list[str], list[str], list[str], list[float]]]:
-    """Yield (words, gold tags, predicted tags, probabilities) of each sentence, in order.
+) -> Iterator[SentencePrediction]:
+    """Yield the predictions of each sentence, in order.
 
-    `split`: rows with `tokens` and `labels`; without `labels`, the gold tags are empty. A word
-    without a sub-word has probability 0, and the tag O, or the tag of an entity around it.
+    `split`: rows with `tokens` and, if they are labelled, `labels`. A word without a sub-word has
+    probability 0, and the tag O, or the tag of an entity around it.
     """
     names = [*label_names, None]  # NO_TAG indexes the last
     entity_tags = are_entity_tags(label_names)
@@ -491,5 +747,16 @@ def postprocess(
         tags = [names[i] for i in predictions.tag_ids[start:end]]
         predicted = bridge_gaps(tags) if entity_tags else [tag or "O" for tag in tags]
         gold = [names[i] for i in row["labels"]] if "labels" in row else []
-        yield row["tokens"], gold, predicted, predictions.probabilities[start:end].tolist()
+        probabilities = predictions.probabilities[start:end].tolist()
+        scores = predictions.entity_scores[start:end].tolist()
+        if predictions.temperature is not None and None in tags:
+            for position, tag in enumerate(tags):  # the score of the entity around the word
+                if tag is None and predicted[position] != "O":
+                    scores[position] = scores[position - 1]
+        yield SentencePrediction(row["tokens"], gold, predicted, probabilities, scores)
         start = end
+
+
+def entity_score(entity_scores: Sequence[float], first: int, after_last: int) -> float:
+    """Return the score of the entity of these words; see `SentencePrediction`."""
+    return sum(entity_scores[first:after_last]) / (after_last - first)
