@@ -383,10 +383,9 @@ def most_probable_tags(log_probabilities: np.ndarray, legal: np.ndarray) -> np.n
 class SequenceProbabilities(NamedTuple):
     """The probabilities of the tags of words, and of the entities that the tags make."""
 
-    # (words,), of all sequences in which the word has this tag
-    words: np.ndarray
-    # (words,), for each word of an entity, of all sequences that have exactly this entity: its
-    # type, its first and its last word; 0 outside entities
+    words: np.ndarray  # (words,), of all sequences in which the word has this tag
+    # (entities,), in the order of `entity_spans`, of all sequences that have exactly this entity:
+    # its type, its first and its last word
     entities: np.ndarray
 
 
@@ -416,58 +415,44 @@ def sequence_probabilities(
         following = int(np.searchsorted(ends, start + room, side="right"))
         words = slice(start, int(ends[following - 1]))
         weights = order.weights(log_probabilities[words], temperature)
-        tags = order.places[tag_ids[words]]
-        chunks.append(_probabilities_of_chunk(weights, tags, lengths[sentence:following], order))
+        lengths_of_chunk = lengths[sentence:following]
+        chunks.append(_probabilities_of_chunk(weights, tag_ids[words], lengths_of_chunk, order))
         sentence, start = following, words.stop
     return SequenceProbabilities(*map(np.concatenate, zip(*chunks, strict=True)))
 
 
 def _probabilities_of_chunk(
-    weights: np.ndarray, tags: np.ndarray, lengths: np.ndarray, order: _TagOrder
+    weights: np.ndarray, tag_ids: np.ndarray, lengths: np.ndarray, order: _TagOrder
 ) -> SequenceProbabilities:
-    """Return the probabilities of sentences whose `tags` are places in `order`.
+    """Return the probabilities of sentences; `weights`: see `_TagOrder.weights`."""
+    before, sums, after = _messages(weights, lengths, order.num_inside)
+    count, m = len(tag_ids), order.num_inside
+    words, tags = np.arange(count), order.places[tag_ids]
+    ends = np.cumsum(lengths) - 1  # the last word of each sentence
 
-    `weights`: see `_TagOrder.weights`. All else as in `sequence_probabilities`.
-    """
-    before, scales, after = _messages(weights, lengths, order.num_inside)
-    count, m = len(tags), order.num_inside
-    words = np.arange(count)
-    begins_sentence = np.ones(count + 1, bool)
-    begins_sentence[:-1] = False
-    begins_sentence[np.cumsum(lengths) - lengths] = True
-    has_next = ~begins_sentence[1:]
-
-    # The next word's messages: `loose` is the share of tags that may follow every tag, and
-    # `same_type` that of I-X, which follows only a tag of its type.
+    # The messages of the next word: `open_total` is that of the tags that may follow every tag,
+    # `same_type` that of the I-X that may follow this word's tag.
     following = np.zeros_like(after)
-    following[:, :-1] = after[:, 1:] * has_next[:-1]
-    loose = np.where(has_next, following[m:].sum(0), 1.0)
-    totals = loose + ((before[:m] + before[m : 2 * m]) * following[:m]).sum(0)
-    same_type = np.zeros(count)
-    if m:
-        same_type = np.where(tags < 2 * m, following[tags % m, words], 0.0)
-    of_words = before[tags, words] * (loose + same_type) / totals
+    following[:, :-1] = after[:, 1:]
+    following[:, ends] = 0.0
+    open_total = following[m:].sum(0)
+    open_total[ends] = 1.0
+    totals = open_total + ((before[:m] + before[m : 2 * m]) * following[:m]).sum(0)
+    same_type = np.where(tags < 2 * m, following[tags % m if m else 0, words], 0.0)
+    of_words = before[tags, words] * (open_total + same_type) / totals
 
-    of_entities = np.zeros(count)
-    types = order.types[tags]
-    continues = order.is_inside[tags] & ~begins_sentence[:-1]
-    continues[1:] &= types[1:] == types[:-1]
-    first = np.flatnonzero((types >= 0) & ~continues)
-    if len(first):
-        bounds = np.append(np.flatnonzero(~continues), count)
-        last = bounds[np.searchsorted(bounds, first, side="right")] - 1
-        steps = np.append(np.log(weights[tags, words] / scales), 0.0)
-        sums = np.add.reduceat(steps, np.column_stack([first, last + 1]).ravel())[::2]
-        begins, ends = np.ones(len(first)), loose[last]
-        # An I-X whose type has no B-X is never the word before or after an entity of X.
-        (without_begin,) = np.nonzero(order.lone_inside[types[first]] >= 0)
-        inside = order.lone_inside[types[first[without_begin]]]
-        ends[without_begin] -= following[inside, last[without_begin]]
-        previous = first[without_begin] - 1
-        begins[without_begin] -= before[inside, previous] * ~begins_sentence[previous + 1]
-        sizes = last + 1 - first
-        positions = np.arange(sizes.sum()) + np.repeat(first + sizes - np.cumsum(sizes), sizes)
-        of_entities[positions] = np.repeat(begins * np.exp(sums) * ends / totals[last], sizes)
+    _, first, last = entity_spans(tag_ids, lengths, order.label_names)
+    steps = np.append(np.log(weights[tags, words] / sums), 0.0)
+    bounds = np.column_stack([first, last + 1]).ravel()
+    inner = np.add.reduceat(steps, bounds)[::2] if len(first) else np.zeros(0)
+    begins, stops = np.ones(len(first)), open_total[last]
+    # An I-X whose type has no B-X would continue the entity at either end.
+    lone = order.lone_inside[tag_ids[first]]
+    (has_lone,) = np.nonzero(lone >= 0)
+    stops[has_lone] -= following[lone[has_lone], last[has_lone]]
+    (has_lone,) = np.nonzero((lone >= 0) & (first > 0) & ~np.isin(first - 1, ends))
+    begins[has_lone] -= before[lone[has_lone], first[has_lone] - 1]
+    of_entities = begins * np.exp(inner) * stops / totals[last]
     return SequenceProbabilities(of_words.clip(0.0, 1.0), of_entities.clip(0.0, 1.0))
 
 
@@ -477,12 +462,11 @@ class _TagOrder(NamedTuple):
     The former are the tags that may not follow every tag.
     """
 
+    label_names: Sequence[str]
     names: list[str]
     num_inside: int  # of the tags that come first
     places: np.ndarray  # (labels,), the place of each label's tag
-    types: np.ndarray  # (tags,), the number of the entity type, or -1
-    is_inside: np.ndarray  # (tags,), whether the tag is an I-X
-    lone_inside: np.ndarray  # (types,), the I-X of a type that has no B-X, or -1
+    lone_inside: np.ndarray  # (labels,), the place of I-X for an X that has no B-X, or -1
 
     @classmethod
     def of(cls, label_names: Sequence[str]) -> _TagOrder:
@@ -490,16 +474,9 @@ class _TagOrder(NamedTuple):
         inside = [n for n in distinct if n.startswith("I-") and f"B-{n[2:]}" in distinct]
         leading = [*inside, *(f"B-{name[2:]}" for name in inside)]
         names = [*leading, *(name for name in distinct if name not in leading)]
-        types = list(dict.fromkeys(name[2:] for name in names if name[:2] in ("B-", "I-")))
-        lone = {t: names.index(f"I-{t}") for t in types if f"B-{t}" not in names}
-        return cls(
-            names,
-            len(inside),
-            np.array([names.index(name) for name in label_names]),
-            np.array([types.index(n[2:]) if n[:2] in ("B-", "I-") else -1 for n in names]),
-            np.array([name.startswith("I-") for name in names]),
-            np.array([lone.get(t, -1) for t in types], int),
-        )
+        places = np.array([names.index(name) for name in label_names])
+        is_lone = [name.startswith("I-") and name not in inside for name in label_names]
+        return cls(label_names, names, len(inside), places, np.where(is_lone, places, -1))
 
     def weights(self, log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
         """Return the weights of the tags of each word, (tags, words), in a word's proportions.
@@ -563,6 +540,27 @@ def _messages(
         message /= message.sum(0)
         following = message
     return forward[:, rows], sums[rows], backward[:, rows]
+
+
+def entity_spans(
+    tag_ids: np.ndarray, lengths: Sequence[int] | np.ndarray, label_names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (types, first words, last words) of the entities of many sentences, in order.
+
+    They are those of `entities`. `tag_ids`: (words,), of sentences in turn. `lengths`:
+    (sentences,), words of each. A type is the number of the first label that has it.
+    """
+    names = ["" if name == "O" else name.partition("-")[2] for name in label_names]
+    types = np.array([names.index(name) if name else -1 for name in names])[tag_ids]
+    continues = np.array([name.startswith("I-") for name in label_names])[tag_ids]
+    continues[1:] &= types[1:] == types[:-1]
+    begins_sentence = np.zeros(len(tag_ids) + 1, bool)
+    begins_sentence[np.cumsum(lengths) - lengths] = True
+    continues &= ~begins_sentence[:-1]
+    first = np.flatnonzero((types >= 0) & ~continues)
+    bounds = np.append(np.flatnonzero(~continues), len(tag_ids))
+    last = bounds[np.searchsorted(bounds, first, side="right")] - 1
+    return types[first], first, last
 
 
 def bridge_gaps(tags: Sequence[str | None]) -> list[str]:
@@ -660,17 +658,27 @@ class WordPredictions:
             self.tag_ids[words] = tag_ids
             self.probabilities[words] = np.exp(self.log_probabilities[words, tag_ids])
         if self.temperature is not None:
-            words = np.flatnonzero(self.tag_ids != NO_TAG)
-            sentences = np.repeat(np.arange(len(lengths)), lengths)[words]
-            self.probabilities[words], scores = sequence_probabilities(
-                self.log_probabilities[words],
-                self.tag_ids[words],
-                np.bincount(sentences, minlength=len(lengths)),
-                self.label_names,
-                self.temperature,
-            )
-            self.entity_scores = np.zeros_like(self.probabilities)
-            self.entity_scores[words] = scores
+            self.score_entities(lengths, self.temperature)
+
+    def score_entities(self, lengths: Sequence[int] | np.ndarray, temperature: float) -> None:
+        """Score tags and entities by `sequence_probabilities`."""
+        words, known = self.known_words(lengths)
+        tag_ids = self.tag_ids[words]
+        self.probabilities[words], scores = sequence_probabilities(
+            self.log_probabilities[words], tag_ids, known, self.label_names, temperature
+        )
+        _, first, last = entity_spans(tag_ids, known, self.label_names)
+        sizes = words[last] + 1 - words[first]  # with words inside that have no sub-word
+        ends = np.cumsum(sizes)
+        of_entities = np.arange(sizes.sum()) + np.repeat(words[first] + sizes - ends, sizes)
+        self.entity_scores = np.zeros_like(self.probabilities)
+        self.entity_scores[of_entities] = np.repeat(scores, sizes)
+
+    def known_words(self, lengths: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the words with a prediction, (words,), and their number in each sentence."""
+        words = np.flatnonzero(self.tag_ids != NO_TAG)
+        sentences = np.repeat(np.arange(len(lengths)), lengths)[words]
+        return words, np.bincount(sentences, minlength=len(lengths))
 
     def decoded_again(
         self,
@@ -749,10 +757,6 @@ def postprocess(
         gold = [names[i] for i in row["labels"]] if "labels" in row else []
         probabilities = predictions.probabilities[start:end].tolist()
         scores = predictions.entity_scores[start:end].tolist()
-        if predictions.temperature is not None and None in tags:
-            for position, tag in enumerate(tags):  # the score of the entity around the word
-                if tag is None and predicted[position] != "O":
-                    scores[position] = scores[position - 1]
         yield SentencePrediction(row["tokens"], gold, predicted, probabilities, scores)
         start = end
 

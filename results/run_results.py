@@ -1,5 +1,6 @@
 """The results of a run: scores during the run, and the files in its folder at the end."""
 
+import json
 import platform
 import shlex
 import shutil
@@ -15,9 +16,18 @@ import common
 from corpus.load import Corpus
 from encoder.batches import WindowSet, words_of_sentences
 from results import report
+from results.calibration_rows import calibration_rows
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
+from scoring.calibration import (
+    Reliability,
+    fit_temperature,
+    gold_labels,
+    judge_entities,
+    reliability,
+)
+from scoring.operating_point import choose_operating_point, operating_points
 from scoring.scores import compute_metrics, flat_scores, label_types
 from scoring.table import score_table
 from settings.defaults import is_embedded, model_title
@@ -69,6 +79,7 @@ class RunResults:
         self.train_metrics: dict[str, float] = {}
         self.scores: dict[str, dict[str, Any]] = {}  # by split
         self.predictions: dict[str, common.WordPredictions] = {}
+        self.calibration: dict[str, Any] = {}  # facts about the temperature and operating point
         self.epoch_steps: int | None = None
 
     # --- Training ---
@@ -118,8 +129,12 @@ class RunResults:
 
     def no_predictions(self, split: str) -> common.WordPredictions:
         """Return the predictions of a split before its first batch."""
-        decode = self.config.decode == "viterbi"
-        return common.WordPredictions(self.windows[split].num_words, self.tags, decode)
+        num_words = self.windows[split].num_words
+        if self.config.decode != "viterbi":
+            return common.WordPredictions(num_words, self.tags, decode=False)
+        temperature = getattr(self.config, "score_temperature", None)
+        outside_bias = getattr(self.config, "outside_bias", None) or 0.0
+        return common.WordPredictions(num_words, self.tags, True, temperature, outside_bias)
 
     def score(self, split: str, predictions: common.WordPredictions) -> dict[str, float]:
         """Return the scores of a split's predictions, the same on every process.
@@ -148,6 +163,44 @@ class RunResults:
             broadcast_object_list(flat)
         return flat[0]
 
+    def calibrate(self) -> None:
+        """Fit the temperature of entity scores, and choose the operating point if one is requested.
+
+        Both come from the validation split, if it was scored. They are part of the configuration
+        of a model that is trained, or that is given an operating point. The validation split is
+        decoded and scored again with them.
+        """
+        settings = self.settings
+        tuning = settings.tuning
+        calibrates = settings.do_train or tuning.requested
+        if not (calibrates and self.config.decode == "viterbi" and self.state.is_main_process):
+            return
+        self.config.score_temperature, self.config.outside_bias = 1.0, 0.0
+        self.calibration = {
+            "temperature": 1.0,
+            "fitted_to_entities": 0,
+            "requested": tuning.requested,
+            "operating_point": None,
+        }
+        if "validation" not in self.scores:
+            return
+        rows, predictions = self.corpus.splits["validation"], self.predictions["validation"]
+        lengths, gold = words_of_sentences(rows), gold_labels(rows)
+        predictions = predictions.decoded_again(lengths)
+        are_right = judge_entities(predictions, lengths, gold).are_right
+        temperature = self.config.score_temperature = fit_temperature(
+            predictions, lengths, are_right
+        )
+        self.calibration |= {"temperature": temperature, "fitted_to_entities": len(are_right)}
+        if tuning.requested:
+            points = operating_points(predictions, lengths, gold)
+            if (point := choose_operating_point(points, tuning)) is not None:
+                self.config.outside_bias = point.outside_bias
+                self.calibration["operating_point"] = point.facts()
+        predictions = predictions.decoded_again(lengths, temperature, self.config.outside_bias)
+        self.predictions["validation"] = predictions
+        self.scores["validation"] = compute_metrics(predictions, rows, self.tags)
+
     def is_scored(self, split: str) -> bool:
         """Return whether this session scored a split after the last step of training."""
         return split in self.predictions and self.progress.scored_step == self.progress.step
@@ -167,6 +220,10 @@ class RunResults:
     def _write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         do_train = self.settings.do_train
+        self._remember_calibration(folder)
+        for split, scores in self.scores.items():
+            if self.corpus.entity_tags:
+                scores["reliability"] = self._reliability(split).facts()
         if self.train_metrics:
             save_results(folder, "train", self.train_metrics)
         for split, prefix in FILE_PREFIXES.items():
@@ -178,6 +235,7 @@ class RunResults:
             if split in self.predictions:
                 sentences, places = self._sentences(split), self.corpus.places(split)
                 write_predictions(folder, name, sentences, places, self.corpus.entity_tags)
+        say(*(f"{name}: {text}." for name, text in calibration_rows(self.calibration)))
         if "test" in self.predictions and "test" not in self.scores:
             words = self.windows["test"].num_words
             say(f"\ntest: {words} words tagged, see predictions.txt; the split has no labels.")
@@ -195,6 +253,28 @@ class RunResults:
         if self.pusher is not None and not do_train:  # otherwise `_announce` has said it
             say(f"Pushes to {self.pusher.plan}.")
 
+    def _remember_calibration(self, folder: Path) -> None:
+        """Store temperature and operating point in the model that is saved in `folder`."""
+        if not self.calibration:
+            return
+        values = {
+            name: getattr(self.config, name) for name in ("score_temperature", "outside_bias")
+        }
+        changes = {"config.json": values}
+        if not self.settings.do_train:  # otherwise it is written whole
+            changes[RUN_FILE] = {"calibration": self.calibration}
+        for name, changed in changes.items():
+            path = folder / name
+            if path.exists():
+                write_json(path, json.loads(path.read_text(encoding="utf-8")) | changed)
+
+    def _reliability(self, split: str) -> Reliability:
+        """Return the reliability of the scores of a split's entities."""
+        rows = self.corpus.splits[split]
+        lengths, gold = words_of_sentences(rows), gold_labels(rows)
+        entities = judge_entities(self.predictions[split], lengths, gold)
+        return reliability(entities.scores, entities.are_right)
+
     def write_card(self, folder: Path) -> None:
         """Write the model card with the facts known so far; a person's additions are kept."""
         if not self.state.is_main_process:
@@ -211,10 +291,12 @@ class RunResults:
         """
         scores = self.scores[split]
         all_scores = flat_scores(scores, label_types(self.tags, self.corpus.entity_tags))
+        error = scores.get("reliability", {}).get("expected_calibration_error")
+        calibration = {} if error is None else {"expected_calibration_error": error}
         if self.settings.output.return_entity_level_metrics:
-            return all_scores
+            return all_scores | calibration
         selecting = {k: v for k, v in all_scores.items() if k == self.best.name}
-        return flat_scores(scores, ()) | selecting
+        return flat_scores(scores, ()) | selecting | calibration
 
     def _say_scores(self, split: str) -> None:
         windows = self.windows[split]
@@ -282,6 +364,7 @@ class RunResults:
             "history": self.progress.history,
             "step_losses": self.progress.step_losses,
             "scores": self.scores,
+            "calibration": self.calibration or None,
         }
 
     def _example(self) -> str:

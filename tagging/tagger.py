@@ -38,7 +38,8 @@ class Tagger:
     `device`: a device name of torch; default: a GPU if there is one. `batch_tokens`: sub-words in a
     batch. `decode`: "viterbi" for the most probable legal sequence of entity tags in each sentence,
     "argmax" for the most probable tag of each word; default: as the model's configuration says,
-    otherwise "argmax". Raises UserError if the model cannot tag words.
+    otherwise "argmax". The model's temperature and operating point are those of legal sequences,
+    so "argmax" leaves them out. Raises UserError if the model cannot tag words.
     """
 
     def __init__(
@@ -75,6 +76,10 @@ class Tagger:
         self.label_names = [config.id2label[i] for i in range(len(config.id2label))]
         self.entity_tags = common.are_entity_tags(self.label_names)
         self.decodes = self.entity_tags and (decode or getattr(config, "decode", "")) == "viterbi"
+        self.temperature: float | None = getattr(config, "score_temperature", None)
+        self.outside_bias: float = getattr(config, "outside_bias", None) or 0.0
+        if not self.decodes:
+            self.temperature, self.outside_bias = None, 0.0
         on_cpu = self.device.type == "cpu"
         self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else GPU_BATCH_TOKENS)
 
@@ -85,9 +90,11 @@ class Tagger:
 
         A result is `{"text", "entities": [{"entity_group", "score", "word", "start", "end"}]}`.
         `start` and `end` count code points: `text[start:end] == word`. The score of an entity is
-        the mean, over its words, of the probability of the tag. Models with plain tags (parts of
-        speech) give `"words": [{"word", "tag", "score", "start", "end"}]` instead; `all_words`
-        gives both. Entities with a score below `min_score` are left out.
+        its calibrated probability, and that of a word the probability of its tag, both among all
+        legal sequences of tags. A model without a temperature gives the probability of each tag at
+        its word, and for an entity their mean. Models with plain tags (parts of speech) give
+        `"words": [{"word", "tag", "score", "start", "end"}]` instead; `all_words` gives both.
+        Entities with a score below `min_score` are left out.
         """
         remaining = texts_of(texts)
         results: list[dict[str, Any]] = []
@@ -101,8 +108,11 @@ class Tagger:
         split = [
             (text, self.split_words(text) if words is None else words) for text, words in texts
         ]
-        tagged = self.tag_words([[word for word, _, _ in words] for _, words in split])
-        return [TaggedText(*text, *tags) for text, tags in zip(split, tagged, strict=True)]
+        sentences = self.predict([[word for word, _, _ in words] for _, words in split])
+        return [
+            TaggedText(*text, sentence.predicted, sentence.probabilities, sentence.entity_scores)
+            for text, sentence in zip(split, sentences, strict=True)
+        ]
 
     def tag_words(self, sentences: list[list[str]]) -> list[tuple[list[str], list[float]]]:
         """Return the tags and their probabilities for each sentence, one of each for each word.
@@ -110,6 +120,12 @@ class Tagger:
         As in evaluation, a word without a sub-word has the tag of an entity around it, or else O;
         its probability is 0.
         """
+        return [
+            (sentence.predicted, sentence.probabilities) for sentence in self.predict(sentences)
+        ]
+
+    def predict(self, sentences: list[list[str]]) -> list[common.SentencePrediction]:
+        """Return the predictions of sentences of words."""
         sentences = [readable(words) for words in sentences_of(sentences)]
         if not sentences:
             return []
@@ -121,7 +137,9 @@ class Tagger:
             columns["word_index"] = common.align_labels_with_tokens(word_numbers, owned)
             windows.append(columns)
         keep = self.decodes or self.exact_network is not None
-        predictions = common.WordPredictions(starts[-1], self.label_names, keep)
+        predictions = common.WordPredictions(
+            starts[-1], self.label_names, keep, self.temperature, self.outside_bias
+        )
         self._predict(self.network, windows, predictions)
         if self.exact_network is not None:
             doubtful = self._doubtful_words(predictions, lengths)
@@ -132,10 +150,7 @@ class Tagger:
         if self.decodes:
             predictions.decode(lengths)
         rows = [{"tokens": words} for words in sentences]
-        return [
-            (tags, probabilities)
-            for _, _, tags, probabilities in common.postprocess(predictions, rows, self.label_names)
-        ]
+        return list(common.postprocess(predictions, rows, self.label_names))
 
     def _predict(
         self, network: Network, windows: list[Window], predictions: common.WordPredictions
@@ -156,7 +171,10 @@ class Tagger:
         """Return the words whose tag half precision leaves in doubt."""
         if len(self.label_names) < 2:
             return set()
-        two_best = np.partition(predictions.log_probabilities, -2, axis=-1)[:, -2:]
+        scores = predictions.biased(np.arange(len(predictions.tag_ids)))
+        if self.outside_bias:
+            scores -= np.logaddexp.reduce(scores, axis=-1, keepdims=True)
+        two_best = np.partition(scores, -2, axis=-1)[:, -2:]
         gaps = np.exp(two_best[:, 1]) - np.exp(two_best[:, 0])
         doubtful = set(np.flatnonzero(gaps < DOUBT).tolist())
         if self.decodes:  # the tags of an illegal sequence depend on all probabilities

@@ -1,0 +1,28 @@
+"""The temperature and the operating point of a model, as text for terminal, card and report."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def calibration_rows(calibration: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (name, text) of each; nothing for a model whose scores are not calibrated.
+
+    `calibration`: as in run.json: `temperature`, `fitted_to_entities`, `requested` (the flag that
+    asks for an operating point, or ""), `operating_point`.
+    """
+    if not calibration:
+        return []
+    temperature, count = calibration["temperature"], calibration["fitted_to_entities"]
+    text = f"probabilities, temperature {temperature:.3f}, "
+    text += f"fitted to {count:,} predicted entities of validation" if count else "not fitted"
+    rows = [("Entity scores", text)]
+    if requested := calibration["requested"]:
+        point = calibration["operating_point"]
+        text = "no bias on O reaches it on validation; the tags are unchanged"
+        if point:
+            text = (
+                f"bias {point['outside_bias']:+.2f} on O; on validation precision "
+                f"{point['precision']:.4f}, recall {point['recall']:.4f}, F1 {point['f1']:.4f}"
+            )
+        rows.append(("Operating point", f"{requested}: {text}"))
+    return rows
