@@ -15,13 +15,13 @@ import numpy as np
 import common
 from corpus.load import Corpus
 from encoder.batches import WindowSet, words_of_sentences
+from encoder.model import CALIBRATION
 from results import report
 from results.calibration_rows import calibration_rows
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
 from scoring.calibration import (
-    Reliability,
     fit_temperature,
     gold_labels,
     judge_entities,
@@ -223,7 +223,7 @@ class RunResults:
         self._remember_calibration(folder)
         for split, scores in self.scores.items():
             if self.corpus.entity_tags:
-                scores["reliability"] = self._reliability(split).facts()
+                scores["reliability"] = self._reliability(split)
         if self.train_metrics:
             save_results(folder, "train", self.train_metrics)
         for split, prefix in FILE_PREFIXES.items():
@@ -257,9 +257,7 @@ class RunResults:
         """Store temperature and operating point in the model that is saved in `folder`."""
         if not self.calibration:
             return
-        values = {
-            name: getattr(self.config, name) for name in ("score_temperature", "outside_bias")
-        }
+        values = {name: getattr(self.config, name) for name in CALIBRATION}
         changes = {"config.json": values}
         if not self.settings.do_train:  # otherwise it is written whole
             changes[RUN_FILE] = {"calibration": self.calibration}
@@ -268,12 +266,12 @@ class RunResults:
             if path.exists():
                 write_json(path, json.loads(path.read_text(encoding="utf-8")) | changed)
 
-    def _reliability(self, split: str) -> Reliability:
-        """Return the reliability of the scores of a split's entities."""
+    def _reliability(self, split: str) -> dict[str, Any]:
+        """Return the facts of `reliability` about the scores of a split's entities."""
         rows = self.corpus.splits[split]
         lengths, gold = words_of_sentences(rows), gold_labels(rows)
         entities = judge_entities(self.predictions[split], lengths, gold)
-        return reliability(entities.scores, entities.are_right)
+        return reliability(entities.scores, entities.are_right).facts()
 
     def write_card(self, folder: Path) -> None:
         """Write the model card with the facts known so far; a person's additions are kept."""

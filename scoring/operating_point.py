@@ -76,7 +76,7 @@ class OperatingPoint:
 def operating_points(
     predictions: WordPredictions, lengths: np.ndarray, gold: np.ndarray
 ) -> list[OperatingPoint]:
-    """Return the operating point of each bias with which there is an entity, the nearest to 0 first.
+    """Return the operating points of all biases with which there are entities, nearest to 0 first.
 
     `predictions`: of a split, with log probabilities. `lengths`, `gold`: see `scoring.calibration`.
     """
