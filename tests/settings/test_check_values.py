@@ -49,6 +49,8 @@ BAD = {
     "task_name": ("srl",),
     "tag_scheme": ("iob3",),
     "span_alignment": ("widen",),
+    "target_precision": ("0", "1", "-0.5", "nan", "inf", "high"),
+    "tune_for": ("precision", ""),
     "mixed_precision": ("fp8", "true"),
     "bf16": ("maybe",),
     "debug": ("maybe",),
