@@ -143,6 +143,10 @@ def test_no_text_causes_a_traceback(script):
         ["--adam_beta1", "0.8", "--optim", "sgd"],
         ["--bf16", "--fp16"],
         ["--bf16", "--mixed_precision", "no"],
+        ["--target_precision", "0.9", "--tune_for", "f1"],
+        ["--target_precision", "0.9", "--do_train"],
+        ["--tune_for", "f1", "--do_train", "--do_predict"],
+        ["--tune_for", "recall", "--decode", "argmax"],
     ],
 )
 def test_flags_that_contradict_each_other(argv, script):
