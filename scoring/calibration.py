@@ -10,7 +10,7 @@ An entity is right if the gold tags have one of its type with its first and last
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -117,24 +117,36 @@ def fit_temperature(
 ) -> float:
     """Return the temperature with which the scores of a split's entities fit best.
 
-    `are_right`: (entities,), whether each entity of the decoded `predictions` is right. The best
-    temperature has the least log loss, which only true probabilities minimize; the expected
-    calibration error would depend on the edges of its bins. The targets are not 0 and 1 but those
-    of Platt 1999 (Probabilistic Outputs for Support Vector Machines, section 2.2): otherwise a few
-    entities that are all right would all get the score 1. Without an entity it is 1.
+    `predictions`: decoded, without a bias. `are_right`: (entities,), whether each of their entities
+    is right. Without an entity, the temperature is 1.
+    """
+    words, known = predictions.known_words(lengths)
+    log_probabilities, tag_ids = predictions.log_probabilities[words], predictions.tag_ids[words]
+
+    def scores_at(temperature: float) -> np.ndarray:
+        return sequence_probabilities(
+            log_probabilities, tag_ids, known, predictions.label_names, temperature
+        ).entities
+
+    return best_temperature(scores_at, are_right)
+
+
+def best_temperature(scores_at: Callable[[float], np.ndarray], are_right: np.ndarray) -> float:
+    """Return the temperature whose scores, (entities,), have the least log loss.
+
+    Only true probabilities minimize the log loss; the expected calibration error would depend on
+    the edges of its bins. The targets are not 0 and 1 but those of Platt 1999 (Probabilistic
+    Outputs for Support Vector Machines, section 2.2): otherwise a few entities that are all right
+    would all get the score 1.
     """
     if not len(are_right):
         return 1.0
-    words, known = predictions.known_words(lengths)
-    log_probabilities, tag_ids = predictions.log_probabilities[words], predictions.tag_ids[words]
     num_right = int(are_right.sum())
     if_right = (num_right + 1) / (num_right + 2)
     targets = np.where(are_right, if_right, 1 / (len(are_right) - num_right + 2))
 
     def log_loss(temperature: float) -> float:
-        scores = sequence_probabilities(
-            log_probabilities, tag_ids, known, predictions.label_names, temperature
-        ).entities.clip(1e-12, 1 - 1e-12)
+        scores = scores_at(temperature).clip(1e-12, 1 - 1e-12)
         return -float((targets * np.log(scores) + (1 - targets) * np.log1p(-scores)).sum())
 
     temperature = 1.0

@@ -129,6 +129,12 @@ class Tagger:
         sentences = [readable(words) for words in sentences_of(sentences)]
         if not sentences:
             return []
+        rows = [{"tokens": words} for words in sentences]
+        predictions = self.predict_words(sentences)
+        return list(common.postprocess(predictions, rows, self.label_names))
+
+    def predict_words(self, sentences: list[list[str]]) -> common.WordPredictions:
+        """Return the decoded predictions of sentences of words by word."""
         lengths = [len(words) for words in sentences]
         starts = [0, *accumulate(lengths)]
         windows = []
@@ -149,8 +155,7 @@ class Tagger:
             self._predict(self.exact_network, retagged, predictions)
         if self.decodes:
             predictions.decode(lengths)
-        rows = [{"tokens": words} for words in sentences]
-        return list(common.postprocess(predictions, rows, self.label_names))
+        return predictions
 
     def _predict(
         self, network: Network, windows: list[Window], predictions: common.WordPredictions

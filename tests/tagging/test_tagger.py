@@ -173,7 +173,8 @@ def test_the_score_of_a_calibrated_model_is_the_probability_of_the_entity(tiny_t
 
 @pytest.mark.parametrize("bias", [-3.0, 3.0])
 def test_an_operating_point_changes_the_number_of_entities(bias, tiny_tagger, tmp_path):
-    words = [[word] for word in "Peter went to Paris said Anna of EU rejects German call".split()]
+    text = "Peter went to Paris said Anna of EU rejects German call"
+    words = [[word] for word in text.split()]
     values = {"decode": "viterbi", "outside_bias": bias, "score_temperature": 1.0}
     folder = with_config(tiny_tagger, tmp_path / "model", **values)
     counts = [
