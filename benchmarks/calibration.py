@@ -26,8 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from machine import describe
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from common import WordPredictions, entity_spans, legal_transitions, sequence_probabilities
 from corpus.load import load_corpus
@@ -81,10 +80,7 @@ def main():
         tagger = Tagger(model, decode="viterbi")
         validation, test = (predict(tagger, corpus, split) for split in ("validation", "test"))
         for way, scores_of in WAYS.items():
-            temperature = best_temperature(
-                lambda t, scores_of=scores_of: scores_of(validation, t)[validation.in_file],
-                validation.are_right[validation.in_file],
-            )
+            temperature = fit(scores_of, validation)
             add_errors(errors, fitted, way, test, scores_of, temperature)
         likeliest = max(np.geomspace(0.25, 4, 81), key=lambda t: gold_likelihood(validation, t))
         add_errors(errors, fitted, "gold tags", test, entity_probabilities, likeliest)
@@ -183,6 +179,12 @@ def best_with_each_tag(scores: np.ndarray, names: list[str]) -> np.ndarray:
 
 
 WAYS = {"tags": mean_of_tags, "margin": margins, "entity": entity_probabilities}
+
+
+def fit(scores_of, scored: Scored) -> float:
+    """Return the temperature of a way to score entities."""
+    known = scored.in_file
+    return best_temperature(lambda t: scores_of(scored, t)[known], scored.are_right[known])
 
 
 def gold_likelihood(scored: Scored, temperature: float) -> float:
