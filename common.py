@@ -479,9 +479,10 @@ class _TagOrder(NamedTuple):
         return cls(label_names, names, len(inside), places, np.where(is_lone, places, -1))
 
     def weights(self, log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
-        """Return the weights of the tags of each word, (tags, words), in a word's proportions.
+        """Return the weights of the tags of each word, (tags, words).
 
-        Labels of one name, such as all that are not entity tags, count as one tag.
+        They are its probabilities to the power of 1 / temperature, up to a factor. Labels of one
+        name, such as all that are not entity tags, count as one tag.
         """
         scores = np.ascontiguousarray(log_probabilities.T, np.float64)
         scores = (scores - scores.max(0)) / temperature
@@ -550,6 +551,7 @@ def entity_spans(
     They are those of `entities`. `tag_ids`: (words,), of sentences in turn. `lengths`:
     (sentences,), words of each. A type is the number of the first label that has it.
     """
+    lengths = np.asarray(lengths, int)
     names = ["" if name == "O" else name.partition("-")[2] for name in label_names]
     types = np.array([names.index(name) if name else -1 for name in names])[tag_ids]
     continues = np.array([name.startswith("I-") for name in label_names])[tag_ids]

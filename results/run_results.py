@@ -388,7 +388,7 @@ class RunResults:
             "max_seq_length": self.config.window_length,
             "windowed": {name: w.sentences_cut for name, w in self.windows.items()},
             "examples": (
-                dict(zip(columns, sentence, strict=True), place=place)
+                dict(zip(columns, sentence[:4], strict=True), place=place)
                 for sentence, place in zip(
                     self._sentences(split), self.corpus.places(split), strict=True
                 )
