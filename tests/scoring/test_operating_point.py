@@ -37,7 +37,7 @@ POINTS = [
         (TuningSettings(target_precision=0.75), -0.25),
         (TuningSettings(target_precision=0.81), 0.25),  # of equal recall, the nearest to 0
         (TuningSettings(target_precision=0.97), 0.75),
-        (TuningSettings(tune_for="f1"), -0.25),
+        (TuningSettings(tune_for="f1"), 0.5),
         (TuningSettings(tune_for="recall"), -0.25),
     ],
 )
