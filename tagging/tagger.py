@@ -210,7 +210,7 @@ class Tagger:
         self, tagged: TaggedText, all_words: bool = False, min_score: float = 0.0
     ) -> dict[str, Any]:
         """Return the result that `__call__` gives for a tagged text."""
-        text, words, tags, probabilities = tagged
+        text, words, tags, probabilities, _ = tagged
         result: dict[str, Any] = {"text": text}
         if self.entity_tags:
             result["entities"] = [

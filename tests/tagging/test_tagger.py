@@ -171,20 +171,18 @@ def test_the_score_of_a_calibrated_model_is_the_probability_of_the_entity(tiny_t
     assert result != uncalibrated
 
 
-@pytest.mark.parametrize("bias", [-3.0, 3.0])
-def test_an_operating_point_changes_the_number_of_entities(bias, tiny_tagger, tmp_path):
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_an_operating_point_changes_the_number_of_entities(dtype, tiny_tagger, tmp_path):
     text = "Peter went to Paris said Anna of EU rejects German call"
-    words = [[word] for word in text.split()]
-    values = {"decode": "viterbi", "outside_bias": bias, "score_temperature": 1.0}
-    folder = with_config(tiny_tagger, tmp_path / "model", **values)
-    counts = [
-        sum(tag != "O" for tags, _ in tagger.tag_words(words) for tag in tags)
-        for tagger in (Tagger(folder), Tagger(tiny_tagger, decode="viterbi"))
-    ]
-    assert (counts[0] > counts[1]) == (bias < 0) and counts[0] != counts[1]
-    assert (
-        Tagger(folder, dtype="bf16").tag_words(words)[0][0] == Tagger(folder).tag_words(words)[0][0]
-    )
+    words, counts = [[word] for word in text.split()], []
+    for bias in (-20.0, -2.0, 2.0, 20.0):
+        values = {"decode": "viterbi", "outside_bias": bias, "score_temperature": 1.0}
+        folder = with_config(tiny_tagger, tmp_path / str(bias), **values)
+        tagged = Tagger(folder, dtype=dtype).tag_words(words)
+        counts.append(sum(tag != "O" for tags, _ in tagged for tag in tags))
+        assert tagged[0][0] == Tagger(folder).tag_words(words)[0][0]
+    assert counts[0] == len(words) and counts[3] == 0
+    assert counts == sorted(counts, reverse=True)
 
 
 def test_a_model_splits_text_as_it_was_trained(tiny_tagger, tmp_path):
