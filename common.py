@@ -394,13 +394,12 @@ def sequence_probabilities(
     tag_ids: np.ndarray,
     lengths: Sequence[int] | np.ndarray,
     label_names: Sequence[str],
-    temperature: float = 1.0,
 ) -> SequenceProbabilities:
     """Return the probabilities of sentences' tags among all legal sequences of tags.
 
     The probability of a legal sequence is proportional to the product of the probabilities of its
-    words, each to the power of 1 / temperature. The sums over sequences are computed by the
-    forward-backward algorithm (Rabiner 1989, A Tutorial on Hidden Markov Models, section III).
+    words. The sums over sequences are computed by the forward-backward algorithm (Rabiner 1989, A
+    Tutorial on Hidden Markov Models, section III).
 
     `log_probabilities`: (words, labels). `tag_ids`: (words,), legal. `lengths`: (sentences,), words
     of each.
@@ -414,7 +413,7 @@ def sequence_probabilities(
         room = max(CHUNK_VALUES // len(order.names), lengths[sentence])
         following = int(np.searchsorted(ends, start + room, side="right"))
         words = slice(start, int(ends[following - 1]))
-        weights = order.weights(log_probabilities[words], temperature)
+        weights = order.weights(log_probabilities[words])
         lengths_of_chunk = lengths[sentence:following]
         chunks.append(_probabilities_of_chunk(weights, tag_ids[words], lengths_of_chunk, order))
         sentence, start = following, words.stop
@@ -478,15 +477,13 @@ class _TagOrder(NamedTuple):
         is_lone = [name.startswith("I-") and name not in inside for name in label_names]
         return cls(label_names, names, len(inside), places, np.where(is_lone, places, -1))
 
-    def weights(self, log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
-        """Return the weights of the tags of each word, (tags, words).
+    def weights(self, log_probabilities: np.ndarray) -> np.ndarray:
+        """Return the probabilities of the tags of each word up to a factor, (tags, words).
 
-        They are its probabilities to the power of 1 / temperature, up to a factor. Labels of one
-        name, such as all that are not entity tags, count as one tag.
+        Labels of one name, such as all that are not entity tags, count as one tag.
         """
         scores = np.ascontiguousarray(log_probabilities.T, np.float64)
-        scores = (scores - scores.max(0)) / temperature
-        of_labels = np.exp(np.maximum(scores, LEAST_LOG_RATIO))
+        of_labels = np.exp(np.maximum(scores - scores.max(0), LEAST_LOG_RATIO))
         weights = np.zeros((len(self.names), len(log_probabilities)))
         for label, place in enumerate(self.places):
             weights[place] += of_labels[label]
@@ -586,11 +583,38 @@ def bridge_gaps(tags: Sequence[str | None]) -> list[str]:
 # --- Predictions back to words --------------------------------------------------------------
 
 
+class Calibration(NamedTuple):
+    """The score of an entity by its probability p: logistic(logit(p) / temperature + offset)."""
+
+    temperature: float = 1.0
+    offset: float = 0.0
+
+    @classmethod
+    def of_config(cls, config: Any) -> Calibration | None:
+        """Return the calibration in a model's configuration; None if it has none."""
+        temperature = getattr(config, "score_temperature", None)
+        offset = getattr(config, "score_offset", None)
+        return None if temperature is None else cls(temperature, offset or 0.0)
+
+    def scores(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the scores of entities with these probabilities, (entities,)."""
+        return 1 / (1 + np.exp(-logit(probabilities) / self.temperature - self.offset))
+
+
+def logit(probabilities: np.ndarray) -> np.ndarray:
+    """Return the logarithms of the odds; those of 0 and 1 are finite.
+
+    Probabilities nearer to 0 or 1 than fp32 can tell from 1 are all taken for the nearest.
+    """
+    clipped = probabilities.astype(np.float64).clip(1e-7, 1 - 1e-7)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
 class WordPredictions:
     """The predictions of some sentences by word, filled in any order.
 
     They take 6 bytes per word. For decoding, they take 4 bytes more for each word and label, and
-    with a temperature 4 more for each word.
+    with a calibration 4 more for each word.
     """
 
     def __init__(
@@ -598,17 +622,17 @@ class WordPredictions:
         num_words: int,
         label_names: Sequence[str],
         decode: bool,
-        temperature: float | None = None,
+        calibration: Calibration | None = None,
         outside_bias: float = 0.0,
     ) -> None:
         """Make room for `num_words` words, without a prediction yet.
 
         `decode`: whether the tags are to be the most probable legal sequence of each sentence, not
         the most probable tag of each word. Then `outside_bias` is added to the log probability of
-        O, so that there are fewer entities, or with a negative one more. With a `temperature`, the
-        probability of a tag and the score of an entity are those of `sequence_probabilities`,
-        whatever the bias. Otherwise they are the tag's own probability, and the mean of those of
-        the entity's tags.
+        O, so that there are fewer entities, or with a negative one more. With a `calibration`, the
+        probability of a tag is that of `sequence_probabilities`, and the score of an entity its
+        calibrated probability, whatever the bias. Otherwise they are the tag's own probability,
+        and the mean of those of the entity's tags.
         """
         self.label_names = label_names
         self.legal = legal_transitions(label_names)
@@ -616,7 +640,7 @@ class WordPredictions:
         self.probabilities = np.zeros(num_words, dtype=np.float32)
         self.losses = array("f")  # one per window, summed over its words
         self.log_probabilities = np.zeros((num_words, len(label_names) * decode), np.float32)
-        self.temperature, self.outside_bias = temperature, outside_bias
+        self.calibration, self.outside_bias = calibration, outside_bias
         # (words,): their mean over the words of an entity is the entity's score.
         self.entity_scores = self.probabilities
 
@@ -659,22 +683,24 @@ class WordPredictions:
             tag_ids = most_probable_tags(self.biased(words), self.legal)
             self.tag_ids[words] = tag_ids
             self.probabilities[words] = np.exp(self.log_probabilities[words, tag_ids])
-        if self.temperature is not None:
-            self.score_entities(lengths, self.temperature)
+        if self.calibration is not None:
+            self._score_entities(lengths, self.calibration)
 
-    def score_entities(self, lengths: Sequence[int] | np.ndarray, temperature: float) -> None:
-        """Score tags and entities by `sequence_probabilities`."""
+    def _score_entities(
+        self, lengths: Sequence[int] | np.ndarray, calibration: Calibration
+    ) -> None:
+        """Store the probabilities of tags, and the calibrated ones of entities."""
         words, known = self.known_words(lengths)
         tag_ids = self.tag_ids[words]
-        self.probabilities[words], scores = sequence_probabilities(
-            self.log_probabilities[words], tag_ids, known, self.label_names, temperature
+        self.probabilities[words], of_entities = sequence_probabilities(
+            self.log_probabilities[words], tag_ids, known, self.label_names
         )
         _, first, last = entity_spans(tag_ids, known, self.label_names)
         sizes = words[last] + 1 - words[first]  # with words inside that have no sub-word
         ends = np.cumsum(sizes)
-        of_entities = np.arange(sizes.sum()) + np.repeat(words[first] + sizes - ends, sizes)
+        inside = np.arange(sizes.sum()) + np.repeat(words[first] + sizes - ends, sizes)
         self.entity_scores = np.zeros_like(self.probabilities)
-        self.entity_scores[of_entities] = np.repeat(scores, sizes)
+        self.entity_scores[inside] = np.repeat(calibration.scores(of_entities), sizes)
 
     def known_words(self, lengths: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the words with a prediction, (words,), and their number in each sentence."""
@@ -685,14 +711,14 @@ class WordPredictions:
     def decoded_again(
         self,
         lengths: Sequence[int] | np.ndarray,
-        temperature: float | None = None,
+        calibration: Calibration | None = None,
         outside_bias: float = 0.0,
     ) -> WordPredictions:
-        """Return a copy that is decoded with another temperature and bias."""
+        """Return a copy that is decoded with another calibration and bias."""
         again = copy.copy(self)
         again.tag_ids, again.probabilities = self.tag_ids.copy(), self.probabilities.copy()
         again.entity_scores = again.probabilities
-        again.temperature, again.outside_bias = temperature, outside_bias
+        again.calibration, again.outside_bias = calibration, outside_bias
         again._choose_tags(np.flatnonzero(self.tag_ids != NO_TAG))
         again.decode(lengths)
         return again

@@ -15,7 +15,11 @@ from support.text import counted, printable, quote
 HEAD = "ForTokenClassification"  # in the name of an architecture
 MAX_LAYERS, MAX_HEADS, MAX_SIZE = 1000, 4096, 2**31 - 1
 MAX_EPSILON = 0.1  # of a layer norm; usual are 1e-12 to 1e-5
-SCORING = {"score_temperature": (0.01, 100.0), "outside_bias": (-100.0, 100.0)}  # least, most
+SCORING = {  # least, most
+    "score_temperature": (0.1, 100.0),
+    "score_offset": (-100.0, 100.0),
+    "outside_bias": (-100.0, 100.0),
+}
 SHOWN = 8  # problems in one message
 
 

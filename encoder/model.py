@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MOST_NEW = 8
 NEW_HEAD = 10_000_000  # weights of a new head at most, whatever the size of the encoder
 LAYER_NUMBER = re.compile(r"\.[0-9]+\.")
-CALIBRATION = ("score_temperature", "outside_bias")  # of a model's configuration
+CALIBRATION = ("score_temperature", "score_offset", "outside_bias")  # of a model's configuration
 
 
 def load_config(
@@ -95,7 +95,7 @@ def choose_decoding(
 ) -> None:
     """Store in the model's configuration how its tags are decoded, "viterbi" or "argmax".
 
-    The temperature and the operating point of the weights that training starts from are removed.
+    The calibration and the operating point of the weights that training starts from are removed.
 
     `requested`: the user's choice, or None. By default, the entity tags of a model trained here are
     the most probable legal sequence; other models keep what their configuration says, or else the

@@ -1,4 +1,4 @@
-"""The temperature and the operating point of a model, as text for terminal, card and report."""
+"""The calibration and the operating point of a model, as text for terminal, card and report."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,14 +7,18 @@ from typing import Any
 def calibration_rows(calibration: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return (name, text) of each; nothing for a model whose scores are not calibrated.
 
-    `calibration`: as in run.json: `temperature`, `fitted_to_entities`, `requested` (the flag that
-    asks for an operating point, or ""), `operating_point`.
+    `calibration`: as in run.json: `temperature`, `offset`, `fitted_to_entities`, `requested` (the
+    flag that asks for an operating point, or ""), `operating_point`.
     """
     if not calibration:
         return []
     temperature, count = calibration["temperature"], calibration["fitted_to_entities"]
-    text = f"probabilities, temperature {temperature:.3f}, "
-    text += f"fitted to {count:,} predicted entities of validation" if count else "not fitted"
+    text = "probabilities, not calibrated: no predicted entity of a validation split"
+    if count:
+        text = (
+            f"probabilities, calibrated on {count:,} predicted entities of validation (temperature "
+            f"{temperature:.3f}, offset {calibration['offset']:+.3f})"
+        )
     rows = [("Entity scores", text)]
     if requested := calibration["requested"]:
         point = calibration["operating_point"]

@@ -22,7 +22,7 @@ from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
 from scoring.calibration import (
-    fit_temperature,
+    fit_calibration,
     gold_labels,
     judge_entities,
     reliability,
@@ -79,7 +79,7 @@ class RunResults:
         self.train_metrics: dict[str, float] = {}
         self.scores: dict[str, dict[str, Any]] = {}  # by split
         self.predictions: dict[str, common.WordPredictions] = {}
-        self.calibration: dict[str, Any] = {}  # facts about the temperature and operating point
+        self.calibration: dict[str, Any] = {}  # facts about it and the operating point
         self.epoch_steps: int | None = None
 
     # --- Training ---
@@ -132,9 +132,9 @@ class RunResults:
         num_words = self.windows[split].num_words
         if self.config.decode != "viterbi":
             return common.WordPredictions(num_words, self.tags, decode=False)
-        temperature = getattr(self.config, "score_temperature", None)
+        calibration = common.Calibration.of_config(self.config)
         outside_bias = getattr(self.config, "outside_bias", None) or 0.0
-        return common.WordPredictions(num_words, self.tags, True, temperature, outside_bias)
+        return common.WordPredictions(num_words, self.tags, True, calibration, outside_bias)
 
     def score(self, split: str, predictions: common.WordPredictions) -> dict[str, float]:
         """Return the scores of a split's predictions, the same on every process.
@@ -164,42 +164,39 @@ class RunResults:
         return flat[0]
 
     def calibrate(self) -> None:
-        """Fit the temperature of entity scores, and choose the operating point if one is requested.
+        """Calibrate the scores of entities, and choose the operating point if one is requested.
 
         Both come from the validation split, if it was scored. They are part of the configuration
         of a model that is trained, or that is given an operating point. The validation split is
         decoded and scored again with them.
         """
-        settings = self.settings
-        tuning = settings.tuning
-        calibrates = settings.do_train or tuning.requested
-        if not (calibrates and self.config.decode == "viterbi" and self.state.is_main_process):
+        tuning, config = self.settings.tuning, self.config
+        calibrates = self.settings.do_train or tuning.requested
+        if not (calibrates and config.decode == "viterbi" and self.state.is_main_process):
             return
-        self.config.score_temperature, self.config.outside_bias = 1.0, 0.0
+        calibration, point, num_entities = common.Calibration(), None, 0
+        if "validation" in self.scores:
+            rows, predictions = self.corpus.splits["validation"], self.predictions["validation"]
+            lengths, gold = words_of_sentences(rows), gold_labels(rows)
+            predictions = predictions.decoded_again(lengths, calibration)
+            entities = judge_entities(predictions, lengths, gold)
+            calibration = fit_calibration(entities.scores, entities.are_right)
+            num_entities = len(entities.are_right)
+            if tuning.requested:
+                points = operating_points(predictions, lengths, gold)
+                point = choose_operating_point(points, tuning)
+            bias = point.outside_bias if point else 0.0
+            predictions = predictions.decoded_again(lengths, calibration, bias)
+            self.predictions["validation"] = predictions
+            self.scores["validation"] = compute_metrics(predictions, rows, self.tags)
+        config.score_temperature, config.score_offset = calibration
+        config.outside_bias = point.outside_bias if point else 0.0
         self.calibration = {
-            "temperature": 1.0,
-            "fitted_to_entities": 0,
+            **calibration._asdict(),
+            "fitted_to_entities": num_entities,
             "requested": tuning.requested,
-            "operating_point": None,
+            "operating_point": point.facts() if point else None,
         }
-        if "validation" not in self.scores:
-            return
-        rows, predictions = self.corpus.splits["validation"], self.predictions["validation"]
-        lengths, gold = words_of_sentences(rows), gold_labels(rows)
-        predictions = predictions.decoded_again(lengths)
-        are_right = judge_entities(predictions, lengths, gold).are_right
-        temperature = self.config.score_temperature = fit_temperature(
-            predictions, lengths, are_right
-        )
-        self.calibration |= {"temperature": temperature, "fitted_to_entities": len(are_right)}
-        if tuning.requested:
-            points = operating_points(predictions, lengths, gold)
-            if (point := choose_operating_point(points, tuning)) is not None:
-                self.config.outside_bias = point.outside_bias
-                self.calibration["operating_point"] = point.facts()
-        predictions = predictions.decoded_again(lengths, temperature, self.config.outside_bias)
-        self.predictions["validation"] = predictions
-        self.scores["validation"] = compute_metrics(predictions, rows, self.tags)
 
     def is_scored(self, split: str) -> bool:
         """Return whether this session scored a split after the last step of training."""
@@ -254,7 +251,7 @@ class RunResults:
             say(f"Pushes to {self.pusher.plan}.")
 
     def _remember_calibration(self, folder: Path) -> None:
-        """Store temperature and operating point in the model that is saved in `folder`."""
+        """Store calibration and operating point in the model that is saved in `folder`."""
         if not self.calibration:
             return
         values = {name: getattr(self.config, name) for name in CALIBRATION}

@@ -1,8 +1,8 @@
-"""Scores of entities as probabilities: how well they are calibrated, and the temperature for that.
+"""Scores of entities as probabilities: how well they are calibrated, and what calibrates them.
 
     predicted = judge_entities(predictions, lengths, gold)      # scores, and which are right
     reliability(predicted.scores, predicted.are_right)          # bins, expected calibration error
-    fit_temperature(predictions, lengths, predicted.are_right)  # on the validation split
+    fit_calibration(predicted.scores, predicted.are_right)      # on the validation split
 
 An entity is right if the gold tags have one of its type with its first and last word. Below,
 `lengths` are (sentences,), words of each, and `gold` (words,), the gold labels of a split.
@@ -10,20 +10,21 @@ An entity is right if the gold tags have one of its type with its first and last
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from common import WordPredictions, entity_spans, sequence_probabilities
+from common import Calibration, WordPredictions, entity_spans, logit
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 BINS = 10
-# `fit_temperature` tries nine temperatures, these factors apart, around 1, and twice more around
+# `fit_calibration` tries nine temperatures, these factors apart, around 1, and twice more around
 # the best so far.
 TEMPERATURE_STEPS = (2**0.5, 2**0.125, 2**0.03125)
+MAX_OFFSET, BISECTIONS = 50.0, 40
 
 # --- Entities, right or wrong -------------------------------------------------------------------
 
@@ -109,48 +110,40 @@ def reliability(
     return Reliability(bins, error / len(values) if len(values) else None)
 
 
-# --- Temperature --------------------------------------------------------------------------------
+# --- Fitting ------------------------------------------------------------------------------------
 
 
-def fit_temperature(
-    predictions: WordPredictions, lengths: np.ndarray, are_right: np.ndarray
-) -> float:
-    """Return the temperature with which the scores of a split's entities fit best.
+def fit_calibration(
+    probabilities: Sequence[float] | np.ndarray, are_right: Sequence[bool] | np.ndarray
+) -> Calibration:
+    """Return the calibration whose scores have the least log loss; that of no entity changes none.
 
-    `predictions`: decoded, without a bias. `are_right`: (entities,), whether each of their entities
-    is right. Without an entity, the temperature is 1.
+    `probabilities`: (entities,), not calibrated. `are_right`: whether each entity is right. Only
+    true probabilities minimize the log loss; the expected calibration error would depend on the
+    edges of its bins. This is the logistic fit of Platt 1999 (Probabilistic Outputs for Support
+    Vector Machines, section 2.2), whose targets are not 0 and 1: otherwise a few entities that are
+    all right would all get the score 1. The temperature is from about 1/6 to 6, so that a score
+    always grows with the probability.
     """
-    words, known = predictions.known_words(lengths)
-    log_probabilities, tag_ids = predictions.log_probabilities[words], predictions.tag_ids[words]
+    right, log_odds = np.asarray(are_right, bool), logit(np.asarray(probabilities, np.float64))
+    if not len(right):
+        return Calibration()
+    num_right = int(right.sum())
+    targets = np.where(right, (num_right + 1) / (num_right + 2), 1 / (len(right) - num_right + 2))
 
-    def scores_at(temperature: float) -> np.ndarray:
-        return sequence_probabilities(
-            log_probabilities, tag_ids, known, predictions.label_names, temperature
-        ).entities
+    def with_best_offset(temperature: float) -> tuple[float, Calibration]:
+        """Return the log loss of the best calibration with this temperature, and it."""
+        values, low, high = log_odds / temperature, -MAX_OFFSET, MAX_OFFSET
+        for _ in range(BISECTIONS):  # the sum of the scores grows with the offset
+            offset = (low + high) / 2
+            too_high = (1 / (1 + np.exp(-values - offset))).sum() > targets.sum()
+            low, high = (low, offset) if too_high else (offset, high)
+        values += offset
+        loss = float((np.logaddexp(0, values) - targets * values).sum())
+        return loss, Calibration(float(temperature), offset)
 
-    return best_temperature(scores_at, are_right)
-
-
-def best_temperature(scores_at: Callable[[float], np.ndarray], are_right: np.ndarray) -> float:
-    """Return the temperature whose scores, (entities,), have the least log loss.
-
-    Only true probabilities minimize the log loss; the expected calibration error would depend on
-    the edges of its bins. The targets are not 0 and 1 but those of Platt 1999 (Probabilistic
-    Outputs for Support Vector Machines, section 2.2): otherwise a few entities that are all right
-    would all get the score 1.
-    """
-    if not len(are_right):
-        return 1.0
-    num_right = int(are_right.sum())
-    if_right = (num_right + 1) / (num_right + 2)
-    targets = np.where(are_right, if_right, 1 / (len(are_right) - num_right + 2))
-
-    def log_loss(temperature: float) -> float:
-        scores = scores_at(temperature).clip(1e-12, 1 - 1e-12)
-        return -float((targets * np.log(scores) + (1 - targets) * np.log1p(-scores)).sum())
-
-    temperature = 1.0
+    best = Calibration()
     for step in TEMPERATURE_STEPS:
-        candidates = [temperature * step**power for power in range(-4, 5)]
-        temperature = min(candidates, key=log_loss)
-    return temperature
+        candidates = (best.temperature * step**power for power in range(-4, 5))
+        _, best = min(map(with_best_offset, candidates))
+    return best

@@ -38,7 +38,7 @@ class Tagger:
     `device`: a device name of torch; default: a GPU if there is one. `batch_tokens`: sub-words in a
     batch. `decode`: "viterbi" for the most probable legal sequence of entity tags in each sentence,
     "argmax" for the most probable tag of each word; default: as the model's configuration says,
-    otherwise "argmax". The model's temperature and operating point are those of legal sequences,
+    otherwise "argmax". The model's calibration and operating point are those of legal sequences,
     so "argmax" leaves them out. Raises UserError if the model cannot tag words.
     """
 
@@ -76,10 +76,9 @@ class Tagger:
         self.label_names = [config.id2label[i] for i in range(len(config.id2label))]
         self.entity_tags = common.are_entity_tags(self.label_names)
         self.decodes = self.entity_tags and (decode or getattr(config, "decode", "")) == "viterbi"
-        self.temperature: float | None = getattr(config, "score_temperature", None)
-        self.outside_bias: float = getattr(config, "outside_bias", None) or 0.0
-        if not self.decodes:
-            self.temperature, self.outside_bias = None, 0.0
+        self.calibration = common.Calibration.of_config(config) if self.decodes else None
+        bias: float | None = getattr(config, "outside_bias", None) if self.decodes else None
+        self.outside_bias = bias or 0.0
         on_cpu = self.device.type == "cpu"
         self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else GPU_BATCH_TOKENS)
 
@@ -90,10 +89,10 @@ class Tagger:
 
         A result is `{"text", "entities": [{"entity_group", "score", "word", "start", "end"}]}`.
         `start` and `end` count code points: `text[start:end] == word`. The score of an entity is
-        its calibrated probability, and that of a word the probability of its tag, both among all
-        legal sequences of tags. A model without a temperature gives the probability of each tag at
-        its word, and for an entity their mean. Models with plain tags (parts of speech) give
-        `"words": [{"word", "tag", "score", "start", "end"}]` instead; `all_words` gives both.
+        its probability among all legal sequences of tags, calibrated; that of a word is the
+        probability of its tag among them. A model without a calibration gives the probability of
+        each tag at its word, and for an entity their mean. Models with plain tags (parts of speech)
+        give `"words": [{"word", "tag", "score", "start", "end"}]` instead; `all_words` gives both.
         Entities with a score below `min_score` are left out.
         """
         remaining = texts_of(texts)
@@ -144,7 +143,7 @@ class Tagger:
             windows.append(columns)
         keep = self.decodes or self.exact_network is not None
         predictions = common.WordPredictions(
-            starts[-1], self.label_names, keep, self.temperature, self.outside_bias
+            starts[-1], self.label_names, keep, self.calibration, self.outside_bias
         )
         self._predict(self.network, windows, predictions)
         if self.exact_network is not None:

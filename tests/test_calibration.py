@@ -20,7 +20,7 @@ from tests.helpers.script_runs import (
 )
 
 SETTINGS = ["--mixed_precision", "no", "--learning_rate", 1e-2, "--num_train_epochs", 1]
-CALIBRATION = ("score_temperature", "outside_bias")
+CALIBRATION = ("score_temperature", "score_offset", "outside_bias")
 PREDICTIONS = ("predictions.txt", "predictions.jsonl", "eval_predictions.jsonl")
 
 
@@ -34,7 +34,7 @@ def tuned(request, tiny_encoder, corpus, tmp_path_factory) -> tuple[str, Path]:
     """A script, and the output folder of its run with an operating point."""
     folder = tmp_path_factory.mktemp("tuned")
     flags = ["--model_name_or_path", tiny_encoder, *corpus, *SETTINGS, "--output_dir", "out"]
-    run(request.param, [*flags, "--target_precision", 0.9], folder, before=with_report)
+    run(request.param, [*flags, "--target_precision", 0.5], folder, before=with_report)
     return request.param, folder / "out"
 
 
@@ -51,15 +51,16 @@ def test_all_files_state_the_temperature_and_the_operating_point(tuned):
     _, folder = tuned
     config, facts = read_json(folder / "config.json"), read_json(folder / "run.json")
     calibration = facts["calibration"]
-    assert config["score_temperature"] == calibration["temperature"] > 0 != 1
+    assert config["score_temperature"] == calibration["temperature"] != 1
+    assert config["score_offset"] == calibration["offset"] != 0
     point = calibration["operating_point"]
     assert config["outside_bias"] == point["outside_bias"] != 0
     assert calibration["fitted_to_entities"] > 10
-    assert point["precision"] == results(folder)["eval_precision"] >= 0.9
+    assert point["precision"] == results(folder)["eval_precision"] >= 0.5
     assert point["f1"] == pytest.approx(results(folder)["eval_f1"])
     for name in ("README.md", "report.html"):
         text = (folder / name).read_text(encoding="utf-8")
-        assert "--target_precision 0.9: bias" in text and "temperature" in text, name
+        assert "--target_precision 0.5: bias" in text and "offset" in text, name
     for split, prefix in (("validation", "eval"), ("test", "predict")):
         error = results(folder)[f"{prefix}_expected_calibration_error"]
         reliability = facts["scores"][split]["reliability"]
@@ -70,7 +71,7 @@ def test_all_files_state_the_temperature_and_the_operating_point(tuned):
 def test_tagging_gives_the_tags_and_scores_of_evaluation(tuned, tmp_path):
     _, folder = tuned
     tagger = Tagger(folder)
-    assert tagger.outside_bias and tagger.temperature
+    assert tagger.outside_bias and tagger.calibration
     predictions = written_predictions(folder)
     sentences = tagger.predict([prediction["words"] for prediction in predictions])
     for prediction, sentence in zip(predictions, sentences, strict=True):
@@ -138,8 +139,8 @@ def test_training_starts_without_the_calibration_of_its_first_weights(tuned, cor
     flags = ["--model_name_or_path", folder, *corpus, *SETTINGS, "--max_steps", 2]
     output = run(script, [*flags, "--do_train", "--output_dir", "again"], tmp_path)
     config = read_json(tmp_path / "again" / "config.json")
-    assert (config["score_temperature"], config["outside_bias"]) == (1.0, 0.0)
-    assert "not fitted" in output
+    assert [config[name] for name in CALIBRATION] == [1.0, 0.0, 0.0]
+    assert "not calibrated" in output
     (checkpoint,) = (path for path in (tmp_path / "again").iterdir() if path.is_dir())
     assert not {*CALIBRATION} & read_json(checkpoint / "config.json").keys()
 
@@ -166,6 +167,6 @@ def test_a_model_without_entities_is_calibrated_too(labels, tiny_encoder, tmp_pa
     flags += ["--output_dir", "out", "--target_precision", 0.5]
     output = run(LOOP, flags, tmp_path, before=with_report)
     config = read_json(tmp_path / "out" / "config.json")
-    assert (config["score_temperature"], config["outside_bias"]) == (1.0, 0.0)
+    assert [config[name] for name in CALIBRATION] == [1.0, 0.0, 0.0]
     assert "no bias on O reaches it" in output
     assert not any("calibration" in name for name in results(tmp_path / "out"))

@@ -1,6 +1,7 @@
 """Words, sub-words and windows: the course's rows, tables by hand, properties."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -566,12 +567,12 @@ MOST_WORDS = 4
 
 @st.composite
 def sentences_of_words(draw):
-    """Return (label names, log probabilities of each sentence's words, temperature)."""
+    """Return (label names, log probabilities of each sentence's words)."""
     names = draw(st.sampled_from(LABEL_SETS))
     score = st.floats(-20, 0, width=32)
     word = st.lists(score, min_size=len(names), max_size=len(names))
     sentences = draw(st.lists(st.lists(word, max_size=MOST_WORDS), max_size=4))
-    return names, sentences, draw(st.sampled_from([0.3, 1.0, 2.5]))
+    return names, sentences
 
 
 def legal_sequences(names: list[str], length: int) -> list[tuple[int, ...]]:
@@ -590,12 +591,12 @@ def legal_sequences(names: list[str], length: int) -> list[tuple[int, ...]]:
 @given(sentences_of_words(), st.data())
 @settings(deadline=None)
 def test_probabilities_are_those_of_all_legal_sequences(drawn, data):
-    names, sentences, temperature = drawn
+    names, sentences = drawn
     tag_ids, of_words, of_entities = [], [], []
     for scores in sentences:
         legal = legal_sequences(names, len(scores))
         weights = np.array(
-            [np.exp(sum(s[i] for s, i in zip(scores, q, strict=True)) / temperature) for q in legal]
+            [np.exp(sum(s[i] for s, i in zip(scores, q, strict=True))) for q in legal]
         )
         weights /= weights.sum()
         sequences = [[names[label] for label in labels] for labels in legal]
@@ -616,22 +617,21 @@ def test_probabilities_are_those_of_all_legal_sequences(drawn, data):
         np.array(tag_ids, np.int16),
         [len(sentence) for sentence in sentences],
         names,
-        temperature,
     )
     np.testing.assert_allclose(probabilities.words, of_words, rtol=1e-6, atol=1e-12)
     np.testing.assert_allclose(probabilities.entities, of_entities, rtol=1e-6, atol=1e-12)
 
 
-@given(distributions, st.sampled_from([0.5, 1.0, 3.0]))
+@given(distributions)
 @settings(deadline=None)
-def test_each_word_is_outside_or_in_exactly_one_entity(rows, temperature):
+def test_each_word_is_outside_or_in_exactly_one_entity(rows):
     """The probabilities of O and of all entities that a word may be in sum to 1."""
     scores = np.array(rows, np.float32)
     totals, seen = np.zeros(len(rows)), set()
     for labels in legal_sequences(TWO_TYPES, len(rows)):
         tags = [TWO_TYPES[label] for label in labels]
         of_words, of_entities = common.sequence_probabilities(
-            scores, np.array(labels), [len(rows)], TWO_TYPES, temperature
+            scores, np.array(labels), [len(rows)], TWO_TYPES
         )
         outside = [("O", word) for word, tag in enumerate(tags) if tag == "O"]
         for span, probability in [
@@ -693,28 +693,44 @@ def predictions_of(rows, known=None, **options) -> common.WordPredictions:
     return predictions
 
 
-@given(distributions, st.sampled_from([0.25, 1.7, 4.0]))
+@given(distributions, st.sampled_from([0.25, 1.7, 4.0]), st.sampled_from([-2.0, 0.0, 1.0]))
 @settings(deadline=None)
-def test_a_temperature_changes_scores_and_no_tag(rows, temperature):
+def test_a_calibration_changes_scores_and_no_tag(rows, temperature, offset):
+    calibration = common.Calibration(temperature, offset)
     plain = predictions_of(rows)
-    scored = predictions_of(rows, temperature=temperature)
+    scored = predictions_of(rows, calibration=calibration)
     for predictions in (plain, scored):
         predictions.decode([len(rows)])
     assert (plain.tag_ids == scored.tag_ids).all()
     assert plain.entity_scores is plain.probabilities
-    again = plain.decoded_again([len(rows)], temperature)
+    again = plain.decoded_again([len(rows)], calibration)
     assert (again.tag_ids == plain.tag_ids).all()
     np.testing.assert_array_equal(again.entity_scores, scored.entity_scores)
     np.testing.assert_array_equal(again.probabilities, scored.probabilities)
     back = again.decoded_again([len(rows)])
     np.testing.assert_allclose(back.entity_scores, plain.entity_scores, rtol=1e-6)
+    # The order of the scores is that of the probabilities.
+    uncalibrated = plain.decoded_again([len(rows)], common.Calibration()).entity_scores
+    assert (np.diff(scored.entity_scores[np.argsort(uncalibrated)]) >= 0).all()
+
+
+def test_calibrated_scores_by_hand():
+    scores = common.Calibration(2.0, 1.0).scores(np.array([0.5, 0.9, 0.0, 1.0]))
+    odds = scores / (1 - scores)
+    assert odds[:2] == pytest.approx([np.e, 3 * np.e])
+    assert 0 < scores[2] < 0.001 and 0.999 < scores[3] < 1
+    kept = np.array([0.1, 0.7])
+    assert common.Calibration().scores(kept) == pytest.approx(kept)
+    assert common.Calibration.of_config(SimpleNamespace(score_offset=1.0)) is None
+    config = SimpleNamespace(score_temperature=2.0, score_offset=None)
+    assert common.Calibration.of_config(config) == (2.0, 0.0)
 
 
 @given(distributions, st.floats(-15, 15, width=32))
 @settings(deadline=None)
 def test_a_bias_on_o_changes_tags_as_if_it_were_in_the_model(rows, bias):
     is_outside = torch.tensor([name == "O" for name in TWO_TYPES])
-    biased = predictions_of(rows, outside_bias=bias, temperature=1.0)
+    biased = predictions_of(rows, outside_bias=bias, calibration=common.Calibration())
     biased.decode([len(rows)])
     scores = torch.tensor(rows).log_softmax(-1) + bias * is_outside
     legal = common.legal_transitions(TWO_TYPES)
@@ -728,7 +744,7 @@ def test_a_bias_on_o_changes_tags_as_if_it_were_in_the_model(rows, bias):
     )
     _, first, _ = common.entity_spans(biased.tag_ids, [len(rows)], TWO_TYPES)
     np.testing.assert_allclose(biased.entity_scores[first], of_entities, rtol=1e-6)
-    again = predictions_of(rows).decoded_again([len(rows)], 1.0, bias)
+    again = predictions_of(rows).decoded_again([len(rows)], common.Calibration(), bias)
     np.testing.assert_array_equal(again.tag_ids, biased.tag_ids)
     np.testing.assert_array_equal(again.entity_scores, biased.entity_scores)
 
@@ -737,7 +753,9 @@ def test_a_word_without_a_sub_word_has_the_score_of_the_entity_around_it():
     rows = np.full((5, 5), -9.0)
     for word, label in enumerate((1, 0, 3, 0, 4)):
         rows[word, label] = 0.0
-    predictions = predictions_of(rows.tolist(), known=[0, 2, 3, 4], temperature=1.0)
+    predictions = predictions_of(
+        rows.tolist(), known=[0, 2, 3, 4], calibration=common.Calibration()
+    )
     predictions.decode([4, 1])
     split = split_of([[*"abcd"], ["e"]])
     first, second = common.postprocess(predictions, split, TWO_TYPES)
@@ -748,7 +766,7 @@ def test_a_word_without_a_sub_word_has_the_score_of_the_entity_around_it():
     assert second.entity_scores == [common.entity_score(second.entity_scores, 0, 1)]
 
 
-def test_without_a_temperature_the_score_is_the_mean_over_the_tags():
+def test_without_a_calibration_the_score_is_the_mean_over_the_tags():
     predictions = predictions_of([[0.0, 2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 3.0, 0.0]])
     predictions.decode([2])
     ((*_, probabilities, scores),) = common.postprocess(

@@ -37,7 +37,7 @@ HEAD = {"architectures": ["BertForTokenClassification"]}
         {"layer_norm_eps": float("nan")},
         {"rms_norm_eps": "x"},
         {"score_temperature": 0},
-        {"score_temperature": "1"},
+        {"score_temperature": "1", "score_offset": True},
         {"score_temperature": float("nan"), "outside_bias": float("inf")},
         {"outside_bias": [1]},
         {"window_length": [64]},

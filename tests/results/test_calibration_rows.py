@@ -1,4 +1,4 @@
-"""The temperature and the operating point as text."""
+"""The calibration and the operating point as text."""
 
 import pytest
 
@@ -6,6 +6,7 @@ from results.calibration_rows import calibration_rows
 
 FITTED = {
     "temperature": 1.4321,
+    "offset": -0.5,
     "fitted_to_entities": 1691,
     "requested": "",
     "operating_point": None,

@@ -1,4 +1,4 @@
-"""Scores of entities as probabilities: bins by hand, the temperature that made them recovered."""
+"""Scores of entities as probabilities: bins by hand, the calibration behind labels recovered."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import common
 from scoring.calibration import (
     Bin,
-    fit_temperature,
+    fit_calibration,
     gold_labels,
     judge_entities,
     reliability,
@@ -17,15 +17,6 @@ from scoring.calibration import (
 from tests.helpers.sub_words import split_of
 
 NAMES = ["O", "B-X", "I-X", "B-Y", "I-Y"]
-LEGAL = common.legal_transitions(NAMES)
-
-
-def predictions_of(scores: np.ndarray, lengths, **options) -> common.WordPredictions:
-    """Return decoded predictions with these log probabilities, (words, labels)."""
-    predictions = common.WordPredictions(len(scores), NAMES, True, **options)
-    predictions.add_words(torch.from_numpy(scores).log_softmax(-1), torch.arange(len(scores)))
-    predictions.decode(lengths)
-    return predictions
 
 
 # --- Reliability --------------------------------------------------------------------------------
@@ -81,17 +72,17 @@ sentences = st.lists(
 )
 
 
-@pytest.mark.parametrize("temperature", [None, 1.5])
+@pytest.mark.parametrize("calibration", [None, common.Calibration(1.5, -1.0)])
 @given(drawn=sentences, seed=st.integers(0, 99))
 @settings(deadline=None)
-def test_judged_entities_are_those_of_the_written_predictions(drawn, seed, temperature):
+def test_judged_entities_are_those_of_the_written_predictions(drawn, seed, calibration):
     """With words that have no sub-word, and gold tags that IOB2 does not allow."""
     count = sum(map(len, drawn))
     gold = [[label for label, _, _ in sentence] for sentence in drawn]
     is_known = [known for sentence in drawn for *_, known in sentence]
     known = np.flatnonzero(is_known) if count else np.zeros(0, int)
     scores = np.random.default_rng(seed).normal(size=(count, 5)).astype(np.float32) * 3
-    predictions = common.WordPredictions(count, NAMES, True, temperature)
+    predictions = common.WordPredictions(count, NAMES, True, calibration)
     log_probabilities = torch.from_numpy(scores).log_softmax(-1)[known]
     predictions.add_words(log_probabilities, torch.from_numpy(known))
     lengths = np.array([len(sentence) for sentence in drawn], int)
@@ -115,61 +106,50 @@ def test_gold_labels_of_a_split():
     assert gold_labels(split_of([["a", "b"], [], ["c"]], [[1, 2], [], [0]])).tolist() == [1, 2, 0]
 
 
-# --- Temperature --------------------------------------------------------------------------------
+# --- Fitting ------------------------------------------------------------------------------------
 
 
-def draw_tags(scores: np.ndarray, random: np.random.Generator) -> list[int]:
-    """Draw legal labels of a sentence with the probability that the scores give them.
-
-    Word by word, by the probability of all legal sequences that go on from there.
-    """
-    ends = [np.zeros(len(NAMES))]
-    for row in scores[:0:-1]:
-        steps = np.where(LEGAL[:-1], row + ends[-1], -np.inf)
-        ends.append(np.logaddexp.reduce(steps, axis=1))
-    labels, legal = [], LEGAL[-1]
-    for row, end in zip(scores, reversed(ends), strict=True):
-        values = np.where(legal, row + end, -np.inf)
-        weights = np.exp(values - np.logaddexp.reduce(values))
-        labels.append(int(random.choice(len(NAMES), p=weights / weights.sum())))
-        legal = LEGAL[labels[-1]]
-    return labels
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_the_temperature_of_the_labels_is_found(temperature):
-    """Gold tags drawn from the model's own distribution at a temperature."""
+@pytest.mark.parametrize("true", [(1.0, 0.0), (0.5, 0.5), (2.0, -1.0)])
+def test_the_calibration_that_made_the_labels_is_found(true):
     random = np.random.default_rng(7)
-    lengths = np.full(1500, 4)
-    scores = random.normal(size=(lengths.sum(), len(NAMES))).astype(np.float32) * 2
-    gold = [
-        label
-        for sentence in np.split(scores, len(lengths))
-        for label in draw_tags(sentence / temperature, random)
-    ]
-    predictions = predictions_of(scores, lengths)
-    gold = np.array(gold)
-    fitted = fit_temperature(
-        predictions, lengths, judge_entities(predictions, lengths, gold).are_right
-    )
-    assert fitted == pytest.approx(temperature, rel=0.1)
-    calibrated = judge_entities(predictions.decoded_again(lengths, fitted), lengths, gold)
-    assert reliability(calibrated.scores, calibrated.are_right).expected_calibration_error < 0.03
+    probabilities = random.beta(3, 1, 20_000)
+    right = random.random(20_000) < common.Calibration(*true).scores(probabilities)
+    fitted = fit_calibration(probabilities, right)
+    assert fitted == pytest.approx(true, rel=0.1, abs=0.1)
+    result = reliability(fitted.scores(probabilities), right)
+    assert result.expected_calibration_error < 0.015
 
 
-def test_a_few_entities_that_are_all_right_do_not_make_a_model_certain():
-    """Three of three: the score is that of four of five, by Platt's targets."""
-    scores, lengths = np.full((3, 5), -3.0, np.float32), np.ones(3, int)
-    scores[:, 1] = 0.0
-    predictions = predictions_of(scores, lengths)
-    temperature = fit_temperature(predictions, lengths, np.full(3, True))
-    scored = predictions.decoded_again(lengths, temperature)
-    assert scored.entity_scores == pytest.approx([0.8] * 3, abs=0.01)
-    # All wrong: as uncertain as the temperatures that are tried allow.
-    assert 4 <= fit_temperature(predictions, lengths, np.full(3, False)) < 7
+def test_the_fit_is_the_best():
+    from scipy.optimize import minimize
+
+    random = np.random.default_rng(3)
+    probabilities = random.beta(4, 1, 300)
+    right = random.random(300) < probabilities**2
+    num_right = right.sum()
+    targets = np.where(right, (num_right + 1) / (num_right + 2), 1 / (302 - num_right))
+
+    def loss(parameters):
+        values = common.logit(probabilities) / np.exp(parameters[0]) + parameters[1]
+        return (np.logaddexp(0, values) - targets * values).sum()
+
+    best = minimize(loss, [0.0, 0.0], method="Nelder-Mead")
+    temperature, offset = fit_calibration(probabilities, right)
+    assert loss([np.log(temperature), offset]) == pytest.approx(best.fun, rel=1e-4)
 
 
-def test_without_an_entity_the_temperature_is_1():
-    scores = np.tile(np.array([[3.0, 0, 0, 0, 0]], np.float32), (4, 1))
-    predictions = predictions_of(scores, [4])
-    assert fit_temperature(predictions, np.array([4]), np.zeros(0, bool)) == 1.0
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_few_entities_that_are_all_alike_do_not_make_a_model_certain(is_right):
+    """The score of three of three is that of four of five, by Platt's targets."""
+    fitted = fit_calibration([0.9, 0.9, 0.9], [is_right] * 3)
+    assert fitted.scores(np.array([0.9])) == pytest.approx([0.8 if is_right else 0.2], abs=1e-6)
+
+
+def test_a_score_grows_with_the_probability_whatever_was_right():
+    fitted = fit_calibration([0.2, 0.3, 0.8, 0.9], [True, True, False, False])
+    assert 0 < fitted.temperature < 7
+    assert (np.diff(fitted.scores(np.linspace(0.01, 0.99, 50))) > 0).all()
+
+
+def test_without_an_entity_nothing_is_changed():
+    assert fit_calibration([], []) == common.Calibration()

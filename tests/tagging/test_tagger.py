@@ -149,7 +149,7 @@ def with_config(tiny_tagger, folder, **values):
 
 def test_the_score_of_a_calibrated_model_is_the_probability_of_the_entity(tiny_tagger, tmp_path):
     text = "Peter went to Paris said Anna of EU rejects German call"
-    values = {"decode": "viterbi", "score_temperature": 2.0}
+    values = {"decode": "viterbi", "score_temperature": 1.0}
     tagger = Tagger(with_config(tiny_tagger, tmp_path / "model", **values))
     plain = Tagger(tiny_tagger, decode="viterbi")
     (result,), (uncalibrated,) = (t([text], all_words=True) for t in (tagger, plain))
