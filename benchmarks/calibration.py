@@ -4,15 +4,17 @@
     python benchmarks/calibration.py --models s0 s1 s2 \
         --validation data/sample/validation.conll --test data/sample/test.conll
 
-The models decode legal sequences. Each way has a temperature, fitted to the entities that a model
-predicts in the validation file. The expected calibration error (ECE) of the test file is printed
-with it and without, as the mean over the models and the largest distance from it. Predicted
+The models decode legal sequences. Each way to score has a calibration, fitted to the entities that a
+model predicts in the validation file: a temperature, an offset of the log odds, or both, which the
+suite takes. The expected calibration error (ECE) of the test file is printed without and with it, as
+the mean over the models and the largest distance from it, and the mean log loss with both. The last
+column is the ECE of scores that are true probabilities: labels are drawn from the scores. Predicted
 entities of types that a file does not have are left out.
 
 tags: the mean probability of the entity's tags, without legal sequences. margin: the difference in
 log probability between the best sequence and the best one without the entity, as a probability
 (logistic function). entity: the entity's probability among all legal sequences, which the suite
-takes. gold tags: the same, with the temperature that makes the gold tags most probable.
+takes.
 
 A second table has operating points: chosen on the validation file, scored on the test file.
 """
@@ -25,17 +27,26 @@ from typing import NamedTuple
 
 import numpy as np
 from machine import describe
+from scipy.optimize import minimize_scalar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from common import WordPredictions, entity_spans, legal_transitions, sequence_probabilities
+from common import (
+    Calibration,
+    WordPredictions,
+    entity_spans,
+    legal_transitions,
+    logit,
+    sequence_probabilities,
+)
 from corpus.load import load_corpus
 from encoder.batches import words_of_sentences
-from scoring.calibration import best_temperature, gold_labels, judge_entities, reliability
+from scoring.calibration import fit_calibration, gold_labels, judge_entities, reliability
 from scoring.operating_point import OperatingPoint, choose_operating_point, operating_points
 from settings.run_settings import CorpusSettings, TuningSettings
 from tagging.tagger import Tagger
 
+DRAWS = 200
 TUNINGS = [
     *(TuningSettings(target_precision=target) for target in (0.8, 0.9, 0.95, 0.98)),
     TuningSettings(tune_for="f1"),
@@ -75,25 +86,23 @@ def main():
             test_file=(options.test,),
         )
     )
-    errors, fitted, chosen = {}, {}, {}
+    cells, chosen = {}, {}
     for model in options.models:
         tagger = Tagger(model, decode="viterbi")
         validation, test = (predict(tagger, corpus, split) for split in ("validation", "test"))
         for way, scores_of in WAYS.items():
-            temperature = fit(scores_of, validation)
-            add_errors(errors, fitted, way, test, scores_of, temperature)
-        likeliest = max(np.geomspace(0.25, 4, 81), key=lambda t: gold_likelihood(validation, t))
-        add_errors(errors, fitted, "gold tags", test, entity_probabilities, likeliest)
+            cells.setdefault(way, []).append(errors_of(scores_of, validation, test))
         points = operating_points(*validation[:3])
         for tuning in TUNINGS:
             point = choose_operating_point(points, tuning)
             chosen.setdefault(tuning.requested, []).append((point, test_point(point, test)))
     print(describe())
-    print(f"{len(validation.are_right)} and {len(test.are_right)} entities of the last model")
-    print("\n| score | ECE | temperature | ECE with it |\n| --- | --- | --- | --- |")
-    for way, pairs in errors.items():
-        cells = (spread(values) for values in zip(*pairs, strict=True))
-        print("|", " | ".join([way, next(cells), spread(fitted[way]), next(cells)]), "|")
+    print(f"{len(validation.are_right)} and {len(test.are_right)} entities of the last model\n")
+    names = ["score", "ECE", *(f"with {name}" for name in FITS)]
+    names += ["temperature", "offset", "log loss", "of true probabilities"]
+    print("|", " | ".join(names), "|\n|", " | ".join(["---"] * len(names)), "|")
+    for way, rows in cells.items():
+        print("|", " | ".join([way, *map(spread, zip(*rows, strict=True))]), "|")
     print_operating_points(chosen)
 
 
@@ -103,15 +112,14 @@ def predict(tagger: Tagger, corpus, split: str) -> Scored:
     lengths = words_of_sentences(rows)
     ids = np.array([tagger.label_names.index(name) for name in corpus.label_names])
     gold = ids[gold_labels(rows)]
-    started = time.perf_counter()
+    times = [time.perf_counter()]
     predictions = tagger.predict_words(rows["tokens"][:])
-    predicted = time.perf_counter()
-    predictions = predictions.decoded_again(lengths)
-    decoded = time.perf_counter()
-    predictions.score_entities(lengths, 1.0)
-    times = predicted - started, time.perf_counter() - decoded
-    print(f"{split}: predicted in {times[0]:.2f} s, entities scored in {times[1]:.3f} s")
-    predictions = predictions.decoded_again(lengths)
+    for calibration in (None, Calibration()):
+        times.append(time.perf_counter())
+        predictions = predictions.decoded_again(lengths, calibration)
+    times.append(time.perf_counter())
+    predicting, decoding, scoring = np.diff(times)
+    print(f"{split}: predicted in {predicting:.2f} s, scored in {scoring - decoding:.3f} s")
     words, known = predictions.known_words(lengths)
     types, *_ = entity_spans(predictions.tag_ids[words], known, tagger.label_names)
     of_file, *_ = entity_spans(gold, lengths, tagger.label_names)
@@ -122,23 +130,21 @@ def predict(tagger: Tagger, corpus, split: str) -> Scored:
 # --- Scores of entities -------------------------------------------------------------------------
 
 
-def mean_of_tags(scored: Scored, temperature: float) -> np.ndarray:
+def mean_of_tags(scored: Scored) -> np.ndarray:
     """Return the mean probability of the tags of each entity, (entities,)."""
     log_probabilities, tag_ids, lengths = scored.known
-    scores = log_probabilities.astype(float) / temperature
-    scores -= np.logaddexp.reduce(scores, axis=1)[:, None]
-    sums = np.append(0.0, np.cumsum(np.exp(scores[np.arange(len(tag_ids)), tag_ids])))
+    probabilities = np.exp(log_probabilities[np.arange(len(tag_ids)), tag_ids])
+    sums = np.append(0.0, np.cumsum(probabilities, dtype=float))
     _, first, last = entity_spans(tag_ids, lengths, scored.predictions.label_names)
     return (sums[last + 1] - sums[first]) / (last + 1 - first)
 
 
-def entity_probabilities(scored: Scored, temperature: float) -> np.ndarray:
+def entity_probabilities(scored: Scored) -> np.ndarray:
     """Return the probability of each entity among all legal sequences, (entities,)."""
-    names = scored.predictions.label_names
-    return sequence_probabilities(*scored.known, names, temperature).entities
+    return sequence_probabilities(*scored.known, scored.predictions.label_names).entities
 
 
-def margins(scored: Scored, temperature: float) -> np.ndarray:
+def margins(scored: Scored) -> np.ndarray:
     """Return the margin of each entity as a probability, (entities,)."""
     log_probabilities, tag_ids, lengths = scored.known
     names = scored.predictions.label_names
@@ -159,7 +165,7 @@ def margins(scored: Scored, temperature: float) -> np.ndarray:
         if end not in ends and inside in names:  # the entity could go on
             rivals.append(best[end, names.index(inside)])
         values.append(best[start, tag_ids[start]] - max(rivals))
-    return 1 / (1 + np.exp(-np.array(values) / temperature))
+    return 1 / (1 + np.exp(-np.array(values)))
 
 
 def best_with_each_tag(scores: np.ndarray, names: list[str]) -> np.ndarray:
@@ -181,34 +187,51 @@ def best_with_each_tag(scores: np.ndarray, names: list[str]) -> np.ndarray:
 WAYS = {"tags": mean_of_tags, "margin": margins, "entity": entity_probabilities}
 
 
-def fit(scores_of, scored: Scored) -> float:
-    """Return the temperature of a way to score entities."""
-    known = scored.in_file
-    return best_temperature(lambda t: scores_of(scored, t)[known], scored.are_right[known])
+# --- Calibration --------------------------------------------------------------------------------
 
 
-def gold_likelihood(scored: Scored, temperature: float) -> float:
-    """Return the log likelihood of the gold tags of the words."""
-    words, known = scored.predictions.known_words(scored.lengths)
-    probabilities = sequence_probabilities(
-        scored.predictions.log_probabilities[words],
-        scored.gold[words],
-        known,
-        scored.predictions.label_names,
-        temperature,
-    ).words
-    return float(np.log(probabilities.clip(1e-12)).sum())
+def fit_temperature(scores: np.ndarray, are_right: np.ndarray) -> Calibration:
+    """Return the best calibration without an offset."""
+
+    def loss(temperature: float) -> float:
+        values = logit(scores) / temperature
+        return (np.logaddexp(0, values) - are_right * values).sum()
+
+    return Calibration(minimize_scalar(loss, bounds=(0.1, 10), method="bounded").x, 0.0)
 
 
-def add_errors(errors, fitted, way: str, test: Scored, scores_of, temperature: float) -> None:
-    """Add the calibration errors of a way without its temperature and with it."""
-    right = test.are_right[test.in_file]
-    pair = [
-        reliability(scores_of(test, value)[test.in_file], right).expected_calibration_error
-        for value in (1.0, temperature)
+def fit_offset(scores: np.ndarray, are_right: np.ndarray) -> Calibration:
+    """Return the best calibration without a temperature."""
+
+    def loss(offset: float) -> float:
+        values = logit(scores) + offset
+        return (np.logaddexp(0, values) - are_right * values).sum()
+
+    return Calibration(1.0, minimize_scalar(loss, bounds=(-9, 9), method="bounded").x)
+
+
+FITS = {"temperature": fit_temperature, "offset": fit_offset, "both": fit_calibration}
+
+
+def errors_of(scores_of, validation: Scored, test: Scored) -> list[float]:
+    """Return the cells of a way to score, for one model."""
+    fitted_to = scores_of(validation)[validation.in_file]
+    scores, right = scores_of(test)[test.in_file], test.are_right[test.in_file]
+    calibrations = [
+        fit(fitted_to, validation.are_right[validation.in_file]) for fit in FITS.values()
     ]
-    errors.setdefault(way, []).append(pair)
-    fitted.setdefault(way, []).append(temperature)
+    errors = [
+        reliability(values, right).expected_calibration_error
+        for values in (scores, *(calibration.scores(scores) for calibration in calibrations))
+    ]
+    best = calibrations[-1].scores(scores)
+    log_loss = -np.log(np.where(right, best, 1 - best)).mean()
+    random = np.random.default_rng(0)
+    drawn = [
+        reliability(best, random.random(len(best)) < best).expected_calibration_error
+        for _ in range(DRAWS)
+    ]
+    return [*errors, *calibrations[-1], log_loss, float(np.mean(drawn))]
 
 
 # --- Operating points ---------------------------------------------------------------------------
