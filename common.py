@@ -601,6 +601,23 @@ class Calibration(NamedTuple):
         return 1 / (1 + np.exp(-logit(probabilities) / self.temperature - self.offset))
 
 
+class OperatingPoint(NamedTuple):
+    """How decoding trades precision for recall.
+
+    `outside_bias` is added to the log probability of O: a negative one gives more entities.
+    Entities with a lower score than `min_score` become O.
+    """
+
+    outside_bias: float = 0.0
+    min_score: float = 0.0
+
+    @classmethod
+    def of_config(cls, config: Any) -> OperatingPoint:
+        """Return the operating point in a model's configuration."""
+        values = (getattr(config, name, None) for name in ("outside_bias", "min_entity_score"))
+        return cls(*(value or 0.0 for value in values))
+
+
 def logit(probabilities: np.ndarray) -> np.ndarray:
     """Return the logarithms of the odds; those of 0 and 1 are finite.
 
@@ -623,16 +640,15 @@ class WordPredictions:
         label_names: Sequence[str],
         decode: bool,
         calibration: Calibration | None = None,
-        outside_bias: float = 0.0,
+        operating_point: OperatingPoint = OperatingPoint(),
     ) -> None:
         """Make room for `num_words` words, without a prediction yet.
 
         `decode`: whether the tags are to be the most probable legal sequence of each sentence, not
-        the most probable tag of each word. Then `outside_bias` is added to the log probability of
-        O, so that there are fewer entities, or with a negative one more. With a `calibration`, the
-        probability of a tag is that of `sequence_probabilities`, and the score of an entity its
-        calibrated probability, whatever the bias. Otherwise they are the tag's own probability,
-        and the mean of those of the entity's tags.
+        the most probable tag of each word. With a `calibration`, the probability of a tag is then
+        that of `sequence_probabilities`, and the score of an entity its calibrated probability,
+        whatever the bias. Otherwise they are the tag's own probability, and the mean of those of
+        the entity's tags. `operating_point`: of decoded tags; a least score needs a calibration.
         """
         self.label_names = label_names
         self.legal = legal_transitions(label_names)
@@ -640,7 +656,7 @@ class WordPredictions:
         self.probabilities = np.zeros(num_words, dtype=np.float32)
         self.losses = array("f")  # one per window, summed over its words
         self.log_probabilities = np.zeros((num_words, len(label_names) * decode), np.float32)
-        self.calibration, self.outside_bias = calibration, outside_bias
+        self.calibration, self.operating_point = calibration, operating_point
         # (words,): their mean over the words of an entity is the entity's score.
         self.entity_scores = self.probabilities
 
@@ -660,13 +676,16 @@ class WordPredictions:
         self.probabilities[words] = best.exp().cpu().numpy()
         if self.log_probabilities.size:
             self.log_probabilities[words] = log_probabilities.cpu().numpy()
-            if self.outside_bias:
+            if self.operating_point.outside_bias:
                 self._choose_tags(words)
 
     def biased(self, words: np.ndarray) -> np.ndarray:
         """Return what decides the tags of words, (words, labels): biased log probabilities."""
         is_outside = np.array(self.label_names) == "O"
-        return self.log_probabilities[words] + np.float32(self.outside_bias) * is_outside
+        return (
+            self.log_probabilities[words]
+            + np.float32(self.operating_point.outside_bias) * is_outside
+        )
 
     def _choose_tags(self, words: np.ndarray) -> None:
         """Store the most probable tag of each of these words."""
@@ -691,9 +710,9 @@ class WordPredictions:
     ) -> None:
         """Store the probabilities of tags, and the calibrated ones of entities."""
         words, known = self.known_words(lengths)
-        tag_ids = self.tag_ids[words]
+        log_probabilities, tag_ids = self.log_probabilities[words], self.tag_ids[words]
         self.probabilities[words], of_entities = sequence_probabilities(
-            self.log_probabilities[words], tag_ids, known, self.label_names
+            log_probabilities, tag_ids, known, self.label_names
         )
         _, first, last = entity_spans(tag_ids, known, self.label_names)
         sizes = words[last] + 1 - words[first]  # with words inside that have no sub-word
@@ -701,6 +720,15 @@ class WordPredictions:
         inside = np.arange(sizes.sum()) + np.repeat(words[first] + sizes - ends, sizes)
         self.entity_scores = np.zeros_like(self.probabilities)
         self.entity_scores[inside] = np.repeat(calibration.scores(of_entities), sizes)
+        is_left_out = (self.entity_scores < self.operating_point.min_score)[words] & np.isin(
+            words, inside
+        )
+        if is_left_out.any():
+            tag_ids[is_left_out] = self.label_names.index("O")
+            self.tag_ids[words], self.entity_scores[words[is_left_out]] = tag_ids, 0.0
+            self.probabilities[words], _ = sequence_probabilities(
+                log_probabilities, tag_ids, known, self.label_names
+            )
 
     def known_words(self, lengths: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the words with a prediction, (words,), and their number in each sentence."""
@@ -712,13 +740,13 @@ class WordPredictions:
         self,
         lengths: Sequence[int] | np.ndarray,
         calibration: Calibration | None = None,
-        outside_bias: float = 0.0,
+        operating_point: OperatingPoint = OperatingPoint(),
     ) -> WordPredictions:
-        """Return a copy that is decoded with another calibration and bias."""
+        """Return a copy that is decoded with another calibration and operating point."""
         again = copy.copy(self)
         again.tag_ids, again.probabilities = self.tag_ids.copy(), self.probabilities.copy()
         again.entity_scores = again.probabilities
-        again.calibration, again.outside_bias = calibration, outside_bias
+        again.calibration, again.operating_point = calibration, operating_point
         again._choose_tags(np.flatnonzero(self.tag_ids != NO_TAG))
         again.decode(lengths)
         return again

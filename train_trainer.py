@@ -98,7 +98,9 @@ def main() -> None:
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name, corpus.word_splitter)
     choose_decoding(config, settings.model.decode, corpus.entity_tags, do_train=settings.do_train)
-    check_operating_point(settings, config.decode, corpus.entity_tags, corpus.splits)
+    check_operating_point(
+        settings, config.decode, corpus.label_names, corpus.entity_tags, corpus.splits
+    )
     with state.main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows)
     plan = plan_training(

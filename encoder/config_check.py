@@ -19,6 +19,7 @@ SCORING = {  # least, most
     "score_temperature": (0.1, 100.0),
     "score_offset": (-100.0, 100.0),
     "outside_bias": (-100.0, 100.0),
+    "min_entity_score": (0.0, 1.0),
 }
 SHOWN = 8  # problems in one message
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 MOST_NEW = 8
 NEW_HEAD = 10_000_000  # weights of a new head at most, whatever the size of the encoder
 LAYER_NUMBER = re.compile(r"\.[0-9]+\.")
-CALIBRATION = ("score_temperature", "score_offset", "outside_bias")  # of a model's configuration
+# The values of a model's configuration that are chosen on the validation split.
+CALIBRATION = ("score_temperature", "score_offset", "outside_bias", "min_entity_score")
 
 
 def load_config(

@@ -22,11 +22,12 @@ def calibration_rows(calibration: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [("Entity scores", text)]
     if requested := calibration["requested"]:
         point = calibration["operating_point"]
-        text = "no bias on O reaches it on validation; the tags are unchanged"
+        text = "not reached on validation with enough entities; the tags are unchanged"
         if point:
             text = (
-                f"bias {point['outside_bias']:+.2f} on O; on validation precision "
-                f"{point['precision']:.4f}, recall {point['recall']:.4f}, F1 {point['f1']:.4f}"
+                f"bias {point['outside_bias']:+.2f} on O, least score {point['min_score']:.3f}; on "
+                f"validation precision {point['precision']:.4f}, recall {point['recall']:.4f}, F1 "
+                f"{point['f1']:.4f}"
             )
         rows.append(("Operating point", f"{requested}: {text}"))
     return rows

@@ -27,7 +27,7 @@ from scoring.calibration import (
     judge_entities,
     reliability,
 )
-from scoring.operating_point import choose_operating_point, operating_points
+from scoring.operating_point import choose_operating_point
 from scoring.scores import compute_metrics, flat_scores, label_types
 from scoring.table import score_table
 from settings.defaults import is_embedded, model_title
@@ -133,8 +133,8 @@ class RunResults:
         if self.config.decode != "viterbi":
             return common.WordPredictions(num_words, self.tags, decode=False)
         calibration = common.Calibration.of_config(self.config)
-        outside_bias = getattr(self.config, "outside_bias", None) or 0.0
-        return common.WordPredictions(num_words, self.tags, True, calibration, outside_bias)
+        point = common.OperatingPoint.of_config(self.config)
+        return common.WordPredictions(num_words, self.tags, True, calibration, point)
 
     def score(self, split: str, predictions: common.WordPredictions) -> dict[str, float]:
         """Return the scores of a split's predictions, the same on every process.
@@ -183,14 +183,15 @@ class RunResults:
             calibration = fit_calibration(entities.scores, entities.are_right)
             num_entities = len(entities.are_right)
             if tuning.requested:
-                points = operating_points(predictions, lengths, gold)
-                point = choose_operating_point(points, tuning)
-            bias = point.outside_bias if point else 0.0
-            predictions = predictions.decoded_again(lengths, calibration, bias)
+                predictions = predictions.decoded_again(lengths, calibration)
+                point = choose_operating_point(predictions, lengths, gold, tuning)
+            operating_point = point.operating_point if point else common.OperatingPoint()
+            predictions = predictions.decoded_again(lengths, calibration, operating_point)
             self.predictions["validation"] = predictions
             self.scores["validation"] = compute_metrics(predictions, rows, self.tags)
         config.score_temperature, config.score_offset = calibration
-        config.outside_bias = point.outside_bias if point else 0.0
+        operating_point = point.operating_point if point else common.OperatingPoint()
+        config.outside_bias, config.min_entity_score = operating_point
         self.calibration = {
             **calibration._asdict(),
             "fitted_to_entities": num_entities,

@@ -76,9 +76,10 @@ class Tagger:
         self.label_names = [config.id2label[i] for i in range(len(config.id2label))]
         self.entity_tags = common.are_entity_tags(self.label_names)
         self.decodes = self.entity_tags and (decode or getattr(config, "decode", "")) == "viterbi"
-        self.calibration = common.Calibration.of_config(config) if self.decodes else None
-        bias: float | None = getattr(config, "outside_bias", None) if self.decodes else None
-        self.outside_bias = bias or 0.0
+        self.calibration, self.operating_point = None, common.OperatingPoint()
+        if self.decodes:
+            self.calibration = common.Calibration.of_config(config)
+            self.operating_point = common.OperatingPoint.of_config(config)
         on_cpu = self.device.type == "cpu"
         self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else GPU_BATCH_TOKENS)
 
@@ -143,7 +144,7 @@ class Tagger:
             windows.append(columns)
         keep = self.decodes or self.exact_network is not None
         predictions = common.WordPredictions(
-            starts[-1], self.label_names, keep, self.calibration, self.outside_bias
+            starts[-1], self.label_names, keep, self.calibration, self.operating_point
         )
         self._predict(self.network, windows, predictions)
         if self.exact_network is not None:
@@ -176,7 +177,7 @@ class Tagger:
         if len(self.label_names) < 2:
             return set()
         scores = predictions.biased(np.arange(len(predictions.tag_ids)))
-        if self.outside_bias:
+        if self.operating_point.outside_bias:
             scores -= np.logaddexp.reduce(scores, axis=-1, keepdims=True)
         two_best = np.partition(scores, -2, axis=-1)[:, -2:]
         gaps = np.exp(two_best[:, 1]) - np.exp(two_best[:, 0])
