@@ -618,6 +618,9 @@ class OperatingPoint(NamedTuple):
         return cls(*(value or 0.0 for value in values))
 
 
+NEUTRAL = OperatingPoint()
+
+
 def logit(probabilities: np.ndarray) -> np.ndarray:
     """Return the logarithms of the odds; those of 0 and 1 are finite.
 
@@ -640,7 +643,7 @@ class WordPredictions:
         label_names: Sequence[str],
         decode: bool,
         calibration: Calibration | None = None,
-        operating_point: OperatingPoint = OperatingPoint(),
+        operating_point: OperatingPoint = NEUTRAL,
     ) -> None:
         """Make room for `num_words` words, without a prediction yet.
 
@@ -718,14 +721,13 @@ class WordPredictions:
         sizes = words[last] + 1 - words[first]  # with words inside that have no sub-word
         ends = np.cumsum(sizes)
         inside = np.arange(sizes.sum()) + np.repeat(words[first] + sizes - ends, sizes)
+        scores = calibration.scores(of_entities).astype(np.float32)
         self.entity_scores = np.zeros_like(self.probabilities)
-        self.entity_scores[inside] = np.repeat(calibration.scores(of_entities), sizes)
-        is_left_out = (self.entity_scores < self.operating_point.min_score)[words] & np.isin(
-            words, inside
-        )
-        if is_left_out.any():
-            tag_ids[is_left_out] = self.label_names.index("O")
-            self.tag_ids[words], self.entity_scores[words[is_left_out]] = tag_ids, 0.0
+        self.entity_scores[inside] = np.repeat(scores, sizes)
+        if (scores < self.operating_point.min_score).any():
+            is_low = self.entity_scores < self.operating_point.min_score
+            tag_ids[is_low[words]] = self.label_names.index("O")
+            self.tag_ids[words], self.entity_scores[is_low] = tag_ids, 0.0
             self.probabilities[words], _ = sequence_probabilities(
                 log_probabilities, tag_ids, known, self.label_names
             )
@@ -740,7 +742,7 @@ class WordPredictions:
         self,
         lengths: Sequence[int] | np.ndarray,
         calibration: Calibration | None = None,
-        operating_point: OperatingPoint = OperatingPoint(),
+        operating_point: OperatingPoint = NEUTRAL,
     ) -> WordPredictions:
         """Return a copy that is decoded with another calibration and operating point."""
         again = copy.copy(self)

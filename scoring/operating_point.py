@@ -91,7 +91,7 @@ def choose_operating_point(
         again = predictions.decoded_again(lengths, predictions.calibration, point)
         entities = judge_entities(again, lengths, gold)
         order = np.argsort(-entities.scores, kind="stable")
-        scores = entities.scores[order]
+        scores = entities.scores[order].astype(np.float32).astype(float)
         # The best N entities, for each N after which a lower score follows.
         (last,) = np.nonzero(np.diff(scores, append=-1.0) < 0)
         num_right = np.cumsum(entities.are_right[order])[last]

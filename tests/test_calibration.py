@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import common
 from tagging.tagger import Tagger
 from tests.helpers.models import save_tiny_tagger
 from tests.helpers.script_runs import (
@@ -20,7 +21,7 @@ from tests.helpers.script_runs import (
 )
 
 SETTINGS = ["--mixed_precision", "no", "--learning_rate", 1e-2, "--num_train_epochs", 1]
-CALIBRATION = ("score_temperature", "score_offset", "outside_bias")
+CALIBRATION = ("score_temperature", "score_offset", "outside_bias", "min_entity_score")
 PREDICTIONS = ("predictions.txt", "predictions.jsonl", "eval_predictions.jsonl")
 
 
@@ -34,7 +35,7 @@ def tuned(request, tiny_encoder, corpus, tmp_path_factory) -> tuple[str, Path]:
     """A script, and the output folder of its run with an operating point."""
     folder = tmp_path_factory.mktemp("tuned")
     flags = ["--model_name_or_path", tiny_encoder, *corpus, *SETTINGS, "--output_dir", "out"]
-    run(request.param, [*flags, "--target_precision", 0.5], folder, before=with_report)
+    run(request.param, [*flags, "--target_precision", 0.8], folder, before=with_report)
     return request.param, folder / "out"
 
 
@@ -54,13 +55,14 @@ def test_all_files_state_the_temperature_and_the_operating_point(tuned):
     assert config["score_temperature"] == calibration["temperature"] != 1
     assert config["score_offset"] == calibration["offset"] != 0
     point = calibration["operating_point"]
-    assert config["outside_bias"] == point["outside_bias"] != 0
+    assert config["outside_bias"] == point["outside_bias"]
+    assert config["min_entity_score"] == point["min_score"] > 0
     assert calibration["fitted_to_entities"] > 10
-    assert point["precision"] == results(folder)["eval_precision"] >= 0.5
+    assert point["precision"] == results(folder)["eval_precision"] >= 0.8
     assert point["f1"] == pytest.approx(results(folder)["eval_f1"])
     for name in ("README.md", "report.html"):
         text = (folder / name).read_text(encoding="utf-8")
-        assert "--target_precision 0.5: bias" in text and "offset" in text, name
+        assert "--target_precision 0.8: bias" in text and "offset" in text, name
     for split, prefix in (("validation", "eval"), ("test", "predict")):
         error = results(folder)[f"{prefix}_expected_calibration_error"]
         reliability = facts["scores"][split]["reliability"]
@@ -71,7 +73,7 @@ def test_all_files_state_the_temperature_and_the_operating_point(tuned):
 def test_tagging_gives_the_tags_and_scores_of_evaluation(tuned, tmp_path):
     _, folder = tuned
     tagger = Tagger(folder)
-    assert tagger.outside_bias and tagger.calibration
+    assert tagger.operating_point != common.NEUTRAL and tagger.calibration
     predictions = written_predictions(folder)
     sentences = tagger.predict([prediction["words"] for prediction in predictions])
     for prediction, sentence in zip(predictions, sentences, strict=True):
@@ -121,13 +123,13 @@ def test_an_operating_point_can_be_chosen_for_a_saved_model(tuned, corpus, tmp_p
     flags = ["--model_name_or_path", "out", *corpus, "--do_eval", "--do_predict"]
     output = run(script, [*flags, "--output_dir", "out", "--tune_for", "recall"], tmp_path)
     before, after = (read_json(path / "config.json") for path in (folder, copied))
-    assert after["outside_bias"] != before["outside_bias"]
-    assert {**after, "outside_bias": 0} == {**before, "outside_bias": 0}
+    assert after != before
+    changed = {"outside_bias": 0, "min_entity_score": 0}
+    assert after | changed == before | changed
     assert weights(copied) == weights(folder)
     facts = read_json(copied / "run.json")
     assert facts["calibration"]["requested"] == "--tune_for recall"
     assert facts["history"] == read_json(folder / "run.json")["history"]
-    assert results(copied)["eval_precision"] > results(folder)["eval_precision"]
     assert "Operating point: --tune_for recall" in output
     elsewhere = run(script, [*flags, "--output_dir", "b", "--tune_for", "f1"], tmp_path, status=2)
     assert "--tune_for f1" in error_message(elsewhere)
@@ -139,7 +141,7 @@ def test_training_starts_without_the_calibration_of_its_first_weights(tuned, cor
     flags = ["--model_name_or_path", folder, *corpus, *SETTINGS, "--max_steps", 2]
     output = run(script, [*flags, "--do_train", "--output_dir", "again"], tmp_path)
     config = read_json(tmp_path / "again" / "config.json")
-    assert [config[name] for name in CALIBRATION] == [1.0, 0.0, 0.0]
+    assert [config[name] for name in CALIBRATION] == [1.0, 0.0, 0.0, 0.0]
     assert "not calibrated" in output
     (checkpoint,) = (path for path in (tmp_path / "again").iterdir() if path.is_dir())
     assert not {*CALIBRATION} & read_json(checkpoint / "config.json").keys()
@@ -167,6 +169,6 @@ def test_a_model_without_entities_is_calibrated_too(labels, tiny_encoder, tmp_pa
     flags += ["--output_dir", "out", "--target_precision", 0.5]
     output = run(LOOP, flags, tmp_path, before=with_report)
     config = read_json(tmp_path / "out" / "config.json")
-    assert [config[name] for name in CALIBRATION] == [1.0, 0.0, 0.0]
-    assert "no bias on O reaches it" in output
+    assert [config[name] for name in CALIBRATION] == [1.0, 0.0, 0.0, 0.0]
+    assert "not reached on validation" in output
     assert not any("calibration" in name for name in results(tmp_path / "out"))

@@ -730,7 +730,8 @@ def test_calibrated_scores_by_hand():
 @settings(deadline=None)
 def test_a_bias_on_o_changes_tags_as_if_it_were_in_the_model(rows, bias):
     is_outside = torch.tensor([name == "O" for name in TWO_TYPES])
-    biased = predictions_of(rows, outside_bias=bias, calibration=common.Calibration())
+    point = common.OperatingPoint(bias)
+    biased = predictions_of(rows, calibration=common.Calibration(), operating_point=point)
     biased.decode([len(rows)])
     scores = torch.tensor(rows).log_softmax(-1) + bias * is_outside
     legal = common.legal_transitions(TWO_TYPES)
@@ -744,9 +745,41 @@ def test_a_bias_on_o_changes_tags_as_if_it_were_in_the_model(rows, bias):
     )
     _, first, _ = common.entity_spans(biased.tag_ids, [len(rows)], TWO_TYPES)
     np.testing.assert_allclose(biased.entity_scores[first], of_entities, rtol=1e-6)
-    again = predictions_of(rows).decoded_again([len(rows)], common.Calibration(), bias)
+    again = predictions_of(rows).decoded_again([len(rows)], common.Calibration(), point)
     np.testing.assert_array_equal(again.tag_ids, biased.tag_ids)
     np.testing.assert_array_equal(again.entity_scores, biased.entity_scores)
+
+
+@given(st.lists(distributions, min_size=1, max_size=4), st.sampled_from([0.2, 0.5, 0.9]))
+@settings(deadline=None)
+def test_entities_below_the_least_score_become_o(sentences, min_score):
+    rows = [row for sentence in sentences for row in sentence]
+    lengths = [len(sentence) for sentence in sentences]
+    split = split_of([["w"] * length for length in lengths])
+    calibration, point = common.Calibration(1.3, -0.2), common.OperatingPoint(-1.0, min_score)
+    without, limited = (
+        predictions_of(rows, calibration=calibration, operating_point=p)
+        for p in (point._replace(min_score=0.0), point)
+    )
+    for predictions in (without, limited):
+        predictions.decode(lengths)
+    for before, after in zip(
+        common.postprocess(without, split, TWO_TYPES),
+        common.postprocess(limited, split, TWO_TYPES),
+        strict=True,
+    ):
+        spans = common.entities(before.predicted)
+        kept = [s for s in spans if common.entity_score(before.entity_scores, *s[1:]) >= min_score]
+        assert common.entities(after.predicted) == kept and is_legal(after.predicted)
+        for span in kept:
+            assert after.entity_scores[span[1]] == before.entity_scores[span[1]]
+        assert np.count_nonzero(after.entity_scores) == sum(end - start for _, start, end in kept)
+    labels = [TWO_TYPES.index("O")] * len(rows)
+    of_words, _ = common.sequence_probabilities(
+        limited.log_probabilities, np.array(labels), lengths, TWO_TYPES
+    )
+    is_outside = limited.tag_ids == 0
+    np.testing.assert_allclose(limited.probabilities[is_outside], of_words[is_outside], rtol=1e-6)
 
 
 def test_a_word_without_a_sub_word_has_the_score_of_the_entity_around_it():

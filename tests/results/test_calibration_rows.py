@@ -11,7 +11,7 @@ FITTED = {
     "requested": "",
     "operating_point": None,
 }
-POINT = {"outside_bias": -1.25, "precision": 0.75, "recall": 0.5, "f1": 0.6}
+POINT = {"outside_bias": -1.25, "min_score": 0.25, "precision": 0.75, "recall": 0.5, "f1": 0.6}
 
 
 @pytest.mark.parametrize(

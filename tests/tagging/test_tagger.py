@@ -181,6 +181,12 @@ def test_an_operating_point_changes_the_number_of_entities(dtype, tiny_tagger, t
         tagged = Tagger(folder, dtype=dtype).tag_words(words)
         counts.append(sum(tag != "O" for tags, _ in tagged for tag in tags))
         assert tagged[0][0] == Tagger(folder).tag_words(words)[0][0]
+    (folder / "config.json").write_text(
+        (folder / "config.json").read_text().replace("20.0", '-20.0, "min_entity_score": 0.5')
+    )
+    (result,) = Tagger(folder, dtype=dtype)([text])
+    assert all(entity["score"] >= 0.5 for entity in result["entities"])
+    assert 0 < len(result["entities"]) < len(words)
     assert counts[0] == len(words) and counts[3] == 0
     assert counts == sorted(counts, reverse=True)
 
