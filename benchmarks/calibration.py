@@ -4,19 +4,20 @@
     python benchmarks/calibration.py --models s0 s1 s2 \
         --validation data/sample/validation.conll --test data/sample/test.conll
 
-The models decode legal sequences. Each way to score has a calibration, fitted to the entities that a
-model predicts in the validation file: a temperature, an offset of the log odds, or both, which the
-suite takes. The expected calibration error (ECE) of the test file is printed without and with it, as
-the mean over the models and the largest distance from it, and the mean log loss with both. The last
-column is the ECE of scores that are true probabilities: labels are drawn from the scores. Predicted
-entities of types that a file does not have are left out.
+The models decode legal sequences. Each way to score has a calibration, fitted to the entities that
+a model predicts in the validation file: a temperature, an offset of the log odds, or both, which
+the suite takes. The expected calibration error (ECE) of the test file is printed without and with
+it, as the mean over the models and the largest distance from it, and the mean log loss with both.
+The last column is the ECE of scores that are true probabilities: labels are drawn from the scores.
+Predicted entities of types that a file does not have are left out.
 
 tags: the mean probability of the entity's tags, without legal sequences. margin: the difference in
 log probability between the best sequence and the best one without the entity, as a probability
 (logistic function). entity: the entity's probability among all legal sequences, which the suite
 takes.
 
-A second table has operating points: chosen on the validation file, scored on the test file.
+A second table has operating points: chosen on the validation file, scored on the test file. A third
+one has those that a bias on O alone gives.
 """
 
 import argparse
@@ -33,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from common import (
     Calibration,
+    OperatingPoint,
     WordPredictions,
     entity_spans,
     legal_transitions,
@@ -42,7 +44,7 @@ from common import (
 from corpus.load import load_corpus
 from encoder.batches import words_of_sentences
 from scoring.calibration import fit_calibration, gold_labels, judge_entities, reliability
-from scoring.operating_point import OperatingPoint, choose_operating_point, operating_points
+from scoring.operating_point import ScoredPoint, choose_operating_point, f_scores
 from settings.run_settings import CorpusSettings, TuningSettings
 from tagging.tagger import Tagger
 
@@ -86,16 +88,18 @@ def main():
             test_file=(options.test,),
         )
     )
-    cells, chosen = {}, {}
+    cells, chosen, by_bias = {}, {}, {}
     for model in options.models:
         tagger = Tagger(model, decode="viterbi")
         validation, test = (predict(tagger, corpus, split) for split in ("validation", "test"))
         for way, scores_of in WAYS.items():
             cells.setdefault(way, []).append(errors_of(scores_of, validation, test))
-        points = operating_points(*validation[:3])
+        calibrated = validation.predictions.decoded_again(validation.lengths, Calibration())
         for tuning in TUNINGS:
-            point = choose_operating_point(points, tuning)
+            point = choose_operating_point(calibrated, *validation[1:3], tuning)
             chosen.setdefault(tuning.requested, []).append((point, test_point(point, test)))
+            point = choose_bias(validation, tuning)
+            by_bias.setdefault(tuning.requested, []).append((point, test_point(point, test)))
     print(describe())
     print(f"{len(validation.are_right)} and {len(test.are_right)} entities of the last model\n")
     names = ["score", "ECE", *(f"with {name}" for name in FITS)]
@@ -104,6 +108,7 @@ def main():
     for way, rows in cells.items():
         print("|", " | ".join([way, *map(spread, zip(*rows, strict=True))]), "|")
     print_operating_points(chosen)
+    print_operating_points(by_bias)
 
 
 def predict(tagger: Tagger, corpus, split: str) -> Scored:
@@ -237,30 +242,44 @@ def errors_of(scores_of, validation: Scored, test: Scored) -> list[float]:
 # --- Operating points ---------------------------------------------------------------------------
 
 
-def test_point(point: OperatingPoint | None, test: Scored) -> OperatingPoint | None:
-    """Return the scores of the test file with the bias of a point; None without a point."""
-    if point is None:
-        return None
-    predictions = test.predictions.decoded_again(test.lengths, None, point.outside_bias)
-    entities = judge_entities(predictions, test.lengths, test.gold)
+def score_point(point: OperatingPoint, scored: Scored) -> ScoredPoint:
+    """Return the scores of a file with an operating point."""
+    predictions = scored.predictions.decoded_again(scored.lengths, Calibration(), point)
+    entities = judge_entities(predictions, scored.lengths, scored.gold)
     num_right = int(entities.are_right.sum())
     precision = num_right / max(len(entities.are_right), 1)
-    return OperatingPoint(point.outside_bias, precision, num_right / entities.num_gold)
+    return ScoredPoint(point, precision, num_right / entities.num_gold)
+
+
+def test_point(point: ScoredPoint | None, test: Scored) -> ScoredPoint | None:
+    """Return the scores of the test file with a chosen point; None without one."""
+    return None if point is None else score_point(point.operating_point, test)
+
+
+def choose_bias(scored: Scored, tuning: TuningSettings) -> ScoredPoint | None:
+    """Return the best operating point without a least score; None if there is none."""
+    points = [score_point(OperatingPoint(bias / 4), scored) for bias in range(-32, 65)]
+    if tuning.target_precision is not None:
+        points = [point for point in points if point.precision >= tuning.target_precision]
+        return max(points, key=lambda point: point.recall, default=None)
+    beta = 1 if tuning.tune_for == "f1" else 2
+    return max(points, key=lambda point: f_scores(np.array(point[1]), np.array(point[2]), beta))
 
 
 def print_operating_points(chosen: dict) -> None:
-    """Print the table of operating points."""
-    print("\n| operating point | bias on O | validation: precision, recall, F1 | test |")
+    """Print a table of operating points."""
+    print("\n| operating point | bias, least score | validation: precision, recall, F1 | test |")
     print("| --- | --- | --- | --- |")
     for requested, pairs in chosen.items():
         reached = [pair for pair in pairs if pair[0] is not None]
         cells = [requested]
         if reached:
-            cells.append(spread([point.outside_bias for point, _ in reached]))
-            for points in zip(*reached, strict=True):
-                values = ([p.precision for p in points], [p.recall for p in points])
-                f1s = [point.f_score(1) for point in points]
-                cells.append(", ".join(map(spread, (*values, f1s))))
+            points = [point.operating_point for point, _ in reached]
+            cells.append(", ".join(map(spread, zip(*points, strict=True))))
+            for scored in zip(*reached, strict=True):
+                facts = [point.facts() for point in scored]
+                values = [[f[name] for f in facts] for name in ("precision", "recall", "f1")]
+                cells.append(", ".join(map(spread, values)))
         if len(reached) < len(pairs):
             cells[0] += f" ({len(reached)} of {len(pairs)} models)"
         print("|", " | ".join(cells), "|")
