@@ -144,7 +144,8 @@ class SharedFlags:
     target_precision: float | None = _evaluation(
         None,
         "Choose the operating point with this precision on the validation split, from 0 to 1, and "
-        "the highest recall. It is stored in the model, and applies wherever the model tags.",
+        "the highest recall. It is stored in the model, and applies wherever the model tags. "
+        "Without training: for the model in --output_dir.",
     )
     tune_for: Literal["f1", "recall"] | None = _evaluation(
         None,
