@@ -402,7 +402,7 @@ def items_of(
 ) -> Iterator[Item]:
     """Yield the texts of the command line, or of all files in turn."""
     yield from map(Item, flags.texts)
-    result = tagger.result(TaggedText("", [], [], []), flags.all_words)
+    result = tagger.result(TaggedText("", [], [], [], []), flags.all_words)
     output_fields = replaced_fields(output_format, result, len(sources) > 1)
     for source in sources:
         name = source.name if len(sources) > 1 else None

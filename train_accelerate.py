@@ -54,6 +54,7 @@ def main() -> None:
     from hub.pusher import start_pushing
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunResults
+    from scoring.operating_point import check_operating_point
     from settings.defaults import make_settings
     from support.work_folder import lock_output_dir
     from training.checkpoints import checkpoint_staged, delete_old
@@ -115,6 +116,9 @@ def main() -> None:
     remember_encoding(config, max_length, settings.corpus.task_name, corpus.word_splitter)
     choose_decoding(config, settings.model.decode, corpus.entity_tags, do_train=settings.do_train)
     choose_context(config, settings.windows.context, corpus, do_train=settings.do_train)
+    check_operating_point(
+        settings, config.decode, corpus.label_names, corpus.entity_tags, corpus.splits
+    )
     with state.main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows, config.context)
     plan = plan_training(
@@ -257,6 +261,7 @@ def main() -> None:
     scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
     if settings.do_eval and "validation" in windows and not scored:
         evaluate("validation")
+    results.calibrate()
     if settings.do_predict and "test" in windows:
         scores = evaluate("test")
         accelerator.log({f"test/{k}": v for k, v in scores.items()}, step=results.progress.step)

@@ -15,6 +15,12 @@ from support.text import counted, printable, quote
 HEAD = "ForTokenClassification"  # in the name of an architecture
 MAX_LAYERS, MAX_HEADS, MAX_SIZE = 1000, 4096, 2**31 - 1
 MAX_EPSILON = 0.1  # of a layer norm; usual are 1e-12 to 1e-5
+SCORING = {  # least, most
+    "score_temperature": (0.1, 100.0),
+    "score_offset": (-100.0, 100.0),
+    "outside_bias": (-100.0, 100.0),
+    "min_entity_score": (0.0, 1.0),
+}
 SHOWN = 8  # problems in one message
 OF_SUITE = ("window_length", "context")  # sizes that the suite stores, always integers
 
@@ -111,10 +117,11 @@ def _size_problems(values: Mapping[str, Any], within: str = "") -> Iterator[str]
             yield from _size_problems(value, f"{within}{name}.")
         elif value is None:
             continue
-        elif EPSILON.fullmatch(name):
+        elif EPSILON.fullmatch(name) or name in SCORING:
+            least, most = SCORING.get(name, (0, MAX_EPSILON))
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 <= value <= MAX_EPSILON:
-                yield f"{within}{name}: got {quote(value)}, expected 0 to {MAX_EPSILON}"
+            if not number or not least <= value <= most:
+                yield f"{within}{name}: got {quote(value)}, expected {least:g} to {most:g}"
         elif not isinstance(value, list | dict) or name in OF_SUITE:
             limits = next((limits for limits in RANGES if limits.names.fullmatch(name)), None)
             if limits is not None and not _is_integer(value, limits.least, limits.most):

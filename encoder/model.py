@@ -37,6 +37,8 @@ NEW_HEAD = 10_000_000  # weights of a new head at most, whatever the size of the
 # Sub-words of neighbouring sentences that the windows of a model trained here show on each side.
 DEFAULT_CONTEXT = 0
 LAYER_NUMBER = re.compile(r"\.[0-9]+\.")
+# The values of a model's configuration that are chosen on the validation split.
+CALIBRATION = ("score_temperature", "score_offset", "outside_bias", "min_entity_score")
 
 
 def load_config(
@@ -123,11 +125,16 @@ def choose_decoding(
 ) -> None:
     """Store in the model's configuration how its tags are decoded, "viterbi" or "argmax".
 
+    The calibration and the operating point of the weights that training starts from are removed.
+
     `requested`: the user's choice, or None. By default, the entity tags of a model trained here are
     the most probable legal sequence; other models keep what their configuration says, or else the
     most probable tag of each word: their labels do not tell IOB1 from IOB2. Raises UserError if
     legal sequences are requested for labels that are not IOB2.
     """
+    for name in CALIBRATION:
+        if do_train and hasattr(config, name):
+            delattr(config, name)
     default = "viterbi" if do_train else getattr(config, "decode", "argmax")
     config.decode = (requested or default) if entity_tags else "argmax"
     others = [name for name in config.id2label.values() if name[:1] not in ("O", "B", "I")]

@@ -19,6 +19,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from results.calibration_rows import calibration_rows
 from results.history import history_table
 from support.files import write_text
 from support.secrets import scrub
@@ -95,6 +96,7 @@ def generate_card(facts: Facts, folder: Path) -> str:
             `corpus_name`, `dataset_id`, `corpus_fingerprint`, `task` ("ner", "pos", "chunk" or
             another name), `label_names`, `entity_tags`, `language`, `scores` (split -> {"overall":
             metric -> value, "per_type": type -> metric -> value, "words": number scored}),
+            `calibration` (see `calibration_rows`),
             `history` (one mapping for each evaluation), `epoch_steps`, `arguments`, `command`,
             `versions`, `suite_version`, `script`, `example_text`, `replaced` (sentences about what
             replaced a default). Unknown facts may be missing or None.
@@ -295,6 +297,7 @@ def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
         "example": example,
         "infer_command": shlex.join(["python", "infer.py", "--model", name, *texts]),
         "scores": [_score_table(*item) for item in facts.get("scores", {}).items()],
+        "calibration": calibration_rows(facts.get("calibration") or {}),
         "script": facts.get("script"),
         "command": facts.get("command"),
         "history": history_table(

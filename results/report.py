@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from common import are_entity_tags
 from corpus.problems import Place
+from results.calibration_rows import calibration_rows
 from results.charts import (
     Chart,
     chart_svg,
@@ -67,10 +68,10 @@ def write_report(folder: str | os.PathLike[str], run: Run) -> None:
     first), `script`, `command`, `arguments`, `versions`, `suite_version`, `duration_s`, `device`,
     `precision`, `processes`; `step_losses` (`step`, `loss`, `learning_rate`); `history` (`step`,
     `train_loss`, `eval_loss`, `eval_f1`, `eval_accuracy`, …); `epoch_steps`; `scores` (by split:
-    `overall`, `per_type`, `words`, `loss`); `label_counts` (by split and label); `lengths` (by
-    split: sentences by number of sub-words), `max_seq_length`, `windowed` (sentences cut, by
-    split); `examples`, read once as a stream (see `survey_examples`), of the split
-    `examples_split` (default: the last one of `scores`).
+    `overall`, `per_type`, `words`, `loss`); `calibration` (see `calibration_rows`); `label_counts`
+    (by split and label); `lengths` (by split: sentences by number of sub-words), `max_seq_length`,
+    `windowed` (sentences cut, by split); `examples`, read once as a stream (see `survey_examples`),
+    of the split `examples_split` (default: the last one of `scores`).
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -161,6 +162,7 @@ def run_facts(run: Run) -> list[Fact]:
         Fact("Corpus fingerprint", run.get("corpus_fingerprint")),
         Fact("Task", run.get("task")),
         label_fact(run),
+        *(Fact(name, text) for name, text in calibration_rows(run.get("calibration") or {})),
         Fact("Device", run.get("device")),
         Fact("Precision", run.get("precision")),
         Fact("Processes", run.get("processes")),

@@ -2,18 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from common import entities
+from common import SentencePrediction, entities, entity_score
 from corpus.problems import Place
 from support.files import write_json, written_whole
 
 FILE_PREFIXES = {"validation": "eval", "test": "predict"}  # of a split's file and its keys
 PREDICTIONS = {"validation": "eval_predictions", "test": "predictions"}  # .txt and .jsonl
-# (words, gold tags, predicted tags, probabilities), as `common.postprocess` yields them.
-Sentence = tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[float]]
 
 
 def save_results(folder: Path, split: str, metrics: dict[str, Any]) -> None:
@@ -32,7 +30,7 @@ def save_results(folder: Path, split: str, metrics: dict[str, Any]) -> None:
 def write_predictions(
     folder: Path,
     name: str,
-    sentences: Iterable[Sentence],
+    sentences: Iterable[SentencePrediction],
     places: Iterable[Place],
     entity_tags: bool,
 ) -> None:
@@ -48,7 +46,8 @@ def write_predictions(
         written_whole(folder / f"{name}.jsonl") as json_file,
     ):
         for sentence, place in zip(sentences, places, strict=True):
-            columns = [column for column in sentence[:3] if column]
+            tags = (sentence.gold, sentence.predicted)
+            columns = [column for column in (sentence.words, *tags) if column]
             for row in zip(*columns, strict=True):
                 cells = (re.sub(r"\s", "_", cell) or "_" for cell in row)
                 columns_file.write(" ".join(cells) + "\n")
@@ -57,13 +56,13 @@ def write_predictions(
             json_file.write(json.dumps(content, ensure_ascii=False) + "\n")
 
 
-def prediction(sentence: Sentence, place: Place, entity_tags: bool) -> dict[str, Any]:
+def prediction(sentence: SentencePrediction, place: Place, entity_tags: bool) -> dict[str, Any]:
     """Return a sentence with its place, its tags and, for entity tags, its predicted entities.
 
-    `start_word` and `end_word` of an entity index `words`; the end is exclusive. Its score is the
-    mean probability of its tags, as in tagging. Without gold tags, `gold_tags` is None.
+    `start_word` and `end_word` of an entity index `words`; the end is exclusive. Its score is that
+    of tagging. Without gold tags, `gold_tags` is None.
     """
-    words, gold, predicted, probabilities = sentence
+    words, gold, predicted, _, entity_scores = sentence
     content: dict[str, Any] = {
         "file": place.file,
         "line": place.line,
@@ -77,7 +76,7 @@ def prediction(sentence: Sentence, place: Place, entity_tags: bool) -> dict[str,
         content["entities"] = [
             {
                 "entity_group": entity_type,
-                "score": round(sum(probabilities[start:end]) / (end - start), 4),
+                "score": round(entity_score(entity_scores, start, end), 4),
                 "words": list(words[start:end]),
                 "start_word": start,
                 "end_word": end,

@@ -1,5 +1,6 @@
 """The results of a run: scores during the run, and the files in its folder at the end."""
 
+import json
 import platform
 import shlex
 import shutil
@@ -15,10 +16,19 @@ import common
 from corpus.documents import document_numbers, has_neighbours
 from corpus.load import Corpus
 from encoder.batches import WindowSet, words_of_sentences
+from encoder.model import CALIBRATION
 from results import report
+from results.calibration_rows import calibration_rows
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
+from scoring.calibration import (
+    fit_calibration,
+    gold_labels,
+    judge_entities,
+    reliability,
+)
+from scoring.operating_point import choose_operating_point
 from scoring.scores import compute_metrics, flat_scores, label_types
 from scoring.table import score_table
 from settings.defaults import is_embedded, model_title
@@ -70,6 +80,7 @@ class RunResults:
         self.train_metrics: dict[str, float] = {}
         self.scores: dict[str, dict[str, Any]] = {}  # by split
         self.predictions: dict[str, common.WordPredictions] = {}
+        self.calibration: dict[str, Any] = {}  # facts about it and the operating point
         self.epoch_steps: int | None = None
 
     # --- Training ---
@@ -134,8 +145,12 @@ class RunResults:
 
     def no_predictions(self, split: str) -> common.WordPredictions:
         """Return the predictions of a split before its first batch."""
-        decode = self.config.decode == "viterbi"
-        return common.WordPredictions(self.windows[split].num_words, self.tags, decode)
+        num_words = self.windows[split].num_words
+        if self.config.decode != "viterbi":
+            return common.WordPredictions(num_words, self.tags, decode=False)
+        calibration = common.Calibration.of_config(self.config)
+        point = common.OperatingPoint.of_config(self.config)
+        return common.WordPredictions(num_words, self.tags, True, calibration, point)
 
     def score(self, split: str, predictions: common.WordPredictions) -> dict[str, float]:
         """Return the scores of a split's predictions, the same on every process.
@@ -164,6 +179,42 @@ class RunResults:
             broadcast_object_list(flat)
         return flat[0]
 
+    def calibrate(self) -> None:
+        """Calibrate the scores of entities, and choose the operating point if one is requested.
+
+        Both come from the validation split, if it was scored. They are part of the configuration
+        of a model that is trained, or that is given an operating point. The validation split is
+        decoded and scored again with them.
+        """
+        tuning, config = self.settings.tuning, self.config
+        calibrates = self.settings.do_train or tuning.requested
+        if not (calibrates and config.decode == "viterbi" and self.state.is_main_process):
+            return
+        calibration, point, num_entities = common.Calibration(), None, 0
+        if "validation" in self.scores:
+            rows, predictions = self.corpus.splits["validation"], self.predictions["validation"]
+            lengths, gold = words_of_sentences(rows), gold_labels(rows)
+            predictions = predictions.decoded_again(lengths, calibration)
+            entities = judge_entities(predictions, lengths, gold)
+            calibration = fit_calibration(entities.scores, entities.are_right)
+            num_entities = len(entities.are_right)
+            if tuning.requested:
+                predictions = predictions.decoded_again(lengths, calibration)
+                point = choose_operating_point(predictions, lengths, gold, tuning)
+            operating_point = point.operating_point if point else common.OperatingPoint()
+            predictions = predictions.decoded_again(lengths, calibration, operating_point)
+            self.predictions["validation"] = predictions
+            self.scores["validation"] = compute_metrics(predictions, rows, self.tags)
+        config.score_temperature, config.score_offset = calibration
+        operating_point = point.operating_point if point else common.OperatingPoint()
+        config.outside_bias, config.min_entity_score = operating_point
+        self.calibration = {
+            **calibration._asdict(),
+            "fitted_to_entities": num_entities,
+            "requested": tuning.requested,
+            "operating_point": point.facts() if point else None,
+        }
+
     def is_scored(self, split: str) -> bool:
         """Return whether this session scored a split after the last step of training."""
         return split in self.predictions and self.progress.scored_step == self.progress.step
@@ -183,6 +234,10 @@ class RunResults:
     def _write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         do_train = self.settings.do_train
+        self._remember_calibration(folder)
+        for split, scores in self.scores.items():
+            if self.corpus.entity_tags:
+                scores["reliability"] = self._reliability(split)
         if self.train_metrics:
             save_results(folder, "train", self.train_metrics)
         for split, prefix in FILE_PREFIXES.items():
@@ -194,6 +249,7 @@ class RunResults:
             if split in self.predictions:
                 sentences, places = self._sentences(split), self.corpus.places(split)
                 write_predictions(folder, name, sentences, places, self.corpus.entity_tags)
+        say(*(f"{name}: {text}." for name, text in calibration_rows(self.calibration)))
         if "test" in self.predictions and "test" not in self.scores:
             words = self.windows["test"].num_words
             say(f"\ntest: {words} words tagged, see predictions.txt; the split has no labels.")
@@ -211,6 +267,26 @@ class RunResults:
         if self.pusher is not None and not do_train:  # otherwise `_announce` has said it
             say(f"Pushes to {self.pusher.plan}.")
 
+    def _remember_calibration(self, folder: Path) -> None:
+        """Store calibration and operating point in the model that is saved in `folder`."""
+        if not self.calibration:
+            return
+        values = {name: getattr(self.config, name) for name in CALIBRATION}
+        changes = {"config.json": values}
+        if not self.settings.do_train:  # otherwise it is written whole
+            changes[RUN_FILE] = {"calibration": self.calibration}
+        for name, changed in changes.items():
+            path = folder / name
+            if path.exists():
+                write_json(path, json.loads(path.read_text(encoding="utf-8")) | changed)
+
+    def _reliability(self, split: str) -> dict[str, Any]:
+        """Return the facts of `reliability` about the scores of a split's entities."""
+        rows = self.corpus.splits[split]
+        lengths, gold = words_of_sentences(rows), gold_labels(rows)
+        entities = judge_entities(self.predictions[split], lengths, gold)
+        return reliability(entities.scores, entities.are_right).facts()
+
     def write_card(self, folder: Path) -> None:
         """Write the model card with the facts known so far; a person's additions are kept."""
         if not self.state.is_main_process:
@@ -227,10 +303,12 @@ class RunResults:
         """
         scores = self.scores[split]
         all_scores = flat_scores(scores, label_types(self.tags, self.corpus.entity_tags))
+        error = scores.get("reliability", {}).get("expected_calibration_error")
+        calibration = {} if error is None else {"expected_calibration_error": error}
         if self.settings.output.return_entity_level_metrics:
-            return all_scores
+            return all_scores | calibration
         selecting = {k: v for k, v in all_scores.items() if k == self.best.name}
-        return flat_scores(scores, ()) | selecting
+        return flat_scores(scores, ()) | selecting | calibration
 
     def _say_scores(self, split: str) -> None:
         windows = self.windows[split]
@@ -302,6 +380,7 @@ class RunResults:
             "history": self.progress.history,
             "step_losses": self.progress.step_losses,
             "scores": self.scores,
+            "calibration": self.calibration or None,
         }
 
     def _example(self) -> str:
@@ -327,7 +406,7 @@ class RunResults:
             "max_seq_length": self.config.window_length,
             "windowed": {name: w.sentences_cut for name, w in self.windows.items()},
             "examples": (
-                dict(zip(columns, sentence, strict=True), place=place)
+                dict(zip(columns, sentence[:4], strict=True), place=place)
                 for sentence, place in zip(
                     self._sentences(split), self.corpus.places(split), strict=True
                 )

@@ -96,6 +96,9 @@ def _number_problems(flags: Any) -> list[str]:
     for name, value in _given(flags, BELOW_ONE):
         if not 0 <= value < 1:
             problems.append(f"--{name} {value}: expected at least 0 and below 1")
+    for name, value in _given(flags, ("target_precision",)):
+        if not 0 < value < 1:
+            problems.append(f"--{name} {value}: expected more than 0 and less than 1")
     for name, value in _given(flags, ("seed", "data_seed")):
         if not 0 <= value <= LARGEST_SEED:
             problems.append(f"--{name} {value}: expected a number from 0 to {LARGEST_SEED}")
@@ -146,6 +149,20 @@ def _contradictions(flags: Any) -> list[str]:
         if getattr(flags, name) and flags.mixed_precision not in (None, name):
             problems.append(
                 f"--{name} and --mixed_precision {flags.mixed_precision}: expected one of them"
+            )
+    tuned = list(_given(flags, ("target_precision", "tune_for")))
+    if len(tuned) == 2:
+        problems.append("--target_precision and --tune_for: expected one of them")
+    for name, value in tuned:
+        if not flags.scores_epochs:
+            problems.append(
+                f"--{name} {value}: the validation split is not scored. Add --do_eval, or leave "
+                f"out --{name}"
+            )
+        if flags.decode == "argmax":
+            problems.append(
+                f"--{name} {value}: got --decode argmax, expected legal sequences. Leave out one "
+                "of them"
             )
     if flags.output and not flags.check:
         problems.append("--output: only with --check; the folder of a run is --output_dir")

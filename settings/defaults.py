@@ -26,6 +26,7 @@ from settings.run_settings import (
     OutputSettings,
     Settings,
     TrainingSettings,
+    TuningSettings,
     WindowSettings,
 )
 from settings.trackers import requested_trackers
@@ -144,6 +145,7 @@ def _by_subject(flags: SharedFlags, values: dict[str, Any], replaced: tuple[str,
     return Settings(
         corpus=pick(CorpusSettings, hold_out=flags.scores_epochs),
         model=pick(ModelSettings),
+        tuning=pick(TuningSettings),
         windows=pick(WindowSettings),
         training=pick(TrainingSettings, sharded_by=sharding_library(flags)),
         # A push of each epoch needs the checkpoint of that epoch.

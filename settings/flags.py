@@ -149,6 +149,17 @@ class SharedFlags:
         "each sentence (viterbi), or the most probable tag of each word (argmax). Default: viterbi "
         "for a model trained here, argmax for any other.",
     )
+    target_precision: float | None = _evaluation(
+        None,
+        "Choose the operating point with this precision on the validation split, from 0 to 1, and "
+        "the highest recall. It is stored in the model, and applies wherever the model tags. "
+        "Without training: for the model in --output_dir.",
+    )
+    tune_for: Literal["f1", "recall"] | None = _evaluation(
+        None,
+        "Choose the operating point with the highest F1 on the validation split (f1), or the "
+        "highest F2, in which recall weighs twice as much as precision (recall).",
+    )
     return_entity_level_metrics: bool = _evaluation(
         False, "Write the scores of each entity type to the result files, under separate keys."
     )

@@ -62,6 +62,21 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
+class TuningSettings:
+    """The operating point to choose on the validation split."""
+
+    target_precision: float | None = None
+    tune_for: str | None = None  # "f1" or "recall"
+
+    @property
+    def requested(self) -> str:
+        """Return the flag that asks for an operating point, or "" if none does."""
+        if self.target_precision is not None:
+            return f"--target_precision {self.target_precision}"
+        return f"--tune_for {self.tune_for}" if self.tune_for else ""
+
+
+@dataclass(frozen=True)
 class WindowSettings:
     """The making of windows: their length, and which sub-words have labels."""
 
@@ -174,6 +189,7 @@ class Settings:
 
     corpus: CorpusSettings
     model: ModelSettings
+    tuning: TuningSettings
     windows: WindowSettings
     training: TrainingSettings
     intervals: IntervalSettings

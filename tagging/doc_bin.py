@@ -28,7 +28,7 @@ def as_doc_bin(items: Iterable[TaggedItem]) -> Iterator[bytes]:
     vocabulary = Vocab()
     documents = DocBin(attrs=["ENT_IOB", "ENT_TYPE", "TAG"], store_user_data=True)
     for item in items:
-        text, words, tags, _ = item.tagged
+        text, words, tags, *_ = item.tagged
         tokens, spaces, positions = _tokens(text, words)
         tags_of_tokens = None
         if "entities" not in item.result:

@@ -16,13 +16,14 @@ class TaggedText(NamedTuple):
     words: Words
     tags: list[str]
     probabilities: list[float]  # of each tag
+    entity_scores: list[float]  # see `common.SentencePrediction`
 
 
 def entities_of(tagged: TaggedText) -> list[dict[str, Any]]:
     """Return the entities of a text, in order; they do not overlap.
 
-    Each has `entity_group` (its type), `score` (the mean probability of its tags), `word` (its
-    text), and `start` and `end` in code points.
+    Each has `entity_group` (its type), `score`, `word` (its text), and `start` and `end` in code
+    points.
     """
     # `common.entities` reads IOB2 and IOB1 alike, as conlleval does.
     is_iob = all(tag[0] in "OBI" for tag in tagged.tags)
@@ -33,7 +34,7 @@ def entities_of(tagged: TaggedText) -> list[dict[str, Any]]:
         entities.append(
             {
                 "entity_group": entity_type,
-                "score": sum(tagged.probabilities[first:after_last]) / (after_last - first),
+                "score": common.entity_score(tagged.entity_scores, first, after_last),
                 "word": tagged.text[start:end],
                 "start": start,
                 "end": end,

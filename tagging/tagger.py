@@ -38,7 +38,8 @@ class Tagger:
     `device`: a device name of torch; default: a GPU if there is one. `batch_tokens`: sub-words in a
     batch. `decode`: "viterbi" for the most probable legal sequence of entity tags in each sentence,
     "argmax" for the most probable tag of each word; default: as the model's configuration says,
-    otherwise "argmax". Raises UserError if the model cannot tag words.
+    otherwise "argmax". The model's calibration and operating point are those of legal sequences,
+    so "argmax" leaves them out. Raises UserError if the model cannot tag words.
     """
 
     def __init__(
@@ -76,6 +77,10 @@ class Tagger:
         self.label_names = [config.id2label[i] for i in range(len(config.id2label))]
         self.entity_tags = common.are_entity_tags(self.label_names)
         self.decodes = self.entity_tags and (decode or getattr(config, "decode", "")) == "viterbi"
+        self.calibration, self.operating_point = None, common.OperatingPoint()
+        if self.decodes:
+            self.calibration = common.Calibration.of_config(config)
+            self.operating_point = common.OperatingPoint.of_config(config)
         on_cpu = self.device.type == "cpu"
         self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else GPU_BATCH_TOKENS)
 
@@ -86,10 +91,11 @@ class Tagger:
 
         A result is `{"text", "entities": [{"entity_group", "score", "word", "start", "end"}]}`.
         `start` and `end` count code points: `text[start:end] == word`. The score of an entity is
-        the mean, over its words, of the probability of the tag. Models with plain tags (parts of
-        speech) give `"words": [{"word", "tag", "score", "start", "end"}]` instead; `all_words`
-        gives both. Entities with a score below `min_score` are left out. Each text is a document
-        of its own.
+        its probability among all legal sequences of tags, calibrated; that of a word is the
+        probability of its tag among them. A model without a calibration gives the probability of
+        each tag at its word, and for an entity their mean. Models with plain tags (parts of speech)
+        give `"words": [{"word", "tag", "score", "start", "end"}]` instead; `all_words` gives both.
+        Entities with a score below `min_score` are left out. Each text is a document of its own.
         """
         remaining = texts_of(texts)
         results: list[dict[str, Any]] = []
@@ -118,8 +124,10 @@ class Tagger:
             around = ([self._words_of(*text) for text in texts] for texts in (before, after))
             context = common.Context(self.context, documents, *around)
         sentences = [readable([word for word, _, _ in words]) for _, words in split]
-        tagged = self._tag(sentences, context)
-        return [TaggedText(*text, *tags) for text, tags in zip(split, tagged, strict=True)]
+        return [
+            TaggedText(*text, sentence.predicted, sentence.probabilities, sentence.entity_scores)
+            for text, sentence in zip(split, self._predictions(sentences, context), strict=True)
+        ]
 
     def num_sub_words(self, text: str, words: Words | None) -> int:
         """Return the number of sub-words of a text, which comes as in `tag_texts`."""
@@ -139,18 +147,35 @@ class Tagger:
         Neighbouring sentences with equal ones are context of each other, if the model was trained
         with context. By default, each sentence is a document of its own.
         """
+        return [
+            (sentence.predicted, sentence.probabilities)
+            for sentence in self.predict(sentences, documents)
+        ]
+
+    def predict(
+        self, sentences: list[list[str]], documents: Sequence[Any] | None = None
+    ) -> list[common.SentencePrediction]:
+        """Return the predictions of sentences of words; `documents`: see `tag_words`."""
         sentences = [readable(words) for words in sentences_of(sentences)]
         context = None
         if documents is not None:
             context = common.Context(self.context, documents_of(documents, len(sentences)))
-        return self._tag(sentences, context if self.context else None)
+        return self._predictions(sentences, context if self.context else None)
 
-    def _tag(
+    def _predictions(
         self, sentences: list[list[str]], context: common.Context | None
-    ) -> list[tuple[list[str], list[float]]]:
-        """Return the tags of sentences of readable words: see `tag_words`."""
+    ) -> list[common.SentencePrediction]:
+        """Return the predictions of sentences of readable words."""
         if not sentences:
             return []
+        rows = [{"tokens": words} for words in sentences]
+        predictions = self.predict_words(sentences, context)
+        return list(common.postprocess(predictions, rows, self.label_names))
+
+    def predict_words(
+        self, sentences: list[list[str]], context: common.Context | None = None
+    ) -> common.WordPredictions:
+        """Return the decoded predictions of sentences of readable words, by word."""
         lengths = [len(words) for words in sentences]
         starts = [0, *accumulate(lengths)]
         windows = []
@@ -161,7 +186,9 @@ class Tagger:
             columns["word_index"] = common.align_labels_with_tokens(word_numbers, owned)
             windows.append(columns)
         keep = self.decodes or self.exact_network is not None
-        predictions = common.WordPredictions(starts[-1], self.label_names, keep)
+        predictions = common.WordPredictions(
+            starts[-1], self.label_names, keep, self.calibration, self.operating_point
+        )
         self._predict(self.network, windows, predictions)
         if self.exact_network is not None:
             doubtful = self._doubtful_words(predictions, lengths)
@@ -171,11 +198,7 @@ class Tagger:
             self._predict(self.exact_network, retagged, predictions)
         if self.decodes:
             predictions.decode(lengths)
-        rows = [{"tokens": words} for words in sentences]
-        return [
-            (tags, probabilities)
-            for _, _, tags, probabilities in common.postprocess(predictions, rows, self.label_names)
-        ]
+        return predictions
 
     def _predict(
         self, network: Network, windows: list[Window], predictions: common.WordPredictions
@@ -196,7 +219,10 @@ class Tagger:
         """Return the words whose tag half precision leaves in doubt."""
         if len(self.label_names) < 2:
             return set()
-        two_best = np.partition(predictions.log_probabilities, -2, axis=-1)[:, -2:]
+        scores = predictions.biased(np.arange(len(predictions.tag_ids)))
+        if self.operating_point.outside_bias:
+            scores -= np.logaddexp.reduce(scores, axis=-1, keepdims=True)
+        two_best = np.partition(scores, -2, axis=-1)[:, -2:]
         gaps = np.exp(two_best[:, 1]) - np.exp(two_best[:, 0])
         doubtful = set(np.flatnonzero(gaps < DOUBT).tolist())
         if self.decodes:  # the tags of an illegal sequence depend on all probabilities
@@ -227,7 +253,7 @@ class Tagger:
         self, tagged: TaggedText, all_words: bool = False, min_score: float = 0.0
     ) -> dict[str, Any]:
         """Return the result that `__call__` gives for a tagged text."""
-        text, words, tags, probabilities = tagged
+        text, words, tags, probabilities, _ = tagged
         result: dict[str, Any] = {"text": text}
         if self.entity_tags:
             result["entities"] = [

@@ -159,7 +159,7 @@ def _round_scores(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def as_conll(items: Iterable[TaggedItem], scores: bool = False) -> Iterator[str]:
     """Yield a line for each word, `word TAB tag`, and a blank line after each text."""
     for item in items:
-        _, words, tags, probabilities = item.tagged
+        _, words, tags, probabilities, _ = item.tagged
         rows = []
         for (word, _, _), tag, probability in zip(words, tags, probabilities, strict=True):
             cells = [CELL_BREAKS.sub("_", word) or "_", tag]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import SentencePrediction
 from corpus.problems import Place
 from results.result_files import save_results
 from results.result_files import write_predictions as write_predictions_of_places
@@ -36,14 +37,14 @@ def test_all_results_merges_the_results_of_the_splits(tmp_path):
 
 def write_predictions(path, sentences, places=None, entity_tags=True):
     """Write both files of the name `path`; without `places`, each sentence has the same one."""
-    sentences = list(sentences)
+    sentences = [SentencePrediction(*sentence[:4], sentence[3]) for sentence in sentences]
     places = places or [Place("a.conll", 1)] * len(sentences)
     write_predictions_of_places(path.parent, path.stem, sentences, places, entity_tags)
 
 
 def rows_of(words, gold, predicted):
     columns = zip(words, gold, predicted, strict=True)
-    return [(w, g, p, [1.0] * len(w)) for w, g, p in columns]
+    return [SentencePrediction(w, g, p, *[[1.0] * len(w)] * 2) for w, g, p in columns]
 
 
 def test_predictions_are_columns_with_blank_lines(tmp_path):

@@ -50,6 +50,8 @@ BAD = {
     "task_name": ("srl",),
     "tag_scheme": ("iob3",),
     "span_alignment": ("widen",),
+    "target_precision": ("0", "1", "-0.5", "nan", "inf", "high"),
+    "tune_for": ("precision", ""),
     "mixed_precision": ("fp8", "true"),
     "bf16": ("maybe",),
     "debug": ("maybe",),
@@ -142,6 +144,10 @@ def test_no_text_causes_a_traceback(script):
         ["--adam_beta1", "0.8", "--optim", "sgd"],
         ["--bf16", "--fp16"],
         ["--bf16", "--mixed_precision", "no"],
+        ["--target_precision", "0.9", "--tune_for", "f1"],
+        ["--target_precision", "0.9", "--do_train"],
+        ["--tune_for", "f1", "--do_train", "--do_predict"],
+        ["--tune_for", "recall", "--decode", "argmax"],
     ],
 )
 def test_flags_that_contradict_each_other(argv, script):

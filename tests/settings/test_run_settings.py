@@ -45,6 +45,8 @@ EFFECTS = {
     "trust_remote_code": ([], "model.trust_remote_code", True),
     "ignore_mismatched_sizes": ([], "model.ignore_mismatched_sizes", True),
     "decode": (["argmax"], "model.decode", "argmax"),
+    "target_precision": (["0.9"], "tuning.target_precision", 0.9),
+    "tune_for": (["recall"], "tuning.tune_for", "recall"),
     "max_seq_length": (["64"], "windows.max_seq_length", 64),
     "context": (["64"], "windows.context", 64),
     "pad_to_max_length": ([], "windows.pad_to_max_length", True),

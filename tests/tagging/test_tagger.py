@@ -139,6 +139,58 @@ def test_bf16_computes_doubtful_tags_again_in_fp32(tiny_tagger, monkeypatch):
     assert mixed not in (exact, rough)
 
 
+def with_config(tiny_tagger, folder, **values):
+    """Return a copy of a tagger with these values in its configuration."""
+    shutil.copytree(tiny_tagger, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | values))
+    return folder
+
+
+def test_the_score_of_a_calibrated_model_is_the_probability_of_the_entity(tiny_tagger, tmp_path):
+    text = "Peter went to Paris said Anna of EU rejects German call"
+    values = {"decode": "viterbi", "score_temperature": 1.0}
+    tagger = Tagger(with_config(tiny_tagger, tmp_path / "model", **values))
+    plain = Tagger(tiny_tagger, decode="viterbi")
+    (result,), (uncalibrated,) = (t([text], all_words=True) for t in (tagger, plain))
+    assert [w["tag"] for w in result["words"]] == [w["tag"] for w in uncalibrated["words"]]
+    words = {word["start"]: word["score"] for word in result["words"]}
+    assert result["entities"]
+    for entity in result["entities"]:
+        # An entity is at most as probable as each of its tags.
+        assert (
+            0
+            < entity["score"]
+            <= min(
+                score for start, score in words.items() if entity["start"] <= start < entity["end"]
+            )
+        )
+    scores = sorted(entity["score"] for entity in result["entities"])
+    (kept,) = tagger([text], min_score=scores[-1])
+    assert [entity["score"] for entity in kept["entities"]] == [scores[-1]]
+    assert result != uncalibrated
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_an_operating_point_changes_the_number_of_entities(dtype, tiny_tagger, tmp_path):
+    text = "Peter went to Paris said Anna of EU rejects German call"
+    words, counts = [[word] for word in text.split()], []
+    for bias in (-20.0, -2.0, 2.0, 20.0):
+        values = {"decode": "viterbi", "outside_bias": bias, "score_temperature": 1.0}
+        folder = with_config(tiny_tagger, tmp_path / str(bias), **values)
+        tagged = Tagger(folder, dtype=dtype).tag_words(words)
+        counts.append(sum(tag != "O" for tags, _ in tagged for tag in tags))
+        assert tagged[0][0] == Tagger(folder).tag_words(words)[0][0]
+    (folder / "config.json").write_text(
+        (folder / "config.json").read_text().replace("20.0", '-20.0, "min_entity_score": 0.5')
+    )
+    (result,) = Tagger(folder, dtype=dtype)([text])
+    assert all(entity["score"] >= 0.5 for entity in result["entities"])
+    assert 0 < len(result["entities"]) < len(words)
+    assert counts[0] == len(words) and counts[3] == 0
+    assert counts == sorted(counts, reverse=True)
+
+
 def test_a_model_splits_text_as_it_was_trained(tiny_tagger, tmp_path):
     """By its splitter's name; a model from elsewhere has none and gets the newest."""
     text = "Anna aime l'Italie."

@@ -43,7 +43,7 @@ def tagged(text, fields=None, rows=None, words=False, plain=None):
     """Return an item whose words have the tags of `KNOWN`, or all the plain tag."""
     split = word_splitter(None)(text)
     tags = [plain or KNOWN.get(word, "O") for word, _, _ in split]
-    item = TaggedText(text, split, tags, [0.98765] * len(split))
+    item = TaggedText(text, split, tags, *[[0.98765] * len(split)] * 2)
     result = {"text": text}
     if plain is None:
         result["entities"] = entities_of(item)
@@ -175,7 +175,7 @@ def conllu_item(tags, plain=False):
     words = [(word, 0, 0) for word in ("Anna", "de", "el", "Paris")]
     result = {"words": []} if plain else {"entities": []}
     return TaggedItem(
-        TaggedText("", words, tags, [1.0] * 4), result, {}, None, rows_of_conllu(CONLLU)
+        TaggedText("", words, tags, [1.0] * 4, [1.0] * 4), result, {}, None, rows_of_conllu(CONLLU)
     )
 
 
@@ -262,7 +262,7 @@ def test_brat_is_read_as_it_was_written(tmp_path):
 def test_a_span_with_a_line_end_is_written_in_parts():
     text = "New\r\nYork"
     words = [("New", 0, 3), ("York", 5, 9)]
-    item = TaggedText(text, words, ["B-LOC", "I-LOC"], [1.0, 1.0])
+    item = TaggedText(text, words, ["B-LOC", "I-LOC"], [1.0, 1.0], [1.0, 1.0])
     result = {"text": text, "entities": entities_of(item)}
     (content,) = as_brat([TaggedItem(item, result, {})], io.StringIO())
     assert content.splitlines()[0] == "T1\tLOC 0 3;5 9\tNew York"

@@ -1,0 +1,33 @@
+"""The calibration and the operating point of a model, as text for terminal, card and report."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def calibration_rows(calibration: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (name, text) of each; nothing for a model whose scores are not calibrated.
+
+    `calibration`: as in run.json: `temperature`, `offset`, `fitted_to_entities`, `requested` (the
+    flag that asks for an operating point, or ""), `operating_point`.
+    """
+    if not calibration:
+        return []
+    temperature, count = calibration["temperature"], calibration["fitted_to_entities"]
+    text = "probabilities, not calibrated: no predicted entity of a validation split"
+    if count:
+        text = (
+            f"probabilities, calibrated on {count:,} predicted entities of validation (temperature "
+            f"{temperature:.3f}, offset {calibration['offset']:+.3f})"
+        )
+    rows = [("Entity scores", text)]
+    if requested := calibration["requested"]:
+        point = calibration["operating_point"]
+        text = "not reached on validation with enough entities; the tags are unchanged"
+        if point:
+            text = (
+                f"bias {point['outside_bias']:+.2f} on O, least score {point['min_score']:.3f}; on "
+                f"validation precision {point['precision']:.4f}, recall {point['recall']:.4f}, F1 "
+                f"{point['f1']:.4f}"
+            )
+        rows.append(("Operating point", f"{requested}: {text}"))
+    return rows
