@@ -136,7 +136,10 @@ def main() -> None:
             first = list(itertools.islice(tagged_items, 1))
             with output:
                 tagged_items = itertools.chain(first, tagged_items)
-                output.write_all(to_pieces(tagged_items, output_format, output.file, writing))
+                pieces = to_pieces(tagged_items, output_format, output.file, writing)
+                if output.is_terminal and output_format != "pretty":  # which has colours of its own
+                    pieces = map(on_terminal, pieces)
+                output.write_all(pieces)
 
         if world_size() > 1 and flags.output is not None:
             share(chunks, tag, Path(flags.output), write)
@@ -412,7 +415,7 @@ def items_of(
                 output_fields.remove(field)  # reported once
                 if is_main_process():
                     message = f"The field {field!r} of the input is replaced in the output."
-                    print(message, file=sys.stderr)
+                    print(on_terminal(message), file=sys.stderr)
             yield item._replace(source=name)
 
 

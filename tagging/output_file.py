@@ -78,6 +78,11 @@ class OutputFile:
             )
         return position
 
+    @property
+    def is_terminal(self) -> bool:
+        """Return whether the results are shown on a terminal."""
+        return self.path is None and sys.stdout.isatty()
+
     def __enter__(self) -> "OutputFile":
         # An unpaired surrogate is written as \udXXX, as in JSON.
         options: dict[str, Any] = (
@@ -93,7 +98,7 @@ class OutputFile:
                     os.truncate(self.partial or self.path, self.position)
                 mode = f"{'a' if self.position else 'w'}{kind}"
                 self.file = opener(self.partial or self.path, mode, **options)
-            elif sys.stdout.isatty():
+            elif self.is_terminal:
                 self.file = sys.stdout
             else:
                 self.file = open(sys.stdout.fileno(), f"w{kind}", closefd=False, **options)

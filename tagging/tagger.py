@@ -30,7 +30,12 @@ CHUNK_TEXTS = 4096  # texts that `Tagger.__call__` sorts by length together
 
 
 class Tagger:
-    """A model that tags texts: `Tagger("folder")(["My name is Sylvain."])`.
+    """A model that tags texts, in batches, as `infer.py` does.
+
+    >>> tagger = Tagger("bert-finetuned-ner")
+    >>> (result,) = tagger(["Anna went to New York."])
+    >>> [(entity["entity_group"], entity["word"]) for entity in result["entities"]]
+    [('PER', 'Anna'), ('LOC', 'New York')]
 
     `model`: a folder or a name on the Hub, of any `AutoModelForTokenClassification`.
     `trust_remote_code`: whether code that comes with the model may run. `dtype`: fp32, bf16 or
@@ -38,7 +43,20 @@ class Tagger:
     `device`: a device name of torch; default: a GPU if there is one. `batch_tokens`: sub-words in a
     batch. `decode`: "viterbi" for the most probable legal sequence of entity tags in each sentence,
     "argmax" for the most probable tag of each word; default: as the model's configuration says,
-    otherwise "argmax". Raises UserError if the model cannot tag words.
+    otherwise "argmax".
+
+    Threads may share a tagger: nothing in it changes once it is loaded. One call already uses all
+    cores (`torch.set_num_threads` sets how many), so one call of many texts is faster than many
+    calls. Forked processes may share a tagger on a CPU; on a GPU each process loads its own.
+
+    Memory: the weights, in fp32 too with another `dtype`; one batch; and the results of the call.
+    A call takes texts from an iterable 4,096 at a time, but returns all results together: give a
+    stream of any length to several calls.
+
+    Errors: loading raises UserError, whose message is for people, if the model cannot tag words
+    or its files are damaged, and for arguments that it does not know. A call raises TypeError,
+    which names the position, for an argument that is not a text or a word; every text, whatever
+    its characters and length, has a result.
     """
 
     def __init__(
@@ -88,6 +106,11 @@ class Tagger:
         the mean, over its words, of the probability of the tag. Models with plain tags (parts of
         speech) give `"words": [{"word", "tag", "score", "start", "end"}]` instead; `all_words`
         gives both. Entities with a score below `min_score` are left out.
+
+        >>> tagger = Tagger("bert-finetuned-ner")
+        >>> (result,) = tagger("Anna said", all_words=True)
+        >>> [(word["word"], word["tag"], word["start"]) for word in result["words"]]
+        [('Anna', 'B-PER', 0), ('said', 'O', 5)]
         """
         remaining = texts_of(texts)
         results: list[dict[str, Any]] = []
@@ -109,6 +132,10 @@ class Tagger:
 
         As in evaluation, a word without a sub-word has the tag of an entity around it, or else O;
         its probability is 0.
+
+        >>> ((tags, probabilities),) = Tagger("bert-finetuned-ner").tag_words([["Anna", "said"]])
+        >>> tags, len(probabilities)
+        (['B-PER', 'O'], 2)
         """
         sentences = [readable(words) for words in sentences_of(sentences)]
         if not sentences:
