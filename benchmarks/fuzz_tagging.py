@@ -4,11 +4,11 @@
     python benchmarks/fuzz_tagging.py --seconds 3600 --seed 7 --keep failures
 
 Each round runs in a process of its own, forked from one that has tiny models loaded. A round of
-inputs writes random texts in one of the forms that `infer.py` reads, often damages the file, and runs
-the script on it, from a file, a compressed file or a pipe, to one of its output formats. A round of
-models damages the folder of a model and tags a few texts with it. Failures are: an exception other
-than a UserError, a process that dies or takes more than 5 seconds, a whole input that is refused,
-and results that are too few, too many, other texts, or at the wrong offsets.
+inputs writes random texts in one of the forms that `infer.py` reads, often damages the file, and
+runs the script on it, from a file, a compressed file or a pipe, to one of its output formats. A
+round of models damages the folder of a model and tags a few texts with it. Failures are: an
+exception other than a UserError, a process that dies or takes more than 5 seconds, a whole input
+that is refused, and results that are too few, too many, of other texts, or at wrong offsets.
 """
 
 import argparse
@@ -47,46 +47,12 @@ SLOW = 5  # seconds of computing
 HANG = 60  # seconds until a round is killed
 MEMORY = 6 << 30  # bytes of address space that a round may take in addition
 WORDS = (
-    *(
-        "Anna",
-        "Müller",
-        "works",
-        "in",
-        "Paris",
-        "Peter",
-        "Blackburn",
-        "東",
-        "東京",
-        "Zoë",
-        "😀",
-        "San",
-    ),
+    *("Anna", "Müller", "works", "in", "Paris", "Peter", "Blackburn", "東", "東京", "Zoë", "😀"),
     *("José", "yes", "it's", "l'Italie", "U.S.", "12.5", "Ankara'da", "สวัสดี", "مرحبا", "e\u0301"),
-    *(
-        "a\u200db",
-        "\u200f",
-        "\ufeff",
-        "#",
-        "O",
-        "B-PER",
-        "-",
-        "...",
-        "x" * 40,
-        "👩\u200d👩\u200d👧",
-    ),
+    *("a\u200db", "\u200f", "\ufeff", "#", "O", "B-PER", "-", "...", "x" * 40, "👩\u200d👧"),
 )
 CHARACTERS = (
-    "\t",
-    "\x0b",
-    "\x0c",
-    "\x1b",
-    "\x1c",
-    "\x85",
-    "\xa0",
-    "\u2028",
-    "\u202e",
-    "\x00",
-    "\r",
+    *("\t", "\x0b", "\x0c", "\x1b", "\x1c", "\x85", "\xa0", "\u2028", "\u202e", "\x00", "\r"),
 )
 SENTENCES = ("Peter Blackburn went to Paris.", "", "EU rejects German call " * 40, "東京 \u200b 😀")
 
@@ -274,9 +240,7 @@ def conllu(texts: list[Text]) -> str:
     return "".join(f"# sent_id = s{number}\n{s}\n\n" for number, s in enumerate(sentences))
 
 
-SHORT = Text(
-    "Anna works in Paris with Peter", ["Anna", "works", "in", "Paris", "with", "Peter"], ""
-)
+SHORT = Text("Anna works in Paris and Rome", "Anna works in Paris and Rome".split(), "")
 TEXT = ("--input_format", "text")
 FORMS = (
     Form("a.txt", as_lines, whole_texts, TEXT, any_text=False),
@@ -544,7 +508,7 @@ def round_of_models(generator: random.Random, folder: Path, models: list[Path]) 
     model = folder / "model"
     shutil.copytree(source, model)
     changes = [_damage_model(model, generator) for _ in range(generator.choice((1, 1, 1, 2)))]
-    sys.stdin = open(os.devnull)  # nothing may be asked
+    sys.stdin.close()  # nothing may be asked
     try:
         tagger = Tagger(model, dtype=generator.choice(("fp32", "fp32", "fp32", "bf16")))
         results = tagger(SENTENCES, all_words=True)
