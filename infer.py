@@ -30,6 +30,7 @@ from support.text import counted, on_terminal
 from tagging.chunks import TaggedItem, in_chunks, tag_chunk
 from tagging.doc_bin import spacy_is_installed
 from tagging.entities import TaggedText
+from tagging.entity_tables import written_columns
 from tagging.input_files import (
     STANDARD_INPUT,
     extension_of,
@@ -115,6 +116,10 @@ def main() -> None:
             title=title_of(files),
             csv_safe=flags.csv_safe,
             brat_text=text_of_brat(flags.output, files) if output_format == "brat" else None,
+            done=output.done,
+            columns=written_columns(output.partial, safe=flags.csv_safe)
+            if output_format == "csv" and output.done and output.partial
+            else (),
         )
 
         def tag(chunk: list[Item]) -> list[TaggedItem]:
@@ -288,7 +293,7 @@ def _resume_problems(flags: TaggingFlags, files: list[str]) -> Iterator[str]:
         (flags.output_format or FORMATS_BY_EXTENSION.get(extension_of(output), "jsonl"))
         not in RESUMABLE
     ):
-        yield f"--resume: got {output}, expected JSON Lines or CoNLL columns without .gz"
+        yield f"--resume: got {output}, expected JSON Lines, CSV, CoNLL or CoNLL-U without .gz"
     if world_size() > 1:
         yield "--resume: got several processes, expected one"
 
@@ -306,7 +311,7 @@ def is_finite(files: Iterable[str]) -> bool:
 def job_of(flags: TaggingFlags, files: Iterable[str]) -> dict[str, Any]:
     """Return what is tagged and how; a job is resumed only if this is equal."""
     names = ["texts", "model", "revision", "input_format", "by", "text_column_name", "skip_errors"]
-    names += ["output_format", "all_words", "min_score", "dtype"]
+    names += ["output_format", "all_words", "min_score", "dtype", "decode", "csv_safe"]
     status = {path: os.stat(path) for path in files if path != STANDARD_INPUT}
     return {name: getattr(flags, name) for name in names} | {
         "files": [[path, file.st_size, file.st_mtime_ns] for path, file in status.items()]

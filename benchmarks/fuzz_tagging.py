@@ -240,7 +240,7 @@ def conllu(texts: list[Text]) -> str:
     return "".join(f"# sent_id = s{number}\n{s}\n\n" for number, s in enumerate(sentences))
 
 
-SHORT = Text("Anna works in Paris and Rome", "Anna works in Paris and Rome".split(), "")
+SHORT = Text("Anna works in Paris", ["Anna", "works", "in", "Paris"], "")
 TEXT = ("--input_format", "text")
 FORMS = (
     Form("a.txt", as_lines, whole_texts, TEXT, any_text=False),

@@ -6,6 +6,7 @@ is imported here: a cold `infer.py` checks every folder.
 
 import json
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
@@ -92,6 +93,8 @@ def read_config(
 
     The options are those of `check_config`.
     """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        _check_kind(path)
     path = folder / CONFIG
     return check_config(
         read_object(path),
@@ -216,6 +219,16 @@ def _content(path: Path) -> bytes:
     """Return the bytes of a small file that may be damaged."""
     _check_beginning(path)
     return path.read_bytes()
+
+
+def _check_kind(path: Path) -> None:
+    """Raise UserError for a pipe or a device, whose reader may wait or read without end."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # of a link that leads nowhere
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UserError(f"{path}: not a file of a model: got a pipe or device, expected a file.")
 
 
 def _check_beginning(path: Path) -> None:

@@ -398,5 +398,10 @@ class Pusher:
 
 def _silence_library(thread_name: str) -> None:
     """Suppress the library's warnings in a thread; `Pusher` reports each problem once."""
+
+    def is_elsewhere(record: logging.LogRecord) -> bool:
+        return record.threadName != thread_name
+
     for handler in logging.getLogger("huggingface_hub").handlers:
-        handler.addFilter(lambda record: record.threadName != thread_name)
+        handler.addFilter(is_elsewhere)
+        at_end_of_run(handler.removeFilter, is_elsewhere)

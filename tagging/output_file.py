@@ -20,7 +20,8 @@ from support.errors import UserError
 from support.files import write_json
 from support.text import on_terminal
 
-RESUMABLE = ("jsonl", "conll")  # formats that are one piece for each text, and nothing else
+# Formats that are a piece for each text, and nothing else but the header of CSV.
+RESUMABLE = ("jsonl", "conll", "conllu", "csv", "doccano")
 
 
 class OutputFile:
