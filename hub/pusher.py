@@ -261,11 +261,11 @@ class Pusher:
                 "waiting. The Hub is slower than the training."
             )
         if self._thread is None:
+            _silence_library(PUSH_THREAD)
             # Registered after the lock of the output folder, so that this runs before the lock
             # is released: a run that fails must not leave copies.
             at_end_of_run(self.abandon)
             disable_progress_bars()  # they would be drawn over those of the training
-            _silence_library(PUSH_THREAD)
             self._thread = threading.Thread(target=self._work, name=PUSH_THREAD, daemon=True)
             self._thread.start()
 
