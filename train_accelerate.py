@@ -72,6 +72,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     from training.progress import choose_best_score
     from training.runtime import (
         ask_hub,
+        end_training,
         export_to_deepspeed,
         join_processes,
         quiet_libraries,
@@ -272,7 +273,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     # DDP holds the process group. If DDP were the last to release it, the script could deadlock:
     # it would wait for a thread of gloo that waits for Python's global lock.
     (model,) = accelerator.free_memory(model)
-    accelerator.end_training()
+    end_training(accelerator)
     if pusher:
         say(f"Pushed: {pusher.finish(output_dir)}")
     return outcome

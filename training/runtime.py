@@ -1,5 +1,6 @@
 """The processes of a run and their environment: joining, precision, launchers, quiet libraries."""
 
+import atexit
 import os
 import sys
 from datetime import timedelta
@@ -142,6 +143,27 @@ def start_trackers(accelerator: Any, project: str, flags: dict[str, int | float 
             f"--report_to {names}: cannot be started: {type(error).__name__}: {error}. Set it up, "
             "or leave it out."
         ) from error
+
+
+def end_training(accelerator: Any) -> None:
+    """Finish the accelerator's trackers; its process group lasts until the process ends.
+
+    `Accelerator.end_training` would destroy the group, and a next run could not make another one
+    of the same processes: they would read the addresses of the first.
+    """
+    import torch
+
+    for tracker in accelerator.trackers:
+        tracker.finish()
+    if torch.distributed.is_initialized():
+        atexit.register(_destroy_group)
+
+
+def _destroy_group() -> None:
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def quiet_libraries(verbose: bool) -> None:
