@@ -58,7 +58,9 @@ def weights_of(name: str, hub_options: Mapping[str, Any]) -> AbstractContextMana
         if (folder := _downloaded(name, index, hub_options)) is not None:
             with _in_cache(name, folder):
                 parts = _part_names(folder / index)
-            return files_of(name, parts, hub_options)
+            for part in parts:
+                _downloaded(name, part, hub_options)
+            return _in_cache(name, folder)
     return _in_cache(name, None)
 
 
@@ -182,12 +184,18 @@ def _parts(index: Path) -> list[Path]:
 
 def _part_names(index: Path) -> list[str]:
     """Return the names in an index of weights; raise UserError if they are not those of files."""
-    weight_map = read_object(index).get("weight_map")
+    values = read_object(index)
+    weight_map = values.get("weight_map")
     names = set(weight_map.values()) if isinstance(weight_map, dict) else set()
     if not names or not all(isinstance(name, str) for name in names):
         raise UserError(
             f"{index}: damaged: weight_map: got {quote(weight_map)}, expected the file of each "
             f"weight. {GET_AGAIN}"
+        )
+    if not isinstance(values.get("metadata"), dict):  # transformers needs one
+        raise UserError(
+            f"{index}: damaged: metadata: got {quote(values.get('metadata'))}, expected an object. "
+            f"{GET_AGAIN}"
         )
     for name in sorted(names):
         # Weights from elsewhere on the disk are not part of the model.
