@@ -77,7 +77,6 @@ def test_check_and_other_errors_of_training(evil, tmp_path):
         ["--model_name_or_path", f"user/{EVIL}", *evil[:4]],
         ["--report_to", EVIL],
         ["--deepspeed", EVIL],
-        ["--sample", "--hub_model_id", EVIL, "--push_to_hub"],
         ["--resume_from_checkpoint", EVIL, *evil],
         ["--text_column_name", EVIL, *evil],
     ):
