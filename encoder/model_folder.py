@@ -69,7 +69,9 @@ def _downloaded(name: str, file: str, hub_options: Mapping[str, Any]) -> Path | 
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    options = {key: hub_options.get(key) for key in ("revision", "cache_dir", "token")}
+    options: dict[str, Any] = {
+        key: hub_options.get(key) for key in ("revision", "cache_dir", "token")
+    }
     try:
         return Path(hf_hub_download(name, file, **options)).parent
     except EntryNotFoundError:
