@@ -56,6 +56,9 @@ def entities(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     """Return (type, first word, one past the last word) of each entity of IOB2 tags, in order.
 
     Tags are read as conlleval reads them: an I-X that continues no X begins an entity.
+
+    >>> entities(["B-PER", "I-PER", "O", "B-LOC", "B-LOC", "I-ORG"])
+    [('PER', 0, 2), ('LOC', 3, 4), ('LOC', 4, 5), ('ORG', 5, 6)]
     """
     spans = []
     open_type, start = None, 0
@@ -78,6 +81,9 @@ def inside_labels(label_names: Sequence[str], entity_tags: bool | None = None) -
     continue as themselves. If there is a B-X but no I-X, later sub-words get -100: no label is
     right for them. `entity_tags`: whether the corpus has entity tags, for a model with labels of
     both kinds; by default `label_names` decide.
+
+    >>> inside_labels(["O", "I-PER", "B-PER", "B-LOC"])
+    [0, 1, 1, -100]
     """
     ids = {name: i for i, name in enumerate(label_names)}
     if not (are_entity_tags(label_names) if entity_tags is None else entity_tags):
@@ -96,6 +102,13 @@ def align_labels_with_tokens(
     `labels`: (words,). `word_ids`: (sub-words,), the word of each sub-word, None for special
     tokens. With `inside` (see `inside_labels`) all sub-words of a word are labelled; with None,
     only the first.
+
+    >>> names = ["O", "B-PER", "I-PER"]
+    >>> word_ids = [None, 0, 0, 1, None]  # [CLS] Syl ##vain works [SEP]
+    >>> align_labels_with_tokens([1, 0], word_ids)
+    [-100, 1, -100, 0, -100]
+    >>> align_labels_with_tokens([1, 0], word_ids, inside_labels(names))
+    [-100, 1, 2, 0, -100]
     """
     aligned = []
     previous = None
@@ -125,6 +138,9 @@ def make_windows(
     quarter of their length. Each word is owned by exactly one window: the one that shows
     the most context on the word's shorter side, or the earlier of two equals. Raises ValueError
     if `max_length` has no room for a sub-word.
+
+    >>> make_windows([None, *range(10), None], max_length=8)  # ten words between special tokens
+    [(1, 7, 0, 5), (6, 11, 6, 9)]
     """
     word_at = {position: word for position, word in enumerate(word_ids) if word is not None}
     content = list(word_at)

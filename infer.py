@@ -30,6 +30,7 @@ from support.text import counted, on_terminal
 from tagging.chunks import Chunk, TaggedItem, in_chunks, tag_chunk
 from tagging.doc_bin import spacy_is_installed
 from tagging.entities import TaggedText
+from tagging.entity_tables import written_columns
 from tagging.input_files import (
     STANDARD_INPUT,
     extension_of,
@@ -118,6 +119,10 @@ def main() -> None:
             title=title_of(files),
             csv_safe=flags.csv_safe,
             brat_text=text_of_brat(flags.output, files) if output_format == "brat" else None,
+            done=output.done,
+            columns=written_columns(output.partial, safe=flags.csv_safe)
+            if output_format == "csv" and output.done and output.partial
+            else (),
         )
 
         def tag(chunk: Chunk) -> list[TaggedItem]:
@@ -139,7 +144,10 @@ def main() -> None:
             first = list(itertools.islice(tagged_items, 1))
             with output:
                 tagged_items = itertools.chain(first, tagged_items)
-                output.write_all(to_pieces(tagged_items, output_format, output.file, writing))
+                pieces = to_pieces(tagged_items, output_format, output.file, writing)
+                if output.is_terminal and output_format != "pretty":  # which has colours of its own
+                    pieces = map(on_terminal, pieces)
+                output.write_all(pieces)
 
         if world_size() > 1 and flags.output is not None:
             share(chunks, tag, Path(flags.output), write)
@@ -288,7 +296,7 @@ def _resume_problems(flags: TaggingFlags, files: list[str]) -> Iterator[str]:
         (flags.output_format or FORMATS_BY_EXTENSION.get(extension_of(output), "jsonl"))
         not in RESUMABLE
     ):
-        yield f"--resume: got {output}, expected JSON Lines or CoNLL columns without .gz"
+        yield f"--resume: got {output}, expected JSON Lines, CSV, CoNLL or CoNLL-U without .gz"
     if world_size() > 1:
         yield "--resume: got several processes, expected one"
 
@@ -306,7 +314,7 @@ def is_finite(files: Iterable[str]) -> bool:
 def job_of(flags: TaggingFlags, files: Iterable[str]) -> dict[str, Any]:
     """Return what is tagged and how; a job is resumed only if this is equal."""
     names = ["texts", "model", "revision", "input_format", "by", "text_column_name", "skip_errors"]
-    names += ["output_format", "all_words", "min_score", "dtype"]
+    names += ["output_format", "all_words", "min_score", "dtype", "decode", "csv_safe"]
     status = {path: os.stat(path) for path in files if path != STANDARD_INPUT}
     return {name: getattr(flags, name) for name in names} | {
         "files": [[path, file.st_size, file.st_mtime_ns] for path, file in status.items()]
@@ -415,7 +423,7 @@ def items_of(
                 output_fields.remove(field)  # reported once
                 if is_main_process():
                     message = f"The field {field!r} of the input is replaced in the output."
-                    print(message, file=sys.stderr)
+                    print(on_terminal(message), file=sys.stderr)
             yield item._replace(source=name)
 
 

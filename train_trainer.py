@@ -10,25 +10,36 @@ you: diff train_trainer.py train_accelerate.py
 """
 
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from encoder.cpu.process import flush_denormals, prepare_process
-from settings.parse import parse_flags
+from settings.parse import arguments_of, parse_flags
 from settings.trainer_flags import TrainerFlags, training_arguments
+from support.end_of_run import one_run
 from support.errors import run_script
 from support.terminal import say
 
+if TYPE_CHECKING:
+    from results.run_results import RunOutcome
 
-def main() -> None:
-    """Fine-tune a model, score it, and save it with its results."""
+
+@one_run
+def main(argv: Sequence[object] | None = None) -> "RunOutcome":
+    """Fine-tune a model, score it, and save it with its results.
+
+    `argv`: the flags and their values; default: those of the command line. Returns the scores of
+    each split and the output folder. Raises UserError.
+    """
     # --- Settings ---
-    flags = parse_flags(TrainerFlags, __doc__)
+    flags = parse_flags(TrainerFlags, __doc__, argv)
     # Imported here so that `--help` and a mistyped flag respond immediately.
     from accelerate.utils import set_seed
 
     from corpus.load import load_corpus
     from encoder.architecture import check_architecture
     from encoder.batches import encode_corpus
-    from encoder.check import check_and_exit
+    from encoder.check import check_only
     from encoder.collate import make_collator
     from encoder.model import (
         choose_context,
@@ -43,7 +54,7 @@ def main() -> None:
     from encoder.traits import observe_traits
     from hub.pusher import start_pushing
     from results.output_folder import check_output_dir, run_identity, staged
-    from results.run_results import RunResults
+    from results.run_results import RunOutcome, RunResults
     from scoring.operating_point import check_operating_point
     from settings.defaults import make_settings
     from support.work_folder import lock_output_dir
@@ -66,12 +77,13 @@ def main() -> None:
     from training.weights import restore_best
 
     state = join_processes(flags.use_cpu, flags.ddp_backend, flags.ddp_timeout)
-    settings = make_settings(flags, suffix="", hub_ready=ask_hub(flags, state))
+    settings = make_settings(flags, "", ask_hub(flags, state), arguments_of(argv))
     training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
     export_to_deepspeed(training)
     if settings.check:
         length = settings.windows.max_seq_length
-        check_and_exit(settings.corpus, settings.model, length, settings.problem_file)
+        check_only(settings.corpus, settings.model, length, settings.problem_file)
+        return RunOutcome({}, output_dir)
     pusher = start_pushing(settings.hub, output_dir, state)
     architecture = check_architecture(
         settings.model, gradient_checkpointing=training.gradient_checkpointing
@@ -95,7 +107,7 @@ def main() -> None:
     tokenizer = load_run_tokenizer(settings.model)
     identity = run_identity(settings, corpus)
     check_output_dir(settings, identity, state)
-    lock_output_dir(output_dir, state)
+    lock_output_dir(output_dir, state, settings.command)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name, corpus.word_splitter)
     choose_decoding(config, settings.model.decode, corpus.entity_tags, do_train=settings.do_train)
@@ -179,9 +191,10 @@ def main() -> None:
     results.calibrate()
     if settings.do_predict and "test" in windows:
         trainer.evaluate(windows["test"], metric_key_prefix="test")
-    results.write()
+    outcome = results.write()
     if pusher:
         say(f"Pushed: {pusher.finish(output_dir)}")
+    return outcome
 
 
 if __name__ == "__main__":

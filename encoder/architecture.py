@@ -7,12 +7,11 @@ wait for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from encoder.config_check import check_config
 from encoder.errors import loading
-from encoder.model_folder import CONFIG, read_config
+from encoder.model_folder import CONFIG, files_of, read_config
 from encoder.tokenizer import load_run_tokenizer
 from settings.run_settings import ModelSettings
 from support.errors import UserError
@@ -76,12 +75,12 @@ def load_base_config(model: ModelSettings) -> PretrainedConfig:
         "labels_needed": not model.ignore_mismatched_sizes,
         "trust_remote_code": model.trust_remote_code,
     }
-    if (Path(name) / CONFIG).is_file():
-        values = read_config(Path(name), **options)
-    else:
-        with loading("configuration", name):
+    with loading("configuration", name), files_of(name, [CONFIG], model.hub_options) as folder:
+        if (folder / CONFIG).is_file():
+            values = read_config(folder, **options)
+        else:
             values, _ = PretrainedConfig.get_config_dict(name, **model.hub_options)
-        values = check_config(values, f"{name}/{CONFIG}", **options)
+            values = check_config(values, f"{name}/{CONFIG}", **options)
     own_code_only = "auto_map" in values and values.get("model_type") not in CONFIG_MAPPING
     if own_code_only and not model.trust_remote_code:
         raise UserError(

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import NoReturn
 
 from encoder.architecture import load_base_config
 from encoder.tokenizer import load_run_tokenizer, window_length
 from settings.run_settings import CorpusSettings, ModelSettings
 from support.errors import UserError
 from support.processes import is_main_process
+from support.text import on_terminal
 
 
-def check_and_exit(
+def check_only(
     corpus: CorpusSettings,
     model: ModelSettings,
     max_seq_length: int | None,
     problem_file: str | None = None,
-) -> NoReturn:
-    """Print the report on the corpus and exit: status 0 if training would start, otherwise 2.
+) -> None:
+    """Print the report on the corpus; raise UserError if training would not start.
 
-    The main process writes every problem to `problem_file`. Raises UserError if the model allows no
-    windows of `max_seq_length`, or if the file cannot be written.
+    The main process writes every problem to `problem_file`. Raises UserError, too, if the model
+    allows no windows of `max_seq_length`, or if the file cannot be written.
     """
     from corpus.check import check_corpus  # imports datasets, which `--help` need not wait for
 
@@ -35,5 +34,8 @@ def check_and_exit(
         length = window_length(tokenizer, config, max_seq_length)
         report, would_start = check_corpus(corpus, tokenizer, length, file)
     if is_main_process():
-        print(report)
-    sys.exit(0 if would_start else 2)
+        print(on_terminal(report))
+    if not would_start:
+        error = UserError("--check: training would not start: see the report.")
+        error.is_shown = True  # in the report
+        raise error

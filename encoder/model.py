@@ -10,13 +10,12 @@ import dataclasses
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from encoder.architecture import load_base_config
 from encoder.cpu import enabled
 from encoder.errors import loading
-from encoder.model_folder import check_weights
+from encoder.model_folder import check_weights, weights_of
 from encoder.positions import without_weights
 from encoder.traits import embedding_table
 from settings.defaults import model_title
@@ -227,7 +226,8 @@ def load_network(
     from transformers import AutoModelForTokenClassification
 
     name = model.model_name_or_path
-    saved = check_weights(Path(name)) if Path(name).is_dir() else None
+    with loading("model", name), weights_of(name, model.hub_options) as folder:
+        saved = check_weights(folder)
     if saved is not None and not getattr(config, "quantization_config", None):
         _check_size(config, name, saved)
     with loading("model", name):

@@ -1,11 +1,14 @@
-"""The files of a model in a folder, checked before a library reads them.
+"""The files of a model in a folder or on the Hub, checked before a library reads them.
 
-Nothing heavy is imported here: a cold `infer.py` checks every folder.
+Files of the Hub are downloaded to its cache first, where the library then finds them. Nothing heavy
+is imported here: a cold `infer.py` checks every folder.
 """
 
 import json
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +18,7 @@ from support.text import quote
 
 CONFIG = "config.json"
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -26,6 +30,66 @@ FLOATS = re.compile("(BF|F)[0-9].*")  # types of safetensors
 GET_AGAIN = "Get the file again from where the model came from."
 
 
+def files_of(
+    name: str, files: Iterable[str], hub_options: Mapping[str, Any]
+) -> AbstractContextManager[Path]:
+    """Enter the folder of a model's files: `name` itself, or that in the cache of the Hub.
+
+    Of `files`, those that the model has are downloaded. `hub_options`: see
+    `settings.run_settings.ModelSettings`. A UserError about a file in the cache gets the remedy.
+    Raises what `huggingface_hub` raises for a model that cannot be reached.
+    """
+    if Path(name).exists():
+        return nullcontext(Path(name))
+    folders = [_downloaded(name, file, hub_options) for file in files]
+    return _in_cache(name, next(filter(None, folders), None))
+
+
+def weights_of(name: str, hub_options: Mapping[str, Any]) -> AbstractContextManager[Path]:
+    """Enter the folder of a model's weights, as `files_of` does.
+
+    Of several formats, the libraries take the first that a model has.
+    """
+    if Path(name).exists():
+        return nullcontext(Path(name))
+    for whole, index in ((WEIGHTS, WEIGHTS_INDEX), (PICKLE, PICKLE_INDEX)):
+        if (folder := _downloaded(name, whole, hub_options)) is not None:
+            return _in_cache(name, folder)
+        if (folder := _downloaded(name, index, hub_options)) is not None:
+            with _in_cache(name, folder):
+                parts = _part_names(folder / index)
+            for part in parts:
+                _downloaded(name, part, hub_options)
+            return _in_cache(name, folder)
+    return _in_cache(name, None)
+
+
+def _downloaded(name: str, file: str, hub_options: Mapping[str, Any]) -> Path | None:
+    """Return the folder in the cache that holds a file of a model; None if the model has none."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    options: dict[str, Any] = {
+        key: hub_options.get(key) for key in ("revision", "cache_dir", "token")
+    }
+    try:
+        return Path(hf_hub_download(name, file, **options)).parent
+    except EntryNotFoundError:
+        return None
+
+
+@contextmanager
+def _in_cache(name: str, folder: Path | None) -> Iterator[Path]:
+    """Yield a folder of the cache; one that does not exist if it has none of the files."""
+    try:
+        yield Path(name) if folder is None else folder
+    except UserError as error:
+        if folder is None:
+            raise
+        cached = folder.parents[1]  # of all revisions of the model
+        raise UserError(f"{error}\nTo download the model again, delete {cached}.") from None
+
+
 def read_config(
     folder: Path, *, labels_needed: bool = True, trust_remote_code: bool = False
 ) -> dict[str, Any]:
@@ -33,6 +97,8 @@ def read_config(
 
     The options are those of `check_config`.
     """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        _check_kind(path)
     path = folder / CONFIG
     return check_config(
         read_object(path),
@@ -110,21 +176,34 @@ def check_weights(folder: Path) -> int | None:
 
 
 def _parts(index: Path) -> list[Path]:
-    """Return the files that an index of weights names."""
-    weight_map = read_object(index).get("weight_map")
+    """Return the files that an index of weights names; raise UserError for one that is missing."""
+    names = _part_names(index)
+    for name in names:
+        if not (index.parent / name).is_file():
+            raise UserError(f"{index.parent / name}: missing: {index.name} names it. {GET_AGAIN}")
+    return [index.parent / name for name in names]
+
+
+def _part_names(index: Path) -> list[str]:
+    """Return the names in an index of weights; raise UserError if they are not those of files."""
+    values = read_object(index)
+    weight_map = values.get("weight_map")
     names = set(weight_map.values()) if isinstance(weight_map, dict) else set()
     if not names or not all(isinstance(name, str) for name in names):
         raise UserError(
             f"{index}: damaged: weight_map: got {quote(weight_map)}, expected the file of each "
             f"weight. {GET_AGAIN}"
         )
+    if not isinstance(values.get("metadata"), dict):  # transformers needs one
+        raise UserError(
+            f"{index}: damaged: metadata: got {quote(values.get('metadata'))}, expected an object. "
+            f"{GET_AGAIN}"
+        )
     for name in sorted(names):
         # Weights from elsewhere on the disk are not part of the model.
         if PurePosixPath(name).name != name or "\\" in name:
             raise UserError(f"{index}: got the file {quote(name)}, expected one in this folder.")
-        if not (index.parent / name).is_file():
-            raise UserError(f"{index.parent / name}: missing: {index.name} names it. {GET_AGAIN}")
-    return [index.parent / name for name in sorted(names)]
+    return sorted(names)
 
 
 def _count_weights(path: Path) -> int:
@@ -150,6 +229,16 @@ def _content(path: Path) -> bytes:
     """Return the bytes of a small file that may be damaged."""
     _check_beginning(path)
     return path.read_bytes()
+
+
+def _check_kind(path: Path) -> None:
+    """Raise UserError for a pipe or a device, whose reader may wait or read without end."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # of a link that leads nowhere
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UserError(f"{path}: not a file of a model: got a pipe or device, expected a file.")
 
 
 def _check_beginning(path: Path) -> None:

@@ -5,11 +5,10 @@ transformers is imported by the functions that need it, so that `infer.py` can s
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from encoder.errors import loading
-from encoder.model_folder import check_tokenizer_files
+from encoder.model_folder import TOKENIZER_FILES, check_tokenizer_files, files_of
 from encoder.positions import usable_positions
 from support.errors import UserError
 
@@ -32,9 +31,9 @@ def load_tokenizer(name: str, **hub_options: Any) -> PreTrainedTokenizerFast:
     """
     from transformers import AutoTokenizer
 
-    if Path(name).is_dir():
-        check_tokenizer_files(Path(name))
     with loading("tokenizer", name):
+        with files_of(name, TOKENIZER_FILES, hub_options) as folder:
+            check_tokenizer_files(folder)
         tokenizer = AutoTokenizer.from_pretrained(name, **hub_options)
     if not tokenizer.is_fast:
         raise UserError(

@@ -8,7 +8,6 @@ A push must never harm the training. So `push` copies the files, because trainin
 before they are uploaded; one thread uploads the copies in order and retries each failed push.
 """
 
-import atexit
 import functools
 import logging
 import shutil
@@ -50,8 +49,10 @@ from hub.contents import (
     upload_command,
 )
 from settings.run_settings import HubSettings
+from support.end_of_run import at_end_of_run
 from support.errors import UserError, on_main_process
 from support.secrets import scrub
+from support.text import on_terminal
 from support.work_folder import make_work_folder
 
 MAX_WAITING = 3  # pushes that wait behind the current one; each has a copy on disk
@@ -260,11 +261,11 @@ class Pusher:
                 "waiting. The Hub is slower than the training."
             )
         if self._thread is None:
-            # Registered after the lock of the output folder, so that this runs before the lock
-            # is released: a script that fails must not leave copies.
-            atexit.register(self.abandon)
-            disable_progress_bars()  # they would be drawn over those of the training
             _silence_library(PUSH_THREAD)
+            # Registered after the lock of the output folder, so that this runs before the lock
+            # is released: a run that fails must not leave copies.
+            at_end_of_run(self.abandon)
+            disable_progress_bars()  # they would be drawn over those of the training
             self._thread = threading.Thread(target=self._work, name=PUSH_THREAD, daemon=True)
             self._thread.start()
 
@@ -283,6 +284,7 @@ class Pusher:
             line = f"Pushing to {self.url}: {push.message!r}"
             line += f", {num_behind} more waiting" if num_behind else ""
             line += f", retrying after {problem}" if problem else ""
+            line = on_terminal(line)
             seconds = int(time.monotonic() - began)
             if sys.stderr.isatty():
                 width = shutil.get_terminal_size().columns - 1
@@ -308,14 +310,13 @@ class Pusher:
         return upload_command(self.repo_id, folder, message, self.include, self._token)
 
     def _clean_up(self) -> None:
-        atexit.unregister(self.abandon)
         if self._copies is not None:
             shutil.rmtree(self._copies, ignore_errors=True)
         if self._thread is not None and not self._bars_were_disabled:
             enable_progress_bars()
 
     def _say(self, line: str) -> None:
-        self._say_line(scrub(line, self._token))
+        self._say_line(on_terminal(scrub(line, self._token)))
 
     # --- In the pushing thread ----------------------------------------------------------------
 
@@ -397,5 +398,10 @@ class Pusher:
 
 def _silence_library(thread_name: str) -> None:
     """Suppress the library's warnings in a thread; `Pusher` reports each problem once."""
+
+    def is_elsewhere(record: logging.LogRecord) -> bool:
+        return record.threadName != thread_name
+
     for handler in logging.getLogger("huggingface_hub").handlers:
-        handler.addFilter(lambda record: record.threadName != thread_name)
+        handler.addFilter(is_elsewhere)
+        at_end_of_run(handler.removeFilter, is_elsewhere)

@@ -78,10 +78,11 @@ def write_card(folder: str | Path, facts: Facts) -> Path:
         except Exception as error:  # nothing that a person wrote there may stop the training
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             card_path = path.with_name("README.generated.md")
-            print(
+            message = (
                 f"{path}: the metadata cannot be read: {reason}. The file is unchanged; the card "
                 f"of this run is {card_path.name}."
             )
+            print(on_terminal(message))
             path = card_path
     write_text(path, card)
     return path

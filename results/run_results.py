@@ -4,11 +4,10 @@ import json
 import platform
 import shlex
 import shutil
-import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -45,6 +44,22 @@ from training.progress import BestScore, Progress
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "tokenizers")
 
 
+class SplitScores(TypedDict):
+    """The scores of a split."""
+
+    overall: dict[str, float]  # entity tags: precision, recall, f1, accuracy; else macro_f1 for f1
+    per_type: dict[str, dict[str, float]]  # of each type: precision, recall, f1, number
+    words: int  # all words of the split
+    loss: float  # mean over the words
+
+
+class RunOutcome(NamedTuple):
+    """The outcome of a run, for the program that called `main`; the same in every process."""
+
+    scores: dict[str, SplitScores]  # of "validation" and "test", as far as they were scored
+    folder: Path  # with the model and the result files
+
+
 class RunResults:
     """Scores, predictions and facts of a run; the main process prints and writes them."""
 
@@ -75,7 +90,7 @@ class RunResults:
             name if common.are_entity_tags([name]) or not corpus.entity_tags else "O"
             for name in corpus.label_names
         ]
-        self.script = Path(sys.argv[0]).name
+        self.script, *self.arguments = settings.command
         self.started = time.time()
         self.train_metrics: dict[str, float] = {}
         self.scores: dict[str, dict[str, Any]] = {}  # by split
@@ -221,8 +236,11 @@ class RunResults:
 
     # --- Files ---
 
-    def write(self) -> None:
-        """Write the result files, the predictions, run.json, the model card and the report."""
+    def write(self) -> RunOutcome:
+        """Write the result files, the predictions, run.json, the model card and the report.
+
+        Returns the outcome of the run.
+        """
         folder = self.settings.output_dir
         if self.state.is_main_process:
             with disk_errors_reported(folder):
@@ -230,6 +248,12 @@ class RunResults:
         # Without this, a process that exits right after its last gather may wait forever for gloo's
         # thread, which waits for Python's lock.
         self.state.wait_for_everyone()
+        scores: list[Any] = [self.scores]
+        if self.state.num_processes > 1:
+            from accelerate.utils import broadcast_object_list
+
+            broadcast_object_list(scores)
+        return RunOutcome(scores[0], folder)
 
     def _write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -355,7 +379,7 @@ class RunResults:
             "run_id": self.progress.run_id,
             "suite_version": VERSION,
             "script": self.script,
-            "command": scrub(shlex.join([self.script, *sys.argv[1:]]), corpus.hub_token),
+            "command": scrub(shlex.join([self.script, *self.arguments]), corpus.hub_token),
             "output_name": settings.output_dir.resolve().name,
             "base_model": model_title(model),
             "base_model_is_local": is_local and not is_embedded(model),

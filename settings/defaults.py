@@ -9,6 +9,7 @@ import enum
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,14 @@ DEEPSPEED_VALUES: dict[str, tuple[str, Any]] = {
 }
 
 
-def make_settings(flags: SharedFlags, suffix: str, hub_ready: bool) -> Settings:
+def make_settings(
+    flags: SharedFlags, suffix: str, hub_ready: bool, arguments: Sequence[str] = ()
+) -> Settings:
     """Return the settings of a run.
 
     `suffix` ends the name of the default output folder. `hub_ready`: whether the Hub can be
-    reached. Raises UserError for `--push_to_hub` without the Hub.
+    reached. `arguments`: the command line that `flags` were read from. Raises UserError for
+    `--push_to_hub` without the Hub.
     """
     values = {field.name: getattr(flags, field.name) for field in dataclasses.fields(flags)}
     if not (flags.do_train or flags.do_eval or flags.do_predict):
@@ -85,7 +89,7 @@ def make_settings(flags: SharedFlags, suffix: str, hub_ready: bool) -> Settings:
         )
     if (flags.hub_model_id or "").endswith("/"):  # an organization alone
         values["hub_model_id"] = f"{flags.hub_model_id}{Path(values['output_dir']).resolve().name}"
-    return _by_subject(flags, values, replaced)
+    return _by_subject(flags, values, replaced, (flags.script or "", *arguments))
 
 
 def _choose_corpus_and_model(
@@ -124,7 +128,12 @@ def _choose_corpus_and_model(
     return tuple(replaced)
 
 
-def _by_subject(flags: SharedFlags, values: dict[str, Any], replaced: tuple[str, ...]) -> Settings:
+def _by_subject(
+    flags: SharedFlags,
+    values: dict[str, Any],
+    replaced: tuple[str, ...],
+    command: tuple[str, ...],
+) -> Settings:
     """Return the decided values as settings by subject."""
 
     def pick(subject: type, **overrides: Any) -> Any:
@@ -166,6 +175,7 @@ def _by_subject(flags: SharedFlags, values: dict[str, Any], replaced: tuple[str,
         flags=public,
         shared_flags={field.name: public[field.name] for field in shared if field.name in public},
         weight_flags=_weight_flags(values),
+        command=command,
     )
 
 

@@ -4,6 +4,7 @@ Nothing heavy is imported, so that `--help` of `infer.py` does not wait for tran
 """
 
 import sys
+from collections.abc import Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from settings.argument_parser import FOOTER, make_parser, unknown_argument
@@ -12,8 +13,17 @@ from settings.obsolete_flags import translate_obsolete
 from settings.value_types import take_wrong_values
 from support.errors import UserError
 from support.processes import is_main_process
+from support.text import on_terminal
 
 Flags = TypeVar("Flags")
+
+
+def arguments_of(argv: Sequence[object] | None) -> list[str]:
+    """Return the arguments of a run as text; None for those of the process."""
+    if isinstance(argv, str | bytes) or not isinstance(argv, Sequence | None):
+        kind = type(argv).__name__
+        raise TypeError(f'argv: got {kind}, expected a list such as ["--learning_rate", 2e-5]')
+    return list(map(str, sys.argv[1:] if argv is None else argv))
 
 
 @runtime_checkable
@@ -24,16 +34,18 @@ class HasNotes(Protocol):
         """Return the notes, one line each."""
 
 
-def parse_flags(flags_class: type[Flags], doc: str, argv: list[str] | None = None) -> Flags:
+def parse_flags(flags_class: type[Flags], doc: str, argv: Sequence[object] | None = None) -> Flags:
     """Return the flags of a command line as an instance of `flags_class`.
 
     `flags_class`: a dataclass of `settings.flags.flag` fields. `doc`: the script's docstring, which
-    becomes the description. `argv`: the arguments after the script's name; default: `sys.argv`.
+    becomes the description. `argv`: the arguments after the script's name, as strings, numbers or
+    paths; default: those of `sys.argv`.
     Where `flags_class` has a `config_file_flags` attribute that is true, `--config FILE`, or a
     first positional argument, names a YAML or JSON file of flags; the command line wins over it.
-    Prints a note for each old flag. Raises one UserError that lists all problems.
+    Prints a note for each old flag. Raises one UserError that lists all problems, and TypeError for
+    a command line that is not a list.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    argv = arguments_of(argv)
     show_all = "--help_all" in argv
     parser = make_parser(flags_class, doc, show_all)
     if show_all:
@@ -66,5 +78,5 @@ def parse_flags(flags_class: type[Flags], doc: str, argv: list[str] | None = Non
         notes += flags.notes()
     if is_main_process():
         for line in notes:
-            print(f"note: {line}", file=sys.stderr)
+            print(on_terminal(f"note: {line}"), file=sys.stderr)
     return flags

@@ -205,6 +205,7 @@ class Settings:
     flags: dict[str, Any]  # all, with their final values, without the token: for trackers
     shared_flags: dict[str, Any]  # those that both scripts have: for run.json and the card
     weight_flags: dict[str, Any]  # those that change the weights: equal to resume a run
+    command: tuple[str, ...]  # the script and its arguments
 
     @property
     def output_dir(self) -> Path:

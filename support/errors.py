@@ -19,6 +19,7 @@ class UserError(Exception):
     """
 
     status = 2  # the script's exit status
+    is_shown = False  # whether the user has seen what it is about, so that a script adds nothing
 
 
 def on_main_process(state: Any, action: Callable[[], Result]) -> Result:
@@ -61,13 +62,14 @@ def run_script(main: Callable[[], object]) -> None:
     try:
         main()
     except UserError as error:
-        if is_main_process():
+        if is_main_process() and not error.is_shown:
             print(f"error: {on_terminal(error)}", file=sys.stderr)
         sys.exit(error.status)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if is_main_process():
+            message = on_terminal(stop) or "Interrupted."
             # Below the ^C that the terminal shows.
-            print("\nInterrupted." if sys.stderr.isatty() else "Interrupted.", file=sys.stderr)
+            print(f"\n{message}" if sys.stderr.isatty() else message, file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except RuntimeError as error:
         # gloo is recognised by its message, NCCL by its class: both report that the
@@ -77,7 +79,7 @@ def run_script(main: Callable[[], object]) -> None:
             raise
         print(
             "error: another process of this run has died; its own output says why.\n"
-            f"  {error}\n"
+            f"  {on_terminal(error)}\n"
             "The checkpoints are complete. Once the cause is fixed, the same command with "
             "--resume_from_checkpoint resumes from the last one.",
             file=sys.stderr,

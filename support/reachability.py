@@ -6,6 +6,8 @@ import threading
 import urllib.error
 import urllib.request
 
+from support.end_of_run import at_end_of_run
+
 HUB_TIMEOUT_S = 3.0
 
 
@@ -36,10 +38,22 @@ def hub_reachable() -> bool:
 
 
 def go_offline() -> None:
-    """Make the libraries use their caches immediately instead of waiting out their retries."""
-    os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+    """Make the libraries use their caches immediately instead of waiting out their retries.
+
+    It lasts until the run ends: the next one may reach the Hub. The variables are for processes
+    that the run starts; it restores them with all others.
+    """
     from huggingface_hub import constants
 
-    constants.HF_HUB_OFFLINE = True
+    if not constants.HF_HUB_OFFLINE:
+        at_end_of_run(_set_offline, False)
+    os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+    _set_offline(True)
+
+
+def _set_offline(offline: bool) -> None:
+    from huggingface_hub import constants
+
+    constants.HF_HUB_OFFLINE = offline
     if "datasets" in sys.modules:
-        sys.modules["datasets"].config.HF_HUB_OFFLINE = True
+        sys.modules["datasets"].config.HF_HUB_OFFLINE = offline

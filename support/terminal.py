@@ -25,7 +25,9 @@ def console(file: IO[str] | None = None, **options: Any) -> Any:
     """Return a rich `Console` that prints text as it is; `options` go to its constructor."""
     from rich.console import Console
 
-    return Console(file=file, markup=False, emoji=False, highlight=False, soft_wrap=True, **options)
+    plain: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
+    # In a notebook rich would show the text itself, and write nothing to `file`.
+    return Console(file=file, force_jupyter=False, **plain, **options)
 
 
 def table_text(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,7 +1,7 @@
 """The work folder: all unfinished files of a run, in one hidden folder of its output folder.
 
     check_output_dir(...)                # refuses folders that the run must not write into
-    lock_output_dir(output_dir, state)   # the folder is ours until the process ends
+    lock_output_dir(output_dir, state)   # the folder is ours until the run ends
     work_folder(output_dir) / "step_10"  # where a checkpoint is written before it has its name
 
 Files that are being written, replaced or deleted, or wait to be pushed, are in `.run`, on the same
@@ -10,7 +10,6 @@ A run holds a lock on a file there. The system releases the lock when the proces
 ends: the next run clears what a killed run left.
 """
 
-import atexit
 import errno
 import json
 import os
@@ -18,6 +17,7 @@ import shlex
 import shutil
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -25,9 +25,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from support.end_of_run import at_end_of_run
 from support.errors import UserError, on_main_process
 from support.files import write_json
 from support.secrets import scrub
+from support.text import on_terminal
 
 NAME = ".run"
 # Created first and deleted last, so it also marks the folder as the suite's.
@@ -65,35 +67,39 @@ def _not_ours(folder: Path, kind: str) -> str:
     )
 
 
-def lock_output_dir(output_dir: str | Path, state: Any) -> None:
-    """Reserve `output_dir` for this run until its processes end, and clear its work folder.
+def lock_output_dir(
+    output_dir: str | Path, state: Any, command: Sequence[str] | None = None
+) -> None:
+    """Reserve `output_dir` for this run until it ends, and clear its work folder.
 
-    Every process calls it (`state`: accelerate's `PartialState`); the main one holds the lock. At
-    the end, also after an error or a signal that Python handles, the work folder is removed, and
-    so is each folder that was created for it and is still empty. Raises UserError in every process
-    if another run holds the lock.
+    Every process calls it (`state`: accelerate's `PartialState`); the main one holds the lock.
+    `command`: the script and its arguments, for the message to other runs; default: those of the
+    process. At the end, also after an error or a signal that Python handles, the work folder is
+    removed, and so is each folder that was created for it and is still empty. Raises UserError in
+    every process if another run holds the lock.
     """
-    on_main_process(state, lambda: _lock(Path(output_dir)))
+    shown = scrub(shlex.join(command or [Path(sys.argv[0]).name, *sys.argv[1:]]))
+    on_main_process(state, lambda: _lock(Path(output_dir), shown))
 
 
-def _lock(output_dir: Path) -> None:
+def _lock(output_dir: Path, command: str) -> None:
     created = [path for path in (output_dir, *output_dir.parents) if not path.exists()]
     folder = work_folder(output_dir)
     lock = FileLock(folder / LOCK_FILE, fallback_to_soft=False)
     try:
         if not _acquire(lock, output_dir):
-            print(
+            message = (
                 f"--output_dir {output_dir}: its file system has no locks. Make sure that no "
-                "second run writes into the folder.",
-                file=sys.stderr,
+                "second run writes into the folder."
             )
-        atexit.register(_release, lock, output_dir, created, os.getpid())
+            print(on_terminal(message), file=sys.stderr)
+        at_end_of_run(_release, lock, output_dir, created, os.getpid())
         _clear(folder)
         owner = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "started": datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
-            "command": scrub(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+            "command": command,
         }
         write_json(folder / OWNER_FILE, owner)
     except Timeout:

@@ -6,7 +6,8 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from support.errors import UserError
@@ -51,14 +52,24 @@ class EntityTable:
     """The rows of tagged texts, under columns that the first texts decide.
 
     A text has one row for each of its entities, then one for each word if there are words; without
-    any, one row. `head_texts`: the number of texts whose fields are columns. Iterating raises
-    UserError for a later text with another field.
+    any, one row. `head_texts`: the number of texts whose fields are columns. `done`: the texts
+    that an interrupted job has written, under `columns`. Iterating raises UserError for a later
+    text with another field.
     """
 
-    def __init__(self, items: Iterable[TaggedItem], head_texts: int, with_source: bool):
-        self._items = iter(items)
-        self._head = list(itertools.islice(self._items, head_texts))
-        self._with_source = with_source
+    def __init__(
+        self,
+        items: Iterable[TaggedItem],
+        head_texts: int,
+        with_source: bool,
+        done: int = 0,
+        columns: Sequence[str] = (),
+    ):
+        self._items, self._with_source, self.done = iter(items), with_source, done
+        self._head = [] if done else list(itertools.islice(self._items, head_texts))
+        if done:
+            self.columns = list(columns)
+            return
         own = own_columns(self._head[0].result if self._head else ("entities",), with_source)
         fields = dict.fromkeys(key for item in self._head for key in item.fields if key not in own)
         after = own.index(TEXT)
@@ -67,11 +78,12 @@ class EntityTable:
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
         """Yield the rows of each text."""
         known = set(self.columns)
-        for number, item in enumerate(itertools.chain(self._head, self._items), 1):
+        for number, item in enumerate(itertools.chain(self._head, self._items), self.done + 1):
             if unknown := item.fields.keys() - known:
+                first = f"the first {len(self._head):,}" if self._head else "the first"
                 raise UserError(
-                    f"text {number:,}: the fields of a table are those of the first "
-                    f"{len(self._head):,} texts: got {', '.join(map(quote, sorted(unknown)))} too. "
+                    f"text {number:,}: the fields of a table are those of {first} "
+                    f"texts: got {', '.join(map(quote, sorted(unknown)))} too. "
                     "Write JSON Lines: --output_format jsonl"
                 )
             shared = item.fields | {NUMBER: number, TEXT: item.tagged.text}
@@ -86,7 +98,10 @@ class EntityTable:
 
 
 def as_csv(table: EntityTable, *, safe: bool = False) -> Iterator[str]:
-    """Yield the header and the rows of each text. `safe`: no cell is a formula."""
+    """Yield the header, unless it is written, and the rows of each text.
+
+    `safe`: no cell is a formula.
+    """
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\n")
 
@@ -98,7 +113,8 @@ def as_csv(table: EntityTable, *, safe: bool = False) -> Iterator[str]:
         is_formula = safe and isinstance(value, str) and FORMULA.match(value)
         return f"'{value}" if is_formula and not PLAIN_NUMBER.fullmatch(value) else value
 
-    writer.writerow(map(shown, table.columns))
+    if not table.done:
+        writer.writerow(map(shown, table.columns))
     for rows in table:
         for row in rows:
             writer.writerow([shown(row.get(column), column) for column in table.columns])
@@ -106,6 +122,15 @@ def as_csv(table: EntityTable, *, safe: bool = False) -> Iterator[str]:
         line.seek(0)
         line.truncate()
     yield line.getvalue()  # the header row, if there was no text
+
+
+def written_columns(path: Path, *, safe: bool) -> list[str]:
+    """Return the columns of a CSV file that `as_csv` has begun."""
+    with open(path, encoding="utf-8", newline="") as file:
+        header = next(csv.reader(file))
+    if not safe:
+        return header
+    return [name[1:] if name[:1] == "'" and FORMULA.match(name[1:]) else name for name in header]
 
 
 def to_json(value: Any) -> str:

@@ -20,7 +20,8 @@ from support.errors import UserError
 from support.files import write_json
 from support.text import on_terminal
 
-RESUMABLE = ("jsonl", "conll")  # formats that are one piece for each text, and nothing else
+# Formats that are a piece for each text, and nothing else but the header of CSV.
+RESUMABLE = ("jsonl", "conll", "conllu", "csv", "doccano")
 
 
 class OutputFile:
@@ -78,6 +79,11 @@ class OutputFile:
             )
         return position
 
+    @property
+    def is_terminal(self) -> bool:
+        """Return whether the results are shown on a terminal."""
+        return self.path is None and sys.stdout.isatty()
+
     def __enter__(self) -> "OutputFile":
         # An unpaired surrogate is written as \udXXX, as in JSON.
         options: dict[str, Any] = (
@@ -93,7 +99,7 @@ class OutputFile:
                     os.truncate(self.partial or self.path, self.position)
                 mode = f"{'a' if self.position else 'w'}{kind}"
                 self.file = opener(self.partial or self.path, mode, **options)
-            elif sys.stdout.isatty():
+            elif self.is_terminal:
                 self.file = sys.stdout
             else:
                 self.file = open(sys.stdout.fileno(), f"w{kind}", closefd=False, **options)

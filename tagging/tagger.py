@@ -30,7 +30,12 @@ CHUNK_TEXTS = 4096  # texts that `Tagger.__call__` sorts by length together
 
 
 class Tagger:
-    """A model that tags texts: `Tagger("folder")(["My name is Sylvain."])`.
+    """A model that tags texts, in batches, as `infer.py` does.
+
+    >>> tagger = Tagger("bert-finetuned-ner")
+    >>> (result,) = tagger(["Anna went to New York."])
+    >>> [(entity["entity_group"], entity["word"]) for entity in result["entities"]]
+    [('PER', 'Anna'), ('LOC', 'New York')]
 
     `model`: a folder or a name on the Hub, of any `AutoModelForTokenClassification`.
     `trust_remote_code`: whether code that comes with the model may run. `dtype`: fp32, bf16 or
@@ -39,7 +44,20 @@ class Tagger:
     batch. `decode`: "viterbi" for the most probable legal sequence of entity tags in each sentence,
     "argmax" for the most probable tag of each word; default: as the model's configuration says,
     otherwise "argmax". The model's calibration and operating point are those of legal sequences,
-    so "argmax" leaves them out. Raises UserError if the model cannot tag words.
+    so "argmax" leaves them out.
+
+    Threads may share a tagger: nothing in it changes once it is loaded. One call already uses all
+    cores (`torch.set_num_threads` sets how many), so one call of many texts is faster than many
+    calls. Forked processes may share a tagger on a CPU; on a GPU each process loads its own.
+
+    Memory: the weights, in fp32 too with another `dtype`; one batch; and the results of the call.
+    A call takes texts from an iterable 4,096 at a time, but returns all results together: give a
+    stream of any length to several calls.
+
+    Errors: loading raises UserError, whose message is for people, if the model cannot tag words
+    or its files are damaged, and for arguments that it does not know. A call raises TypeError,
+    which names the position, for an argument that is not a text or a word; every text, whatever
+    its characters and length, has a result.
     """
 
     def __init__(
@@ -96,6 +114,11 @@ class Tagger:
         each tag at its word, and for an entity their mean. Models with plain tags (parts of speech)
         give `"words": [{"word", "tag", "score", "start", "end"}]` instead; `all_words` gives both.
         Entities with a score below `min_score` are left out. Each text is a document of its own.
+
+        >>> tagger = Tagger("bert-finetuned-ner")
+        >>> (result,) = tagger("Anna said", all_words=True)
+        >>> [(word["word"], word["tag"], word["start"]) for word in result["words"]]
+        [('Anna', 'B-PER', 0), ('said', 'O', 5)]
         """
         remaining = texts_of(texts)
         results: list[dict[str, Any]] = []
@@ -146,6 +169,10 @@ class Tagger:
         its probability is 0. `documents`: the document of each sentence, by any value, or None.
         Neighbouring sentences with equal ones are context of each other, if the model was trained
         with context. By default, each sentence is a document of its own.
+
+        >>> ((tags, probabilities),) = Tagger("bert-finetuned-ner").tag_words([["Anna", "said"]])
+        >>> tags, len(probabilities)
+        (['B-PER', 'O'], 2)
         """
         return [
             (sentence.predicted, sentence.probabilities)

@@ -51,6 +51,7 @@ class WriterOptions(NamedTuple):
     `scores`: CoNLL columns have the probability of each tag. `with_source`: tables have the file
     of each row. `finite`: the input has an end. `title`: of an HTML page. `csv_safe`: no cell of
     CSV is a formula. `brat_text`: the file for the text of a brat document, if it is to be written.
+    `done`: the number of texts that an interrupted job has written; `columns`: those of its table.
     """
 
     model: str
@@ -61,6 +62,8 @@ class WriterOptions(NamedTuple):
     title: str = ""
     csv_safe: bool = False
     brat_text: Path | None = None
+    done: int = 0
+    columns: Sequence[str] = ()
 
 
 def to_pieces(
@@ -74,7 +77,8 @@ def to_pieces(
     `file` is where the text goes: a terminal gets colours.
     """
     if output_format in ("csv", "parquet"):
-        table = EntityTable(items, HEAD_TEXTS if options.finite else 1, options.with_source)
+        head_texts = HEAD_TEXTS if options.finite else 1
+        table = EntityTable(items, head_texts, options.with_source, options.done, options.columns)
         if output_format == "csv":
             return as_csv(table, safe=options.csv_safe)
     # The following modules are imported here, so that the other formats do not wait for them.

@@ -867,6 +867,29 @@ def test_ctrl_c_leaves_whole_lines_that_resume_completes(tiny_tagger, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["big.txt", "out.jsonl"]
 
 
+@pytest.mark.parametrize("flags", [[], ["--csv_safe"], ["--output_format", "conllu"]])
+def test_a_resumed_job_writes_what_an_uninterrupted_one_writes(cli, tmp_path, monkeypatch, flags):
+    rows = [f"{number},Peter {number} went to Paris,=1" for number in range(1200)]
+    source = write_file(tmp_path, "big.csv", "\n".join(["id,text,=note", *rows, ""]))
+    assert cli("--input", source, "--output", "whole.csv", *flags)[0] == 0
+    tag_chunk, calls = infer.tag_chunk, []
+
+    def interrupted(*args, **options):
+        calls.append(args)
+        if len(calls) == 8:  # the first 1,000 texts decide the columns
+            raise KeyboardInterrupt
+        return tag_chunk(*args, **options)
+
+    monkeypatch.setattr(infer, "tag_chunk", interrupted)
+    for status in (130, 0):
+        resume = ["--resume"] if status == 0 else []
+        ended, _, messages = cli("--input", source, "--output", "out.csv", *flags, *resume)
+        assert ended == status, messages
+    whole = (tmp_path / "whole.csv").read_text()
+    assert (tmp_path / "out.csv").read_text() == whole and "Peter 1199" in whole
+    assert sum(len(args[1]) for args in calls) - len(calls[7][1]) == 1200  # none is tagged twice
+
+
 def test_an_earlier_output_stays_until_the_new_one_is_complete(cli, tmp_path, snapshot):
     out = write_file(tmp_path, "out.jsonl", "before")
     broken = write_file(tmp_path, "a.jsonl", BROKEN)

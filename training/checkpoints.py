@@ -21,6 +21,7 @@ from support.errors import UserError
 from support.files import disk_errors_reported, share_file_modes, sync_folder
 from support.manifests import MANIFEST, checkpoint_folders, read_manifest
 from support.processes import is_main_process
+from support.text import on_terminal
 from support.work_folder import work_folder
 from training.calendar import Calendar
 from training.progress import Progress
@@ -233,7 +234,8 @@ def _newest_complete(output_dir: Path) -> Path:
         if problem is None:
             return candidate
         if is_main_process():
-            print(f"{candidate}: damaged checkpoint, skipped: {problem}", file=sys.stderr)
+            message = f"{candidate}: damaged checkpoint, skipped: {problem}"
+            print(on_terminal(message), file=sys.stderr)
     raise UserError(
         f"--resume_from_checkpoint: {output_dir} holds no complete checkpoint. Leave the flag out "
         "to start from the beginning."

@@ -1,5 +1,6 @@
 """The processes of a run and their environment: joining, precision, launchers, quiet libraries."""
 
+import atexit
 import os
 import sys
 from datetime import timedelta
@@ -10,8 +11,10 @@ from settings.defaults import DEEPSPEED_VALUES, needs_hub
 from settings.flags import SharedFlags
 from settings.run_settings import TrainingSettings
 from support import reachability
+from support.end_of_run import at_end_of_run
 from support.errors import UserError
 from support.processes import launcher_requests, world_size
+from training.process_state import keep_process_state
 
 
 def join_processes(
@@ -19,12 +22,14 @@ def join_processes(
 ) -> Any:
     """Return accelerate's `PartialState`, which connects the processes of a run.
 
+    The first thing that a run does: the state of the process from before is restored at its end.
     `backend`: of torch.distributed; default: the device's. `timeout_s`: seconds that a process
     waits for the others; default: torch's. Raises UserError for requests of the launcher that
     cannot be met. One of them is more processes than the machine has GPUs: each process would
     train alone.
     """
     _check_launcher()
+    keep_process_state()
     started = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if started > 1 and not use_cpu:
         import torch
@@ -140,13 +145,40 @@ def start_trackers(accelerator: Any, project: str, flags: dict[str, int | float 
         ) from error
 
 
+def end_training(accelerator: Any) -> None:
+    """Finish the accelerator's trackers; its process group lasts until the process ends.
+
+    `Accelerator.end_training` would destroy the group, and a next run could not make another one
+    of the same processes: they would read the addresses of the first.
+    """
+    import torch
+
+    for tracker in accelerator.trackers:
+        tracker.finish()
+    if torch.distributed.is_initialized():
+        atexit.register(_destroy_group)
+
+
+def _destroy_group() -> None:
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def quiet_libraries(verbose: bool) -> None:
-    """Turn off the libraries' own messages and progress bars unless `verbose`."""
+    """Turn off the libraries' own messages and bars until the run ends, unless `verbose`."""
     if verbose:
         return
     import datasets
     import transformers
 
+    for library in (transformers.logging, datasets.logging):
+        at_end_of_run(library.set_verbosity, library.get_verbosity())
+    if transformers.logging.is_progress_bar_enabled():
+        at_end_of_run(transformers.logging.enable_progress_bar)
+    if not datasets.are_progress_bars_disabled():
+        at_end_of_run(datasets.enable_progress_bars)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     datasets.logging.set_verbosity_error()

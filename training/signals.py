@@ -3,29 +3,37 @@
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
+from support.end_of_run import at_end_of_run
 from support.processes import is_main_process
+from support.text import on_terminal
 
 
 class StopSignals:
-    """Ends training after the current step; a second signal ends it immediately."""
+    """Ends training after the current step; a second signal ends it immediately.
+
+    The earlier handlers are restored when the run ends, also after an error.
+    """
 
     def __init__(self, state: Any):
         """`state`: accelerate's `PartialState`; all processes stop together."""
         self.state = state
         self.received = 0  # by this process
         self.stopping = False  # the decision of all processes, see `should_stop`
-        self.handlers = {
-            number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
-        }
+        self.handlers: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():  # the only one that gets signals
+            at_end_of_run(self.restore)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self.handlers[number] = signal.signal(number, self._note)
 
     def restore(self) -> None:
         """Restore the earlier handlers of the signals."""
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
+        while self.handlers:
+            signal.signal(*self.handlers.popitem())
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received:
@@ -35,14 +43,16 @@ class StopSignals:
             # Not print: the signal may interrupt a print, and Python forbids a nested one.
             os.write(2, b"\nStopping after this step. Repeat to stop immediately.\n")
 
-    def exit(self, checkpoint: Path) -> None:
-        """Print how to resume, and exit with the status that belongs to the signal."""
+    def exit(self, checkpoint: Path) -> NoReturn:
+        """Report how to resume: in a KeyboardInterrupt after Ctrl-C, otherwise before the exit."""
+        message = (
+            f"Stopped. The checkpoint is {checkpoint}. The same command with "
+            "--resume_from_checkpoint resumes from it."
+        )
+        if self.received == signal.SIGINT:
+            raise KeyboardInterrupt(message)
         if is_main_process():
-            print(
-                f"Stopped. The checkpoint is {checkpoint}. The same command with "
-                "--resume_from_checkpoint resumes from it.",
-                file=sys.stderr,
-            )
+            print(on_terminal(message), file=sys.stderr)
         sys.exit(128 + self.received)
 
     def should_stop(self) -> bool:

@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from support.end_of_run import at_end_of_run
 from support.processes import world_size
 
 
@@ -57,10 +58,13 @@ def keep_freed_memory() -> None:
 
 
 def flush_denormals() -> None:
-    """Round denormal numbers to zero.
+    """Round denormal numbers to zero until the run ends.
 
     AdamW's means of rare words become denormal, and a CPU is slow with them.
     """
     import torch
 
+    denormal = torch.tensor(2.0**-127, dtype=torch.float32)
+    if (denormal * 1).item() > 0:  # torch does not say whether it flushes them
+        at_end_of_run(torch.set_flush_denormal, False)
     torch.set_flush_denormal(True)

@@ -1,6 +1,8 @@
 """Tests of encoder/model_folder.py: damaged files are named before a library reads them."""
 
 import json
+import os
+import shutil
 import struct
 
 import pytest
@@ -83,9 +85,10 @@ def test_damaged_weights_are_named(content, tmp_path, snapshot):
         {},
         {"weight_map": []},
         {"weight_map": {"a": 1}},
-        {"weight_map": {"a": "absent.safetensors"}},
-        {"weight_map": {"a": "../out.safetensors"}},
-        {"weight_map": {"a": "/out.safetensors"}},
+        {"weight_map": {"a": "absent.safetensors"}, "metadata": []},
+        {"metadata": {}, "weight_map": {"a": "absent.safetensors"}},
+        {"metadata": {}, "weight_map": {"a": "../out.safetensors"}},
+        {"metadata": {}, "weight_map": {"a": "/out.safetensors"}},
     ],
 )
 def test_an_index_names_files_of_its_folder(index, tmp_path, snapshot):
@@ -99,4 +102,18 @@ def test_a_pointer_in_place_of_a_pickle_is_named(tmp_path, snapshot):
     (tmp_path / "pytorch_model.bin").write_bytes(POINTER)
     with pytest.raises(UserError) as error:
         check_weights(tmp_path)
+    assert stable(error.value, tmp_path) == snapshot
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_device_in_the_folder_is_refused(kind, tiny_tagger, tmp_path, snapshot):
+    """Its reader would wait or read without end."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_tagger, folder)
+    if kind == "pipe":
+        os.mkfifo(folder / "vocab.txt")
+    else:
+        (folder / "vocab.txt").symlink_to("/dev/zero")
+    with pytest.raises(UserError) as error:
+        read_config(folder)
     assert stable(error.value, tmp_path) == snapshot

@@ -13,6 +13,12 @@ def test_user_errors_end_in_a_message_and_status_2(capsys, monkeypatch):
         run_script(fail)
     assert end.value.code == 2
     assert capsys.readouterr().err == "error: no such corpus\n"
+    shown = UserError("see the report")
+    shown.is_shown = True
+    with pytest.raises(SystemExit) as end:
+        run_script(lambda: (_ for _ in ()).throw(shown))
+    assert end.value.code == 2
+    assert capsys.readouterr().err == ""
     monkeypatch.setenv("RANK", "1")  # only the main process reports it
     with pytest.raises(SystemExit) as end:
         run_script(fail)

@@ -1,6 +1,7 @@
 """Reachability of the Hub, decided in time."""
 
 import http.server
+import os
 import socket
 import threading
 import time
@@ -8,7 +9,8 @@ import time
 import pytest
 
 from support import reachability
-from support.reachability import hub_reachable
+from support.end_of_run import one_run
+from support.reachability import go_offline, hub_reachable
 
 
 @pytest.fixture
@@ -60,3 +62,19 @@ def test_no_server_a_silent_one_and_offline_are_unreachable_in_time(hub_at, monk
         reachability.urllib.request, "urlopen", lambda *a, **k: pytest.fail("asked")
     )
     assert hub_reachable() is False
+
+
+def test_the_next_run_asks_again(monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+        monkeypatch.setenv(name, "0")
+
+    @one_run
+    def main():
+        go_offline()
+        assert constants.HF_HUB_OFFLINE and os.environ["HF_HUB_OFFLINE"] == "1"
+
+    main()
+    assert not constants.HF_HUB_OFFLINE

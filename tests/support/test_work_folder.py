@@ -71,9 +71,7 @@ def end(process: subprocess.Popen) -> tuple[int, str]:
 def release(monkeypatch):
     """Return a function that releases the lock, as the end of the process does."""
     handlers = []
-    monkeypatch.setattr(
-        module.atexit, "register", lambda *handler: handlers.append(handler) or handler[0]
-    )
+    monkeypatch.setattr(module, "at_end_of_run", lambda *handler: handlers.append(handler))
 
     def release_all() -> None:
         while handlers:

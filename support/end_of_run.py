@@ -1,0 +1,54 @@
+"""The end of a run: its process is left as it was, so that a program can make several runs.
+
+    @one_run
+    def main(argv): ...
+
+Whatever changes the process, anywhere below `main`, says how to undo it:
+
+    at_end_of_run(signal.signal, number, earlier_handler)
+"""
+
+import atexit
+import functools
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import ParamSpec, TypeVar
+
+from support.errors import UserError
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+_under_way: list[ExitStack] = []  # of the run under way, if there is one
+
+
+def one_run(main: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorate the `main` of a script: each call is a run.
+
+    Raises UserError during another run: seeds and devices belong to the process.
+    """
+
+    @functools.wraps(main)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        if _under_way:
+            raise UserError(
+                "a run is under way in this process: its seeds and devices cannot be shared. Wait "
+                "until it has ended, or start the second run in a process of its own."
+            )
+        with ExitStack() as stack:
+            _under_way.append(stack)
+            stack.callback(_under_way.clear)
+            return main(*args, **kwargs)
+
+    return run
+
+
+def at_end_of_run(function: Callable[..., object], *args: object) -> None:
+    """Call a function when the run ends, also after an error; the last one first.
+
+    Without a run under way, it is called at the end of the process.
+    """
+    if _under_way:
+        _under_way[-1].callback(function, *args)
+    else:
+        atexit.register(function, *args)
