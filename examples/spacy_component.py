@@ -17,8 +17,7 @@ The model splits the text into words itself, as in training, whatever tokens spa
 Its entities are then put on whole tokens. `alignment` says what becomes of an entity that begins or
 ends inside a token: "expand" widens it to the whole token, "contract" keeps the whole tokens inside
 it, if any, "strict" leaves it out. If entities overlap then, the longest stays. The entities
-replace those that the document has. `doc.user_data["token_classifier"]` keeps the result of
-`Tagger`, with its own positions.
+replace those that the document has.
 """
 
 import sys
@@ -67,7 +66,6 @@ class TokenClassifier:
         for docs in minibatch(stream, batch_size):
             results = self.tagger([doc.text for doc in docs], min_score=self.min_score)
             for doc, result in zip(docs, results, strict=True):
-                doc.user_data[self.name] = result["entities"]
                 doc.set_ents(filter_spans(self.spans(doc, result["entities"])))
                 yield doc
 

@@ -2,7 +2,7 @@
 
     pip install "ray[data]>=2.60,<3"
     python examples/tag_on_ray.py --model MODEL --input records/ --output tagged.jsonl
-    ray job submit --working-dir . -- python examples/tag_on_ray.py --model ... --output tagged.parquet
+    ray job submit --working-dir . -- python examples/tag_on_ray.py --model ... --output t.parquet
 
 The extension of the output says which files of the folder are read, in the order of their names.
 The output has their records in their order, each with the `entities` (for a model with plain tags:
@@ -17,6 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from support.errors import UserError, run_script
 from support.files import written_whole
 
+ROOT = sys.path[0]
 PART_BYTES = 1 << 20  # of JSON Lines
 ROWS = 4096  # of parquet that are in memory, and tagged together
 BLOCKS = 10_000  # at most, of parts
@@ -113,7 +114,9 @@ def tagged_tables(parts: list[dict[str, Any]], model: str, column: str) -> Itera
     """Yield the tagged records of all parts, in their order."""
     resources = ray.cluster_resources()
     device = "GPU" if resources.get("GPU") else "CPU"
-    ray.data.DataContext.get_current().execution_options.preserve_order = True
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.raise_original_map_exception = True  # see `errors_of_workers`
     dataset = ray.data.from_items(parts, override_num_blocks=min(len(parts), BLOCKS)).map_batches(
         TagPart,
         fn_constructor_args=(model, column),
@@ -122,6 +125,17 @@ def tagged_tables(parts: list[dict[str, Any]], model: str, column: str) -> Itera
         **{f"num_{device.lower()}s": 1},
     )
     return iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
+
+
+@contextmanager
+def errors_of_workers() -> Iterator[None]:
+    """Report a record that a worker refuses as one message."""
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, UserError):
+            raise error.cause from None
+        raise
 
 
 def main() -> None:
@@ -142,10 +156,10 @@ def main() -> None:
     if not parts:
         raise UserError(f"--input {flags.input}: no records in files of {extension}")
     model = str(Path(flags.model).resolve()) if os.path.isdir(flags.model) else flags.model
-    search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    search_path = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
     ray.init(runtime_env={"env_vars": {"PYTHONPATH": search_path}})
     tables = tagged_tables(parts, model, flags.text_column_name)
-    with written_whole(flags.output, "wb") as file:
+    with written_whole(flags.output, "wb") as file, errors_of_workers():
         if extension == ".jsonl":
             for table in tables:
                 file.writelines(line.as_py() + b"\n" for line in table["line"])
