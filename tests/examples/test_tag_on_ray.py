@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.examples import FOLDER, load_example, need
+from support.errors import UserError
+from tests.helpers.examples import FOLDER, load_example, need, run_example
 from tests.helpers.tagging import cached_tagger, rows_of
 
 pytestmark = pytest.mark.exhaustive
@@ -29,14 +30,14 @@ NAMES = ("a", "b/a", "c")  # of files, in their order
 RECORDS = 4000  # in each
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two nodes with a core each."""
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 1, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
-    cluster.second = cluster.add_node(num_cpus=1)
+    cluster.add_node(num_cpus=1)
     yield cluster
     cluster.shutdown()
 
@@ -89,11 +90,17 @@ def rounded(texts) -> list[list[dict[str, Any]]]:
 
 
 def run(
-    cluster, model, source: Path, output: Path, *flags: str, meanwhile: Callable | None = None
+    cluster,
+    model,
+    source: Path,
+    output: Path,
+    *flags: str,
+    workers: int = 2,
+    meanwhile: Callable | None = None,
 ) -> tuple[int, str]:
     """Run the example on the cluster from another folder; return its status and its messages.
 
-    `meanwhile` is called with the tagging workers, once there are two.
+    `meanwhile` is called with the workers, once that many are tagging.
     """
     command = [sys.executable, FOLDER / "tag_on_ray.py", "--model", model, "--input", source]
     log = output.with_suffix(".log")
@@ -106,12 +113,12 @@ def run(
             env=os.environ | {"RAY_ADDRESS": cluster.address, "RAY_USAGE_STATS_ENABLED": "0"},
         )
         while meanwhile is not None and process.poll() is None:
-            if len(busy := busy_workers()) == 2:
+            if len(busy := busy_workers()) == workers:
                 meanwhile(busy)
                 meanwhile = None
             time.sleep(0.05)
         status = process.wait(timeout=600)
-    assert meanwhile is None, "there were never two workers"
+    assert meanwhile is None, "the workers never ran at the same time"
     return status, log.read_text()
 
 
@@ -167,11 +174,13 @@ def test_a_killed_worker_loses_nothing(cluster, tiny_tagger, folder, expected, t
 
 
 def test_a_lost_node_loses_nothing(cluster, tiny_tagger, folder, expected, tmp_path):
+    node = cluster.add_node(num_cpus=1)
+
     def remove(_: list[psutil.Process]) -> None:
-        cluster.remove_node(cluster.second, allow_graceful=False)
+        cluster.remove_node(node, allow_graceful=False)
 
     output = tmp_path / "out.jsonl"
-    status, messages = run(cluster, tiny_tagger, folder, output, meanwhile=remove)
+    status, messages = run(cluster, tiny_tagger, folder, output, workers=3, meanwhile=remove)
     assert status == 0, messages
     check_jsonl(output, expected)
 
@@ -187,21 +196,53 @@ def test_a_model_of_plain_tags_gives_words(cluster, tiny_pos_tagger, tmp_path):
     assert [word["word"] for word in first] == ["Anna", "said"] and second == []
 
 
-@pytest.mark.parametrize(
-    "line", ["not JSON", "[]", '{"body": "Anna"}', '{"text": 5}'], ids=range(4)
-)
-def test_a_broken_record_is_named_and_nothing_is_written(cluster, tiny_tagger, line, tmp_path):
+def test_a_broken_record_is_one_message_and_nothing_is_written(cluster, tiny_tagger, tmp_path):
     (tmp_path / "in").mkdir()
-    good = '{"text": "Anna"}\n'
-    (tmp_path / "in" / "a.jsonl").write_text(good + line + "\n" + good)
+    (tmp_path / "in" / "a.jsonl").write_text('{"text": "Anna"}\n{"text": 5}\n')
     status, messages = run(cluster, tiny_tagger, tmp_path / "in", tmp_path / "out.jsonl")
-    assert status == 2
-    assert messages.rstrip().splitlines()[-1].startswith("error: ")
-    assert f"a.jsonl: byte {len(good)}: got {line}" in messages.rstrip().splitlines()[-1]
+    last = messages.rstrip().splitlines()[-1]
+    assert status == 2 and last.startswith("error: ") and "a.jsonl: byte 17: " in last
     assert not (tmp_path / "out.jsonl").exists()
 
 
-# --- Parts of files ---------------------------------------------------------------------------
+# --- Without a cluster ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["not JSON", "[]", '{"body": "Anna"}', '{"text": 5}', '{"text": "\xf6"}'],
+    ids=range(5),
+)
+def test_a_broken_record_is_named(tiny_tagger, line, tmp_path):
+    good = '{"text": "Anna"}\n'
+    path = tmp_path / "a.jsonl"
+    path.write_text(good + line + "\n" + good, encoding="latin-1")
+    with pytest.raises(UserError) as error:
+        list(load_example("tag_on_ray").TagPart(tiny_tagger, "text").lines(str(path), 0, 1000))
+    assert f"{path}: byte {len(good)}: got {line[:8]}" in str(error.value)
+
+
+@pytest.mark.parametrize("column,got", [("text", "texts[1]: got None"), ("body", "body")])
+def test_a_row_that_cannot_be_tagged_is_named(tiny_tagger, column, got, tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["Anna", None]}), path)
+    with pytest.raises(UserError) as error:
+        list(load_example("tag_on_ray").TagPart(tiny_tagger, column).rows(str(path), 0))
+    assert f"{path}: row group 0: " in str(error.value) and got in str(error.value)
+
+
+def test_unpaired_surrogates_stay_as_they_are(tiny_tagger, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "Anna \\ud800"}\n')
+    (table,) = load_example("tag_on_ray").TagPart(tiny_tagger, "text").lines(str(path), 0, 1000)
+    assert json.loads(table["line"][0].as_py())["text"] == "Anna \ud800"
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.jsonl"])
+def test_what_cannot_be_read_or_written_is_one_message(tiny_tagger, output, tmp_path):
+    flags = ("--model", tiny_tagger, "--input", tmp_path, "--output", tmp_path / output)
+    process = run_example("tag_on_ray", *flags)
+    assert process.returncode == 2 and process.stderr.startswith("error: --")
 
 
 @settings(deadline=None)
