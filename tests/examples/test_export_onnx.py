@@ -47,7 +47,7 @@ def save_classifier(architecture: Architecture, folder: Path) -> Path:
     build(architecture, folder)
     labels = dict(enumerate(ENTITY_LABELS))
     model = AutoModelForTokenClassification.from_pretrained(folder, id2label=labels)
-    for name, weight in model.named_parameters():
+    for weight in model.parameters():
         if weight.ndim == 2 and weight.shape[0] == len(labels):  # tags that differ
             torch.nn.init.normal_(weight, std=0.5)
     model.config.window_length = architecture.window
