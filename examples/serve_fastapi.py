@@ -45,12 +45,20 @@ class Question(BaseModel, extra="forbid"):
 
 
 class Limits(NamedTuple):
-    """Limits of requests; beyond them they are refused."""
+    """Limits of requests; what exceeds them is refused."""
 
     body_bytes: int = 100_000
-    seconds: float = 30  # to send the body, and again to wait for the answer
-    waiting: int = 256  # requests that wait for the tagger
+    seconds: float = 30
+    waiting: int = 256
     connections: int = 1000
+
+
+LIMITS = {
+    "body_bytes": "bytes of a body",
+    "seconds": "seconds to send the body, and again to wait for the answer",
+    "waiting": "requests that wait for the tagger",
+    "connections": "open connections",
+}
 
 
 class Batches:
@@ -171,7 +179,8 @@ def main() -> None:
         help="that requests must have; better as TAGGER_TOKEN, which other users cannot see",
     )
     for name, default in Limits()._asdict().items():
-        parser.add_argument(f"--{name}", type=type(default), default=default)
+        meaning = f"{LIMITS[name]} (default: {default})"
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=meaning)
     flags = parser.parse_args()
     limits = Limits(*(getattr(flags, name) for name in Limits._fields))
     uvicorn.run(
