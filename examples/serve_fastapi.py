@@ -48,7 +48,7 @@ class Limits(NamedTuple):
     """Limits of requests; what exceeds them is refused."""
 
     body_bytes: int = 100_000
-    seconds: float = 30
+    seconds: float = 30.0
     waiting: int = 256
     connections: int = 1000
 

@@ -108,7 +108,7 @@ def _pipeline_of_property(model):
 @pytest.mark.parametrize(
     "alignment,expected",
     [
-        ("expand", [("LOC", 0, 7), ("LOC", 11, 30)]),
+        ("expand", [("LOC", 0, 7), ("LOC", 11, 29)]),
         ("contract", [("LOC", 11, 14)]),
         ("strict", []),
     ],
