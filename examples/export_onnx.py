@@ -90,6 +90,10 @@ def export(model: str, folder: Path, padding_leaks: bool) -> PadBatch:
     return PadBatch(tokenizer, padding_leaks=padding_leaks)
 
 
+def is_widening(shape):
+    return len(shape) == 2 and shape[1] > shape[0]
+
+
 def quantize(file: Path, quantized: Path) -> None:
     """Write a graph whose products that widen, as those of feed-forward layers, are in int8."""
     graph = onnx.load(file).graph

@@ -29,6 +29,7 @@ import ray
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from support.errors import UserError, run_script
 from support.files import written_whole
+from tagging.writers import LINE_ENDS
 
 ROOT = sys.path[0]
 PART_BYTES = 1 << 20  # of JSON Lines
@@ -52,10 +53,10 @@ class TagPart:
     def __call__(self, part: dict[str, Any]) -> Iterator[pa.Table]:
         """Yield tables of the tagged records of a part: a row of path, start and end."""
         path, start, end = (column[0] for column in part.values())
-        tagged = (
-            self.rows(path, start) if path.endswith(".parquet") else self.lines(path, start, end)
-        )
-        yield from tagged
+        if path.endswith(".parquet"):
+            yield from self.rows(path, start)
+        else:
+            yield from self.lines(path, start, end)
 
     def rows(self, path: str, row_group: int) -> Iterator[pa.Table]:
         """Yield the rows of a row group with the columns of the results."""
@@ -75,17 +76,21 @@ class TagPart:
         records = []
         for position, line in lines_of(path, start, end):
             try:
-                records.append(json.loads(line))
-                assert isinstance(records[-1][self.column], str)
-            except (ValueError, KeyError, TypeError, AssertionError):
+                record = json.loads(line)
+                is_text = isinstance(record[self.column], str)
+            except (ValueError, KeyError, TypeError, RecursionError):
+                is_text = False
+            if not is_text:
                 got = f"got {line[:80].decode(errors='replace')}"
                 expected = f"expected a JSON object with a string {self.column!r}"
-                raise UserError(f"{path}: byte {position}: {got}, {expected}.") from None
+                raise UserError(f"{path}: byte {position}: {got}, {expected}.")
+            records.append(record)
         results = self.tagger(record[self.column] for record in records)
         for record, result in zip(records, results, strict=True):
             record.update((name, result[name]) for name in COLUMNS.keys() & result.keys())
-        # Unpaired surrogates are written as \udXXX.
         texts = (json.dumps(record, ensure_ascii=False) for record in records)
+        texts = (LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", text) for text in texts)
+        # An unpaired surrogate is written as \udXXX.
         encoded = [text.encode("utf-8", "backslashreplace") for text in texts]
         yield pa.table({"line": pa.array(encoded, pa.large_binary())})
 
@@ -134,7 +139,7 @@ def errors_of_workers() -> Iterator[None]:
         yield
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, UserError):
-            raise error.cause from None
+            raise UserError(str(error.cause).splitlines()[0]) from None  # Ray adds advice
         raise
 
 
