@@ -23,7 +23,10 @@ from typing import Any
 import onnx
 import onnxruntime
 import torch
-from onnxruntime.quantization import quantize_dynamic
+from onnxruntime.quantization.matmul_nbits_quantizer import (
+    DefaultWeightOnlyQuantConfig,
+    MatMulNBitsQuantizer,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from common import IGNORED, encode
@@ -39,6 +42,7 @@ from tagging.inputs import BrokenLines, Source, read_items
 from tagging.progress import Progress
 from tagging.score import labelled_items, score
 
+BLOCK = 128  # numbers with one scale
 PROBE = [["Two", "sentences", "of", "unequal", "length"], ["the", "other"]]
 
 
@@ -90,20 +94,18 @@ def export(model: str, folder: Path, padding_leaks: bool) -> PadBatch:
     return PadBatch(tokenizer, padding_leaks=padding_leaks)
 
 
-def is_widening(shape):
-    return len(shape) == 2 and shape[1] > shape[0]
-
-
 def quantize(file: Path, quantized: Path) -> None:
-    """Write a graph whose products that widen, as those of feed-forward layers, are in int8."""
-    graph = onnx.load(file).graph
-    shapes = {weight.name: weight.dims for weight in graph.initializer}
-    wide = [
-        node.name
-        for node in graph.node
-        if node.op_type in ("MatMul", "Gemm") and is_widening(shapes.get(node.input[1], ()))
-    ]
-    quantize_dynamic(file, quantized, nodes_to_quantize=wide, per_channel=True)
+    """Write a graph that multiplies by weights in int8, with a scale for each block of a row.
+
+    Numbers of the other side have scales of their own too, so that a text does not depend on its
+    batch, as it does with `quantize_dynamic`, which has one scale for all of it.
+    """
+    config = DefaultWeightOnlyQuantConfig(
+        block_size=BLOCK, is_symmetric=True, accuracy_level=4, bits=8
+    )
+    quantizer = MatMulNBitsQuantizer(onnx.load(file), algo_config=config)
+    quantizer.process()
+    quantizer.model.save_model_to_file(str(quantized))
 
 
 def tagger_of(tagger: Tagger, file: Path, collate: PadBatch) -> Tagger:
