@@ -425,48 +425,6 @@ def time_of_help() -> float:
     return time.monotonic() - began
 
 
-def test_the_service_of_the_readme_refuses_bytes_that_are_not_utf_8(tiny_tagger, monkeypatch):
-    """Run the snippet of the README with another model, on a free port."""
-    import http.client
-    import http.server
-
-    readme = (ROOT / "README.md").read_text()
-    (code,) = re.findall(r"```python\n(import json\n.*?)```", readme, re.DOTALL)
-    assert 'Tagger("all-MiniLM-L6-v2-finetuned-ner")' in code
-    code = code.replace('"all-MiniLM-L6-v2-finetuned-ner"', repr(str(tiny_tagger)))
-    servers = []
-
-    class Server(http.server.HTTPServer):
-        def __init__(self, address, handler):
-            super().__init__(("localhost", 0), handler)
-            servers.append(self)
-
-        def serve_forever(self):
-            pass
-
-    monkeypatch.setattr(http.server, "HTTPServer", Server)
-    exec(code, {})
-    (server,) = servers
-    monkeypatch.setattr(server.RequestHandlerClass, "log_message", lambda *_: None)
-    thread = threading.Thread(
-        target=http.server.socketserver.BaseServer.serve_forever, args=[server]
-    )
-    thread.start()
-    try:
-        answers = []
-        for body in ("Peter é".encode(), b"Malm\xf6", b"EU"):
-            connection = http.client.HTTPConnection(*server.server_address)
-            connection.request("POST", "/", body)
-            answer = connection.getresponse()
-            answers.append((answer.status, answer.read()))
-    finally:
-        server.shutdown()
-        thread.join(10)
-        server.server_close()
-    assert [status for status, _ in answers] == [200, 400, 200]
-    assert json.loads(answers[0][1])["text"] == "Peter é"
-
-
 def test_a_slow_tokenizer_is_refused(cli, tmp_path, tiny_tagger, monkeypatch):
     from transformers import AutoTokenizer
 
