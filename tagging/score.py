@@ -49,10 +49,10 @@ def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str
         progress.add(len(chunk), sum(map(len, references)))
     progress.close()
     if world_size() > 1:
-        counts = sum(all_gather(counts), Counter())
-        evidence, *others = all_gather(evidence)
-        for other in others:
-            evidence.merge(other)
+        (counts, evidence), *others = all_gather((counts, evidence))
+        for other_counts, other_evidence in others:
+            counts += other_counts
+            evidence.merge(other_evidence)
     scores = scores_of_counts(counts, tagger.entity_tags)
     return evidence.added_to(scores) if is_main_process() else scores
 
