@@ -43,12 +43,17 @@ class Intervals(NamedTuple):
     macro_f1: np.ndarray
 
 
-def score_intervals(counts: UnitCounts, item: float = 1.0) -> Intervals:
+def score_intervals(
+    counts: UnitCounts, resampled: np.ndarray | None = None, item: float = 1.0
+) -> Intervals:
     """Return the intervals of the scores of these counts.
 
+    `resampled`: (resamples, types, 3), if the counts have been resampled together with others.
     `item`: the value of a count; 0.5 if items are counted in halves.
     """
-    resampled, totals = resampled_totals(counts) * item, counts.totals() * item
+    if resampled is None:
+        resampled = resampled_totals(counts)
+    resampled, totals = resampled * item, counts.totals() * item
     num_units = np.array([len(np.unique(counts.cells[:, 0]))])
     overall = resampled.sum(1, keepdims=True), totals.sum(0, keepdims=True)
     return Intervals(
@@ -66,7 +71,7 @@ def _macro_interval(resampled: np.ndarray, totals: np.ndarray, units: np.ndarray
     """
     if not totals.any():
         return np.array([0.0, 1.0])
-    correct, spurious, missed = _with_prior(resampled)
+    correct, spurious, missed = _with_prior(resampled, len(totals))
     means = (2 * correct / (2 * correct + spurious + missed)).mean(1)
     half = _factor(units, _items(totals).sum()) * means.std()
     score = _scores(totals)[:, 2].mean()
@@ -78,7 +83,7 @@ def _intervals(resampled: np.ndarray, totals: np.ndarray, units: np.ndarray) -> 
 
     `resampled`: (resamples, rows, 3). `totals`: (rows, 3). `units`: (rows,), units with any item.
     """
-    correct, spurious, missed = _with_prior(resampled)
+    correct, spurious, missed = _with_prior(resampled, 1)
     odds = correct / spurious, correct / missed, 2 * correct / (spurious + missed)
     log_odds = np.log(np.stack(odds, axis=-1))  # (resamples, rows, 3)
     middle = np.median(log_odds, axis=0)
@@ -93,10 +98,14 @@ def _intervals(resampled: np.ndarray, totals: np.ndarray, units: np.ndarray) -> 
     return ends.round(DIGITS)
 
 
-def _with_prior(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return correct, spurious and missed items of each resample, each with its random number."""
+def _with_prior(resampled: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return correct, spurious and missed items of each resample, each with its random number.
+
+    `rows`: 1 if all rows share their random numbers, which makes equal counts have equal intervals;
+    or the number of rows.
+    """
     correct, predicted, gold = np.moveaxis(resampled, -1, 0)
-    prior = np.random.default_rng(SEED + 1).standard_gamma(PRIOR, (3, *correct.shape))
+    prior = np.random.default_rng(SEED + 1).standard_gamma(PRIOR, (3, len(correct), rows))
     prior = np.maximum(prior, np.finfo(float).tiny)  # a draw may be 0
     # A difference of two equal sums may be a little below 0.
     spurious, missed = np.maximum(predicted - correct, 0), np.maximum(gold - correct, 0)
