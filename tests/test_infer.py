@@ -985,7 +985,7 @@ def test_streams_that_fail_end_in_one_message(tiny_tagger, tmp_path, snapshot):
 
 
 def test_processes_share_the_scoring(cli, tmp_path, monkeypatch):
-    text = "Peter B-PER\nsaid O\n\nEU B-ORG\n\n-DOCSTART- O\n\n" * 30
+    text = "-DOCSTART- O\n\nPeter B-PER\nsaid O\n\nEU B-ORG\n\n" * 30
     path = write_file(tmp_path, "gold.conll", text)
     alone = cli("--input", path, "--score")[1]
     assert "from resampling 30 documents" in alone
