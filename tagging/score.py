@@ -44,8 +44,9 @@ def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str
         references = [to_iob2(tags) if tagger.entity_tags else tags for tags in gold]
         predictions = [to_iob2(tags) if convert else tags for tags, _ in tagger.tag_words(words)]
         counts += count_tags(references, predictions, tagger.entity_tags)
-        for item, *sentence in zip(chunk, words, references, predictions, strict=True):
-            evidence.add(*sentence, item.document)
+        documents = [item.document for item in chunk]
+        for sentence in zip(words, references, predictions, documents, strict=True):
+            evidence.add(*sentence)
         progress.add(len(chunk), sum(map(len, references)))
     progress.close()
     if world_size() > 1:
