@@ -78,19 +78,12 @@ class Spread(NamedTuple):
 
 
 def _spread(rows: np.ndarray, items: np.ndarray, num_rows: int) -> Spread:
-    """Return the spread of items; `rows`, `items`: of each unit, the row and the number of items.
-
-    Degrees of freedom are counted in units of equal size (Kish): one large unit and some small ones
-    say as much about the spread as two.
-    """
+    """Return the spread of items: `rows` and `items` hold the row and the number of each unit."""
     from scipy.special import stdtrit  # imports faster than scipy.stats
 
-    units, total, squares = (
-        np.bincount(rows, weights, num_rows) for weights in (items > 0, items, items**2)
-    )
-    freedom = total**2 / np.maximum(squares, 1) - 1
-    correction = np.sqrt((units + 1) / np.maximum(units - 1, 1))
-    student = stdtrit(np.maximum(freedom, 1), (1 + LEVEL) / 2) * correction
+    units, total = (np.bincount(rows, weights, num_rows) for weights in (items > 0, items))
+    freedom = np.maximum(units - 1, 1)
+    student = stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt((units + 1) / freedom)
     return Spread(1 - units / np.maximum(total, 1), student)
 
 
