@@ -5,6 +5,7 @@ import platform
 import shlex
 import shutil
 import time
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
@@ -21,15 +22,18 @@ from results.calibration_rows import calibration_rows
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
+from results.verdict import best_step, still_improved
 from scoring.calibration import (
     fit_calibration,
     gold_labels,
     judge_entities,
     reliability,
 )
+from scoring.evidence import EVIDENCE, EvidenceCounter
 from scoring.operating_point import choose_operating_point
 from scoring.scores import compute_metrics, flat_scores, label_types
-from scoring.table import score_table
+from scoring.surfaces import surfaces_of
+from scoring.table import evidence_lines, score_table
 from settings.defaults import is_embedded, model_title
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL
 from settings.run_settings import Settings
@@ -266,7 +270,13 @@ class RunResults:
             save_results(folder, "train", self.train_metrics)
         for split, prefix in FILE_PREFIXES.items():
             if split in self.scores:
+                self._add_evidence(split)
                 flat = self._flat_scores(split)
+                flat |= {
+                    name: self.scores[split][name]
+                    for name in EVIDENCE
+                    if name in self.scores[split]
+                }
                 save_results(folder, prefix, {f"{prefix}_{k}": v for k, v in flat.items()})
                 self._say_scores(split)
         for split, name in PREDICTIONS.items():
@@ -341,10 +351,31 @@ class RunResults:
             f"\n{split}: {self.scores[split]['words']} words scored of {windows.num_words} in the "
             "corpus" + (f", {num_without} of them without a sub-word" if num_without else ""),
             score_table(self.scores[split]),
+            *evidence_lines(self.scores[split]),
         )
         context = self.config.context
         if context and not self.settings.do_train:  # otherwise `_announce` has said it
             say(f"Context: {context} sub-words on each side ({self._documents(split)}).")
+
+    def _add_evidence(self, split: str) -> None:
+        """Add intervals and the other evidence to the scores of a split."""
+        evidence = EvidenceCounter(self.corpus.entity_tags, self._training_surfaces)
+        sentences, places = self._sentences(split), self.corpus.places(split)
+        for sentence, place in zip(sentences, places, strict=True):
+            document = None if place.document is None else (place.file, place.document)
+            evidence.add(sentence.words, sentence.gold, sentence.predicted, document)
+        self.scores[split] = evidence.added_to(self.scores[split])
+
+    @cached_property
+    def _training_surfaces(self) -> set[int] | None:
+        """The surfaces of the entities of the training split, if there is one."""
+        rows = self.corpus.splits.get("train")
+        if rows is None or not self.corpus.entity_tags:
+            return None
+        columns = rows.select_columns(["tokens", "labels"])
+        return surfaces_of(
+            (row["tokens"], [self.tags[label] for label in row["labels"]]) for row in columns
+        )
 
     def _sentences(self, split: str) -> Any:
         rows = self.corpus.splits[split]
@@ -403,9 +434,18 @@ class RunResults:
             "epoch_steps": self.epoch_steps,
             "history": self.progress.history,
             "step_losses": self.progress.step_losses,
+            "kept_step": self._kept_step(),
+            "still_improved": still_improved(self.progress.history, self.best),
             "scores": self.scores,
             "calibration": self.calibration or None,
         }
+
+    def _kept_step(self) -> int:
+        """Return the step whose weights are in the folder."""
+        step = None
+        if self.settings.checkpoints.load_best_model_at_end:
+            step = best_step(self.progress.history, self.best)
+        return self.progress.step if step is None else step
 
     def _example(self) -> str:
         """Return a sentence of the last split, to try the model on."""

@@ -18,9 +18,10 @@ from corpus.formats.sentence import (
 from corpus.plausible import plausible
 from corpus.problems import Problems
 from corpus.spellings import ENTITY_TASKS, composed, spelling_of, type_of_column
+from scoring.evidence import EvidenceCounter
 from scoring.scores import count_tags, scores_of_counts
 from support.errors import UserError
-from support.processes import world_size
+from support.processes import is_main_process, world_size
 from tagging.chunks import in_chunks, tagged_texts
 from tagging.entities import to_iob2
 from tagging.input_form import is_prose
@@ -33,10 +34,12 @@ from tagging.tagger import Tagger
 def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str, Any]:
     """Return the scores of a model against the gold tags of items (see `scores_of_counts`).
 
-    Several processes share the items; each returns the scores of all. Raises UserError if the
-    gold tags belong to another task.
+    Several processes share the items; each returns the scores of all, the main process with their
+    evidence (see `EvidenceCounter.added_to`). Raises UserError if the gold tags belong to another
+    task.
     """
     counts: Counter[Any] = Counter()
+    evidence = EvidenceCounter(tagger.entity_tags)
     # A corpus is IOB2 once it is read, and so are the labels of a model trained on it. Models from
     # elsewhere may have other schemes.
     convert = tagger.entity_tags and any(label[0] not in "OBI" for label in tagger.label_names)
@@ -47,11 +50,20 @@ def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str
         references = [to_iob2(tags) if tagger.entity_tags else tags for tags in gold]
         predictions = [to_iob2(tags) if convert else tags for tags in tagged]
         counts += count_tags(references, predictions, tagger.entity_tags)
+        words = [[word for word, _, _ in item.words or []] for item in chunk.items]
+        documents = [item.document for item in chunk.items]
+        for sentence in zip(words, references, predictions, documents, strict=True):
+            evidence.add(*sentence)
         progress.add(len(chunk.items), sum(map(len, references)))
     progress.close()
     if world_size() > 1:
-        counts = sum(all_gather(counts), Counter())
-    return scores_of_counts(counts, tagger.entity_tags)
+        parts = all_gather((counts, evidence))
+        counts = sum((part_counts for part_counts, _ in parts), Counter())
+        evidence = parts[0][1]
+        for _, other_evidence in parts[1:]:
+            evidence.merge(other_evidence)
+    scores = scores_of_counts(counts, tagger.entity_tags)
+    return evidence.added_to(scores) if is_main_process() else scores
 
 
 def unknown_types(tagger: Tagger, scores: dict[str, Any]) -> list[str]:

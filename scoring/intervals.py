@@ -1,0 +1,160 @@
+"""The 95 % interval of each score: where the score on more text of the same kind would lie.
+
+    score_intervals(counts).by_type       # (types, 3, 2): precision, recall and F1
+
+Documents or sentences are resampled (`scoring.resampling`). Each resample gives log odds: of
+precision log(TP / FP), of recall log(TP / FN), of F1 log(2 TP / (FP + FN)). Numerator and
+denominator are weighted counts plus a random number from the exponential distribution, for what
+counts of 0 and of very few cannot rule out. So scores of 0 and 1 need no rule of their own, and no
+interval has width 0. The interval of the log odds is a mixture of two. The second counts as much as
+the share of entities that are not the only one of their unit:
+
+- The quantiles of the resamples. If each unit holds one entity, they are those of the posterior of
+  a uniform prior; for F1 see Goutte and Gaussier (2005).
+- The median plus and minus the standard deviation times the quantile of Student's t. If few units
+  hold many entities, the standard deviation is uncertain, and quantiles lean to the wrong side.
+
+A score without data lies between 0 and 1: precision without predictions, recall and F1 without gold
+entities. The interval of a score of 0 begins at 0, that of a score of 1 ends at 1.
+`benchmarks/intervals.py` measures how often an interval holds the true score.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scoring.resampling import SEED, UnitCounts, resampled_totals
+
+LEVEL = 0.95
+SCORES = ("precision", "recall", "f1")
+DIGITS = 6  # the last digits of a sum depend on the number of threads
+
+
+class Intervals(NamedTuple):
+    """The intervals of scores: the lower and the upper end, in the last axis.
+
+    `by_type`: (types, 3, 2), in the order of `SCORES`. `overall`: (3, 2), of all types together
+    (micro average). `macro_f1`: (2,), of the mean F1 of all types.
+    """
+
+    by_type: np.ndarray
+    overall: np.ndarray
+    macro_f1: np.ndarray
+
+
+def score_intervals(
+    counts: UnitCounts, resampled: np.ndarray | None = None, item: float = 1.0
+) -> Intervals:
+    """Return the intervals of the scores of these counts.
+
+    `resampled`: (resamples, types, 3), if the counts have been resampled together with others.
+    `item`: the value of a count; 0.5 if items are counted in halves.
+    """
+    if resampled is None:
+        resampled = resampled_totals(counts)
+    resampled, totals = resampled * item, counts.totals() * item
+    overall = resampled.sum(1, keepdims=True), totals.sum(0, keepdims=True)
+    units, types, correct, predicted, gold = counts.cells.T
+    items = (predicted + gold - correct) * item  # different ones: of one side or of both
+    spread_of_all = _spread(
+        np.zeros(counts.size, np.int64), np.bincount(units, items, counts.size), 1
+    )
+    return Intervals(
+        _intervals(resampled, totals, _spread(types, items, len(counts.types))),
+        _intervals(*overall, spread_of_all)[0],
+        _macro_interval(resampled, totals, spread_of_all),
+    )
+
+
+class Spread(NamedTuple):
+    """The spread of items over units: (rows,) each.
+
+    `clustered`: the share of items that are not alone in their unit. `student`: the quantile of
+    Student's t, times the factor by which resamples vary less than units do.
+    """
+
+    clustered: np.ndarray
+    student: np.ndarray
+
+
+def _spread(rows: np.ndarray, items: np.ndarray, num_rows: int) -> Spread:
+    """Return the spread of items: `rows` and `items` hold the row and the number of each unit.
+
+    The more items are clustered, the less each small unit counts beside large ones. All units count
+    as many as the effective number of Kish then: the square of a sum, by the sum of squares.
+    """
+    from scipy.special import stdtrit  # imports faster than scipy.stats
+
+    units, total, squares = (
+        np.bincount(rows, weights, num_rows) for weights in (items > 0, items, items**2)
+    )
+    clustered = 1 - units / np.maximum(total, 1)
+    effective = (1 - clustered) * units + clustered * total**2 / np.maximum(squares, 1)
+    freedom = np.maximum(effective - 1, 1)
+    student = stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt((effective + 1) / freedom)
+    return Spread(clustered, student)
+
+
+def _macro_interval(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.ndarray:
+    """Return the interval of the mean F1 of rows of counts: (2,).
+
+    It is centred at the score itself: the random numbers draw the F1 of each row a little towards
+    the middle, which adds up over many rare types.
+    """
+    if not totals.any():
+        return np.array([0.0, 1.0])
+    odds = np.exp(_log_odds(resampled, len(totals))[..., 2])
+    half = spread.student * (odds / (1 + odds)).mean(1).std()
+    score = _scores(totals)[:, 2].mean()
+    return np.concatenate([score - half, score + half]).clip(0, 1).round(DIGITS)
+
+
+def _intervals(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.ndarray:
+    """Return the intervals of rows of counts: (rows, 3, 2).
+
+    `resampled`: (resamples, rows, 3). `totals`: (rows, 3).
+    """
+    log_odds = _log_odds(resampled, 1)
+    tail = (1 - LEVEL) / 2
+    *quantiles, middle = np.quantile(log_odds, [tail, 1 - tail, 0.5], axis=0)
+    clustered, student = (part[:, None] for part in spread)
+    half = student * log_odds.std(axis=0)
+    low, high = (
+        1 / (1 + np.exp(-(1 - clustered) * quantile - clustered * end))
+        for quantile, end in zip(quantiles, (middle - half, middle + half), strict=True)
+    )
+    scores = _scores(totals)
+    low = np.where(scores == 0, 0, np.minimum(low, scores))
+    high = np.where(scores == 1, 1, np.maximum(high, scores))
+    _, predicted, gold = totals.T
+    no_data = np.stack([predicted == 0, gold == 0, gold == 0], axis=1)
+    ends = np.stack([np.where(no_data, 0, low), np.where(no_data, 1, high)], axis=-1)
+    return ends.round(DIGITS)
+
+
+def _log_odds(resampled: np.ndarray, rows: int) -> np.ndarray:
+    """Return the log odds of precision, recall and F1 of each resample: (resamples, rows, 3).
+
+    `rows`: the number of rows, each with its own random numbers; or 1 if all rows share them, which
+    makes rows of equal counts have equal intervals.
+    """
+    correct, predicted, gold = np.moveaxis(resampled, -1, 0)
+    # Two halves make one number from the exponential distribution.
+    shape = np.array([1, 0.5, 0.5])[:, None, None]
+    prior = np.random.default_rng(SEED + 1).standard_gamma(shape, (3, len(correct), rows))
+    right, wrong = correct + prior[0], prior[1] + prior[2]
+    # A difference of two equal sums may be a little below 0.
+    spurious, missed = np.maximum(predicted - correct, 0), np.maximum(gold - correct, 0)
+    odds = (
+        right / (spurious + wrong),
+        right / (missed + wrong),
+        2 * right / (spurious + missed + wrong),
+    )
+    return np.log(np.stack(odds, axis=-1))
+
+
+def _scores(totals: np.ndarray) -> np.ndarray:
+    """Return precision, recall and F1 of counts: (rows, 3); 0 without data."""
+    correct, predicted, gold = totals.T
+    ratios = (correct, predicted), (correct, gold), (2 * correct, predicted + gold)
+    return np.stack([top / np.maximum(bottom, 0.5) for top, bottom in ratios], axis=1)
