@@ -10,7 +10,7 @@ from corpus.formats import detect
 from corpus.formats.column_names import HEAD_SIZE
 from corpus.formats.sentence import LayoutKind, OpenedSource, ReadOptions, Sentence
 from corpus.plausible import plausible
-from corpus.problems import Problems
+from corpus.problems import Place, Problems
 from corpus.spellings import ENTITY_TASKS, composed, spelling_of, type_of_column
 from scoring.scores import count_tags, scores_of_counts
 from support.errors import UserError
@@ -31,21 +31,32 @@ def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str
     gold tags belong to another task.
     """
     counts: Counter[Any] = Counter()
-    # A corpus is IOB2 once it is read, and so are the labels of a model trained on it. Models from
-    # elsewhere may have other schemes.
-    convert = tagger.entity_tags and any(label[0] not in "OBI" for label in tagger.label_names)
     for chunk in own_chunks(in_chunks(items, lambda: False)):
         gold = [item.tags or [] for item in chunk]
-        _check_task(tagger, gold)
         words = [[word for word, _, _ in item.words or []] for item in chunk]
-        references = [to_iob2(tags) if tagger.entity_tags else tags for tags in gold]
-        predictions = [to_iob2(tags) if convert else tags for tags, _ in tagger.tag_words(words)]
+        references, predictions = tag_labelled(tagger, words, gold)
         counts += count_tags(references, predictions, tagger.entity_tags)
         progress.add(len(chunk), sum(map(len, references)))
     progress.close()
     if world_size() > 1:
         counts = sum(all_gather(counts), Counter())
     return scores_of_counts(counts, tagger.entity_tags)
+
+
+def tag_labelled(
+    tagger: Tagger, words: list[list[str]], gold: list[list[str]]
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the gold and the predicted tags of sentences; entity tags are IOB2.
+
+    Raises UserError if the gold tags belong to another task.
+    """
+    _check_task(tagger, gold)
+    # A corpus is IOB2 once it is read, and so are the labels of a model trained on it. Models from
+    # elsewhere may have other schemes.
+    convert = tagger.entity_tags and any(label[0] not in "OBI" for label in tagger.label_names)
+    references = [to_iob2(tags) if tagger.entity_tags else tags for tags in gold]
+    predictions = [to_iob2(tags) if convert else tags for tags, _ in tagger.tag_words(words)]
+    return references, predictions
 
 
 def unknown_types(tagger: Tagger, scores: dict[str, Any]) -> list[str]:
@@ -70,7 +81,15 @@ def _check_task(tagger: Tagger, gold: list[list[str]]) -> None:
 def labelled_items(
     files: Iterable[str], options: ReadOptions, problems: Problems, *, may_be_prose: bool
 ) -> Iterator[Item]:
-    """Yield words and gold tags of labelled files, in any format that training reads.
+    """Yield the sentences of `labelled_sentences` as items to tag."""
+    for words, gold, _ in labelled_sentences(files, options, problems, may_be_prose=may_be_prose):
+        yield item_of_words(words, gold)
+
+
+def labelled_sentences(
+    files: Iterable[str], options: ReadOptions, problems: Problems, *, may_be_prose: bool
+) -> Iterator[tuple[list[str], list[str], Place]]:
+    """Yield words, gold tags and place of sentences of files in any format that training reads.
 
     `may_be_prose`: refuse plain text, whose lines a reader of columns would take for rows.
     """
@@ -90,10 +109,10 @@ def labelled_items(
                 "tag on each line and a blank line after each sentence, or records with tokens and "
                 "tags. If these are columns: --input_format conll"
             )
-        yield from _items(opened, options.task)
+        yield from _sentences(opened, options.task)
 
 
-def _items(opened: OpenedSource, task: str) -> Iterator[Item]:
+def _sentences(opened: OpenedSource, task: str) -> Iterator[tuple[list[str], list[str], Place]]:
     """Yield words and gold tags, spelt as in training; the first sentences show the spelling."""
     sentences = iter(opened.sentences)
     first = list(itertools.islice(sentences, HEAD_SIZE))
@@ -109,7 +128,13 @@ def _items(opened: OpenedSource, task: str) -> Iterator[Item]:
         gold = names(sentence)
         if spelling is not None:
             gold = [spelling.read(tag) or tag for tag in gold]
-        yield item_of_words(list(sentence.words), gold)
+        place = Place(
+            sentence.file,
+            sentence.lines[0] if len(sentence.lines) else None,
+            sentence.record_id,
+            sentence.document,
+        )
+        yield list(sentence.words), gold, place
 
 
 def _tag_name(tag: str | int, label_names: Sequence[str] | None, sentence: Sentence) -> str:
