@@ -6,9 +6,8 @@
     python compare.py a1 a2 a3 --against b1 b2 b3              # several seeds on each side
     python compare.py a b --output diff.html diff.json
 
-A difference is B - A. Files of predictions hold gold and predicted tags: `predictions.jsonl`,
-`predictions.txt`, or columns whose first is the word, the last but one the gold tag and the last the
-predicted tag.
+A difference is B - A. A file of predictions holds gold and predicted tags: `predictions.jsonl`,
+`predictions.txt`, or columns that begin with the word and end with its gold and its predicted tag.
 """
 
 import itertools

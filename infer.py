@@ -432,7 +432,7 @@ def print_scores(
 ) -> None:
     """Print the scores of the model on labelled files."""
     # Imported here, so that tagging starts without loading the corpus readers.
-    from scoring.table import score_table
+    from scoring.table import evidence_lines, score_table
     from tagging.score import labelled_items, score, unknown_types
 
     is_labelled = flags.label_column_name is not None or flags.input_format == "conll"
@@ -443,7 +443,7 @@ def print_scores(
             message = f"The model has no label for {', '.join(unknown)}."
             print(on_terminal(message), file=sys.stderr)
         print(f"{scores['words']} words scored")
-        print(score_table(scores))
+        print(score_table(scores), *evidence_lines(scores), sep="\n")
 
 
 def script() -> None:

@@ -20,6 +20,7 @@ from huggingface_hub.utils import validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from results.history import history_table
+from scoring.table import interval_notes, span
 from support.files import write_text
 from support.secrets import scrub
 from support.text import on_terminal
@@ -94,7 +95,8 @@ def generate_card(facts: Facts, folder: Path) -> str:
         facts: `output_name`, `base_model`, `base_model_is_local`, `base_model_license`,
             `corpus_name`, `dataset_id`, `corpus_fingerprint`, `task` ("ner", "pos", "chunk" or
             another name), `label_names`, `entity_tags`, `language`, `scores` (split -> {"overall":
-            metric -> value, "per_type": type -> metric -> value, "words": number scored}),
+            metric -> value, "per_type": type -> metric -> value, "words": number scored}; see
+            `scoring.evidence` for intervals),
             `history` (one mapping for each evaluation), `epoch_steps`, `arguments`, `command`,
             `versions`, `suite_version`, `script`, `example_text`, `replaced` (sentences about what
             replaced a default). Unknown facts may be missing or None.
@@ -266,12 +268,32 @@ def _table(rows: Sequence[Mapping[str, object]]) -> Table:
     return Table(columns, [[row.get(column) for column in columns] for row in rows])
 
 
-def _score_table(split: str, scores: Mapping[str, Any]) -> Table:
-    rows = [
-        {"": Markdown(f"**{split}**"), **scores["overall"], "words scored": scores.get("words")}
+class SplitScores(NamedTuple):
+    """The scores of a split, with notes on how sure they are."""
+
+    table: Table
+    notes: list[str]
+
+
+def _split_scores(split: str, scores: Mapping[str, Any]) -> SplitScores:
+    words = {"words scored": scores.get("words")}
+    rows = [{"": Markdown(f"**{split}**"), **_with_intervals(scores["overall"]), **words}]
+    rows += [
+        {"": type_name, **_with_intervals(values)}
+        for type_name, values in scores.get("per_type", {}).items()
     ]
-    rows += [{"": type_name, **values} for type_name, values in scores.get("per_type", {}).items()]
-    return _table(rows)
+    return SplitScores(_table(rows), interval_notes(scores) if "intervals" in scores else [])
+
+
+def _with_intervals(scores: Mapping[str, Any]) -> dict[str, object]:
+    """Return scores as text with their intervals; a score without one stays a number."""
+    return {
+        name: f"{value:.4f} ({span(interval)})"
+        if (interval := scores.get(f"{name}_interval"))
+        else value
+        for name, value in scores.items()
+        if not name.endswith("_interval")
+    }
 
 
 def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
@@ -294,7 +316,7 @@ def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
         "name": name,
         "example": example,
         "infer_command": shlex.join(["python", "infer.py", "--model", name, *texts]),
-        "scores": [_score_table(*item) for item in facts.get("scores", {}).items()],
+        "scores": [_split_scores(*item) for item in facts.get("scores", {}).items()],
         "script": facts.get("script"),
         "command": facts.get("command"),
         "history": history_table(

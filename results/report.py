@@ -27,6 +27,7 @@ from results.charts import (
 )
 from results.history import HistoryTable, history_table
 from scoring.mistakes import Mistake, Survey, confusion_cells, survey_examples
+from scoring.table import interval_notes, span
 from support.files import written_whole
 from support.html import duration, page_environment
 from support.secrets import scrub
@@ -108,6 +109,7 @@ def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str
         arguments=argument_rows(run.get("arguments") or {}),
         versions=sorted_rows(run.get("versions") or {}),
         scores=score_rows(run),
+        interval_notes=notes_on_intervals(run),
         charts=[chart_svg(chart) for chart in charts],
         history=evaluations(run),
         types=type_tables(run),
@@ -208,11 +210,25 @@ def sorted_rows(values: Mapping[str, object]) -> list[tuple[str, str]]:
 # --- Scores -------------------------------------------------------------------------------------
 
 
+class Score(NamedTuple):
+    """A score and the text of its interval, empty if it has none."""
+
+    value: float | None
+    interval: str
+
+
+def score_of(scores: Mapping[str, Any], name: str) -> Score:
+    """Return one of the scores, with its interval."""
+    interval = scores.get(f"{name}_interval")
+    return Score(scores.get(name), span(interval) if interval else "")
+
+
 class Tile(NamedTuple):
     """A number in large print; `value` is a score or, for the label `words`, a count."""
 
     label: str
     value: float
+    interval: str = ""
 
 
 def score_tiles(run: Run) -> list[Tile]:
@@ -222,17 +238,23 @@ def score_tiles(run: Run) -> list[Tile]:
     keys = ["f1", "precision", "recall", "accuracy"]
     if not is_entity_run(run):
         keys = ["accuracy", "macro_f1"]
-    tiles = [Tile(key, overall[key]) for key in keys if key in overall]
+    tiles = [Tile(key, *score_of(overall, key)) for key in keys if key in overall]
     if scores.get("words") is not None:
         tiles.append(Tile("words", scores["words"]))
     return tiles
+
+
+def notes_on_intervals(run: Run) -> list[str]:
+    """Return sentences about the intervals of the scores of the split with the scored sentences."""
+    scores = (run.get("scores") or {}).get(examples_split(run)) or {}
+    return interval_notes(scores) if "intervals" in scores else []
 
 
 class ScoreRow(NamedTuple):
     """The scores of a split, one for each column of the table."""
 
     split: str
-    scores: list[float | None]
+    scores: list[Score]
     loss: float | None
     words: int | None
 
@@ -254,7 +276,7 @@ def score_rows(run: Run) -> ScoreTable | None:
     rows = [
         ScoreRow(
             split,
-            [overall[split].get(key) for key in keys],
+            [score_of(overall[split], key) for key in keys],
             scores.get("loss"),
             scores.get("words"),
         )
@@ -273,9 +295,9 @@ class TypeRow(NamedTuple):
     """The scores of a type or plain tag; `support` counts those in the gold standard."""
 
     name: str
-    precision: float | None
-    recall: float | None
-    f1: float | None
+    precision: Score
+    recall: Score
+    f1: Score
     support: int | None
 
 
@@ -286,9 +308,7 @@ def type_tables(run: Run) -> dict[str, list[TypeRow]]:
         rows = [
             TypeRow(
                 name,
-                values.get("precision"),
-                values.get("recall"),
-                values.get("f1"),
+                *(score_of(values, key) for key in ("precision", "recall", "f1")),
                 values.get("number"),
             )
             for name, values in (scores.get("per_type") or {}).items()

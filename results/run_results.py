@@ -5,6 +5,7 @@ import shlex
 import shutil
 import sys
 import time
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from results import report
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
+from scoring.evidence import EVIDENCE, EvidenceCounter
 from scoring.scores import compute_metrics, flat_scores, label_types
-from scoring.table import score_table
+from scoring.surfaces import surfaces_of
+from scoring.table import evidence_lines, score_table
 from settings.defaults import is_embedded, model_title
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL
 from settings.run_settings import Settings
@@ -171,7 +174,13 @@ class RunResults:
             save_results(folder, "train", self.train_metrics)
         for split, prefix in FILE_PREFIXES.items():
             if split in self.scores:
+                self._add_evidence(split)
                 flat = self._flat_scores(split)
+                flat |= {
+                    name: self.scores[split][name]
+                    for name in EVIDENCE
+                    if name in self.scores[split]
+                }
                 save_results(folder, prefix, {f"{prefix}_{k}": v for k, v in flat.items()})
                 self._say_scores(split)
         for split, name in PREDICTIONS.items():
@@ -223,6 +232,27 @@ class RunResults:
             f"\n{split}: {self.scores[split]['words']} words scored of {windows.num_words} in the "
             "corpus" + (f", {num_without} of them without a sub-word" if num_without else ""),
             score_table(self.scores[split]),
+            *evidence_lines(self.scores[split]),
+        )
+
+    def _add_evidence(self, split: str) -> None:
+        """Add intervals and the other evidence to the scores of a split."""
+        evidence = EvidenceCounter(self.corpus.entity_tags, self._training_surfaces)
+        sentences, places = self._sentences(split), self.corpus.places(split)
+        for (words, gold, predicted, _), place in zip(sentences, places, strict=True):
+            document = None if place.document is None else (place.file, place.document)
+            evidence.add(words, gold, predicted, document)
+        self.scores[split] = evidence.added_to(self.scores[split])
+
+    @cached_property
+    def _training_surfaces(self) -> set[int] | None:
+        """The surfaces of the entities of the training split, if there is one."""
+        rows = self.corpus.splits.get("train")
+        if rows is None or not self.corpus.entity_tags:
+            return None
+        columns = rows.select_columns(["tokens", "labels"])
+        return surfaces_of(
+            (row["tokens"], [self.tags[label] for label in row["labels"]]) for row in columns
         )
 
     def _sentences(self, split: str) -> Any:

@@ -65,10 +65,10 @@ def scores_of_counts(counts: Counter[Any], entity_tags: bool) -> dict[str, Any]:
     have accuracy and macro_f1, the mean over all tags that are gold or predicted.
     """
     types = sorted({key[1] for key in counts if isinstance(key, tuple)})
-    per_type = {t: _prf(*(counts[kind, t] for kind in KINDS)) for t in types}
+    per_type = {t: prf(*(counts[kind, t] for kind in KINDS)) for t in types}
     accuracy = counts["words right"] / counts["words"] if counts["words"] else 0.0
     if entity_tags:
-        total = _prf(*(sum(counts[kind, t] for t in types) for kind in KINDS))
+        total = prf(*(sum(counts[kind, t] for t in types) for kind in KINDS))
         overall = {name: total[name] for name in ("precision", "recall", "f1")}
         overall["accuracy"] = accuracy
     else:
@@ -77,7 +77,8 @@ def scores_of_counts(counts: Counter[Any], entity_tags: bool) -> dict[str, Any]:
     return {"overall": overall, "per_type": per_type, "words": counts["words"]}
 
 
-def _prf(correct: int, predicted: int, gold: int) -> dict[str, Any]:
+def prf(correct: int, predicted: int, gold: int) -> dict[str, Any]:
+    """Return precision, recall, f1 and number (of gold items) of counts; 0 without data."""
     precision = correct / predicted if predicted else 0.0
     recall = correct / gold if gold else 0.0
     f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
@@ -100,8 +101,11 @@ def flat_scores(scores: dict[str, Any], types: Iterable[str]) -> dict[str, Any]:
     0 for a type that no gold and no predicted tag has, so that names never depend on the split.
     """
     flat = {**scores["overall"], "loss": scores["loss"], "words": scores["words"]}
+    nothing = prf(0, 0, 0)
+    if "intervals" in scores:  # nothing is known about such a type
+        nothing |= {f"{name}_interval": [0.0, 1.0] for name in ("precision", "recall", "f1")}
     for name in types:
-        of_type = scores["per_type"].get(name) or _prf(0, 0, 0)
+        of_type = scores["per_type"].get(name) or nothing
         flat |= {f"{name}_{key}": value for key, value in of_type.items()}
     return flat
 

@@ -1,29 +1,78 @@
-"""The score table that training and `infer.py --score` print."""
+"""The scores that training and `infer.py --score` print: a table, and the evidence below it."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from scoring.evidence import IN_TRAINING, NEW, few_note, number_of
 from support.terminal import table_text
+from support.text import counted
 
-COLUMNS = ("precision", "recall", "f1", "number")
+COLUMNS = ("precision", "recall", "f1")
+SURFACES = {IN_TRAINING: "entities that training showed", NEW: "that it did not"}
 
 
 def score_table(scores: Mapping[str, Any]) -> str:
-    """Return `scores`, as `scoring.scores.scores_of_counts` returns them, as a table."""
-    rows = [[name, *_cells(row)] for name, row in scores["per_type"].items()]
+    """Return `scores`, as `scoring.scores.scores_of_counts` returns them, as a table.
+
+    Behind each score is its interval, if it has one (`EvidenceCounter.added_to`).
+    """
+    level = scores.get("intervals", {}).get("level")
+    head = [cell for name in COLUMNS for cell in (name, *([percent(level)] if level else []))]
+    rows = [[name, *_cells(row, level)] for name, row in scores["per_type"].items()]
     overall = scores["overall"]
+    before = [""] * (4 if level else 2)
     if "f1" in overall:
-        number = sum(row["number"] for row in scores["per_type"].values())
-        rows.append(["overall", *_cells(overall | {"number": number})])
+        rows.append(["overall", *_cells(overall | {"number": number_of(scores)}, level)])
     else:
-        rows.append(["macro f1", "", "", _score(overall["macro_f1"]), ""])
-    rows.append(["accuracy", "", "", _score(overall["accuracy"]), ""])
-    return table_text(["", *COLUMNS], rows)
+        rows.append(["macro f1", *before, *_score(overall, "macro_f1", level), ""])
+    rows.append(["accuracy", *before, *_score(overall, "accuracy", level), ""])
+    return table_text(["", *head, "number"], rows)
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    return [*(_score(row[name]) for name in COLUMNS[:3]), str(row["number"])]
+def evidence_lines(scores: Mapping[str, Any]) -> list[str]:
+    """Return what else `EvidenceCounter.added_to` has added to the scores, in short lines."""
+    groups = {
+        "recall": _listed(scores, "by_surface", "recall", "{number:,} {name}", SURFACES),
+        "f1 by words of an entity": _listed(scores, "by_length", "f1", "{name}"),
+        "f1 by matching": _listed(scores, "partial_matching", "f1", "{name}"),
+    }
+    evidence = [f"{title}: {text}" for title, text in groups.items() if text]
+    return [" ".join(interval_notes(scores)), *evidence]
 
 
-def _score(value: float) -> str:
-    return f"{value:.4f}"
+def interval_notes(scores: Mapping[str, Any]) -> list[str]:
+    """Return sentences about the intervals of these scores."""
+    intervals = scores["intervals"]
+    unit = counted(intervals["units"], intervals["unit"])
+    notes = [f"{percent(intervals['level'])} intervals, from resampling {unit}.", few_note(scores)]
+    return [note for note in notes if note]
+
+
+def percent(level: float) -> str:
+    """Return the level of an interval, such as `95 %`."""
+    return f"{100 * level:g} %"
+
+
+def span(interval: list[float]) -> str:
+    """Return an interval with three decimals: `0.812-0.934`."""
+    low, high = interval
+    return f"{low:.3f}-{high:.3f}"
+
+
+def _listed(
+    scores: Mapping[str, Any], key: str, score: str, label: str, names: Mapping[str, str] = {}
+) -> str:
+    """Return a score of each group with its interval, in a row."""
+    return "; ".join(
+        label.format(name=names.get(name, name), **{"number": row["number"]})
+        + f" {row[score]:.4f} ({span(row[f'{score}_interval'])})"
+        for name, row in scores.get(key, {}).items()
+    )
+
+
+def _cells(row: Mapping[str, Any], level: float | None) -> list[str]:
+    return [*(cell for name in COLUMNS for cell in _score(row, name, level)), str(row["number"])]
+
+
+def _score(row: Mapping[str, Any], name: str, level: float | None) -> list[str]:
+    return [f"{row[name]:.4f}", *([span(row[f"{name}_interval"])] if level else [])]

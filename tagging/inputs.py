@@ -60,6 +60,7 @@ class Item(NamedTuple):
     source: str | None = None  # the file, if there are several
     # The lines of a sentence of CoNLL-U, each with the position of its word, if it is one.
     rows: list[tuple[str, int | None]] | None = None
+    document: tuple[str, str] | None = None  # the file and the document that it is part of
 
 
 class BrokenLines(Problems):

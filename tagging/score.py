@@ -12,9 +12,10 @@ from corpus.formats.sentence import LayoutKind, OpenedSource, ReadOptions, Sente
 from corpus.plausible import plausible
 from corpus.problems import Place, Problems
 from corpus.spellings import ENTITY_TASKS, composed, spelling_of, type_of_column
+from scoring.evidence import EvidenceCounter
 from scoring.scores import count_tags, scores_of_counts
 from support.errors import UserError
-from support.processes import world_size
+from support.processes import is_main_process, world_size
 from tagging.chunks import in_chunks
 from tagging.entities import to_iob2
 from tagging.input_form import is_prose
@@ -27,20 +28,34 @@ from tagging.tagger import Tagger
 def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str, Any]:
     """Return the scores of a model against the gold tags of items (see `scores_of_counts`).
 
-    Several processes share the items; each returns the scores of all. Raises UserError if the
-    gold tags belong to another task.
+    Several processes share the items; each returns the scores of all, the main process with their
+    evidence (see `EvidenceCounter.added_to`). Raises UserError if the gold tags belong to another
+    task.
     """
     counts: Counter[Any] = Counter()
+<<<<<<< HEAD
+=======
+    evidence = EvidenceCounter(tagger.entity_tags)
+    # A corpus is IOB2 once it is read, and so are the labels of a model trained on it. Models from
+    # elsewhere may have other schemes.
+    convert = tagger.entity_tags and any(label[0] not in "OBI" for label in tagger.label_names)
+>>>>>>> evidence20
     for chunk in own_chunks(in_chunks(items, lambda: False)):
         gold = [item.tags or [] for item in chunk]
         words = [[word for word, _, _ in item.words or []] for item in chunk]
         references, predictions = tag_labelled(tagger, words, gold)
         counts += count_tags(references, predictions, tagger.entity_tags)
+        for item, *sentence in zip(chunk, words, references, predictions, strict=True):
+            evidence.add(*sentence, item.document)
         progress.add(len(chunk), sum(map(len, references)))
     progress.close()
     if world_size() > 1:
         counts = sum(all_gather(counts), Counter())
-    return scores_of_counts(counts, tagger.entity_tags)
+        evidence, *others = all_gather(evidence)
+        for other in others:
+            evidence.merge(other)
+    scores = scores_of_counts(counts, tagger.entity_tags)
+    return evidence.added_to(scores) if is_main_process() else scores
 
 
 def tag_labelled(
@@ -128,6 +143,7 @@ def _sentences(opened: OpenedSource, task: str) -> Iterator[tuple[list[str], lis
         gold = names(sentence)
         if spelling is not None:
             gold = [spelling.read(tag) or tag for tag in gold]
+<<<<<<< HEAD
         place = Place(
             sentence.file,
             sentence.lines[0] if len(sentence.lines) else None,
@@ -135,6 +151,10 @@ def _sentences(opened: OpenedSource, task: str) -> Iterator[tuple[list[str], lis
             sentence.document,
         )
         yield list(sentence.words), gold, place
+=======
+        document = None if sentence.document is None else (sentence.file, sentence.document)
+        yield item_of_words(list(sentence.words), gold)._replace(document=document)
+>>>>>>> evidence20
 
 
 def _tag_name(tag: str | int, label_names: Sequence[str] | None, sentence: Sentence) -> str:
