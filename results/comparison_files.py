@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scoring.intervals import FEW
-
 from scoring.comparison import Comparison, Difference
+from scoring.evidence import FEW
 from scoring.mistake_changes import KINDS, MistakeChanges, PlacedChange
 from scoring.mistakes import Pair
 from support.files import write_json, written_whole

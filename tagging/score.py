@@ -33,13 +33,7 @@ def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str
     task.
     """
     counts: Counter[Any] = Counter()
-<<<<<<< HEAD
-=======
     evidence = EvidenceCounter(tagger.entity_tags)
-    # A corpus is IOB2 once it is read, and so are the labels of a model trained on it. Models from
-    # elsewhere may have other schemes.
-    convert = tagger.entity_tags and any(label[0] not in "OBI" for label in tagger.label_names)
->>>>>>> evidence20
     for chunk in own_chunks(in_chunks(items, lambda: False)):
         gold = [item.tags or [] for item in chunk]
         words = [[word for word, _, _ in item.words or []] for item in chunk]
@@ -97,8 +91,10 @@ def labelled_items(
     files: Iterable[str], options: ReadOptions, problems: Problems, *, may_be_prose: bool
 ) -> Iterator[Item]:
     """Yield the sentences of `labelled_sentences` as items to tag."""
-    for words, gold, _ in labelled_sentences(files, options, problems, may_be_prose=may_be_prose):
-        yield item_of_words(words, gold)
+    sentences = labelled_sentences(files, options, problems, may_be_prose=may_be_prose)
+    for words, gold, place in sentences:
+        document = None if place.document is None else (place.file, place.document)
+        yield item_of_words(words, gold)._replace(document=document)
 
 
 def labelled_sentences(
@@ -143,7 +139,6 @@ def _sentences(opened: OpenedSource, task: str) -> Iterator[tuple[list[str], lis
         gold = names(sentence)
         if spelling is not None:
             gold = [spelling.read(tag) or tag for tag in gold]
-<<<<<<< HEAD
         place = Place(
             sentence.file,
             sentence.lines[0] if len(sentence.lines) else None,
@@ -151,10 +146,6 @@ def _sentences(opened: OpenedSource, task: str) -> Iterator[tuple[list[str], lis
             sentence.document,
         )
         yield list(sentence.words), gold, place
-=======
-        document = None if sentence.document is None else (sentence.file, sentence.document)
-        yield item_of_words(list(sentence.words), gold)._replace(document=document)
->>>>>>> evidence20
 
 
 def _tag_name(tag: str | int, label_names: Sequence[str] | None, sentence: Sentence) -> str:
