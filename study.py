@@ -24,13 +24,19 @@ if TYPE_CHECKING:
     from results.study_folder import StudyFolder
 
 STUDIES = ("seeds",)
+EXAMPLE = "python study.py seeds 5 -- --train_file my.conll"
 
 
 def main() -> None:
     """Make the runs of a study, and conclude from them."""
     # --- Settings -----------------------------------------------------------------------------
     own_arguments, training_arguments = split_at_dashes(sys.argv[1:])
-    flags = parse_flags(StudyFlags, __doc__, own_arguments)
+    try:
+        flags = parse_flags(StudyFlags, __doc__, own_arguments)
+    except UserError as error:
+        raise UserError(
+            f"{error}\nThe flags of training follow after --, as in: {EXAMPLE}"
+        ) from None
     number = check(flags, training_arguments)
     # Imported here so that `--help` and a mistyped flag respond immediately.
     from results.study_folder import StudyFolder

@@ -1,6 +1,7 @@
 """A training script run as a process of its own, with its output in a file."""
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -37,11 +38,8 @@ def run_training(command: Sequence[str], name: str, log: Path) -> None:
         with open(log, "rb") as lines:
             lines.seek(start)
             printed = lines.read().decode("utf-8", "replace")
-        _, is_ours, message = printed.rpartition(
-            "\nerror: " if "\nerror: " in printed else "error: "
-        )
-        if not is_ours:
-            message = "\n".join(printed.splitlines()[-TAIL_LINES:])
+        own_message = re.search(r"^error: (.*)", printed, re.DOTALL | re.MULTILINE)
+        message = own_message[1] if own_message else "\n".join(printed.splitlines()[-TAIL_LINES:])
         raise UserError(
             f"{name}: training ended with status {status}: {message.strip()}\n"
             f"All of its output: {log}. Once this is fixed, the same command resumes the study."
