@@ -1,6 +1,6 @@
 """The scores that training and `infer.py --score` print: a table, and the evidence below it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from scoring.evidence import IN_TRAINING, NEW, few_note, number_of
@@ -8,7 +8,7 @@ from support.terminal import table_text
 from support.text import counted
 
 COLUMNS = ("precision", "recall", "f1")
-SURFACES = {IN_TRAINING: "entities that training showed", NEW: "that it did not"}
+SURFACES = {IN_TRAINING: "seen in training", NEW: "new"}
 
 
 def score_table(scores: Mapping[str, Any]) -> str:
@@ -31,13 +31,12 @@ def score_table(scores: Mapping[str, Any]) -> str:
 
 def evidence_lines(scores: Mapping[str, Any]) -> list[str]:
     """Return what else `EvidenceCounter.added_to` has added to the scores, in short lines."""
-    groups = {
-        "recall": _listed(scores, "by_surface", "recall", "{number:,} {name}", SURFACES),
-        "f1 by words of an entity": _listed(scores, "by_length", "f1", "{name}"),
-        "f1 by matching": _listed(scores, "partial_matching", "f1", "{name}"),
-    }
-    evidence = [f"{title}: {text}" for title, text in groups.items() if text]
-    return [" ".join(interval_notes(scores)), *evidence]
+    lines = [
+        _listed("Recall on entities", scores, "by_surface", "recall", SURFACES.get),
+        _listed("F1 by length", scores, "by_length", "f1", _words),
+        _listed("F1 by matching", scores, "partial_matching", "f1", str),
+    ]
+    return [" ".join(interval_notes(scores)), *filter(None, lines)]
 
 
 def interval_notes(scores: Mapping[str, Any]) -> list[str]:
@@ -60,14 +59,23 @@ def span(interval: list[float]) -> str:
 
 
 def _listed(
-    scores: Mapping[str, Any], key: str, score: str, label: str, names: Mapping[str, str] = {}
+    title: str,
+    scores: Mapping[str, Any],
+    key: str,
+    score: str,
+    label: Callable[[str], str | None],
 ) -> str:
-    """Return a score of each group with its interval, in a row."""
-    return "; ".join(
-        label.format(name=names.get(name, name), **{"number": row["number"]})
-        + f" {row[score]:.4f} ({span(row[f'{score}_interval'])})"
-        for name, row in scores.get(key, {}).items()
-    )
+    """Return a line with a score of each group and its interval; empty without groups."""
+    rows = scores.get(key, {})
+    parts = [
+        f"{label(name)} {row[score]:.4f} ({span(row[f'{score}_interval'])}) of {row['number']}"
+        for name, row in rows.items()
+    ]
+    return f"{title}: {'; '.join(parts)}" if parts else ""
+
+
+def _words(length: str) -> str:
+    return f"{length} word" if length == "1" else f"{length} words"
 
 
 def _cells(row: Mapping[str, Any], level: float | None) -> list[str]:

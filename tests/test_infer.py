@@ -23,8 +23,9 @@ import infer
 from encoder.batches import encode_split
 from encoder.collate import PadBatch
 from encoder.tokenizer import load_tokenizer
+from scoring.evidence import EvidenceCounter
 from scoring.scores import compute_metrics
-from scoring.table import score_table
+from scoring.table import evidence_lines, score_table
 from support import errors, reachability
 from tagging import fast_bert, score
 from tests.helpers.messages import stable
@@ -762,7 +763,12 @@ def test_scores_are_those_of_training(decode, tiny_tagger, monkeypatch, capfd, t
     monkeypatch.setattr(sys, "argv", ["infer.py", *flags])
     infer.main()
     output = capfd.readouterr().out
-    assert output == f"{scores['words']} words scored\n{score_table(scores)}\n"
+    evidence = EvidenceCounter(entity_tags=True)
+    for words, gold, predicted, _ in common.postprocess(predictions, split, ENTITY_LABELS):
+        evidence.add(words, gold, predicted)
+    scores = evidence.added_to(scores)
+    lines = [f"{scores['words']} words scored", score_table(scores), *evidence_lines(scores)]
+    assert output.splitlines() == "\n".join(lines).splitlines()
 
 
 def test_gold_of_any_scheme_and_format_scores_the_same(cli, tmp_path):

@@ -63,6 +63,43 @@ def test_the_scores_of_all_types_are_there_if_asked_for(tmp_path):
     assert (scores["MISC_f1"], scores["MISC_number"], scores["PER_recall"]) == (0.0, 0, 0.5)
 
 
+def test_evidence_is_added_at_the_end_alone(tmp_path, capsys):
+    """Scores during training, their history and the best one are as before."""
+    results = results_of(tmp_path)
+    results.corpus.splits["train"] = corpus_of(LABELS, train=[(["Anna"], [5])]).splits["train"]
+    flat = score(results)
+    assert not [name for name in flat if "interval" in name]
+    results.write()
+    out = tmp_path / "out"
+    written = json.loads((out / "eval_results.json").read_text())
+    assert {name: written[f"eval_{name}"] for name in flat} == flat
+    low, high = written["eval_f1_interval"]
+    assert low < written["eval_f1"] < high
+    assert written["eval_intervals"] == {"level": 0.95, "unit": "sentence", "units": 2}
+    assert written["eval_by_surface"]["in training"]["number"] == 2
+    assert written["eval_by_surface"]["new"]["recall"] == 1
+    assert set(written["eval_by_length"]) == {"1"}
+    assert written["eval_partial_matching"]["strict"]["correct"] == 2
+    scores = json.loads((out / "run.json").read_text())["scores"]["validation"]
+    assert scores["per_type"]["PER"]["recall_interval"][0] < 0.5
+    shown = f"{low:.3f}-{high:.3f}"
+    printed = capsys.readouterr().out
+    card, report = (
+        (out / name).read_text(encoding="utf-8") for name in ("README.md", "report.html")
+    )
+    for text in (printed, card, report):
+        assert shown in text
+        assert "Only 3 entities: treat as rough." in text
+    assert "seen in training 0.5000" in printed
+
+
+def test_without_a_training_split_nothing_is_known_about_surfaces(tmp_path):
+    results = results_of(tmp_path)
+    score(results)
+    results.write()
+    assert "eval_by_surface" not in json.loads((tmp_path / "out" / "eval_results.json").read_text())
+
+
 @pytest.mark.parametrize("include", [None, ["report"], ["predictions"]])
 def test_files_hold_a_sentence_of_the_corpus_only_if_texts_are_pushed(include, tmp_path):
     results = results_of(tmp_path, hub_include=include)

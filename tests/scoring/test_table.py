@@ -2,8 +2,10 @@
 
 import pytest
 
+from scoring.evidence import EvidenceCounter
 from scoring.scores import score_tags
-from scoring.table import score_table
+from scoring.surfaces import surface
+from scoring.table import evidence_lines, score_table
 
 
 def test_table_of_entities(snapshot):
@@ -33,6 +35,36 @@ def test_table_of_plain_tags(snapshot):
         ["macro", "f1", "0.3333"],
         ["accuracy", "0.5000"],
     ]
+
+
+def with_evidence(words, gold, predicted, entity_tags, known=None) -> dict:
+    counter = EvidenceCounter(entity_tags, known)
+    for sentence in zip(words, gold, predicted, strict=True):
+        counter.add(*sentence)
+    return counter.added_to(score_tags(gold, predicted, entity_tags))
+
+
+def test_each_score_is_followed_by_its_interval(snapshot):
+    words = [["Ada", "Lovelace", "met", "Acme"], ["Rome"]] * 8
+    gold = [["B-PER", "I-PER", "O", "B-ORG"], ["B-LOC"]] * 8
+    predicted = [["B-PER", "I-PER", "O", "O"], ["B-LOC"]] * 8
+    known = {surface("LOC", ["Rome"])}
+    scores = with_evidence(words, gold, predicted, True, known)
+    table = score_table(scores)
+    assert "\n".join([table, *evidence_lines(scores)]) == snapshot
+    header, *lines = table.splitlines()
+    assert header.replace("95 %", "95%").split() == [
+        *("precision", "95%", "recall", "95%", "f1", "95%", "number")
+    ]
+    low, high = scores["overall"]["f1_interval"]
+    assert f"0.8000  {low:.3f}-{high:.3f}      24" in lines[-2]
+    assert evidence_lines(with_evidence(words, gold, predicted, True))[1].startswith("F1 by length")
+
+
+def test_intervals_of_plain_tags(snapshot):
+    gold, predicted = [["NOUN", "VERB"]] * 60, [["NOUN", "NOUN"], *[["NOUN", "VERB"]] * 59]
+    scores = with_evidence(gold, gold, predicted, False)
+    assert "\n".join([score_table(scores), *evidence_lines(scores)]) == snapshot
 
 
 @pytest.mark.parametrize("entity_tags", [True, False])
