@@ -1,13 +1,15 @@
 """Train many times and study the results. The flags of training follow after --.
 
     python study.py seeds 5 -- --train_file my.conll     # mean and spread over seeds, the best kept
+    python study.py folds 5 -- --train_file my.conll     # a score from all of a small corpus
     python study.py seeds 3 --script train_accelerate.py --launcher "accelerate launch" -- --sample
 
 Each run has a folder of its own in the folder of the study, and a file of its output. The same
 command again resumes a study: finished runs are not repeated, and an interrupted run resumes from
-its newest checkpoint. `compare.py` compares two studies of seeds.
+its newest checkpoint. `compare.py` compares two studies.
 """
 
+import dataclasses
 import shlex
 import sys
 import time
@@ -15,56 +17,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from settings.flag_table import TRAINER
 from settings.parse import parse_flags
-from settings.study_flags import SET_BY_STUDY, StudyFlags
+from settings.study_flags import CORPUS_FLAGS, SET_BY_STUDY, StudyFlags, without_flags
 from support.errors import UserError, run_script
 from support.text import counted, did_you_mean, on_terminal
 
 if TYPE_CHECKING:
+    from corpus.load import Corpus
     from results.study_folder import StudyFolder
+    from settings.run_settings import Settings
 
-STUDIES = ("seeds",)
 EXAMPLE = "python study.py seeds 5 -- --train_file my.conll"
 
 
 def main() -> None:
     """Make the runs of a study, and conclude from them."""
-    # --- Settings -----------------------------------------------------------------------------
-    own_arguments, training_arguments = split_at_dashes(sys.argv[1:])
+    own_arguments, arguments = split_at_dashes(sys.argv[1:])
     try:
         flags = parse_flags(StudyFlags, __doc__, own_arguments)
     except UserError as error:
         raise UserError(
             f"{error}\nThe flags of training follow after --, as in: {EXAMPLE}"
         ) from None
-    number = check(flags, training_arguments)
-    # Imported here so that `--help` and a mistyped flag respond immediately.
-    from results.study_folder import StudyFolder
-    from support.secrets import scrub
-
-    identity = {
-        "study": flags.study[0],
-        "script": flags.script,
-        "flags": scrub(shlex.join(training_arguments)),
-        "first_seed": flags.seed,
-    }
-    study = StudyFolder(Path(flags.output_dir or f"{flags.study[0]}-study"), identity)
-    study.folder.mkdir(parents=True, exist_ok=True)
-    say(
-        f"{counted(number, 'run')} of {flags.script} in {study.folder}; the output of each run is "
-        f"in {study.folder}/*.log"
-    )
-
-    # --- Runs ---------------------------------------------------------------------------------
-    runs = []
-    for seed in range(flags.seed, flags.seed + number):
-        arguments = [*training_arguments, "--seed", str(seed)]
-        runs.append(finished_run(study, flags, f"seed_{seed}", arguments))
-        if not flags.keep_models:
-            keep_best(study, runs)
-
-    # --- Conclusion ---------------------------------------------------------------------------
-    conclude_seeds(study, runs)
+    number = check(flags, arguments)
+    STUDIES[flags.study[0]](flags, number, arguments)
 
 
 # --- Settings -----------------------------------------------------------------------------------
@@ -78,7 +55,7 @@ def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(arguments[:position]), list(arguments[position + 1 :])
 
 
-def check(flags: StudyFlags, training_arguments: Sequence[str]) -> int:
+def check(flags: StudyFlags, arguments: Sequence[str]) -> int:
     """Return the number of runs; report everything wrong with the flags in one error."""
     problems = []
     name, *numbers = flags.study or [""]
@@ -88,18 +65,151 @@ def check(flags: StudyFlags, training_arguments: Sequence[str]) -> int:
     elif len(numbers) != 1 or not numbers[0].isdecimal() or int(numbers[0]) < 2:
         got = " ".join(numbers) or "nothing"
         problems.append(f"the number of {name}: got {got}, expected a number, 2 or more")
-    names = [argument.partition("=")[0].replace("-", "_") for argument in training_arguments]
-    for flag in SET_BY_STUDY:
-        if f"__{flag}" in names:
-            problems.append(f"--{flag} after --: the study decides on it. Leave it out.")
+    given = [argument.partition("=")[0].replace("-", "_") for argument in arguments]
+    set_by_study = SET_BY_STUDY
+    if name == "folds":
+        set_by_study += ("validation_file", "test_file", "do_train", "do_eval", "do_predict")
+    problems += [
+        f"--{flag} after --: the study decides on it. Leave it out."
+        for flag in set_by_study
+        if f"__{flag}" in given
+    ]
     if problems:
         raise UserError("\n".join(problems))
     return int(numbers[0])
 
 
-def say(line: str) -> None:
-    """Print a line immediately."""
-    print(on_terminal(line), flush=True)
+def open_study(
+    flags: StudyFlags, number: int, arguments: Sequence[str], **identity: Any
+) -> "StudyFolder":
+    """Return the folder of a study, created if necessary; print what will run.
+
+    `identity`: what else the runs of the study have in common.
+    """
+    # Imported here so that `--help` and a mistyped flag respond immediately.
+    from results.study_folder import StudyFolder
+    from support.secrets import scrub
+
+    name = flags.study[0]
+    common = {
+        "study": name,
+        "script": flags.script,
+        "flags": scrub(shlex.join(arguments)),
+        "first_seed": flags.seed,
+    }
+    study = StudyFolder(Path(flags.output_dir or f"{name}-study"), common | identity)
+    study.folder.mkdir(parents=True, exist_ok=True)
+    say(
+        f"{counted(number, 'run')} of {flags.script} in {study.folder}; the output of each run is "
+        f"in {study.folder}/*.log"
+    )
+    return study
+
+
+def say(*lines: str) -> None:
+    """Print lines immediately."""
+    for line in lines:
+        print(on_terminal(line), flush=True)
+
+
+# --- Seeds --------------------------------------------------------------------------------------
+
+
+def study_seeds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> None:
+    """Train with several seeds; report mean and spread, and keep the best model."""
+    from results.study_folder import best_run, delete_weights, spread
+    from support.terminal import table_text
+
+    study = open_study(flags, number, arguments)
+    runs: list[dict[str, Any]] = []
+    for seed in range(flags.seed, flags.seed + number):
+        runs.append(finished_run(study, flags, f"seed_{seed}", [*arguments, "--seed", str(seed)]))
+        best = best_run(runs)
+        for run in runs:
+            if best is not None and run is not best and not flags.keep_models:
+                delete_weights(study.folder / run["name"])
+
+    splits = [split for split in runs[0]["scores"] if all(split in run["scores"] for run in runs)]
+    summary = {split: spread([run["scores"][split] for run in runs]) for split in splits}
+    best = best_run(runs)
+    study.write({"summary": summary, "best": best and best["name"]})
+    rows = [
+        [split, *(f"{value:.4f}" for value in figures.values())]
+        for split, figures in summary.items()
+    ]
+    say("", table_text(["", "mean", "standard deviation", "lowest", "highest"], rows))
+    if best is None:
+        say("No run was scored on a validation split: all models are kept.")
+    else:
+        say(f"Best on validation: {study.folder / best['name']}")
+
+
+# --- Folds --------------------------------------------------------------------------------------
+
+
+def study_folds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> None:
+    """Train on all folds but one and score that one, for each fold; report the score of all."""
+    from corpus.folds import make_folds
+    from results.study_folder import delete_weights
+    from results.study_folds import (
+        LABELS_FIELD,
+        WORDS_FIELD,
+        pool_folds,
+        sentences_of,
+        write_fold,
+    )
+    from scoring.table import interval_notes, score_table
+
+    settings, corpus = load_training_corpus(flags, arguments)
+    sentences = sentences_of(corpus)
+    pairs = ((sentence.words, sentence.place.document) for sentence in sentences)
+    folds = make_folds(pairs, number, flags.seed)
+    study = open_study(flags, number, arguments, folds=number, corpus=corpus.fingerprint)
+    common = [
+        *without_flags(arguments, CORPUS_FLAGS),
+        *("--task_name", settings.corpus.task_name),
+        *("--model_name_or_path", settings.model.model_name_or_path),
+        *("--text_column_name", WORDS_FIELD, "--label_column_name", LABELS_FIELD),
+        *("--seed", str(flags.seed), "--do_train", "--do_predict"),
+    ]
+    names = [f"fold_{fold + 1}" for fold in range(number)]
+    for fold, name in enumerate(names):
+        in_test = [other == fold for other in folds.numbers]
+        train, test = write_fold(study.folder, name, sentences, in_test)
+        files = ["--train_file", str(train), "--test_file", str(test)]
+        finished_run(study, flags, name, [*common, *files])
+        if not flags.keep_models:
+            delete_weights(study.folder / name)
+
+    scores = pool_folds(study.folder, names, sentences, folds.numbers)
+    study.write({"unit": folds.unit, "scores": scores})
+    say(
+        "",
+        f"{scores['words']} words scored, each by a model that had not seen its {folds.unit}",
+        score_table(scores),
+        *interval_notes(scores),
+        f"Predictions: {study.folder / 'predictions.jsonl'}",
+    )
+
+
+def load_training_corpus(flags: StudyFlags, arguments: Sequence[str]) -> "tuple[Settings, Corpus]":
+    """Return the settings of training and its corpus, with nothing held out."""
+    from corpus.load import load_corpus
+    from settings.defaults import make_settings, needs_hub
+    from support.reachability import hub_reachable
+
+    if flags.script == TRAINER:
+        from settings.trainer_flags import TrainerFlags as TrainingFlags
+    else:
+        from settings.flags import LoopFlags as TrainingFlags
+
+    training = parse_flags(TrainingFlags, "", list(arguments))
+    settings = make_settings(training, "", needs_hub(training) and hub_reachable())
+    corpus = load_corpus(dataclasses.replace(settings.corpus, hold_out=False))
+    say(*settings.replaced, *corpus.notes)
+    if unused := sorted(corpus.splits.keys() - {"train"}):
+        say(f"The corpus also has the split {' and '.join(unused)}, which the folds leave out.")
+    return settings, corpus
 
 
 # --- Runs ---------------------------------------------------------------------------------------
@@ -135,44 +245,7 @@ def finished_run(
     return run
 
 
-def best_run(runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the run with the best score on validation; None if none was scored there."""
-    scored = [run for run in runs if "validation" in run["scores"]]
-    return max(scored, key=lambda run: run["scores"]["validation"], default=None)
-
-
-def keep_best(study: "StudyFolder", runs: Sequence[dict[str, Any]]) -> None:
-    """Delete the weights of all runs but the best one."""
-    from results.study_folder import delete_weights
-
-    best = best_run(runs)
-    for run in runs:
-        if best is not None and run is not best:
-            delete_weights(study.folder / run["name"])
-
-
-# --- Conclusions --------------------------------------------------------------------------------
-
-
-def conclude_seeds(study: "StudyFolder", runs: Sequence[dict[str, Any]]) -> None:
-    """Print and record mean and spread of the scores, and the best run."""
-    from results.study_folder import spread
-    from support.terminal import table_text
-
-    splits = [split for split in runs[0]["scores"] if all(split in run["scores"] for run in runs)]
-    summary = {split: spread([run["scores"][split] for run in runs]) for split in splits}
-    best = best_run(runs)
-    study.write({"summary": summary, "best": best and best["name"]})
-    rows = [
-        [split, *(f"{value:.4f}" for value in figures.values())]
-        for split, figures in summary.items()
-    ]
-    say("\n" + table_text(["", "mean", "standard deviation", "lowest", "highest"], rows))
-    if best is None:
-        say("No run was scored on a validation split: all models are kept.")
-    else:
-        say(f"Best on validation: {study.folder / best['name']}")
-
+STUDIES = {"seeds": study_seeds, "folds": study_folds}
 
 if __name__ == "__main__":
     run_script(main)

@@ -110,6 +110,12 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     }
 
 
+def best_run(runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the run with the best score on validation; None if none was scored there."""
+    scored = [run for run in runs if "validation" in run["scores"]]
+    return max(scored, key=lambda run: run["scores"]["validation"], default=None)
+
+
 def delete_weights(folder: Path) -> None:
     """Delete the weights and checkpoints of a run; its results stay."""
     for checkpoint in checkpoint_folders(folder):

@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that `--help` responds immediately.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,32 @@ SET_BY_STUDY = (
     "push_to_hub",
     "check",
 )
+# Flags that choose a corpus and its splits; the files of folds take their place.
+CORPUS_FLAGS = (
+    "sample",
+    "dataset_name",
+    "dataset_config_name",
+    "dataset_revision",
+    "train_file",
+    "text_column_name",
+    "label_column_name",
+    "label_names",
+    "tag_scheme",
+    "span_alignment",
+    "max_train_samples",
+    "task_name",
+)
+
+
+def without_flags(arguments: Sequence[str], names: Collection[str]) -> list[str]:
+    """Return arguments of a command line without some flags and their values."""
+    kept, dropping = [], False
+    for argument in arguments:
+        if argument.startswith("--"):
+            dropping = argument[2:].partition("=")[0].replace("-", "_") in names
+        if not dropping:
+            kept.append(argument)
+    return kept
 
 
 @dataclass
@@ -26,7 +53,8 @@ class StudyFlags:
 
     study: list[str] = flag(
         [],
-        "The study, and a number where it needs one: `seeds N` trains with N seeds.",
+        "The study and its number: `seeds N` trains with N seeds; `folds K` cross-validates with K "
+        "folds of the training split.",
         group="study",
         positional=True,
         nargs="*",
@@ -51,7 +79,8 @@ class StudyFlags:
     )
     keep_models: bool = flag(
         False,
-        "Keep the weights of all runs. Otherwise those of the best run by validation are kept.",
+        "Keep the weights of all runs. Otherwise those of the best seed by validation are kept, and "
+        "none of folds.",
         group="output",
         switch=True,
     )
