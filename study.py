@@ -2,6 +2,7 @@
 
     python study.py seeds 5 -- --train_file my.conll     # mean and spread over seeds, the best kept
     python study.py folds 5 -- --train_file my.conll     # a score from all of a small corpus
+    python study.py curve -- --train_file my.conll       # what more labels would bring
     python study.py seeds 3 --script train_accelerate.py --launcher "accelerate launch" -- --sample
 
 Each run has a folder of its own in the folder of the study, and a file of its output. The same
@@ -10,6 +11,7 @@ its newest checkpoint. `compare.py` compares two studies.
 """
 
 import dataclasses
+import itertools
 import shlex
 import sys
 import time
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from results.study_folder import StudyFolder
     from settings.run_settings import Settings
 
+# The growing shares of the data of a learning curve.
+SHARES = {"eighth": 1 / 8, "quarter": 1 / 4, "half": 1 / 2, "three_quarters": 3 / 4, "whole": 1.0}
 EXAMPLE = "python study.py seeds 5 -- --train_file my.conll"
 
 
@@ -62,13 +66,19 @@ def check(flags: StudyFlags, arguments: Sequence[str]) -> int:
     if name not in STUDIES:
         expected = f"expected {' or '.join(STUDIES)}{did_you_mean(name, STUDIES)}"
         problems.append(f"the study: got {name or 'nothing'}, {expected}")
+    elif name == "curve":
+        if numbers:
+            problems.append(f"curve: got {' '.join(numbers)}, expected nothing behind it")
+        numbers = [str(len(SHARES))]
     elif len(numbers) != 1 or not numbers[0].isdecimal() or int(numbers[0]) < 2:
         got = " ".join(numbers) or "nothing"
         problems.append(f"the number of {name}: got {got}, expected a number, 2 or more")
     given = [argument.partition("=")[0].replace("-", "_") for argument in arguments]
     set_by_study = SET_BY_STUDY
+    if name != "seeds":
+        set_by_study += ("do_train", "do_eval", "do_predict")
     if name == "folds":
-        set_by_study += ("validation_file", "test_file", "do_train", "do_eval", "do_predict")
+        set_by_study += ("validation_file", "test_file")
     problems += [
         f"--{flag} after --: the study decides on it. Leave it out."
         for flag in set_by_study
@@ -150,34 +160,32 @@ def study_seeds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
 def study_folds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> None:
     """Train on all folds but one and score that one, for each fold; report the score of all."""
     from corpus.folds import make_folds
+    from results.study_files import corpus_flags, sentences_of, write_sentences
     from results.study_folder import delete_weights
-    from results.study_folds import (
-        LABELS_FIELD,
-        WORDS_FIELD,
-        pool_folds,
-        sentences_of,
-        write_fold,
-    )
+    from results.study_folds import pool_folds
     from scoring.table import interval_notes, score_table
 
-    settings, corpus = load_training_corpus(flags, arguments)
-    sentences = sentences_of(corpus)
+    settings, corpus = load_training_corpus(flags, arguments, hold_out=False)
+    if unused := sorted(corpus.splits.keys() - {"train"}):
+        say(f"The corpus also has the split {' and '.join(unused)}, which the folds leave out.")
+    sentences = sentences_of(corpus, "train")
     pairs = ((sentence.words, sentence.place.document) for sentence in sentences)
     folds = make_folds(pairs, number, flags.seed)
     study = open_study(flags, number, arguments, folds=number, corpus=corpus.fingerprint)
     common = [
         *without_flags(arguments, CORPUS_FLAGS),
-        *("--task_name", settings.corpus.task_name),
         *("--model_name_or_path", settings.model.model_name_or_path),
-        *("--text_column_name", WORDS_FIELD, "--label_column_name", LABELS_FIELD),
+        *corpus_flags(study.folder / "labels.txt", corpus, settings.corpus.task_name),
         *("--seed", str(flags.seed), "--do_train", "--do_predict"),
     ]
     names = [f"fold_{fold + 1}" for fold in range(number)]
     for fold, name in enumerate(names):
-        in_test = [other == fold for other in folds.numbers]
-        train, test = write_fold(study.folder, name, sentences, in_test)
-        files = ["--train_file", str(train), "--test_file", str(test)]
-        finished_run(study, flags, name, [*common, *files])
+        files = {part: study.folder / f"{name}_{part}.jsonl" for part in ("train", "test")}
+        for part, path in files.items():
+            in_part = [(other == fold) == (part == "test") for other in folds.numbers]
+            write_sentences(path, itertools.compress(sentences, in_part))
+        parts = [("--train_file", str(files["train"])), ("--test_file", str(files["test"]))]
+        finished_run(study, flags, name, [*common, *itertools.chain(*parts)])
         if not flags.keep_models:
             delete_weights(study.folder / name)
 
@@ -192,8 +200,76 @@ def study_folds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
     )
 
 
-def load_training_corpus(flags: StudyFlags, arguments: Sequence[str]) -> "tuple[Settings, Corpus]":
-    """Return the settings of training and its corpus, with nothing held out."""
+# --- The learning curve -------------------------------------------------------------------------
+
+
+def study_curve(flags: StudyFlags, number: int, arguments: Sequence[str]) -> None:
+    """Train on growing shares of the data, with equal steps; report what more data would bring."""
+    from corpus.folds import growing_shares
+    from results.study_files import corpus_flags, sentences_of, write_sentences
+    from results.study_folder import delete_weights, steps_of_run
+    from scoring.learning_curve import fit_curve, gain_sentence
+    from support.terminal import table_text
+
+    settings, corpus = load_training_corpus(flags, arguments, hold_out=True)
+    sentences = sentences_of(corpus, "train")
+    pairs = [(sentence.words, sentence.place.document) for sentence in sentences]
+    members = dict(
+        zip(SHARES, growing_shares(pairs, list(SHARES.values()), flags.seed), strict=True)
+    )
+    study = open_study(flags, number, arguments, corpus=corpus.fingerprint)
+    common = [
+        *without_flags(arguments, CORPUS_FLAGS),
+        *("--model_name_or_path", settings.model.model_name_or_path),
+        *corpus_flags(study.folder / "labels.txt", corpus, settings.corpus.task_name),
+        *("--seed", str(flags.seed)),
+    ]
+    scored = [
+        split
+        for split, rows in corpus.splits.items()
+        if split != "train" and "labels" in rows.column_names
+    ]
+    for split in scored:
+        path = study.folder / f"{split}.jsonl"
+        write_sentences(path, sentences_of(corpus, split))
+        common += [f"--{split}_file", str(path)]
+    runs = {}
+    steps: list[str] = []  # of the whole, which is trained first
+    for name in reversed(SHARES):
+        path = study.folder / f"{name}.jsonl"
+        write_sentences(path, itertools.compress(sentences, members[name]))
+        runs[name] = finished_run(study, flags, name, [*common, "--train_file", str(path), *steps])
+        steps = steps or ["--max_steps", str(steps_of_run(study.folder / name))]
+        if not flags.keep_models and name != "whole":
+            delete_weights(study.folder / name)
+
+    split, noun = scored[-1], "F1" if corpus.entity_tags else "accuracy"
+    sizes = [sum(members[name]) for name in SHARES]
+    scores = [runs[name]["scores"][split] for name in SHARES]
+    gain = fit_curve([size / len(sentences) for size in sizes], scores).gain(2)
+    points = list(zip(SHARES, sizes, scores, strict=True))
+    study.write(
+        {
+            "split": split,
+            "curve": [{"name": n, "sentences": size, "score": score} for n, size, score in points],
+            "gain_of_twice_the_data": gain._asdict(),
+        }
+    )
+    cells = [[name, f"{size:,}", f"{score:.4f}"] for name, size, score in points]
+    say("", table_text(["share", "sentences", f"{split} {noun}"], cells))
+    say("", gain_sentence(gain, noun))
+
+
+# --- Training -----------------------------------------------------------------------------------
+
+
+def load_training_corpus(
+    flags: StudyFlags, arguments: Sequence[str], *, hold_out: bool
+) -> "tuple[Settings, Corpus]":
+    """Return the settings of training and its corpus.
+
+    `hold_out`: hold out part of it for validation, if it has no validation split.
+    """
     from corpus.load import load_corpus
     from settings.defaults import make_settings, needs_hub
     from support.reachability import hub_reachable
@@ -205,14 +281,9 @@ def load_training_corpus(flags: StudyFlags, arguments: Sequence[str]) -> "tuple[
 
     training = parse_flags(TrainingFlags, "", list(arguments))
     settings = make_settings(training, "", needs_hub(training) and hub_reachable())
-    corpus = load_corpus(dataclasses.replace(settings.corpus, hold_out=False))
+    corpus = load_corpus(dataclasses.replace(settings.corpus, hold_out=hold_out))
     say(*settings.replaced, *corpus.notes)
-    if unused := sorted(corpus.splits.keys() - {"train"}):
-        say(f"The corpus also has the split {' and '.join(unused)}, which the folds leave out.")
     return settings, corpus
-
-
-# --- Runs ---------------------------------------------------------------------------------------
 
 
 def finished_run(
@@ -245,7 +316,7 @@ def finished_run(
     return run
 
 
-STUDIES = {"seeds": study_seeds, "folds": study_folds}
+STUDIES = {"seeds": study_seeds, "folds": study_folds, "curve": study_curve}
 
 if __name__ == "__main__":
     run_script(main)

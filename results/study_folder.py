@@ -100,6 +100,15 @@ def scores_of_run(folder: Path) -> dict[str, float]:
     return scores
 
 
+def steps_of_run(folder: Path) -> int:
+    """Return the number of steps that a run has made."""
+    path = folder / "train_results.json"
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["train_steps"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: no number of steps. Delete the folder of the run.") from None
+
+
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Return mean, standard deviation (that of a sample), lowest and highest value."""
     return {

@@ -6,58 +6,18 @@ scores = pool_folds(folder, ["fold_1", ...], sentences, numbers)
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from common import are_entity_tags
-from corpus.load import Corpus
-from corpus.problems import Place
 from results.result_files import PREDICTIONS, column_cell
+from results.study_files import LabelledSentence
 from scoring.evidence import EvidenceCounter
 from scoring.scores import score_tags
 from support.errors import UserError
 from support.files import written_whole
 
-WORDS_FIELD, LABELS_FIELD = "tokens", "labels"  # of the files of folds
 PREDICTIONS_NAME = PREDICTIONS["test"]
-
-
-class LabelledSentence(NamedTuple):
-    """A sentence of the corpus with its tags and its place."""
-
-    words: list[str]
-    tags: list[str]
-    place: Place
-
-
-def sentences_of(corpus: Corpus) -> list[LabelledSentence]:
-    """Return the sentences of the training split."""
-    rows = corpus.splits["train"].select_columns(["tokens", "labels"])
-    return [
-        LabelledSentence(row["tokens"], [corpus.label_names[i] for i in row["labels"]], place)
-        for row, place in zip(rows, corpus.places("train"), strict=True)
-    ]
-
-
-def write_fold(
-    folder: Path, name: str, sentences: Sequence[LabelledSentence], in_test: Sequence[bool]
-) -> tuple[Path, Path]:
-    """Write the training and the test file of a fold; return their paths."""
-    paths = folder / f"{name}_train.jsonl", folder / f"{name}_test.jsonl"
-    with ExitStack() as stack:
-        files = [stack.enter_context(written_whole(path)) for path in paths]
-        for number, (sentence, is_test) in enumerate(zip(sentences, in_test, strict=True)):
-            record = {
-                "id": str(number),
-                "document": sentence.place.document,
-                WORDS_FIELD: sentence.words,
-                LABELS_FIELD: sentence.tags,
-            }
-            if sentence.place.document is None:
-                del record["document"]
-            files[is_test].write(json.dumps(record, ensure_ascii=False) + "\n")
-    return paths
 
 
 def pool_folds(

@@ -26,12 +26,16 @@ CORPUS_FLAGS = (
     "dataset_config_name",
     "dataset_revision",
     "train_file",
+    "validation_file",
+    "test_file",
     "text_column_name",
     "label_column_name",
     "label_names",
     "tag_scheme",
     "span_alignment",
     "max_train_samples",
+    "max_eval_samples",
+    "max_predict_samples",
     "task_name",
 )
 
@@ -54,7 +58,7 @@ class StudyFlags:
     study: list[str] = flag(
         [],
         "The study and its number: `seeds N` trains with N seeds; `folds K` cross-validates with K "
-        "folds of the training split.",
+        "folds of the training split; `curve` trains on growing shares of it.",
         group="study",
         positional=True,
         nargs="*",
@@ -79,8 +83,8 @@ class StudyFlags:
     )
     keep_models: bool = flag(
         False,
-        "Keep the weights of all runs. Otherwise those of the best seed by validation are kept, and "
-        "none of folds.",
+        "Keep the weights of all runs. Otherwise those of the best seed by validation are kept, "
+        "and none of folds.",
         group="output",
         switch=True,
     )
