@@ -3,6 +3,7 @@
     python study.py seeds 5 -- --train_file my.conll     # mean and spread over seeds, the best kept
     python study.py folds 5 -- --train_file my.conll     # a score from all of a small corpus
     python study.py curve -- --train_file my.conll       # what more labels would bring
+    python study.py label_errors -- --train_file my.conll    # labels that are probably wrong
     python study.py seeds 3 --script train_accelerate.py --launcher "accelerate launch" -- --sample
 
 Each run has a folder of its own in the folder of the study, and a file of its output. The same
@@ -15,23 +16,26 @@ import itertools
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from settings.flag_table import TRAINER
 from settings.parse import parse_flags
 from settings.study_flags import CORPUS_FLAGS, SET_BY_STUDY, StudyFlags, without_flags
 from support.errors import UserError, run_script
-from support.text import counted, did_you_mean, on_terminal
+from support.text import counted, did_you_mean, on_terminal, quote
 
 if TYPE_CHECKING:
     from corpus.load import Corpus
+    from results.study_files import LabelledSentence
     from results.study_folder import StudyFolder
     from settings.run_settings import Settings
 
 # The growing shares of the data of a learning curve.
 SHARES = {"eighth": 1 / 8, "quarter": 1 / 4, "half": 1 / 2, "three_quarters": 3 / 4, "whole": 1.0}
+LABEL_ERROR_FOLDS = 5
+SUSPECTS_SHOWN = 10
 EXAMPLE = "python study.py seeds 5 -- --train_file my.conll"
 
 
@@ -70,6 +74,8 @@ def check(flags: StudyFlags, arguments: Sequence[str]) -> int:
         if numbers:
             problems.append(f"curve: got {' '.join(numbers)}, expected nothing behind it")
         numbers = [str(len(SHARES))]
+    elif name == "label_errors" and not numbers:
+        numbers = [str(LABEL_ERROR_FOLDS)]
     elif len(numbers) != 1 or not numbers[0].isdecimal() or int(numbers[0]) < 2:
         got = " ".join(numbers) or "nothing"
         problems.append(f"the number of {name}: got {got}, expected a number, 2 or more")
@@ -77,7 +83,7 @@ def check(flags: StudyFlags, arguments: Sequence[str]) -> int:
     set_by_study = SET_BY_STUDY
     if name != "seeds":
         set_by_study += ("do_train", "do_eval", "do_predict")
-    if name == "folds":
+    if name in ("folds", "label_errors"):
         set_by_study += ("validation_file", "test_file")
     problems += [
         f"--{flag} after --: the study decides on it. Leave it out."
@@ -107,13 +113,18 @@ def open_study(
         "flags": scrub(shlex.join(arguments)),
         "first_seed": flags.seed,
     }
-    study = StudyFolder(Path(flags.output_dir or f"{name}-study"), common | identity)
+    study = StudyFolder(folder_of(flags), common | identity)
     study.folder.mkdir(parents=True, exist_ok=True)
     say(
         f"{counted(number, 'run')} of {flags.script} in {study.folder}; the output of each run is "
         f"in {study.folder}/*.log"
     )
     return study
+
+
+def folder_of(flags: StudyFlags) -> Path:
+    """Return the folder of a study."""
+    return Path(flags.output_dir or f"{flags.study[0]}-study")
 
 
 def say(*lines: str) -> None:
@@ -159,11 +170,83 @@ def study_seeds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
 
 def study_folds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> None:
     """Train on all folds but one and score that one, for each fold; report the score of all."""
+    from results.study_folds import pool_folds
+    from scoring.table import interval_notes, score_table
+
+    folds = train_folds(flags, number, arguments, after_run=lambda name, sentences: None)
+    scores = pool_folds(folds.study.folder, folds.names, folds.sentences, folds.numbers)
+    folds.study.write({"unit": folds.unit, "scores": scores})
+    say(
+        "",
+        f"{scores['words']} words scored, each by a model that had not seen its {folds.unit}",
+        score_table(scores),
+        *interval_notes(scores),
+        f"Predictions: {folds.study.folder / 'predictions.jsonl'}",
+    )
+
+
+def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str]) -> None:
+    """Train on all folds but one and tag that one, for each fold; list where labels differ."""
+    from results.label_errors import rank_suspects, write_suspect_page, write_suspects
+    from results.study_folds import read_tags, write_tags
+
+    def tag(name: str, sentences: "list[LabelledSentence]") -> None:
+        from tagging.tagger import Tagger
+
+        path = study_file(name)
+        if not path.exists():
+            tagger = Tagger(path.parent / name)
+            write_tags(path, tagger.tag_words([sentence.words for sentence in sentences]))
+
+    def study_file(name: str) -> Path:
+        return folder_of(flags) / f"{name}_tags.jsonl"
+
+    folds = train_folds(flags, number, arguments, after_run=tag)
+    tagged = read_tags([study_file(name) for name in folds.names], folds.numbers)
+    tags, probabilities = zip(*tagged, strict=True)
+    ranked = rank_suspects(folds.sentences, tags, probabilities, folds.entity_tags)
+    folder = folds.study.folder
+    write_suspects(folder / "label_errors.jsonl", ranked, folds.entity_tags)
+    write_suspect_page(folder / "label_errors.html", ranked, folds.entity_tags)
+    folds.study.write({"unit": folds.unit, "suspects": len(ranked)})
+    say("", f"{len(ranked):,} suspected label errors, the surest first:")
+    for suspect, sentence, _ in ranked[:SUSPECTS_SHOWN]:
+        words = " ".join(sentence.words[suspect.start : suspect.end])
+        label, suggested = (
+            entity[0] if entity else "none" for entity in (suspect.label, suspect.suggested)
+        )
+        say(
+            f"{suspect.score:.3f}  {sentence.place}: {quote(words)}: {suspect.kind}: label {label}, "
+            f"suggested {suggested}"
+        )
+    say(f"All of them: {folder / 'label_errors.jsonl'}; open {folder / 'label_errors.html'}.")
+
+
+class TrainedFolds(NamedTuple):
+    """The runs of all folds: their names, and the sentences with the fold of each."""
+
+    study: "StudyFolder"
+    names: list[str]
+    sentences: "list[LabelledSentence]"
+    numbers: list[int]
+    unit: str  # what stays together: "document" or "sentence"
+    entity_tags: bool
+
+
+def train_folds(
+    flags: StudyFlags,
+    number: int,
+    arguments: Sequence[str],
+    *,
+    after_run: "Callable[[str, list[LabelledSentence]], None]",
+) -> TrainedFolds:
+    """Train on all folds but one, for each fold, and predict that one.
+
+    `after_run` is called with the name and the sentences of each fold while its model exists.
+    """
     from corpus.folds import make_folds
     from results.study_files import corpus_flags, sentences_of, write_sentences
     from results.study_folder import delete_weights
-    from results.study_folds import pool_folds
-    from scoring.table import interval_notes, score_table
 
     settings, corpus = load_training_corpus(flags, arguments, hold_out=False)
     if unused := sorted(corpus.splits.keys() - {"train"}):
@@ -180,24 +263,22 @@ def study_folds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
     ]
     names = [f"fold_{fold + 1}" for fold in range(number)]
     for fold, name in enumerate(names):
-        files = {part: study.folder / f"{name}_{part}.jsonl" for part in ("train", "test")}
-        for part, path in files.items():
-            in_part = [(other == fold) == (part == "test") for other in folds.numbers]
-            write_sentences(path, itertools.compress(sentences, in_part))
-        parts = [("--train_file", str(files["train"])), ("--test_file", str(files["test"]))]
-        finished_run(study, flags, name, [*common, *itertools.chain(*parts)])
+        in_test = [other == fold for other in folds.numbers]
+        test = list(itertools.compress(sentences, in_test))
+        files = {
+            "train": itertools.compress(sentences, (not is_test for is_test in in_test)),
+            "test": test,
+        }
+        of_fold = []
+        for part, rows in files.items():
+            path = study.folder / f"{name}_{part}.jsonl"
+            write_sentences(path, rows)
+            of_fold += [f"--{part}_file", str(path)]
+        finished_run(study, flags, name, [*common, *of_fold])
+        after_run(name, test)
         if not flags.keep_models:
             delete_weights(study.folder / name)
-
-    scores = pool_folds(study.folder, names, sentences, folds.numbers)
-    study.write({"unit": folds.unit, "scores": scores})
-    say(
-        "",
-        f"{scores['words']} words scored, each by a model that had not seen its {folds.unit}",
-        score_table(scores),
-        *interval_notes(scores),
-        f"Predictions: {study.folder / 'predictions.jsonl'}",
-    )
+    return TrainedFolds(study, names, sentences, folds.numbers, folds.unit, corpus.entity_tags)
 
 
 # --- The learning curve -------------------------------------------------------------------------
@@ -316,7 +397,12 @@ def finished_run(
     return run
 
 
-STUDIES = {"seeds": study_seeds, "folds": study_folds, "curve": study_curve}
+STUDIES = {
+    "seeds": study_seeds,
+    "folds": study_folds,
+    "curve": study_curve,
+    "label_errors": study_label_errors,
+}
 
 if __name__ == "__main__":
     run_script(main)

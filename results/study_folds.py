@@ -5,7 +5,7 @@ scores = pool_folds(folder, ["fold_1", ...], sentences, numbers)
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def pool_folds(
 
     `names`: the run of each fold. Raises UserError if a run lacks the predictions of its fold.
     """
-    readers = [_predictions_of(folder / name) for name in names]
+    readers = [_json_lines(folder / name / f"{PREDICTIONS_NAME}.jsonl") for name in names]
     entity_tags = are_entity_tags({tag for sentence in sentences for tag in sentence.tags})
     gold, predicted = [], []
     evidence = EvidenceCounter(entity_tags)
@@ -62,11 +62,28 @@ def pool_folds(
     return evidence.added_to(score_tags(gold, predicted, entity_tags))
 
 
-def _predictions_of(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the predictions of a run."""
-    path = folder / f"{PREDICTIONS_NAME}.jsonl"
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of a file of a study."""
     try:
         with open(path, encoding="utf-8") as lines:
             yield from map(json.loads, lines)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}. Delete the folder of the run.") from None
+        raise UserError(f"{path}: cannot be read: {error}. Delete the study's folder.") from None
+
+
+def write_tags(path: Path, tagged: Iterable[tuple[list[str], list[float]]]) -> None:
+    """Write tags and their probabilities as JSON Lines, a line for each sentence."""
+    with written_whole(path) as file:
+        for tags, probabilities in tagged:
+            rounded = [round(probability, 5) for probability in probabilities]
+            file.write(json.dumps({"tags": tags, "probabilities": rounded}) + "\n")
+
+
+def read_tags(
+    paths: Sequence[Path], folds: Sequence[int]
+) -> Iterator[tuple[list[str], list[float]]]:
+    """Yield tags and their probabilities of all folds, in the order of the corpus."""
+    readers = [_json_lines(path) for path in paths]
+    for fold in folds:
+        record = next(readers[fold])
+        yield record["tags"], record["probabilities"]

@@ -1,4 +1,4 @@
-"""Suspected label errors: where a model that has not seen a sentence is sure, and its label differs.
+"""Suspected label errors: an unseen sentence where the model is sure and its label differs.
 
     suspects = suspected_errors(gold, predicted, probabilities, entity_tags=True)
 
