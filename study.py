@@ -211,12 +211,12 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
     folds.study.write({"unit": folds.unit, "suspects": len(ranked)})
     say("", f"{len(ranked):,} suspected label errors, the surest first:")
     for suspect, sentence, _ in ranked[:SUSPECTS_SHOWN]:
-        words = " ".join(sentence.words[suspect.start : suspect.end])
+        words = quote(" ".join(sentence.words[suspect.start : suspect.end]))
         label, suggested = (
             entity[0] if entity else "none" for entity in (suspect.label, suspect.suggested)
         )
         say(
-            f"{suspect.score:.3f}  {sentence.place}: {quote(words)}: {suspect.kind}: label {label}, "
+            f"{suspect.score:.3f}  {sentence.place}: {words}: {suspect.kind}: label {label}, "
             f"suggested {suggested}"
         )
     say(f"All of them: {folder / 'label_errors.jsonl'}; open {folder / 'label_errors.html'}.")

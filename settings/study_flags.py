@@ -58,8 +58,8 @@ class StudyFlags:
     study: list[str] = flag(
         [],
         "The study and its number: `seeds N` trains with N seeds; `folds K` cross-validates with K "
-        "folds of the training split; `curve` trains on growing shares of it; `label_errors K` lists "
-        "labels that are probably wrong, with K folds (5 by default).",
+        "folds of the training split; `curve` trains on growing shares of it; `label_errors K` "
+        "lists labels that are probably wrong, with K folds (5 by default).",
         group="study",
         positional=True,
         nargs="*",
