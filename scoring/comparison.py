@@ -306,7 +306,7 @@ def _p_values_of_units(counts: PairedCounts, entity_tags: bool, shuffles: int) -
     for start in range(0, shuffles, SHUFFLES_AT_ONCE):
         size = min(SHUFFLES_AT_ONCE, shuffles - start)
         exchanged = rng.integers(0, 2, (size, len(moves))).astype(float)
-        moved = (exchanged @ moves.reshape(len(moves), -1)).reshape(size, *total_a.shape)
+        moved = np.tensordot(exchanged, moves, axes=1)
         distance = _distance(total_a + moved, total_b - moved, entity_tags)
         extreme += (distance >= observed - ROUNDING).sum(0)
     return (extreme + 1) / (shuffles + 1)
