@@ -27,6 +27,7 @@ from tagging.entities import to_iob2
 
 SPLITS = ("test", "validation")  # the latter has selected the weights, so it comes second
 FIELDS = ("words", "gold_tags", "predicted_tags")
+HEAD_LINES = 50  # which show what separates the columns
 SPACES = re.compile("[ \t]+")
 FORM = (
     "JSON Lines with the fields words, gold_tags and predicted_tags, or one word on each line with "
@@ -91,12 +92,15 @@ class PredictionFile:
 
     def _read(self) -> Iterator[ScoredSentence]:
         problems = Problems()
-        lines = text_lines(self.path, problems)
-        first = next((line for line in lines if line.strip()), "")
-        lines = text_lines(self.path, problems) if first else lines
-        is_json = first.lstrip("\ufeff").lstrip().startswith("{")
-        self.has_columns = not is_json
-        yield from self._read_json(lines) if is_json else self._read_columns(lines, "\t" in first)
+        filled = (line for line in text_lines(self.path, problems) if line.strip())
+        head = list(itertools.islice(filled, HEAD_LINES))
+        if head:
+            lines = text_lines(self.path, problems)
+            self.has_columns = not head[0].lstrip("\ufeff").lstrip().startswith("{")
+            tabs = 2 * sum(line.count("\t") > 1 for line in head) > len(head)
+            yield from (
+                self._read_columns(lines, tabs) if self.has_columns else self._read_json(lines)
+            )
         if problems:
             raise CorpusError(problems)
 

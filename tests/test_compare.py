@@ -249,7 +249,6 @@ def test_texts_of_a_corpus_are_data(cli, tmp_path):
         ("a", "broken.txt"),
         ("a", "b", "--output", "c.pdf"),
         ("a", "b", "--output", "missing/c.json"),
-        ("a", "a/predictions.jsonl", "--output", "a/predictions.jsonl.json", "empty.json"),
         ("a", "other.json", "--output", "other.json"),
         ("a", "b", "--resamples", "10", "--shuffles", "0", "--label_column_name", "ner"),
         ("a", "b", "--input", "missing.conll"),
