@@ -68,8 +68,8 @@ def check(flags: StudyFlags, arguments: Sequence[str]) -> int:
     problems = []
     name, *numbers = flags.study or [""]
     if name not in STUDIES:
-        expected = f"expected {' or '.join(STUDIES)}{did_you_mean(name, STUDIES)}"
-        problems.append(f"the study: got {name or 'nothing'}, {expected}")
+        expected = f"{', '.join(STUDIES)}{did_you_mean(name, STUDIES)}"
+        problems.append(f"the study: got {name or 'nothing'}, expected one of {expected}")
     elif name == "curve":
         if numbers:
             problems.append(f"curve: got {' '.join(numbers)}, expected nothing behind it")
@@ -87,6 +87,7 @@ def check(flags: StudyFlags, arguments: Sequence[str]) -> int:
         set_by_study += ("validation_file", "test_file")
     problems += [
         f"--{flag} after --: the study decides on it. Leave it out."
+        + f" The study's own --{flag} comes before --." * hasattr(flags, flag)
         for flag in set_by_study
         if f"__{flag}" in given
     ]

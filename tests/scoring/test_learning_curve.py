@@ -47,7 +47,7 @@ def test_more_noise_gives_a_wider_interval():
 @pytest.mark.parametrize("scores", [[0.0] * 5, [1.0] * 5, [0.9, 0.8, 0.7, 0.6, 0.5]])
 def test_curves_that_do_not_rise_promise_little(scores):
     gain = fit_curve(SHARES, scores).gain(2)
-    assert 0 <= gain.low <= gain.median <= gain.high and gain.median < 0.01
+    assert 0 <= gain.low <= gain.median <= gain.high and gain.median < 0.02
 
 
 def test_the_sentence():
