@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from settings.flag_table import TRAINER
+from settings.flags import LoopFlags, SharedFlags
 from settings.parse import parse_flags
-from settings.study_flags import CORPUS_FLAGS, SET_BY_STUDY, StudyFlags, without_flags
+from settings.study_flags import REPLACED_FLAGS, SET_BY_STUDY, StudyFlags, without_flags
 from support.errors import UserError, run_script
 from support.text import counted, did_you_mean, on_terminal, quote
 
@@ -80,11 +81,11 @@ def check(flags: StudyFlags, arguments: Sequence[str]) -> int:
         got = " ".join(numbers) or "nothing"
         problems.append(f"the number of {name}: got {got}, expected a number, 2 or more")
     given = [argument.partition("=")[0].replace("-", "_") for argument in arguments]
-    set_by_study = SET_BY_STUDY
+    set_by_study = [*SET_BY_STUDY]
     if name != "seeds":
-        set_by_study += ("do_train", "do_eval", "do_predict")
+        set_by_study += ["do_train", "do_eval", "do_predict"]
     if name in ("folds", "label_errors"):
-        set_by_study += ("validation_file", "test_file")
+        set_by_study += ["validation_file", "test_file"]
     problems += [
         f"--{flag} after --: the study decides on it. Leave it out."
         + f" The study's own --{flag} comes before --." * hasattr(flags, flag)
@@ -257,7 +258,7 @@ def train_folds(
     folds = make_folds(pairs, number, flags.seed)
     study = open_study(flags, number, arguments, folds=number, corpus=corpus.fingerprint)
     common = [
-        *without_flags(arguments, CORPUS_FLAGS),
+        *without_flags(arguments, REPLACED_FLAGS),
         *("--model_name_or_path", settings.model.model_name_or_path),
         *corpus_flags(study.folder / "labels.txt", corpus, settings.corpus.task_name),
         *("--seed", str(flags.seed), "--do_train", "--do_predict"),
@@ -301,7 +302,7 @@ def study_curve(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
     )
     study = open_study(flags, number, arguments, corpus=corpus.fingerprint)
     common = [
-        *without_flags(arguments, CORPUS_FLAGS),
+        *without_flags(arguments, REPLACED_FLAGS),
         *("--model_name_or_path", settings.model.model_name_or_path),
         *corpus_flags(study.folder / "labels.txt", corpus, settings.corpus.task_name),
         *("--seed", str(flags.seed)),
@@ -356,12 +357,18 @@ def load_training_corpus(
     from settings.defaults import make_settings, needs_hub
     from support.reachability import hub_reachable
 
+    flags_class: type[SharedFlags] = LoopFlags
     if flags.script == TRAINER:
-        from settings.trainer_flags import TrainerFlags as TrainingFlags
-    else:
-        from settings.flags import LoopFlags as TrainingFlags
+        from settings.trainer_flags import TrainerFlags
 
-    training = parse_flags(TrainingFlags, "", list(arguments))
+        flags_class = TrainerFlags
+    training = parse_flags(flags_class, "", list(arguments))
+    for name in ("sample", "dataset_name"):
+        # The files of the study would come on top of it.
+        if getattr(training, name) and len(without_flags(arguments, [name])) == len(arguments):
+            raise UserError(
+                f"{name} in {arguments[0]}: got a file of flags. Give --{name} after --."
+            )
     settings = make_settings(training, "", needs_hub(training) and hub_reachable())
     corpus = load_corpus(dataclasses.replace(settings.corpus, hold_out=hold_out))
     say(*settings.replaced, *corpus.notes)
@@ -394,7 +401,7 @@ def finished_run(
     else:
         ending = "finished earlier"
     scores = "   ".join(f"{split} {score:.4f}" for split, score in run["scores"].items())
-    say(f"{name:12}{scores}   {ending}")
+    say(f"{name:16}{scores}   {ending}")
     return run
 
 

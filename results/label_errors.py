@@ -23,6 +23,7 @@ from support.html import page_environment
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_ON_PAGE = 200
+SURE = 0.5  # a model is sure of tags more probable than all others together
 
 
 class RankedSuspect(NamedTuple):
@@ -39,7 +40,7 @@ def rank_suspects(
     probabilities: Iterable[Sequence[float]],
     entity_tags: bool,
 ) -> list[RankedSuspect]:
-    """Return the suspects of all sentences, the most suspicious first.
+    """Return the suspects that the models are sure of, the most suspicious first.
 
     `tags` and `probabilities`: those of models that have not seen the sentences.
     """
@@ -47,6 +48,7 @@ def rank_suspects(
         RankedSuspect(suspect, sentence, predicted)
         for sentence, predicted, chances in zip(sentences, tags, probabilities, strict=True)
         for suspect in suspected_errors(sentence.tags, predicted, chances, entity_tags)
+        if suspect.score > SURE
     ]
     return sorted(ranked, key=lambda row: -row.suspect.score)
 

@@ -38,7 +38,7 @@ def write_sentences(path: Path, sentences: Iterable[LabelledSentence]) -> None:
     """Write sentences as JSON Lines, which `corpus_flags` describes."""
     with written_whole(path) as file:
         for words, tags, place in sentences:
-            record = {WORDS_FIELD: words, LABELS_FIELD: tags}
+            record: dict[str, object] = {WORDS_FIELD: words, LABELS_FIELD: tags}
             if place.document is not None:
                 record["document"] = place.document
             file.write(json.dumps(record, ensure_ascii=False) + "\n")

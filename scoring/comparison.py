@@ -331,7 +331,7 @@ def _p_values_of_runs(
     chosen: Iterator[Sequence[int]] = combinations(range(num_runs), num_a)
     if not exact:
         rng = np.random.default_rng(SEED + 2)
-        chosen = (rng.permutation(num_runs)[:num_a] for _ in range(shuffles))
+        chosen = (rng.permutation(num_runs)[:num_a].tolist() for _ in range(shuffles))
     arrangements, extreme = 0, np.zeros(scores.shape[1], np.int64)
     for runs in chosen:
         is_a = np.isin(np.arange(num_runs), runs)

@@ -82,20 +82,20 @@ class MistakeChanges:
         if all(predicted == gold for predicted in predictions):
             return
         num_a = self.runs[0]
-        in_gold = self._entities(gold)
+        of_gold = self._entities(gold)
         of_runs = [self._entities(predicted) for predicted in predictions]
         of_a, of_b = agreed_entities(of_runs[:num_a]), agreed_entities(of_runs[num_a:])
-        changes, same = compare_mistakes(in_gold, of_a, of_b)
+        changes, same = compare_mistakes(of_gold, of_a, of_b)
         self.same += same
         if not changes:
             return
-        tags = [self._tags(side, len(words)) for side in (in_gold, of_a, of_b)]
+        in_gold, in_a, in_b = (self._tags(side, len(words)) for side in (of_gold, of_a, of_b))
         for change in changes:
             first = max(0, change.start - CONTEXT_WORDS)
             shown_end = min(change.end, change.start + MISTAKE_WORDS)
             last = min(len(words), shown_end + CONTEXT_WORDS)
             shown = [
-                Word(words[i], *(side[i] for side in tags), change.start <= i < change.end)
+                Word(words[i], in_gold[i], in_a[i], in_b[i], change.start <= i < change.end)
                 for i in range(first, last)
             ]
             self.kept[change.kind].append(

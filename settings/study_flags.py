@@ -19,8 +19,10 @@ SET_BY_STUDY = (
     "push_to_hub",
     "check",
 )
-# Flags that choose a corpus and its splits; the files of folds take their place.
-CORPUS_FLAGS = (
+# Flags that choose corpus and model. A study that divides the corpus replaces them by its own files
+# and the model that they lead to.
+REPLACED_FLAGS = (
+    "model_name_or_path",
     "sample",
     "dataset_name",
     "dataset_config_name",

@@ -21,6 +21,7 @@ from support import errors
 from support.manifests import MANIFEST
 from tests.helpers.messages import stable
 from tests.helpers.models import ROOT
+from tests.helpers.pages import Page, assert_inert
 from tests.helpers.script_runs import write_corpus
 
 # Writes what a training script writes: scores that depend on the seed, weights, a checkpoint.
@@ -52,11 +53,35 @@ if "--do_train" in arguments:
 """
 
 
+# Writes predictions of a test file: the gold tags, except that the last word of a sentence is O.
+PREDICTING = """
+arguments = sys.argv[1:]
+with open("calls.txt", "a") as file:
+    print(*arguments, file=file)
+folder = pathlib.Path(arguments[arguments.index("--output_dir") + 1])
+folder.mkdir(parents=True)
+value = lambda flag: arguments[arguments.index(flag) + 1]
+sentences = [json.loads(line) for line in open(value("--test_file"))]
+with open(folder / "predictions.jsonl", "w") as file:
+    for row in sentences:
+        tags = [*row["labels"][:-1], "O"]
+        row = {"words": row["tokens"], "gold_tags": row["labels"], "predicted_tags": tags}
+        print(json.dumps(row), file=file)
+score = {"eighth": 0.3, "quarter": 0.4, "half": 0.48, "three_quarters": 0.52, "whole": 0.55}
+results = {"predict_f1": score.get(folder.name, 0.5), "predict_accuracy": 0.9}
+(folder / "all_results.json").write_text(json.dumps(results))
+(folder / "train_results.json").write_text(json.dumps({"train_steps": 60}))
+if "TAGGER" in os.environ:
+    shutil.copytree(os.environ["TAGGER"], folder, dirs_exist_ok=True)
+"""
+
+
 @pytest.fixture
 def cli(monkeypatch, capfd, tmp_path):
     """Return a function that runs study.py in this process: (exit status, output, messages)."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "launcher.py").write_text(LAUNCHER)
+    (tmp_path / "predict.py").write_text("import json, os, pathlib, shutil, sys\n" + PREDICTING)
 
     def run(*argv, launcher=f"{sys.executable} launcher.py"):
         dashes = argv.index("--") if "--" in argv else len(argv)
@@ -81,6 +106,10 @@ def calls() -> list[str]:
 
 def record(folder: str = "seeds-study") -> dict:
     return json.loads((Path(folder) / "study.json").read_text())
+
+
+def json_lines(path: str) -> list[dict]:
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
 def weights() -> list[str]:
@@ -186,6 +215,120 @@ def test_an_interrupt_reaches_the_run(tmp_path, number):
     assert not (tmp_path / "seeds-study" / "study.json").exists()
 
 
+# --- Folds, curves, label errors ------------------------------------------------------------
+
+NAMES = ["Peter", "Anna", "Paris", "German", "EU"]
+KINDS = {"Peter": "B-PER", "Anna": "B-PER", "Paris": "B-LOC", "German": "B-MISC", "EU": "B-ORG"}
+PREDICT = f"{sys.executable} predict.py"
+
+
+def write_names(path: Path, sentences: int, documents: int = 0, **wrong: str) -> Path:
+    """Write sentences `w7 Anna said`; `wrong`: labels of `s7`, for the name in sentence 7."""
+    text = ""
+    for number in range(sentences):
+        if documents and number % (sentences // documents) == 0:
+            text += "-DOCSTART- O\n\n"
+        name = NAMES[number % len(NAMES)]
+        tag = wrong.get(f"s{number}", KINDS[name])
+        text += f"w{number} O\n{name} {tag}\nsaid O\n\n"
+    path.write_text(text)
+    return path
+
+
+def test_folds(cli, tmp_path, tiny_encoder, snapshot):
+    corpus = write_names(tmp_path / "a.conll", 12)
+    flags = ["--train_file", corpus, "--learning_rate", "1e-3", "--model_name_or_path"]
+    status, output, messages = cli("folds", 3, "--", *flags, tiny_encoder, launcher=PREDICT)
+    assert (status, messages) == (0, ""), messages
+    assert output == snapshot
+    assert calls() == [
+        f"<suite>/train_trainer.py --learning_rate 1e-3 --model_name_or_path {tiny_encoder} "
+        "--task_name ner --label_names folds-study/labels.txt --text_column_name tokens "
+        "--label_column_name labels --tag_scheme iob2 --seed 42 --do_train --do_predict "
+        f"--train_file folds-study/fold_{n}_train.jsonl --test_file folds-study/fold_{n}_test.jsonl "
+        f"--output_dir folds-study/fold_{n}"
+        for n in (1, 2, 3)
+    ]
+    rows = json_lines("folds-study/predictions.jsonl")
+    assert [row["words"][0] for row in rows] == [f"w{n}" for n in range(12)]
+    assert [row["line"] for row in rows] == [4 * n + 1 for n in range(12)]
+    assert {row["file"] for row in rows} == {str(corpus)}
+    of_folds = [Path(f"folds-study/fold_{n}_test.jsonl").read_text() for n in (1, 2, 3)]
+    assert [text.count("\n") for text in of_folds] == [4, 4, 4]
+    assert record("folds-study")["scores"]["overall"]["f1"] == 1
+    assert cli("folds", 3, "--", *flags, tiny_encoder, launcher=PREDICT)[0] == 0
+    assert len(calls()) == 3
+
+
+def test_the_files_of_a_fold_hold_all_other_sentences(cli, tmp_path, tiny_encoder):
+    corpus = write_names(tmp_path / "a.conll", 12, documents=4)
+    flags = ["--train_file", corpus, "--model_name_or_path", tiny_encoder]
+    assert cli("folds", 2, "--", *flags, launcher=PREDICT)[0] == 0
+    for fold in (1, 2):
+        words = {}
+        for part in ("train", "test"):
+            records = json_lines(f"folds-study/fold_{fold}_{part}.jsonl")
+            words[part] = {row["tokens"][0] for row in records}
+            assert len({row["document"] for row in records}) == 2
+        assert len(words["train"]) == len(words["test"]) == 6
+        assert words["train"].isdisjoint(words["test"])
+    assert record("folds-study")["unit"] == "document"
+
+
+def test_a_changed_corpus_is_another_study(cli, tmp_path, tiny_encoder):
+    corpus = write_names(tmp_path / "a.conll", 12)
+    flags = ["--train_file", corpus, "--model_name_or_path", tiny_encoder]
+    assert cli("folds", 2, "--", *flags, launcher=PREDICT)[0] == 0
+    write_names(corpus, 13)
+    status, _, messages = cli("folds", 2, "--", *flags, launcher=PREDICT)
+    assert status == 2 and "contains another study" in messages and "corpus" in messages
+    assert "folds: 2 there, 3 now" in cli("folds", 3, "--", *flags, launcher=PREDICT)[2]
+
+
+def test_curve(cli, tmp_path, tiny_encoder, snapshot):
+    corpus = write_names(tmp_path / "a.conll", 40)
+    test = write_names(tmp_path / "b.conll", 5)
+    flags = ["--train_file", corpus, "--test_file", test, "--model_name_or_path", tiny_encoder]
+    status, output, messages = cli("curve", "--", *flags, launcher=PREDICT)
+    assert (status, messages) == (0, ""), messages
+    assert output == snapshot
+    # The whole comes first, and its steps are those of all others.
+    names = [call.split("curve-study/")[-1].split()[0] for call in calls()]
+    assert names == ["whole", "three_quarters", "half", "quarter", "eighth"]
+    assert ["--max_steps 60" in call for call in calls()] == [False, True, True, True, True]
+    held_out = Path("curve-study/validation.jsonl").read_text().count("\n")
+    sizes = [Path(f"curve-study/{name}.jsonl").read_text().count("\n") for name in reversed(names)]
+    assert held_out == 4 and sizes == [round(36 * share) for share in study.SHARES.values()]
+    content = record("curve-study")
+    assert [row["score"] for row in content["curve"]] == [0.3, 0.4, 0.48, 0.52, 0.55]
+    gain = content["gain_of_twice_the_data"]
+    assert 0 < gain["low"] < gain["median"] < gain["high"] < 0.1
+
+
+def test_label_errors(cli, tmp_path, tiny_encoder, tiny_tagger, look_up, monkeypatch, snapshot):
+    """The models know the names, so the two wrong labels are found."""
+    monkeypatch.setenv("TAGGER", str(tiny_tagger))
+    corpus = write_names(tmp_path / "a.conll", 15, s3="O", s10="B-LOC")
+    flags = ["--train_file", corpus, "--model_name_or_path", tiny_encoder]
+    status, output, messages = cli("label_errors", 3, "--", *flags, launcher=PREDICT)
+    assert (status, messages) == (0, ""), messages
+    assert output == snapshot
+    rows = json_lines("label_errors-study/label_errors.jsonl")
+    assert [(row["line"], row["words"], row["kind"]) for row in rows] == [
+        (13, ["German"], "missing entity"),
+        (41, ["Peter"], "other type"),
+    ]
+    assert rows[1]["text"] == "w10 Peter said" and rows[1]["label"] == [[4, 9, "PER"]]
+    assert rows[1]["labelled"] == {"label": "LOC", "start": 4, "end": 9, "text": "Peter"}
+    page = Page(Path("label_errors-study/label_errors.html").read_text(encoding="utf-8"))
+    assert_inert(page)
+    assert stable(page.wording, tmp_path) == snapshot
+    # No weights are left; the study is complete all the same.
+    assert weights() == [] and len(calls()) == 3
+    assert cli("label_errors", 3, "--", *flags, launcher=PREDICT)[0] == 0
+    assert len(calls()) == 3
+
+
 # --- A real run -----------------------------------------------------------------------------
 
 
@@ -221,6 +364,10 @@ def test_seeds_of_a_training_script(cli, tmp_path, tiny_encoder):
         ("seeds", "2", "--train_file", "a.conll"),
         ("seeds", "2", "--", "--seed", "7", "--output-dir=x", "--push_to_hub"),
         ("seeds", "2", "--script", "train.py", "--", "--sample"),
+        ("curve", "5", "--", "--sample"),
+        ("folds", "2", "--", "--train_file", "a", "--test_file", "b", "--do_eval"),
+        ("folds", "2", "--", "flags.yaml", "--model_name_or_path", "."),
+        ("folds", "2", "--", "--train_file", "missing.conll", "--model_name_or_path", "."),
         ("seeds", "2", "--output_dir", "launcher.py", "--", "--sample"),
         ("seeds", "2", "--output_dir", "foreign", "--", "--sample"),
         ("seeds", "2", "--output_dir", "damaged", "--", "--sample"),
@@ -232,6 +379,7 @@ def test_user_errors_produce_one_message(cli, tmp_path, argv, snapshot):
     for name, content in (("damaged", "[]"), ("other", '{"study": "seeds", "runs": []}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "study.json").write_text(content)
+    (tmp_path / "flags.yaml").write_text("sample: true\n")
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "thesis.txt").touch()
     before = sorted(tmp_path.rglob("*"))
