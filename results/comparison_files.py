@@ -281,7 +281,7 @@ def comparison_page(report: ComparisonReport) -> Iterator[str]:
         groups.append(ChangeGroup(kind, MEANINGS[kind], len(changes), kinds, first, more))
     template = page_environment(TEMPLATES).get_template("comparison.html.jinja")
     pieces = template.generate(
-        title="B against A",
+        title="Comparison of A and B",
         report=report,
         comparison=report.comparison,
         main=report.comparison.main,

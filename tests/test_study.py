@@ -245,7 +245,8 @@ def test_folds(cli, tmp_path, tiny_encoder, snapshot):
         f"<suite>/train_trainer.py --learning_rate 1e-3 --model_name_or_path {tiny_encoder} "
         "--task_name ner --label_names folds-study/labels.txt --text_column_name tokens "
         "--label_column_name labels --tag_scheme iob2 --seed 42 --do_train --do_predict "
-        f"--train_file folds-study/fold_{n}_train.jsonl --test_file folds-study/fold_{n}_test.jsonl "
+        f"--train_file folds-study/fold_{n}_train.jsonl "
+        f"--test_file folds-study/fold_{n}_test.jsonl "
         f"--output_dir folds-study/fold_{n}"
         for n in (1, 2, 3)
     ]
