@@ -189,7 +189,7 @@ def study_folds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
 
 def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str]) -> None:
     """Train on all folds but one and tag that one, for each fold; list where labels differ."""
-    from results.label_errors import rank_suspects, write_suspect_page, write_suspects
+    from results.label_error_files import rank_suspects, write_suspect_page, write_suspects
     from results.study_folds import read_tags, write_tags
 
     def tag(name: str, sentences: "list[LabelledSentence]") -> None:

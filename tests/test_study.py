@@ -261,6 +261,20 @@ def test_folds(cli, tmp_path, tiny_encoder, snapshot):
     assert len(calls()) == 3
 
 
+def test_a_fold_whose_predictions_are_gone_is_one_message(cli, tmp_path, tiny_encoder, snapshot):
+    corpus = write_names(tmp_path / "a.conll", 12)
+    flags = ["--train_file", corpus, "--model_name_or_path", tiny_encoder]
+    assert cli("folds", 2, "--", *flags, launcher=PREDICT)[0] == 0
+    file = tmp_path / "folds-study" / "fold_2" / "predictions.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    for content in (lines[:-1], lines[::-1], ["{"]):
+        file.write_text("".join(content))
+        status, _, messages = cli("folds", 2, "--", *flags, launcher=PREDICT)
+        assert status == 2 and messages == snapshot
+    file.unlink()
+    assert cli("folds", 2, "--", *flags, launcher=PREDICT)[2] == snapshot
+
+
 def test_the_files_of_a_fold_hold_all_other_sentences(cli, tmp_path, tiny_encoder):
     corpus = write_names(tmp_path / "a.conll", 12, documents=4)
     flags = ["--train_file", corpus, "--model_name_or_path", tiny_encoder]
