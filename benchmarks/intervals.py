@@ -12,6 +12,7 @@ import argparse
 import datetime
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,31 +169,29 @@ def scores_of(totals: np.ndarray) -> np.ndarray:
 # --- Other rules ------------------------------------------------------------------------------
 
 
-def percentile_interval(counts: UnitCounts, rng: np.random.Generator) -> np.ndarray:
-    """Return the interval of F1 over all types by the percentile bootstrap."""
+def rival_intervals(counts: UnitCounts, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return the intervals of F1 over all types by other rules.
+
+    They are the percentile bootstrap of units, and BCa (Efron 1987) with the same resamples.
+    """
     table = counts.dense(0, counts.size).sum(1)
-    return np.quantile(_bootstrapped(table, rng), [0.025, 0.975])
-
-
-def bca_interval(counts: UnitCounts, rng: np.random.Generator) -> np.ndarray:
-    """Return the interval of F1 over all types by BCa, Efron (1987)."""
+    table = table[table.any(1)]  # other units have no influence
+    drawn = rng.integers(0, len(table), (RESAMPLES, len(table)))
+    drawn += len(table) * np.arange(RESAMPLES)[:, None]
+    weights = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+    resampled = scores_of(weights.astype(float) @ table)[:, 2]
     normal = NormalDist()
-    table = counts.dense(0, counts.size).sum(1)
-    f1, resampled = scores_of(table.sum(0))[2], _bootstrapped(table, rng)
+    f1 = scores_of(table.sum(0))[2]
     below = np.mean(resampled < f1) + np.mean(resampled == f1) / 2
     bias = normal.inv_cdf(min(max(below, 0.001), 0.999))
     left_out = scores_of(table.sum(0) - table)[:, 2]
     gaps = left_out.mean() - left_out
     acceleration = (gaps**3).sum() / max(6 * (gaps**2).sum() ** 1.5, 1e-12)
     ends = [bias + (bias + z) / (1 - acceleration * (bias + z)) for z in (-Z, Z)]
-    return np.quantile(resampled, [normal.cdf(end) for end in ends])
-
-
-def _bootstrapped(table: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the F1 of each resample of units."""
-    table = table[table.any(1)]  # others have no influence
-    weights = rng.multinomial(len(table), np.full(len(table), 1 / len(table)), RESAMPLES)
-    return scores_of(weights @ table)[:, 2]
+    return {
+        "percentile": np.quantile(resampled, [0.025, 0.975]),
+        "BCa": np.quantile(resampled, [normal.cdf(end) for end in ends]),
+    }
 
 
 # --- Coverage ---------------------------------------------------------------------------------
@@ -216,17 +215,15 @@ def coverage(
     """Return how many intervals of drawn corpora hold the true scores."""
     rng = np.random.default_rng(seed)
     truth, sentences = population.true_scores(), population.sentences_of(entities)
-    rules = {"percentile": percentile_interval, "BCa": bca_interval} if rivals else {}
-    held, width, held_by_rivals = np.zeros(truth.shape), 0.0, dict.fromkeys(rules, 0.0)
+    held, width, held_by_rivals = np.zeros(truth.shape), 0.0, Counter[str]()
     for _ in range(corpora):
         counts = population.draw(rng, sentences)
         intervals = score_intervals(counts)
         ends = np.concatenate([intervals.by_type, intervals.overall[None]])
         held += (ends[..., 0] <= truth) & (truth <= ends[..., 1])
         width += ends[-1, 2, 1] - ends[-1, 2, 0]
-        for name, rule in rules.items():
-            low, high = rule(counts, rng)
-            held_by_rivals[name] += low <= truth[-1, 2] <= high
+        for name, (low, high) in (rival_intervals(counts, rng) if rivals else {}).items():
+            held_by_rivals[name] += bool(low <= truth[-1, 2] <= high)
     shares = {name: number / corpora for name, number in held_by_rivals.items()}
     return Coverage(held / corpora, width / corpora, shares)
 

@@ -19,6 +19,7 @@ from results import report
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
+from results.verdict import best_step, still_improved
 from scoring.evidence import EVIDENCE, EvidenceCounter
 from scoring.scores import compute_metrics, flat_scores, label_types
 from scoring.surfaces import surfaces_of
@@ -311,8 +312,17 @@ class RunResults:
             "epoch_steps": self.epoch_steps,
             "history": self.progress.history,
             "step_losses": self.progress.step_losses,
+            "kept_step": self._kept_step(),
+            "still_improved": still_improved(self.progress.history, self.best),
             "scores": self.scores,
         }
+
+    def _kept_step(self) -> int:
+        """Return the step whose weights are in the folder."""
+        step = None
+        if self.settings.checkpoints.load_best_model_at_end:
+            step = best_step(self.progress.history, self.best)
+        return self.progress.step if step is None else step
 
     def _example(self) -> str:
         """Return a sentence of the last split, to try the model on."""

@@ -18,7 +18,7 @@ import numpy as np
 from common import entities
 from scoring.intervals import LEVEL, SCORES, score_intervals
 from scoring.partial_matches import OUTCOMES, SCHEMES, credits_of, match_counts
-from scoring.resampling import UnitCounter, UnitCounts
+from scoring.resampling import UnitCounter, UnitCounts, resampled_totals
 from scoring.scores import prf
 from scoring.surfaces import surface
 
@@ -36,9 +36,9 @@ class EvidenceCounter:
     def __init__(self, entity_tags: bool, training_surfaces: Set[int] | None = None) -> None:
         """`training_surfaces`: see `scoring.surfaces`; None if the training corpus is unknown."""
         self.entity_tags, self.training_surfaces = entity_tags, training_surfaces
-        self.by_type, self.words = UnitCounter(), UnitCounter()
-        self.by_surface, self.by_length = UnitCounter(), UnitCounter()
-        self.by_scheme = UnitCounter()  # in halves of entities
+        # Correct, predicted and gold items of each sentence by group and name, such as
+        # ("type", "PER"). Groups are resampled together, words by themselves.
+        self.counts, self.words = UnitCounter(), UnitCounter()
         self.outcomes: Counter[tuple[str, str]] = Counter()  # of partial matching
 
     def add(
@@ -53,24 +53,24 @@ class EvidenceCounter:
         self.words.add({"words": (right, len(gold), len(gold))}, document)
         if not self.entity_tags:
             tags = [[(tag, n) for n, tag in enumerate(side)] for side in (gold, predicted)]
-            self.by_type.add(_counts(*tags, lambda item: item[0]), document)
+            self.counts.add(_counts(*tags, lambda item: ("type", item[0])), document)
             return
         sides = entities(gold), entities(predicted)
-        self.by_type.add(_counts(*sides, lambda entity: entity[0]), document)
-        self.by_length.add(_counts(*sides, _length), document)
+        counts = _counts(*sides, lambda entity: ("type", entity[0]))
+        counts |= _counts(*sides, lambda entity: ("length", _length(entity)))
         if self.training_surfaces is not None:
-            self.by_surface.add(
-                _counts(*sides, lambda entity: self._novelty(entity, words)), document
-            )
-        matches = match_counts(*sides) if any(sides) else {}
-        self.by_scheme.add({name: credits_of(row) for name, row in matches.items()}, document)
-        for scheme, row in matches.items():
-            self.outcomes.update({(scheme, outcome): count for outcome, count in row.items()})
+            counts |= _counts(*sides, lambda entity: ("surface", self._novelty(entity, words)))
+        if counts:
+            matches = match_counts(*sides)
+            counts |= {("scheme", name): credits_of(row) for name, row in matches.items()}
+            for scheme, row in matches.items():
+                self.outcomes.update({(scheme, outcome): n for outcome, n in row.items()})
+        self.counts.add(counts, document)
 
     def merge(self, other: EvidenceCounter) -> None:
         """Add the sentences of another counter of the same kind."""
-        for name in ("by_type", "words", "by_surface", "by_length", "by_scheme"):
-            getattr(self, name).merge(getattr(other, name))
+        self.counts.merge(other.counts)
+        self.words.merge(other.words)
         self.outcomes += other.outcomes
 
     def added_to(self, scores: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,30 +81,34 @@ class EvidenceCounter:
         "partial_matching", each by name, with precision, recall and f1; "by_surface", if training
         is known, with recall alone.
         """
-        by_type, words = self.by_type.units(), self.words.units()
-        intervals = score_intervals(by_type)
-        accuracy = score_intervals(words).overall[0]  # the share of words, as precision is
-        ends = dict(zip(SCORES, intervals.overall, strict=True))
-        ends |= {"accuracy": accuracy, "macro_f1": intervals.macro_f1}
-        overall = _beside(scores["overall"], ends)
-        types = dict(zip(by_type.types, intervals.by_type, strict=True))
-        per_type = {
-            name: _beside(row, dict(zip(SCORES, types[name], strict=True)))
-            for name, row in scores["per_type"].items()
-        }
+        words, counts = self.words.units(), self.counts.units()
+        resampled = resampled_totals(counts)
+        by_type = _Group("type", counts, resampled)
+        overall = dict(zip(SCORES, by_type.intervals.overall, strict=True))
+        overall["macro_f1"] = by_type.intervals.macro_f1
+        # Every word is predicted and gold, so its precision is the accuracy.
+        overall["accuracy"] = score_intervals(words).overall[0]
         evidence: dict[str, Any] = {
-            "intervals": {"level": LEVEL, "unit": words.unit, "units": words.size}
+            "overall": _beside(scores["overall"], overall),
+            "per_type": {
+                name: by_type.beside(name, row) for name, row in scores["per_type"].items()
+            },
+            "intervals": {"level": LEVEL, "unit": words.unit, "units": words.size},
         }
         if self.entity_tags:
-            evidence["by_length"] = _rows(self.by_length.units(), LENGTHS)
-            evidence["partial_matching"] = self._partial_matching()
+            evidence["by_length"] = _Group("length", counts, resampled).rows(LENGTHS)
+            matching = _Group("scheme", counts, resampled, item=0.5).rows(SCHEMES)
+            evidence["partial_matching"] = {
+                scheme: {name: self.outcomes[scheme, name] for name in OUTCOMES} | row
+                for scheme, row in matching.items()
+            }
         if self.training_surfaces is not None:
-            rows = _rows(self.by_surface.units(), (IN_TRAINING, NEW))
+            rows = _Group("surface", counts, resampled).rows((IN_TRAINING, NEW))
             kept = ("recall", "recall_interval", "number")
             evidence["by_surface"] = {
                 name: {key: row[key] for key in kept} for name, row in rows.items()
             }
-        return {**scores, "overall": overall, "per_type": per_type, **evidence}
+        return {**scores, **evidence}
 
     def _novelty(self, entity: Entity, words: Sequence[str]) -> str:
         entity_type, start, end = entity
@@ -112,21 +116,42 @@ class EvidenceCounter:
         seen = surface(entity_type, words[start:end]) in self.training_surfaces
         return IN_TRAINING if seen else NEW
 
-    def _partial_matching(self) -> dict[str, Any]:
-        rows = _rows(self.by_scheme.units(), SCHEMES, item=0.5)
-        return {
-            scheme: {name: self.outcomes[scheme, name] for name in OUTCOMES} | row
-            for scheme, row in rows.items()
-        }
+
+class _Group:
+    """The counts of a group, and their intervals. `item`: the value of a count."""
+
+    def __init__(
+        self, group: str, counts: UnitCounts, resampled: np.ndarray, item: float = 1.0
+    ) -> None:
+        positions = [n for n, (name, _) in enumerate(counts.types) if name == group]
+        selected = counts.select(positions)
+        self.names, self.item = [name for _, name in selected.types], item
+        self.totals = selected.totals().tolist()
+        self.intervals = score_intervals(selected, resampled[:, positions], item)
+
+    def beside(self, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the scores of a member of the group with their intervals."""
+        intervals = self.intervals.by_type[self.names.index(name)]
+        return _beside(row, dict(zip(SCORES, intervals, strict=True)))
+
+    def rows(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return the scores of those members that have any item, with their intervals."""
+        rows = {}
+        for name in names:
+            if name in self.names:
+                correct, predicted, gold = self.totals[self.names.index(name)]
+                row = prf(correct, predicted, gold) | {"number": round(gold * self.item)}
+                rows[name] = self.beside(name, row)
+        return rows
 
 
 def _counts(
     gold: Sequence[tuple[Any, ...]],
     predicted: Sequence[tuple[Any, ...]],
-    group: Callable[[Any], str],
-) -> dict[str, list[int]]:
-    """Return correct, predicted and gold items of a sentence, by group."""
-    rows: dict[str, list[int]] = {}
+    group: Callable[[Any], tuple[str, str]],
+) -> dict[tuple[str, str], Sequence[int]]:
+    """Return correct, predicted and gold items of a sentence, by group and name."""
+    rows: dict[tuple[str, str], Any] = {}
     for column, items in enumerate((set(gold).intersection(predicted), predicted, gold)):
         for item in items:
             rows.setdefault(group(item), [0, 0, 0])[column] += 1
@@ -137,22 +162,6 @@ def _length(entity: Entity) -> str:
     """Return the group of an entity by its number of words."""
     words = entity[2] - entity[1]
     return LENGTHS[words - 1 if words < 4 else 3 if words < 7 else 4]
-
-
-def _rows(counts: UnitCounts, names: Sequence[str], item: float = 1.0) -> dict[str, Any]:
-    """Return the scores of groups that have any item, in the order of `names`.
-
-    `item`: the value of a count.
-    """
-    intervals, totals = score_intervals(counts, item).by_type, counts.totals()
-    rows = {}
-    for name in names:
-        if name in counts.types:
-            position = counts.types.index(name)
-            correct, predicted, gold = (int(count) for count in totals[position])
-            row = prf(correct, predicted, gold) | {"number": round(gold * item)}
-            rows[name] = _beside(row, dict(zip(SCORES, intervals[position], strict=True)))
-    return rows
 
 
 def _beside(row: Mapping[str, Any], intervals: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -2,23 +2,23 @@
 
     score_intervals(counts).by_type       # (types, 3, 2): precision, recall and F1
 
-Documents or sentences are resampled (`scoring.resampling`). Each resample gives the log odds of
-precision, log(TP / FP), where both are its weighted counts plus a random number from the gamma
-distribution of shape `PRIOR`; recall and F1 likewise. The interval is their median, plus or minus
-their standard deviation times a factor, turned back into a score.
+Documents or sentences are resampled (`scoring.resampling`). Each resample gives log odds: of
+precision log(TP / FP), of recall log(TP / FN), of F1 log(2 TP / (FP + FN)). Numerator and
+denominator are weighted counts plus a random number from the exponential distribution, for what
+counts of 0 and of very few cannot rule out. So scores of 0 and 1 need no rule of their own, and no
+interval has width 0. The interval of the log odds is a mixture of two. The second counts as much as
+the share of entities that are not the only one of their unit:
 
-The random numbers stand for what few counts cannot show. If each unit holds one entity, the
-resamples are draws from the posterior of Jeffreys' prior; for F1 see Goutte and Gaussier (2005).
-Scores of 0 and 1 and types with few entities therefore need no rule of their own, and no interval
-has width 0. The factor is 1.96 if each unit holds one entity. It grows towards Student's t if few
-units hold many entities, because then the standard deviation itself is uncertain.
+- The quantiles of the resamples. If each unit holds one entity, they are those of the posterior of
+  a uniform prior; for F1 see Goutte and Gaussier (2005).
+- The median plus and minus the standard deviation times the quantile of Student's t. If few units
+  hold many entities, the standard deviation is uncertain, and quantiles lean to the wrong side.
 
 A score without data lies between 0 and 1: precision without predictions, recall and F1 without gold
 entities. The interval of a score of 0 begins at 0, that of a score of 1 ends at 1.
 `benchmarks/intervals.py` measures how often an interval holds the true score.
 """
 
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +26,6 @@ import numpy as np
 from scoring.resampling import SEED, UnitCounts, resampled_totals
 
 LEVEL = 0.95
-PRIOR = 0.5
 SCORES = ("precision", "recall", "f1")
 DIGITS = 6  # the last digits of a sum depend on the number of threads
 
@@ -43,12 +42,17 @@ class Intervals(NamedTuple):
     macro_f1: np.ndarray
 
 
-def score_intervals(counts: UnitCounts, item: float = 1.0) -> Intervals:
+def score_intervals(
+    counts: UnitCounts, resampled: np.ndarray | None = None, item: float = 1.0
+) -> Intervals:
     """Return the intervals of the scores of these counts.
 
+    `resampled`: (resamples, types, 3), if the counts have been resampled together with others.
     `item`: the value of a count; 0.5 if items are counted in halves.
     """
-    resampled, totals = resampled_totals(counts) * item, counts.totals() * item
+    if resampled is None:
+        resampled = resampled_totals(counts)
+    resampled, totals = resampled * item, counts.totals() * item
     num_units = np.array([len(np.unique(counts.cells[:, 0]))])
     overall = resampled.sum(1, keepdims=True), totals.sum(0, keepdims=True)
     return Intervals(
@@ -61,14 +65,14 @@ def score_intervals(counts: UnitCounts, item: float = 1.0) -> Intervals:
 def _macro_interval(resampled: np.ndarray, totals: np.ndarray, units: np.ndarray) -> np.ndarray:
     """Return the interval of the mean F1 of rows of counts: (2,).
 
-    It is centred at the score itself: in each row, the random numbers of `PRIOR` draw the F1 of a
-    resample a little towards the middle, which adds up over many rare types.
+    It is centred at the score itself: the random numbers draw the F1 of each row a little towards
+    the middle, which adds up over many rare types.
     """
     if not totals.any():
         return np.array([0.0, 1.0])
-    correct, spurious, missed = _with_prior(resampled)
-    means = (2 * correct / (2 * correct + spurious + missed)).mean(1)
-    half = _factor(units, _items(totals).sum()) * means.std()
+    odds = np.exp(_log_odds(resampled, len(totals))[..., 2])
+    student, _ = _student(units, _items(totals).sum())
+    half = student * (odds / (1 + odds)).mean(1).std()
     score = _scores(totals)[:, 2].mean()
     return np.concatenate([score - half, score + half]).clip(0, 1).round(DIGITS)
 
@@ -78,12 +82,15 @@ def _intervals(resampled: np.ndarray, totals: np.ndarray, units: np.ndarray) -> 
 
     `resampled`: (resamples, rows, 3). `totals`: (rows, 3). `units`: (rows,), units with any item.
     """
-    correct, spurious, missed = _with_prior(resampled)
-    odds = correct / spurious, correct / missed, 2 * correct / (spurious + missed)
-    log_odds = np.log(np.stack(odds, axis=-1))  # (resamples, rows, 3)
-    middle = np.median(log_odds, axis=0)
-    half = _factor(units, _items(totals))[:, None] * log_odds.std(axis=0)
-    low, high = (1 / (1 + np.exp(-end)) for end in (middle - half, middle + half))
+    log_odds = _log_odds(resampled, 1)
+    tail = (1 - LEVEL) / 2
+    *quantiles, middle = np.quantile(log_odds, [tail, 1 - tail, 0.5], axis=0)
+    student, clustered = (part[:, None] for part in _student(units, _items(totals)))
+    half = student * log_odds.std(axis=0)
+    low, high = (
+        1 / (1 + np.exp(-(1 - clustered) * quantile - clustered * end))
+        for quantile, end in zip(quantiles, (middle - half, middle + half), strict=True)
+    )
     scores = _scores(totals)
     low = np.where(scores == 0, 0, np.minimum(low, scores))
     high = np.where(scores == 1, 1, np.maximum(high, scores))
@@ -93,29 +100,39 @@ def _intervals(resampled: np.ndarray, totals: np.ndarray, units: np.ndarray) -> 
     return ends.round(DIGITS)
 
 
-def _with_prior(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return correct, spurious and missed items of each resample, each with its random number."""
+def _log_odds(resampled: np.ndarray, rows: int) -> np.ndarray:
+    """Return the log odds of precision, recall and F1 of each resample: (resamples, rows, 3).
+
+    `rows`: the number of rows, each with its own random numbers; or 1 if all rows share them, which
+    makes rows of equal counts have equal intervals.
+    """
     correct, predicted, gold = np.moveaxis(resampled, -1, 0)
-    prior = np.random.default_rng(SEED + 1).standard_gamma(PRIOR, (3, *correct.shape))
-    prior = np.maximum(prior, np.finfo(float).tiny)  # a draw may be 0
+    # Two halves make one number from the exponential distribution.
+    shape = np.array([1, 0.5, 0.5])[:, None, None]
+    prior = np.random.default_rng(SEED + 1).standard_gamma(shape, (3, len(correct), rows))
+    right, wrong = correct + prior[0], prior[1] + prior[2]
     # A difference of two equal sums may be a little below 0.
     spurious, missed = np.maximum(predicted - correct, 0), np.maximum(gold - correct, 0)
-    return correct + prior[0], spurious + prior[1], missed + prior[2]
+    odds = (
+        right / (spurious + wrong),
+        right / (missed + wrong),
+        2 * right / (spurious + missed + wrong),
+    )
+    return np.log(np.stack(odds, axis=-1))
 
 
-def _factor(units: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Return the standard deviations from the middle of an interval to its end.
+def _student(units: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the quantile of Student's t, and the share of items that are not alone in their unit.
 
     `units`: how many units have any item. `items`: how many items there are.
     """
-    from scipy.special import stdtrit  # costs half as much to import as numpy
+    from scipy.special import stdtrit  # imports faster than scipy.stats
 
-    normal = NormalDist().inv_cdf((1 + LEVEL) / 2)
     freedom = np.maximum(units - 1, 1)
-    # The variance of the weights is that of the plain bootstrap, too small by this factor.
-    student = stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt((units + 1) / freedom)
-    clustered = np.sqrt(np.maximum(1 - units / np.maximum(items, 1), 0))
-    return normal + (student - normal) * clustered
+    # The resamples vary less than the units do, by this factor.
+    correction = np.sqrt((units + 1) / freedom)
+    student = stdtrit(freedom, (1 + LEVEL) / 2) * correction
+    return student, np.maximum(1 - units / np.maximum(items, 1), 0)
 
 
 def _items(totals: np.ndarray) -> np.ndarray:

@@ -15,7 +15,8 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -32,12 +33,12 @@ class UnitCounts:
 
     `unit`: "document" or "sentence". `size`: the number of units, also of those without any
     count. `cells`: (cells, 5), integers: unit, type (its position in `types`), correct, predicted
-    and gold items; sorted by unit and type.
+    and gold items; sorted by unit and type. A type may be any group of items.
     """
 
     unit: str
     size: int
-    types: list[str]
+    types: list[Any]
     cells: np.ndarray
 
     def dense(self, start: int, stop: int) -> np.ndarray:
@@ -58,6 +59,12 @@ class UnitCounts:
         """Return the number of units that have any item of each type: (types,)."""
         return np.bincount(self.cells[:, 1], minlength=len(self.types))
 
+    def select(self, positions: Sequence[int]) -> UnitCounts:
+        """Return the counts of some types, given by their increasing positions in `types`."""
+        cells = self.cells[np.isin(self.cells[:, 1], positions)]
+        cells[:, 1] = np.searchsorted(positions, cells[:, 1])
+        return replace(self, types=[self.types[n] for n in positions], cells=cells)
+
     def distinct(self) -> tuple[UnitCounts, np.ndarray]:
         """Return the distinct units that have counts, and how many units are like each of them.
 
@@ -71,19 +78,19 @@ class UnitCounts:
         numbers = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
         cells = np.column_stack([numbers, np.concatenate([self.cells[:0, 1:], *blocks])])
         frequencies = np.array([count for _, count in shared], np.int64)
-        return UnitCounts(self.unit, len(blocks), self.types, cells), frequencies
+        return replace(self, size=len(blocks), cells=cells), frequencies
 
 
 class UnitCounter:
     """Collects the counts of sentences, 20 bytes for each type that a sentence has."""
 
     def __init__(self) -> None:
-        self._types: dict[str, int] = {}  # numbered as they come, as are the documents
+        self._types: dict[Any, int] = {}  # numbered as they come, as are the documents
         self._documents: dict[Hashable, int] = {}
         self._document_numbers = array("i")  # of each sentence; -1 without a document
         self._cells = array("i")  # sentence, type, correct, predicted, gold; and so on
 
-    def add(self, counts: Mapping[str, Sequence[int]], document: Hashable | None = None) -> None:
+    def add(self, counts: Mapping[Any, Sequence[int]], document: Hashable | None = None) -> None:
         """Add a sentence: the correct, predicted and gold items of each type.
 
         `document`: identifies its document.

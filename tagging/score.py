@@ -44,10 +44,11 @@ def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str
         progress.add(len(chunk), sum(map(len, references)))
     progress.close()
     if world_size() > 1:
-        counts = sum(all_gather(counts), Counter())
-        evidence, *others = all_gather(evidence)
-        for other in others:
-            evidence.merge(other)
+        parts = all_gather((counts, evidence))
+        counts = sum((part_counts for part_counts, _ in parts), Counter())
+        evidence = parts[0][1]
+        for _, other_evidence in parts[1:]:
+            evidence.merge(other_evidence)
     scores = scores_of_counts(counts, tagger.entity_tags)
     return evidence.added_to(scores) if is_main_process() else scores
 

@@ -134,6 +134,24 @@ def test_a_local_folder_is_not_a_base_model_of_the_hub(
     assert "base_model" not in metadata(write_card(folder, facts))
 
 
+def test_scores_have_their_intervals_and_a_note_if_there_are_few_entities(folder):
+    overall = {"f1": 2 / 3, "f1_interval": [0.51, 0.801], "accuracy": 0.9}
+    scores = {
+        "overall": overall,
+        "per_type": {"LOC": {"recall": 0.5, "recall_interval": [0.1, 0.9], "number": 39}},
+        "words": 120,
+        "intervals": {"level": 0.95, "unit": "document", "units": 1200},
+    }
+    path = write_card(folder, {**FACTS, "scores": {"test": scores}})
+    text = path.read_text()
+    assert "| **test** | 0.6667 (0.510-0.801) | 0.9000 | 120 |" in text
+    assert "| LOC |  |  |  | 0.5000 (0.100-0.900) | 39 |" in text
+    note = "95 % intervals, from resampling 1,200 documents. Only 39 entities: treat as rough."
+    assert f"\n\n{note}\n\n## Training" in text
+    (result,) = metadata(path)["model-index"][0]["results"]
+    assert [m["name"] for m in result["metrics"]] == ["f1", "accuracy", "LOC recall"]
+
+
 def test_a_card_before_any_score_is_valid(folder):
     path = write_card(folder, {**FACTS, "scores": {}, "history": []})
     assert problems_the_hub_would_find(path.read_text()) == []

@@ -59,7 +59,7 @@ def test_of_several_gold_entities_of_the_type_the_nearest_is_taken():
     predicted = [("ORG", 0, 4), ("ORG", 4, 5)]
     assert outcomes(gold, predicted)["type"] == {"correct": 2, "missed": 1}
     # Taking the first one would be the same number, so look at what is left for the next.
-    gold, predicted = [("ORG", 0, 1), ("ORG", 1, 4)], [("ORG", 0, 3), ("ORG", 3, 4)]
+    gold, predicted = [("ORG", 0, 1), ("ORG", 1, 9)], [("ORG", 0, 6), ("ORG", 6, 9)]
     assert outcomes(gold, predicted)["type"] == {"correct": 1, "spurious": 1, "missed": 1}
 
 
