@@ -62,7 +62,11 @@ def main() -> None:
     shown = [run.name for run in runs]
     report = ComparisonReport(shown[: num_runs[0]], shown[num_runs[0] :], comparison, changes)
     for path in flags.output or []:
-        write_comparison(Path(path), report)
+        try:
+            write_comparison(Path(path), report)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"--output {path}: cannot be written: {reason}") from None
     print(on_terminal(comparison_text(report)))
 
 

@@ -116,7 +116,7 @@ def open_study(
         "first_seed": flags.seed,
     }
     study = StudyFolder(folder_of(flags), common | identity)
-    study.folder.mkdir(parents=True, exist_ok=True)
+    study.make_folder()
     say(
         f"{counted(number, 'run')} of {flags.script} in {study.folder}; the output of each run is "
         f"in {study.folder}/*.log"

@@ -7,6 +7,7 @@ study.add({"name": "seed_42", "scores": scores_of_run(study.folder / "seed_42")}
 
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -38,7 +39,7 @@ class StudyFolder:
             record = json.loads(path.read_text(encoding="utf-8"))
             self.runs = list(record["runs"])
             earlier = {name: record.get(name) for name in identity}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             if folder.is_dir() and any(folder.iterdir()):
                 raise UserError(
                     f"--output_dir {folder}: got a folder that holds no study, expected a new one, "
@@ -60,6 +61,16 @@ class StudyFolder:
                 + "\n".join(differences)
                 + "\nChoose another folder."
             )
+
+    def make_folder(self) -> None:
+        """Create the folder if necessary. Raises UserError if it cannot be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"--output_dir {self.folder}: cannot be written: {reason}") from None
 
     def finished(self, name: str) -> dict[str, Any] | None:
         """Return the record of a finished run; None if it has not been made."""

@@ -21,13 +21,16 @@ def run_training(command: Sequence[str], name: str, log: Path) -> None:
     with open(log, "ab") as output:
         start = output.tell()
         # In a session of its own: a Ctrl-C in the terminal reaches it once, through this process.
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise UserError(f"--launcher {command[0]}: {error.strerror or error}") from None
         try:
             status = process.wait()
         except BaseException as interrupt:

@@ -273,6 +273,11 @@ def test_user_errors_produce_one_message(cli, runs, tmp_path, argv, snapshot):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_an_output_that_cannot_be_written_is_one_message(cli, runs, tmp_path, snapshot):
+    status, output, messages = cli("a", "b", "--output", "x" * 300 + ".json")
+    assert (status, output) == (2, "") and messages == snapshot
+
+
 def test_help_states_each_flag():
     text = make_parser(ComparisonFlags, compare.__doc__).format_help()
     assert "None" not in text

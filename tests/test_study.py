@@ -404,6 +404,17 @@ def test_user_errors_produce_one_message(cli, tmp_path, argv, snapshot):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_launcher_that_does_not_exist_is_one_message(cli, snapshot):
+    status, _, messages = cli("seeds", 2, "--", "--sample", launcher="acelerate launch")
+    assert status == 2 and messages == snapshot
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(cli, tmp_path, snapshot):
+    (tmp_path / "file").touch()
+    status, _, messages = cli("seeds", 2, "--output_dir", "file/study", "--", "--sample")
+    assert status == 2 and messages == snapshot
+
+
 def test_help_states_each_flag():
     text = make_parser(StudyFlags, study.__doc__).format_help()
     assert "None" not in text and "seeds 5 -- --train_file" in text
