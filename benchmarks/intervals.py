@@ -270,18 +270,21 @@ def main() -> None:
 
 def entity_rows(sizes: list[int], corpora: int) -> Iterator[list[str]]:
     """Yield the cells of each row of the table of entity tags."""
-    for entities in sizes:
-        for documents in (None, DOCUMENTS.get(entities, 20)):
-            for level in LEVELS.values():
-                population = Population(level, documents)
-                result = coverage(population, entities, corpora)
-                units = f"{documents} documents" if documents else "sentences"
-                yield [
-                    *(str(entities), units, f"{population.true_scores()[-1, 2]:.3f}"),
-                    *map(percent, result.held[-1]),
-                    *(percent(result.held[-2, 2]), f"{result.width:.3f}"),
-                    *map(percent, result.rivals.values()),
-                ]
+    populations = (
+        (entities, Population(level, documents))
+        for entities in sizes
+        for documents in (None, DOCUMENTS.get(entities, 20))
+        for level in LEVELS.values()
+    )
+    for seed, (entities, population) in enumerate(populations):
+        result = coverage(population, entities, corpora, seed)
+        units = f"{population.documents} documents" if population.documents else "sentences"
+        yield [
+            *(str(entities), units, f"{population.true_scores()[-1, 2]:.3f}"),
+            *map(percent, result.held[-1]),
+            *(percent(result.held[-2, 2]), f"{result.width:.3f}"),
+            *map(percent, result.rivals.values()),
+        ]
 
 
 def percent(share: float) -> str:

@@ -238,7 +238,9 @@ def score_tiles(run: Run) -> list[Tile]:
     keys = ["f1", "precision", "recall", "accuracy"]
     if not is_entity_run(run):
         keys = ["accuracy", "macro_f1"]
-    tiles = [Tile(key, *score_of(overall, key)) for key in keys if key in overall]
+    tiles = [
+        Tile(key, overall[key], score_of(overall, key).interval) for key in keys if key in overall
+    ]
     if scores.get("words") is not None:
         tiles.append(Tile("words", scores["words"]))
     return tiles
@@ -308,7 +310,9 @@ def type_tables(run: Run) -> dict[str, list[TypeRow]]:
         rows = [
             TypeRow(
                 name,
-                *(score_of(values, key) for key in ("precision", "recall", "f1")),
+                score_of(values, "precision"),
+                score_of(values, "recall"),
+                score_of(values, "f1"),
                 values.get("number"),
             )
             for name, values in (scores.get("per_type") or {}).items()

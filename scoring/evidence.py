@@ -52,7 +52,10 @@ class EvidenceCounter:
         right = sum(map(str.__eq__, gold, predicted))
         self.words.add({"words": (right, len(gold), len(gold))}, document)
         if not self.entity_tags:
-            tags = [[(tag, n) for n, tag in enumerate(side)] for side in (gold, predicted)]
+            tags = (
+                [(tag, n) for n, tag in enumerate(gold)],
+                [(tag, n) for n, tag in enumerate(predicted)],
+            )
             self.counts.add(_counts(*tags, lambda item: ("type", item[0])), document)
             return
         sides = entities(gold), entities(predicted)

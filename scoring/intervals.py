@@ -53,16 +53,41 @@ def score_intervals(
     if resampled is None:
         resampled = resampled_totals(counts)
     resampled, totals = resampled * item, counts.totals() * item
-    num_units = np.array([len(np.unique(counts.cells[:, 0]))])
     overall = resampled.sum(1, keepdims=True), totals.sum(0, keepdims=True)
+    units, types, correct, predicted, gold = counts.cells.T
+    items = (predicted + gold - correct) * item  # different ones: of one side or of both
+    spread_of_all = _spread(
+        np.zeros(counts.size, np.int64), np.bincount(units, items, counts.size), 1
+    )
     return Intervals(
-        _intervals(resampled, totals, counts.units_by_type()),
-        _intervals(*overall, num_units)[0],
-        _macro_interval(resampled, totals, num_units),
+        _intervals(resampled, totals, _spread(types, items, len(counts.types))),
+        _intervals(*overall, spread_of_all)[0],
+        _macro_interval(resampled, totals, spread_of_all),
     )
 
 
-def _macro_interval(resampled: np.ndarray, totals: np.ndarray, units: np.ndarray) -> np.ndarray:
+class Spread(NamedTuple):
+    """The spread of items over units: (rows,) each.
+
+    `clustered`: the share of items that are not alone in their unit. `student`: the quantile of
+    Student's t, times the factor by which resamples vary less than units do.
+    """
+
+    clustered: np.ndarray
+    student: np.ndarray
+
+
+def _spread(rows: np.ndarray, items: np.ndarray, num_rows: int) -> Spread:
+    """Return the spread of items: `rows` and `items` hold the row and the number of each unit."""
+    from scipy.special import stdtrit  # imports faster than scipy.stats
+
+    units, total = (np.bincount(rows, weights, num_rows) for weights in (items > 0, items))
+    freedom = np.maximum(units - 1, 1)
+    student = stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt((units + 1) / freedom)
+    return Spread(1 - units / np.maximum(total, 1), student)
+
+
+def _macro_interval(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.ndarray:
     """Return the interval of the mean F1 of rows of counts: (2,).
 
     It is centred at the score itself: the random numbers draw the F1 of each row a little towards
@@ -71,21 +96,20 @@ def _macro_interval(resampled: np.ndarray, totals: np.ndarray, units: np.ndarray
     if not totals.any():
         return np.array([0.0, 1.0])
     odds = np.exp(_log_odds(resampled, len(totals))[..., 2])
-    student, _ = _student(units, _items(totals).sum())
-    half = student * (odds / (1 + odds)).mean(1).std()
+    half = spread.student * (odds / (1 + odds)).mean(1).std()
     score = _scores(totals)[:, 2].mean()
     return np.concatenate([score - half, score + half]).clip(0, 1).round(DIGITS)
 
 
-def _intervals(resampled: np.ndarray, totals: np.ndarray, units: np.ndarray) -> np.ndarray:
+def _intervals(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.ndarray:
     """Return the intervals of rows of counts: (rows, 3, 2).
 
-    `resampled`: (resamples, rows, 3). `totals`: (rows, 3). `units`: (rows,), units with any item.
+    `resampled`: (resamples, rows, 3). `totals`: (rows, 3).
     """
     log_odds = _log_odds(resampled, 1)
     tail = (1 - LEVEL) / 2
     *quantiles, middle = np.quantile(log_odds, [tail, 1 - tail, 0.5], axis=0)
-    student, clustered = (part[:, None] for part in _student(units, _items(totals)))
+    clustered, student = (part[:, None] for part in spread)
     half = student * log_odds.std(axis=0)
     low, high = (
         1 / (1 + np.exp(-(1 - clustered) * quantile - clustered * end))
@@ -119,25 +143,6 @@ def _log_odds(resampled: np.ndarray, rows: int) -> np.ndarray:
         2 * right / (spurious + missed + wrong),
     )
     return np.log(np.stack(odds, axis=-1))
-
-
-def _student(units: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the quantile of Student's t, and the share of items that are not alone in their unit.
-
-    `units`: how many units have any item. `items`: how many items there are.
-    """
-    from scipy.special import stdtrit  # imports faster than scipy.stats
-
-    freedom = np.maximum(units - 1, 1)
-    # The resamples vary less than the units do, by this factor.
-    correction = np.sqrt((units + 1) / freedom)
-    student = stdtrit(freedom, (1 + LEVEL) / 2) * correction
-    return student, np.maximum(1 - units / np.maximum(items, 1), 0)
-
-
-def _items(totals: np.ndarray) -> np.ndarray:
-    """Return the number of different items of both sides: gold, predicted, or both."""
-    return totals[..., 1] + totals[..., 2] - totals[..., 0]
 
 
 def _scores(totals: np.ndarray) -> np.ndarray:

@@ -55,10 +55,6 @@ class UnitCounts:
         np.add.at(sums, self.cells[:, 1], self.cells[:, 2:])
         return sums
 
-    def units_by_type(self) -> np.ndarray:
-        """Return the number of units that have any item of each type: (types,)."""
-        return np.bincount(self.cells[:, 1], minlength=len(self.types))
-
     def select(self, positions: Sequence[int]) -> UnitCounts:
         """Return the counts of some types, given by their increasing positions in `types`."""
         cells = self.cells[np.isin(self.cells[:, 1], positions)]

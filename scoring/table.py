@@ -32,9 +32,9 @@ def score_table(scores: Mapping[str, Any]) -> str:
 def evidence_lines(scores: Mapping[str, Any]) -> list[str]:
     """Return what else `EvidenceCounter.added_to` has added to the scores, in short lines."""
     lines = [
-        _listed("Recall on entities", scores, "by_surface", "recall", SURFACES.get),
+        _listed("Recall on entities", scores, "by_surface", "recall", SURFACES.__getitem__),
         _listed("F1 by length", scores, "by_length", "f1", _words),
-        _listed("F1 by matching", scores, "partial_matching", "f1", str),
+        _listed("F1 by matching", scores, "partial_matching", "f1"),
     ]
     return [" ".join(interval_notes(scores)), *filter(None, lines)]
 
@@ -63,14 +63,17 @@ def _listed(
     scores: Mapping[str, Any],
     key: str,
     score: str,
-    label: Callable[[str], str | None],
+    label: Callable[[str], str] | None = None,
 ) -> str:
-    """Return a line with a score of each group and its interval; empty without groups."""
-    rows = scores.get(key, {})
-    parts = [
-        f"{label(name)} {row[score]:.4f} ({span(row[f'{score}_interval'])}) of {row['number']}"
-        for name, row in rows.items()
-    ]
+    """Return a line with a score of each group and its interval; empty without groups.
+
+    `label`: returns the text of a group, which is followed by its number of entities; None if all
+    groups have the same entities.
+    """
+    parts = []
+    for name, row in scores.get(key, {}).items():
+        group = f"{label(name)} ({row['number']})" if label else name
+        parts.append(f"{group} {row[score]:.4f} ({span(row[f'{score}_interval'])})")
     return f"{title}: {'; '.join(parts)}" if parts else ""
 
 

@@ -39,8 +39,9 @@ def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str
         words = [[word for word, _, _ in item.words or []] for item in chunk]
         references, predictions = tag_labelled(tagger, words, gold)
         counts += count_tags(references, predictions, tagger.entity_tags)
-        for item, *sentence in zip(chunk, words, references, predictions, strict=True):
-            evidence.add(*sentence, item.document)
+        documents = [item.document for item in chunk]
+        for sentence in zip(words, references, predictions, documents, strict=True):
+            evidence.add(*sentence)
         progress.add(len(chunk), sum(map(len, references)))
     progress.close()
     if world_size() > 1:

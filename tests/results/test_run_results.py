@@ -90,7 +90,7 @@ def test_evidence_is_added_at_the_end_alone(tmp_path, capsys):
     for text in (printed, card, report):
         assert shown in text
         assert "Only 3 entities: treat as rough." in text
-    assert "seen in training 0.5000" in printed
+    assert "seen in training (2) 0.5000" in printed
 
 
 def test_without_a_training_split_nothing_is_known_about_surfaces(tmp_path):

@@ -47,7 +47,6 @@ def test_units_keep_their_counts_by_type():
     ]
     assert counts.dense(2, 3).tolist() == [[[1, 1, 2], [0, 0, 0]]]
     assert counts.totals().tolist() == [[1, 2, 2], [1, 2, 1]]
-    assert counts.units_by_type().tolist() == [2, 1]
 
 
 def test_nothing_has_no_types():
