@@ -405,7 +405,7 @@ def test_user_errors_produce_one_message(cli, tmp_path, argv, snapshot):
 
 
 def test_a_launcher_that_does_not_exist_is_one_message(cli, snapshot):
-    status, _, messages = cli("seeds", 2, "--", "--sample", launcher="acelerate launch")
+    status, _, messages = cli("seeds", 2, "--", "--sample", launcher="no-such-launcher --cpu")
     assert status == 2 and messages == snapshot
 
 

@@ -134,7 +134,7 @@ BROKEN = {
     "too few tags": '{"words": ["a", "b"], "gold_tags": ["O", "O"], "predicted_tags": ["O"]}\n',
     "broken JSON": '{"words": ["a"], "gold_tags": ["O"], "predicted_tags": ["O"]}\n{"words": \n',
     "not a record": '{"words": ["a"], "gold_tags": ["O"], "predicted_tags": ["O"]}\n[1]\n',
-    "Latin-1": b"caf\xe9 O O\n",
+    "Latin-1": b"M\xfcnchen O O\n",
     "binary": b"\x00\x01\xff O O\n",
     "truncated gzip": gzip.compress(b"a O O\n" * 1000)[:-20],
 }
