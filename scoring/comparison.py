@@ -263,8 +263,26 @@ def _intervals(
         overall = np.stack([overall[..., 1], scores[..., 1] + added], -1)
     scores = _joined(overall, by_type)
     differences = _mean_of_drawn(scores[:, num_a:], rng) - _mean_of_drawn(scores[:, :num_a], rng)
-    low, high = np.quantile(differences, [TAIL, 1 - TAIL], axis=0)
-    return low, high
+    low, middle, high = np.quantile(differences, [TAIL, 0.5, 1 - TAIL], axis=0)
+    width = _widening(counts, len(score_keys((), entity_tags)))
+    ends = middle - width * (middle - low), middle + width * (high - middle)
+    return np.maximum(ends[0], -1), np.minimum(ends[1], 1)
+
+
+def _widening(counts: PairedCounts, num_overall: int) -> np.ndarray:
+    """Return the factor by which each score's interval is widened, (scores,), for few units.
+
+    Their spread is itself uncertain, which Student's t takes into account, and resamples vary less
+    than units do. Only units with an item of the type count.
+    """
+    from scipy.special import stdtrit  # imports faster than scipy.stats
+
+    present = np.concatenate([block.sum(axis=(1, 3)) > 0 for block in counts.blocks()])
+    overall = np.repeat(np.sum(present.sum(1) > 0), num_overall)
+    units = np.concatenate([overall, np.repeat(present.sum(0), len(SCORES))])
+    freedom = np.maximum(units - 1, 1)
+    student = stdtrit(freedom, 1 - TAIL) / stdtrit(np.inf, 1 - TAIL)
+    return student * np.sqrt((units + 1) / freedom)
 
 
 def _prior(shape: tuple[int, ...], is_a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
