@@ -135,8 +135,8 @@ def check(flags: ComparisonFlags) -> tuple[Sides, list[str]]:
     return sides, files
 
 
-def _is_same_file(path: str, other: str) -> bool:
-    return os.path.isfile(path) and os.path.isfile(other) and os.path.samefile(path, other)
+def _is_same_file(output: str, source: str) -> bool:
+    return os.path.isfile(output) and os.path.isfile(source) and os.path.samefile(output, source)
 
 
 # --- Predictions --------------------------------------------------------------------------------
@@ -251,8 +251,8 @@ def difference_of(
         side = "the former" if got is None else "the latter"
         return f"{side} ends before {quote(' '.join(present.words))} ({present.place})"
     # Columns hold no white space inside a word.
-    for word, other in itertools.zip_longest(got.words, expected.words):
-        if word is None or other is None or column_cell(word) != column_cell(other):
+    for pair in itertools.zip_longest(got.words, expected.words):
+        if None in pair or column_cell(pair[0]) != column_cell(pair[1]):
             return (
                 f"got {quote(' '.join(got.words))} ({got.place}), expected "
                 f"{quote(' '.join(expected.words))} ({expected.place})"
@@ -262,8 +262,8 @@ def difference_of(
     if equal or (entity_tags and entities(got.gold) == entities(expected.gold)):
         return None
     tags = zip(got.words, got.gold, expected.gold, strict=True)
-    word, tag, other = next(row for row in tags if row[1] != row[2])
-    return f"the gold tag of {quote(word)}: got {tag} ({got.place}), expected {other}"
+    word, tag, expected_tag = next(row for row in tags if row[1] != row[2])
+    return f"the gold tag of {quote(word)}: got {tag} ({got.place}), expected {expected_tag}"
 
 
 if __name__ == "__main__":

@@ -265,7 +265,7 @@ def train_folds(
     ]
     names = [f"fold_{fold + 1}" for fold in range(number)]
     for fold, name in enumerate(names):
-        in_test = [other == fold for other in folds.numbers]
+        in_test = [number_of_fold == fold for number_of_fold in folds.numbers]
         test = list(itertools.compress(sentences, in_test))
         files = {
             "train": itertools.compress(sentences, (not is_test for is_test in in_test)),

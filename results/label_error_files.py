@@ -1,8 +1,8 @@
 """Files of suspected label errors, the most suspicious first.
 
-    found = rank_suspects(sentences, tags, probabilities, entity_tags)
-    write_suspects(Path("label_errors.jsonl"), found)
-    write_suspect_page(Path("label_errors.html"), found, entity_tags)
+    ranked = rank_suspects(sentences, tags, probabilities, entity_tags)
+    write_suspects(Path("label_errors.jsonl"), ranked, entity_tags)
+    write_suspect_page(Path("label_errors.html"), ranked, entity_tags)
 
 A line of the JSON file is a sentence with the suggestion applied, in the fields that annotation
 tools import: `text` and `label` (doccano), `spans` (Prodigy), by characters of `text`.

@@ -105,9 +105,9 @@ def scores_of_run(folder: Path) -> dict[str, float]:
         return {}
     scores = {}
     for split, prefix in FILE_PREFIXES.items():
-        found = (results[f"{prefix}_{n}"] for n in MAIN_SCORES if f"{prefix}_{n}" in results)
-        if (score := next(found, None)) is not None:
-            scores[split] = score
+        names = [f"{prefix}_{name}" for name in MAIN_SCORES if f"{prefix}_{name}" in results]
+        if names:
+            scores[split] = results[names[0]]
     return scores
 
 

@@ -133,9 +133,9 @@ def compare_mistakes(
     same = [key for key in before if key in after and before[key].kind != "exact"]
     items = [
         (*extent(pair), side, pair)
-        for side, pairs, others in ((0, before, after), (1, after, before))
+        for side, pairs, opposite in ((0, before, after), (1, after, before))
         for key, pair in pairs.items()
-        if pair.kind != "exact" and key not in others
+        if pair.kind != "exact" and key not in opposite
     ]
     changes = []
     for stretch in _stretches(sorted(items, key=lambda item: item[:3])):
