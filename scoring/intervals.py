@@ -78,13 +78,21 @@ class Spread(NamedTuple):
 
 
 def _spread(rows: np.ndarray, items: np.ndarray, num_rows: int) -> Spread:
-    """Return the spread of items: `rows` and `items` hold the row and the number of each unit."""
+    """Return the spread of items: `rows` and `items` hold the row and the number of each unit.
+
+    The more items are clustered, the less each small unit counts beside large ones. All units count
+    as many as the effective number of Kish then: the square of a sum, by the sum of squares.
+    """
     from scipy.special import stdtrit  # imports faster than scipy.stats
 
-    units, total = (np.bincount(rows, weights, num_rows) for weights in (items > 0, items))
-    freedom = np.maximum(units - 1, 1)
-    student = stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt((units + 1) / freedom)
-    return Spread(1 - units / np.maximum(total, 1), student)
+    units, total, squares = (
+        np.bincount(rows, weights, num_rows) for weights in (items > 0, items, items**2)
+    )
+    clustered = 1 - units / np.maximum(total, 1)
+    effective = (1 - clustered) * units + clustered * total**2 / np.maximum(squares, 1)
+    freedom = np.maximum(effective - 1, 1)
+    student = stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt((effective + 1) / freedom)
+    return Spread(clustered, student)
 
 
 def _macro_interval(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.ndarray:
