@@ -49,11 +49,15 @@ def write_predictions(
             tags = (sentence.gold, sentence.predicted)
             columns = [column for column in (sentence.words, *tags) if column]
             for row in zip(*columns, strict=True):
-                cells = (re.sub(r"\s", "_", cell) or "_" for cell in row)
-                columns_file.write(" ".join(cells) + "\n")
+                columns_file.write(" ".join(map(column_cell, row)) + "\n")
             columns_file.write("\n")
             content = prediction(sentence, place, entity_tags)
             json_file.write(json.dumps(content, ensure_ascii=False) + "\n")
+
+
+def column_cell(text: str) -> str:
+    """Return a word or tag as a cell of columns: without white space, and not empty."""
+    return re.sub(r"\s", "_", text) or "_"
 
 
 def prediction(sentence: SentencePrediction, place: Place, entity_tags: bool) -> dict[str, Any]:

@@ -96,10 +96,10 @@ def pair_entities(gold: Sequence[Entity], predicted: Sequence[Entity]) -> list[P
             free_predicted.remove(partner)
     pairs += [Pair("missed", entity, None) for entity in free_gold]
     pairs += [Pair("spurious", None, entity) for entity in free_predicted]
-    return sorted(pairs, key=_extent)
+    return sorted(pairs, key=extent)
 
 
-def _extent(pair: Pair) -> tuple[int, int]:
+def extent(pair: Pair) -> tuple[int, int]:
     """Return the first word of a pair and the one after its last."""
     both = [entity for entity in (pair.gold, pair.predicted) if entity]
     return min(entity[1] for entity in both), max(entity[2] for entity in both)
@@ -130,7 +130,7 @@ class Mistake(NamedTuple):
 
     def words_of(self, entity: Entity) -> list[str]:
         """Return the words of the pair's gold or predicted entity, without those left out."""
-        before = _extent(self.pair)[0] - self.start
+        before = extent(self.pair)[0] - self.start
         return self.tokens[entity[1] - before : entity[2] - before]
 
 
@@ -250,7 +250,7 @@ def _keep(survey: Survey, pair: Pair, numbers: tuple[int, int], example: Mapping
     `numbers`: the number of the sentence, and of the pair in it.
     """
     tokens, probability = example["tokens"], example.get("probability")
-    start, end = _extent(pair)
+    start, end = extent(pair)
     confidence = None if probability is None else sum(probability[start:end]) / (end - start)
     rank = confidence if confidence is not None and math.isfinite(confidence) else 0.0
     group: Group = pair.kind

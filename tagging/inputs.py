@@ -67,6 +67,7 @@ class Item(NamedTuple):
     rows: list[tuple[str, int | None]] | None = None
     # Neighbours with equal documents are context of each other; None has no context.
     document: tuple[str, str | None] | None = None
+    place: Place | None = None  # of a labelled sentence
 
 
 class BrokenLines(Problems):

@@ -16,13 +16,13 @@ from corpus.formats.sentence import (
     Sentence,
 )
 from corpus.plausible import plausible
-from corpus.problems import Problems
+from corpus.problems import Place, Problems
 from corpus.spellings import ENTITY_TASKS, composed, spelling_of, type_of_column
 from scoring.evidence import EvidenceCounter
 from scoring.scores import count_tags, scores_of_counts
 from support.errors import UserError
 from support.processes import is_main_process, world_size
-from tagging.chunks import in_chunks, tagged_texts
+from tagging.chunks import Chunk, in_chunks, tagged_texts
 from tagging.entities import to_iob2
 from tagging.input_form import is_prose
 from tagging.inputs import Item, document_key, item_of_words
@@ -40,15 +40,8 @@ def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str
     """
     counts: Counter[Any] = Counter()
     evidence = EvidenceCounter(tagger.entity_tags)
-    # A corpus is IOB2 once it is read, and so are the labels of a model trained on it. Models from
-    # elsewhere may have other schemes.
-    convert = tagger.entity_tags and any(label[0] not in "OBI" for label in tagger.label_names)
     for chunk in own_chunks(in_chunks(items, lambda seconds=0: False, tagger)):
-        gold = [item.tags or [] for item in chunk.items]
-        _check_task(tagger, gold)
-        tagged = [text.tags for text in tagged_texts(tagger, chunk)]
-        references = [to_iob2(tags) if tagger.entity_tags else tags for tags in gold]
-        predictions = [to_iob2(tags) if convert else tags for tags in tagged]
+        references, predictions = tag_labelled(tagger, chunk)
         counts += count_tags(references, predictions, tagger.entity_tags)
         words = [[word for word, _, _ in item.words or []] for item in chunk.items]
         documents = [item.document for item in chunk.items]
@@ -64,6 +57,22 @@ def score(tagger: Tagger, items: Iterable[Item], progress: Progress) -> dict[str
             evidence.merge(other_evidence)
     scores = scores_of_counts(counts, tagger.entity_tags)
     return evidence.added_to(scores) if is_main_process() else scores
+
+
+def tag_labelled(tagger: Tagger, chunk: Chunk) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the gold and the predicted tags of labelled sentences; entity tags are IOB2.
+
+    Raises UserError if the gold tags belong to another task.
+    """
+    gold = [item.tags or [] for item in chunk.items]
+    _check_task(tagger, gold)
+    # A corpus is IOB2 once it is read, and so are the labels of a model trained on it. Models from
+    # elsewhere may have other schemes.
+    convert = tagger.entity_tags and any(label[0] not in "OBI" for label in tagger.label_names)
+    tagged = [text.tags for text in tagged_texts(tagger, chunk)]
+    references = [to_iob2(tags) if tagger.entity_tags else tags for tags in gold]
+    predictions = [to_iob2(tags) if convert else tags for tags in tagged]
+    return references, predictions
 
 
 def unknown_types(tagger: Tagger, scores: dict[str, Any]) -> list[str]:
@@ -88,7 +97,7 @@ def _check_task(tagger: Tagger, gold: list[list[str]]) -> None:
 def labelled_items(
     files: Sequence[str], options: ReadOptions, problems: Problems, *, may_be_prose: bool
 ) -> Iterator[Item]:
-    """Yield words and gold tags of labelled files, in any format that training reads.
+    """Yield words, gold tags and places of labelled files, in any format that training reads.
 
     `may_be_prose`: refuse plain text, whose lines a reader of columns would take for rows.
     """
@@ -109,15 +118,13 @@ def labelled_items(
                 "tags. If these are columns: --input_format conll"
             )
         of_file = len(files) > 1 and opened.layout_kind in ROW_LAYOUTS
-        for item, document in _items(opened, options.task):
-            yield item._replace(document=document_key(path, document, of_file=of_file))
+        for words, gold, place in _sentences(opened, options.task):
+            document = document_key(path, place.document, of_file=of_file)
+            yield item_of_words(words, gold)._replace(document=document, place=place)
 
 
-def _items(opened: OpenedSource, task: str) -> Iterator[tuple[Item, str | None]]:
-    """Yield words and gold tags, and the document, of each sentence.
-
-    The tags are spelt as in training; the first sentences show the spelling.
-    """
+def _sentences(opened: OpenedSource, task: str) -> Iterator[tuple[list[str], list[str], Place]]:
+    """Yield words and gold tags, spelt as in training; the first sentences show the spelling."""
     sentences = iter(opened.sentences)
     first = list(itertools.islice(sentences, HEAD_SIZE))
 
@@ -132,7 +139,13 @@ def _items(opened: OpenedSource, task: str) -> Iterator[tuple[Item, str | None]]
         gold = names(sentence)
         if spelling is not None:
             gold = [spelling.read(tag) or tag for tag in gold]
-        yield item_of_words(list(sentence.words), gold), sentence.document
+        place = Place(
+            sentence.file,
+            sentence.lines[0] if len(sentence.lines) else None,
+            sentence.record_id,
+            sentence.document,
+        )
+        yield list(sentence.words), gold, place
 
 
 def _tag_name(tag: str | int, label_names: Sequence[str] | None, sentence: Sentence) -> str:

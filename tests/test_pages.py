@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from corpus.problems import Place
+from results.comparison_files import ComparisonReport, write_comparison
+from results.label_error_files import rank_suspects, write_suspect_page
 from results.report import write_report
+from results.study_files import LabelledSentence
+from scoring.comparison import PairedCounter
+from scoring.mistake_changes import MistakeChanges
 from tagging.page import render_texts
 from tests.helpers.browser import CHROMIUM, Browser
 from tests.helpers.pages import SPLIT_IN_TWO, entity_in, entity_run, plain_run
@@ -51,7 +57,22 @@ def pages(tmp_path_factory):
     identified = {"text": text, "entities": marked, "record_id": endless}
     results = [identified, {"text": text, "entities": [], "words": [word]}]
     (folder / "texts.html").write_text("".join(render_texts(results)), "utf-8", newline="")
+    survey = MistakeChanges((1, 1), entity_tags=True)
+    counter = PairedCounter((1, 1), entity_tags=True)
+    nothing = ["O"] * len(wide["tokens"])
+    place = Place(endless, 7, endless, endless)
+    for sides in ([wide["predicted"], wide["gold"]], [wide["gold"], nothing]):
+        counter.add(wide["gold"], sides)
+        survey.add(wide["tokens"], wide["gold"], sides, place)
+    comparison = counter.compare(resamples=100, shuffles=9)
+    report = ComparisonReport([endless], ["b"], comparison, survey)
+    write_comparison(folder / "comparison.html", report)
+    sentence = LabelledSentence(wide["tokens"], wide["gold"], place)
+    ranked = rank_suspects([sentence], [wide["predicted"]], [wide["probability"]], True)
+    write_suspect_page(folder / "label_errors.html", ranked, True)
     return {
+        "comparison": folder / "comparison.html",
+        "label_errors": folder / "label_errors.html",
         "entities": folder / "entities" / "report.html",
         "plain": folder / "plain" / "report.html",
         "texts": folder / "texts.html",
@@ -60,7 +81,7 @@ def pages(tmp_path_factory):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
-@pytest.mark.parametrize("name", ["entities", "plain", "texts"])
+@pytest.mark.parametrize("name", ["entities", "plain", "texts", "comparison", "label_errors"])
 def test_a_page_fits_its_window_and_loads_nothing(browser, pages, name, width, height, theme):
     browser.open(pages[name], width, height, theme)
     browser.value("document.querySelectorAll('details').forEach(d => d.open = true)")
