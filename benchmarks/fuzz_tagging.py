@@ -713,6 +713,7 @@ def main() -> None:
     """Read the command line, and run until the time is over."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--rounds", type=int, help="number of rounds, however long they take")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=["inputs", "models"])
     parser.add_argument("--keep", type=Path, help="folder for the files of failures")
@@ -733,7 +734,7 @@ def main() -> None:
             "models": lambda generator, folder: round_of_models(generator, folder, models),
         }
         end, seed = time.monotonic() + options.seconds, options.seed
-        while time.monotonic() < end:
+        while counts["rounds"] < options.rounds if options.rounds else time.monotonic() < end:
             kind = options.only or ("inputs", "models")[seed % 2]
             folder = base / "round"
             folder.mkdir()
