@@ -8,8 +8,8 @@ The output folder gets `model.onnx` in fp32, the tokenizer and the configuration
 batches of any size and length: what the tokenizer gives, padded on the right, and an
 `attention_mask`. It returns `logits`. Cutting texts into windows and decoding tags is not part of
 it: `OnnxNetwork` is used by `Tagger`. `--texts` takes what `infer.py` reads, and counts the texts
-whose entities differ. `--int8` takes a labelled file, adds `model_int8.onnx`, and prints the F1 of
-all three. In int8 are the weights of the feed-forward layers that widen; see benchmarks/README.md.
+whose tags differ. `--int8` takes a labelled file, adds `model_int8.onnx`, and prints the F1 of all
+three; benchmarks/README.md compares ways to quantize.
 """
 
 import argparse
