@@ -347,7 +347,7 @@ def test_numbered_sentences_without_blank_lines_are_not_joined(tmp_path, snapsho
 def test_the_mark_of_an_appended_file_is_not_part_of_a_word(tmp_path, name):
     content = {
         "a.conll": "EU\tB-X\n\n\ufeffEU\tB-X\n",
-        "a.csv": "sentence_id,token,ner_tag\n1,EU,B-X\n\ufeff2,EU,B-X\n",
+        "a.csv": "token,ner_tag,sentence_id\nEU,B-X,1\n\ufeffEU,B-X,2\n",
         "a.jsonl": '{"tokens": ["EU"], "ner_tags": ["B-X"]}\n' * 2,
     }[name]
     content = "\ufeff" + content.replace('\n{"', '\n\ufeff{"')
