@@ -150,9 +150,9 @@ def main() -> None:
         quantize(file, quantized)
         taggers["ONNX Runtime, int8"] = tagger_of(tagger, quantized, collate)
         problems = BrokenLines(skip=False)
-        items = list(labelled_items([flags.int8], options, problems, may_be_prose=True))
+        labelled = list(labelled_items([flags.int8], options, problems, may_be_prose=True))
         for name, own in taggers.items():
-            overall = score(own, items, Progress([], results_on_terminal=False))["overall"]
+            overall = score(own, labelled, Progress([], results_on_terminal=False))["overall"]
             print(f"{name}: {', '.join(f'{key} {value:.4f}' for key, value in overall.items())}")
     if flags.texts:
         problems = BrokenLines(skip=False)

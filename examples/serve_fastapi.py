@@ -38,9 +38,10 @@ BATCH_CHARACTERS = 20_000  # a batch takes no more requests beyond this
 Results = list[dict[str, Any]]
 
 
-class Question(BaseModel, extra="forbid"):
+class Question(BaseModel):
     """The body of a request."""
 
+    model_config = {"extra": "forbid"}
     text: str | list[str]
 
 
