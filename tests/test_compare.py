@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import compare
+from common import SentencePrediction
 from corpus.problems import Place
 from results.result_files import write_predictions
 from settings.argument_parser import make_parser
@@ -49,7 +50,9 @@ def save_run(folder, *predictions, gold=GOLD, words=WORDS, split="predictions", 
     """Write the predictions of a run: one sentence for each list of tags, `repeat` times."""
     folder.mkdir(exist_ok=True)
     predictions = [tags for tags in predictions for _ in range(repeat)]
-    rows = [(words, gold, tags, [1.0] * len(words)) for tags in predictions]
+    rows = [
+        SentencePrediction(words, gold, tags, *[[1.0] * len(words)] * 2) for tags in predictions
+    ]
     places = [Place("test.conll", 10 * n + 1, f"r{n}") for n in range(len(rows))]
     write_predictions(folder, split, rows, places, True)
     return folder

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import SentencePrediction
 from corpus.problems import Place
 from results.prediction_files import PredictionFile, saved_predictions
 from results.result_files import column_cell, write_predictions
@@ -15,9 +16,11 @@ from tests.helpers.messages import stable
 from tests.helpers.tagging import write_file
 
 ROWS = [
-    (["Peter", "New York"], ["B-PER", "B-work of art"], ["B-PER", "O"], [0.9, 0.8]),
-    ([], [], [], []),
-    (["Paris"], ["B-LOC"], ["B-PER"], [0.5]),
+    SentencePrediction(
+        ["Peter", "New York"], ["B-PER", "B-work of art"], ["B-PER", "O"], [0.9, 0.8], [0.9, 0.8]
+    ),
+    SentencePrediction([], [], [], [], []),
+    SentencePrediction(["Paris"], ["B-LOC"], ["B-PER"], [0.5], [0.5]),
 ]
 PLACES = [Place("a.jsonl", 7, "42", "news"), Place("a.jsonl", 8), Place("b.conll", 1)]
 
