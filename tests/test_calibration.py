@@ -35,7 +35,7 @@ def tuned(request, tiny_encoder, corpus, tmp_path_factory) -> tuple[str, Path]:
     """A script, and the output folder of its run with an operating point."""
     folder = tmp_path_factory.mktemp("tuned")
     flags = ["--model_name_or_path", tiny_encoder, *corpus, *SETTINGS, "--output_dir", "out"]
-    run(request.param, [*flags, "--target_precision", 0.97], folder, before=with_report)
+    run(request.param, [*flags, "--target_precision", 0.9], folder, before=with_report)
     return request.param, folder / "out"
 
 
@@ -58,11 +58,11 @@ def test_all_files_state_the_temperature_and_the_operating_point(tuned):
     assert config["outside_bias"] == point["outside_bias"]
     assert config["min_entity_score"] == point["min_score"] > 0
     assert calibration["fitted_to_entities"] > 10
-    assert point["precision"] == results(folder)["eval_precision"] >= 0.97
+    assert point["precision"] == results(folder)["eval_precision"] >= 0.9
     assert point["f1"] == pytest.approx(results(folder)["eval_f1"])
     for name in ("README.md", "report.html"):
         text = (folder / name).read_text(encoding="utf-8")
-        assert "--target_precision 0.97: bias" in text and "offset" in text, name
+        assert "--target_precision 0.9: bias" in text and "offset" in text, name
     for split, prefix in (("validation", "eval"), ("test", "predict")):
         error = results(folder)[f"{prefix}_expected_calibration_error"]
         reliability = facts["scores"][split]["reliability"]
