@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -38,9 +38,10 @@ BATCH_CHARACTERS = 20_000  # a batch takes no more requests beyond this
 Results = list[dict[str, Any]]
 
 
-class Question(BaseModel, extra="forbid"):
+class Question(BaseModel):
     """The body of a request."""
 
+    model_config = ConfigDict(extra="forbid")
     text: str | list[str]
 
 
