@@ -156,8 +156,8 @@ def main() -> None:
             print(f"{name}: {', '.join(f'{key} {value:.4f}' for key, value in overall.items())}")
     if flags.texts:
         problems = BrokenLines(skip=False)
-        items = read_items(Source(flags.texts), "auto", "line", options, problems)
-        compare(taggers, [item.text for item in items])
+        texts = read_items(Source(flags.texts), "auto", "line", options, problems)
+        compare(taggers, [item.text for item in texts])
 
 
 if __name__ == "__main__":

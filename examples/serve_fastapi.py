@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -41,7 +41,11 @@ Results = list[dict[str, Any]]
 class Question(BaseModel):
     """The body of a request."""
 
+<<<<<<< HEAD
     model_config = {"extra": "forbid"}
+=======
+    model_config = ConfigDict(extra="forbid")
+>>>>>>> examples19
     text: str | list[str]
 
 
