@@ -109,7 +109,10 @@ def _has_quoted_cells(lines: list[str]) -> bool:
     if len({len(row) for row in rows if row != [""]}) < 2:
         return False
     # Line feeds in quoted texts: the rows are equally wide only if the quotes are read.
-    quoted = list(csv.reader(lines, delimiter="\t"))[:-1]  # the last may be incomplete
+    try:
+        quoted = list(csv.reader(lines, delimiter="\t"))[:-1]  # the last may be incomplete
+    except csv.Error:  # a carriage return in a cell
+        return False
     return len({len(row) for row in quoted if row}) == 1
 
 
