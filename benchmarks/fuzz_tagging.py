@@ -13,6 +13,7 @@ that is refused, and results that are too few, too many, of other texts, or at w
 
 import argparse
 import contextlib
+import copy
 import csv
 import gzip
 import io
@@ -44,7 +45,7 @@ from tagging.tagger import Tagger  # noqa: E402
 from tests.helpers.models import ENTITY_LABELS, save_tiny_tagger, save_tiny_tokenizer  # noqa: E402
 
 SLOW = 5  # seconds of computing
-HANG = 60  # seconds until a round is killed
+HANG = 300  # seconds until a round is killed; at idle priority it may have to wait
 MEMORY = 6 << 30  # bytes of address space that a round may take in addition
 WORDS = (
     *("Anna", "Müller", "works", "in", "Paris", "Peter", "Blackburn", "東", "東京", "Zoë", "😀"),
@@ -177,7 +178,7 @@ def table_of(delimiter: str, text: str = "text") -> Callable[[list[Text]], str]:
 
     def write(texts: list[Text]) -> str:
         file = io.StringIO()
-        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        writer = csv.writer(file, delimiter=delimiter)
         writer.writerow(["ref", text, "note"])
         writer.writerows([number, item.text, item.note] for number, item in enumerate(texts))
         return file.getvalue()
@@ -555,10 +556,10 @@ def _damage_json(path: Path, generator: random.Random) -> str:
     changes = []
     for _ in range(generator.choice((1, 1, 2, 3))):
         holder, key = _place_in(root, generator)
-        value = generator.choice(VALUES)
+        value = copy.deepcopy(generator.choice(VALUES))
         if key is None or (isinstance(root, dict) and generator.random() < 0.3):
             key = generator.choice(sorted(ADDED))
-            holder, value = root, generator.choice(ADDED[key])
+            holder, value = root, copy.deepcopy(generator.choice(ADDED[key]))
         if isinstance(holder, dict | list) and generator.random() < 0.15 and len(holder):
             key = key if isinstance(holder, list) or key in holder else next(iter(holder))
             del holder[key]

@@ -102,8 +102,9 @@ def as_csv(table: EntityTable, *, safe: bool = False) -> Iterator[str]:
 
     `safe`: no cell is a formula.
     """
-    line = io.StringIO()
-    writer = csv.writer(line, lineterminator="\n")
+    buffer = io.StringIO()
+    # With this line end, cells with a carriage return are quoted too: readers end a row at one.
+    writer = csv.writer(buffer, lineterminator="\r\n")
 
     def shown(value: Any, column: str = "") -> Any:
         if isinstance(value, list | dict | bytes):
@@ -113,15 +114,20 @@ def as_csv(table: EntityTable, *, safe: bool = False) -> Iterator[str]:
         is_formula = safe and isinstance(value, str) and FORMULA.match(value)
         return f"'{value}" if is_formula and not PLAIN_NUMBER.fullmatch(value) else value
 
-    if not table.done:
-        writer.writerow(map(shown, table.columns))
+    def line_of(cells: Iterable[Any]) -> str:
+        buffer.seek(0)
+        buffer.truncate()
+        writer.writerow(cells)
+        return buffer.getvalue().removesuffix("\r\n") + "\n"
+
+    header = "" if table.done else line_of(map(shown, table.columns))
     for rows in table:
-        for row in rows:
-            writer.writerow([shown(row.get(column), column) for column in table.columns])
-        yield line.getvalue()
-        line.seek(0)
-        line.truncate()
-    yield line.getvalue()  # the header row, if there was no text
+        lines = [
+            line_of([shown(row.get(column), column) for column in table.columns]) for row in rows
+        ]
+        yield header + "".join(lines)
+        header = ""
+    yield header  # if there was no text
 
 
 def written_columns(path: Path, *, safe: bool) -> list[str]:

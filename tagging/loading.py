@@ -123,8 +123,9 @@ def _load_with_transformers(
         )
     exact = _load_network(source, config, torch.float32, device)
     _check_vocabulary(exact, tokenizer, name)
-    # Not observed in half precision, whose rounding hides them.
-    traits = observe_traits(exact, tokenizer, longest_window(tokenizer, config))
+    with loading("model", name):  # a network that was loaded may fail when it runs
+        # Not observed in half precision, whose rounding hides them.
+        traits = observe_traits(exact, tokenizer, longest_window(tokenizer, config))
     collate = make_collator(tokenizer, traits, device)
     networks: list[Network] = []
     for dtype in dtypes:

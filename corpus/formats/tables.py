@@ -59,38 +59,49 @@ def read_csv(
     header: list[str] | None = None
     holds_list: dict[int, bool] = {}
     line = 1
-    try:
-        for row in rows:
-            first, line = line, rows.line_num + 1
-            if header is None:
-                header = row or None
-                repeated = [key for key, count in Counter(row).items() if count > 1]
-                if repeated:
-                    detail = f"{', '.join(map(quote, repeated))} in {quote(delimiter.join(row))}"
-                    kind = ProblemKind.REPEATED_COLUMN_NAME
-                    problems.add(Problem(kind, Place(name, first), detail, ROWS_EXAMPLE))
-            elif not any(row):
-                yield Record(first, None)
-            elif len(row) != len(header):
-                detail = f"{counted(len(row), 'cell')} in {quote(delimiter.join(row))}"
-                expected = f"{len(header)} cells, as in the header {quote(delimiter.join(header))}"
-                place = Place(name, first)
-                problems.add(Problem(ProblemKind.ROW_WIDTH, place, detail, expected))
-            else:
-                for position, cell in enumerate(row):
-                    # The first value of a column decides, so that the word [1] stays a word.
-                    if cell and position not in holds_list:
-                        holds_list[position] = not isinstance(cell_value(cell), str)
-                yield Record(
-                    first,
-                    {
-                        key: cell_value(cell) if holds_list.get(position) else cell
-                        for position, (key, cell) in enumerate(zip(header, row, strict=True))
-                    },
-                )
-    except csv.Error as error:
-        expected = "closed quotes; quotes inside a cell are doubled"
-        problems.add(Problem(ProblemKind.NOT_CSV, Place(name, line), str(error), expected))
+    for row in _rows_of_csv(rows, problems, name):
+        first, line = line, rows.line_num + 1
+        if header is None:
+            header = row or None
+            repeated = [key for key, count in Counter(row).items() if count > 1]
+            if repeated:
+                detail = f"{', '.join(map(quote, repeated))} in {quote(delimiter.join(row))}"
+                kind = ProblemKind.REPEATED_COLUMN_NAME
+                problems.add(Problem(kind, Place(name, first), detail, ROWS_EXAMPLE))
+        elif not any(row):
+            yield Record(first, None)
+        elif len(row) != len(header):
+            detail = f"{counted(len(row), 'cell')} in {quote(delimiter.join(row))}"
+            expected = f"{len(header)} cells, as in the header {quote(delimiter.join(header))}"
+            place = Place(name, first)
+            problems.add(Problem(ProblemKind.ROW_WIDTH, place, detail, expected))
+        else:
+            for position, cell in enumerate(row):
+                # The first value of a column decides, so that the word [1] stays a word.
+                if cell and position not in holds_list:
+                    holds_list[position] = not isinstance(cell_value(cell), str)
+            yield Record(
+                first,
+                {
+                    key: cell_value(cell) if holds_list.get(position) else cell
+                    for position, (key, cell) in enumerate(zip(header, row, strict=True))
+                },
+            )
+
+
+def _rows_of_csv(rows: Any, problems: Problems, name: str) -> Iterator[list[str]]:
+    """Yield the rows of a reader of CSV; add a row that is not CSV to `problems`, and go on."""
+    while True:
+        line = rows.line_num + 1
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            expected = "closed quotes; quotes inside a cell are doubled"
+            problems.add(Problem(ProblemKind.NOT_CSV, Place(name, line), str(error), expected))
+            continue
+        if row is None:
+            return
+        yield row
 
 
 def _has_quoted_cells(lines: list[str]) -> bool:
@@ -102,7 +113,10 @@ def _has_quoted_cells(lines: list[str]) -> bool:
     if len({len(row) for row in rows if row != [""]}) < 2:
         return False
     # Line feeds in quoted texts: the rows are equally wide only if the quotes are read.
-    quoted = list(csv.reader(lines, delimiter="\t"))[:-1]  # the last may be incomplete
+    try:
+        quoted = list(csv.reader(lines, delimiter="\t"))[:-1]  # the last may be incomplete
+    except csv.Error:  # a carriage return in a cell
+        return False
     return len({len(row) for row in quoted if row}) == 1
 
 

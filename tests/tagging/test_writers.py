@@ -103,6 +103,13 @@ def test_csv_repeats_the_fields_of_the_record_in_each_row(snapshot):
     assert written([], "csv").count("\n") == 1
 
 
+def test_any_line_end_in_a_cell_of_csv_stays_in_the_cell():
+    texts = ["Peter\rsaid", "Peter\nsaid", "Peter\r\nsaid", "said\r"]
+    content = written([tagged(text, {"note": text}) for text in texts], "csv")
+    rows = list(csv.DictReader(io.StringIO(content, newline=""), strict=True))
+    assert [(row["text"], row["note"]) for row in rows] == list(zip(texts, texts, strict=True))
+
+
 def test_a_field_that_the_first_texts_lack_is_reported(snapshot):
     items = [tagged("Peter", {"id": 1}), tagged("EU", {"id": 2, "late": 1})]
     for table in (EntityTable(items, 1, False), EntityTable(iter(items), 1, True)):

@@ -7,6 +7,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from corpus.formats import detect
 from corpus.formats.sentence import ReadOptions
+from corpus.formats.tables import read_csv
 from corpus.problems import ProblemKind, Problems
 from tests.helpers.broken_corpora import BrokenCorpus, check_broken_corpus
 
@@ -67,3 +68,11 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_broken_corpora(case: BrokenCorpus, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
     check_broken_corpus(case, tmp_path, snapshot)
+
+
+def test_a_carriage_return_among_quotes_and_tabs_is_no_traceback():
+    problems = Problems()
+    lines = ["text\tnote\n", 'a "b\tx\ry\tz\n', "c\td\n"]
+    records = list(read_csv(lines, problems, "a.csv", "\t"))
+    assert [record.fields for record in records] == [{"text": "c", "note": "d"}]
+    assert problems.concern("a.csv")
