@@ -48,8 +48,9 @@ def with_harmless_change(content: str, generator: random.Random) -> bytes:
 
 
 def decoded(data: bytes) -> str:
-    """Return the text of a file."""
-    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    """Return the text of a file, without marks at the beginning of lines."""
+    text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    return "\n".join(line.lstrip("\ufeff") for line in text.split("\n"))
 
 
 def damaged(data: bytes, generator: random.Random) -> bytes:

@@ -13,7 +13,7 @@ from support.text import quote
 HEADER = re.compile(r"\s*+[\w.-]++\|t\|.*+\n[\w.-]++\|a\|")
 TEXT = re.compile(r"([\w.-]+)\|([a-z])\|(.*)", re.DOTALL)
 MENTION = re.compile(r"[\w.-]+\t(\d+)\t(\d+)\t([^\t]*)\t([^\t]+)(?:\t.*)?")
-RELATION = re.compile(r"[\w.-]+\t[^\t\d][^\t]*\t.*")
+RELATION = re.compile(r"[\w.-]+\t[A-Za-z][^\t]*\t[^\t]+\t[^\t]+")
 EXAMPLE = (
     "the lines of a document together: its title, its abstract, and for each mention its number, "
     "the first character, the one after the last, the text and the type, separated by tabs"

@@ -32,6 +32,12 @@ def test_titles_abstracts_and_mentions(tmp_path):
     assert read(write_file(tmp_path, "crlf.txt", FILE.replace("\n", "\r\n"))) == SENTENCES
 
 
+def test_a_damaged_mention_is_not_a_relation(tmp_path):
+    path = write_file(tmp_path, "a.txt", FILE.replace("228\t0\t8", "228\tx0\t8"))
+    read(path, problems := Problems())
+    assert [group.kind for group in problems.groups] == [ProblemKind.ROW_WIDTH]
+
+
 def test_what_does_not_fit_is_reported(tmp_path, snapshot):
     broken = FILE.replace("31\t40", "32\t40").replace("228\t0\t8\tAsystole", "228 0 8 Asystole")
     broken = f"{broken}\n228\t0\t8\tAsystole\tDisease\tD006323\n"
