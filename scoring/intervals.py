@@ -11,7 +11,7 @@ the share of entities that are not the only one of their unit:
 
 - The quantiles of the resamples. If each unit holds one entity, they are those of the posterior of
   a uniform prior; for F1 see Goutte and Gaussier (2005).
-- The median plus and minus the standard deviation times the quantile of Student's t. If few units
+- The log odds plus and minus the standard deviation times the quantile of Student's t. If few units
   hold many entities, the standard deviation is uncertain, and quantiles lean to the wrong side.
 
 A score without data lies between 0 and 1: precision without predictions, recall and F1 without gold
@@ -103,7 +103,7 @@ def _macro_interval(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -
     """
     if not totals.any():
         return np.array([0.0, 1.0])
-    odds = np.exp(_log_odds(resampled, len(totals))[..., 2])
+    odds = np.exp(_log_odds(resampled, *_prior(len(resampled), len(totals)))[..., 2])
     half = spread.student * (odds / (1 + odds)).mean(1).std()
     score = _scores(totals)[:, 2].mean()
     return np.concatenate([score - half, score + half]).clip(0, 1).round(DIGITS)
@@ -114,9 +114,11 @@ def _intervals(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.
 
     `resampled`: (resamples, rows, 3). `totals`: (rows, 3).
     """
-    log_odds = _log_odds(resampled, 1)
+    # With the same random numbers, rows of equal counts have equal intervals.
+    log_odds = _log_odds(resampled, *_prior(len(resampled), 1))
     tail = (1 - LEVEL) / 2
-    *quantiles, middle = np.quantile(log_odds, [tail, 1 - tail, 0.5], axis=0)
+    quantiles = np.quantile(log_odds, [tail, 1 - tail], axis=0)
+    middle = _log_odds(totals, 1, 1)
     clustered, student = (part[:, None] for part in spread)
     half = student * log_odds.std(axis=0)
     low, high = (
@@ -132,19 +134,26 @@ def _intervals(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.
     return ends.round(DIGITS)
 
 
-def _log_odds(resampled: np.ndarray, rows: int) -> np.ndarray:
-    """Return the log odds of precision, recall and F1 of each resample: (resamples, rows, 3).
+def _prior(resamples: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return random numbers from the exponential distribution: (resamples, rows), twice.
 
-    `rows`: the number of rows, each with its own random numbers; or 1 if all rows share them, which
-    makes rows of equal counts have equal intervals.
+    They are added to what is right and to what is wrong.
     """
-    correct, predicted, gold = np.moveaxis(resampled, -1, 0)
-    # Two halves make one number from the exponential distribution.
-    shape = np.array([1, 0.5, 0.5])[:, None, None]
-    prior = np.random.default_rng(SEED + 1).standard_gamma(shape, (3, len(correct), rows))
-    right, wrong = correct + prior[0], prior[1] + prior[2]
+    right, wrong = np.random.default_rng(SEED + 1).standard_exponential((2, resamples, rows))
+    return right, wrong
+
+
+def _log_odds(
+    counts: np.ndarray, right: np.ndarray | float, wrong: np.ndarray | float
+) -> np.ndarray:
+    """Return the log odds of precision, recall and F1 of counts, (..., rows, 3).
+
+    `right` and `wrong` are added to the counts of items.
+    """
+    correct, predicted, gold = np.moveaxis(counts, -1, 0)
     # A difference of two equal sums may be a little below 0.
     spurious, missed = np.maximum(predicted - correct, 0), np.maximum(gold - correct, 0)
+    right = correct + right
     odds = (
         right / (spurious + wrong),
         right / (missed + wrong),
