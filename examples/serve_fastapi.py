@@ -41,11 +41,7 @@ Results = list[dict[str, Any]]
 class Question(BaseModel):
     """The body of a request."""
 
-<<<<<<< HEAD
-    model_config = {"extra": "forbid"}
-=======
     model_config = ConfigDict(extra="forbid")
->>>>>>> examples19
     text: str | list[str]
 
 

@@ -65,7 +65,7 @@ row = st.tuples(word.filter(lambda w: column_cell(w) not in ("-DOCSTART-", "\ufe
 def test_both_files_of_a_run_hold_the_same_sentences(tmp_path_factory, sentences):
     folder = tmp_path_factory.mktemp("predictions")
     columns = [[list(column) for column in zip(*rows, strict=True)] for rows in sentences]
-    rows = [(*three, [1.0] * len(three[0])) for three in columns]
+    rows = [SentencePrediction(*three, *[[1.0] * len(three[0])] * 2) for three in columns]
     write_predictions(folder, "predictions", rows, [Place("a", 1)] * len(rows), True)
     from_json, from_columns = (
         tags_of(folder / f"predictions.{extension}") for extension in ("jsonl", "txt")
