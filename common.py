@@ -2,9 +2,8 @@
 
 A tokenizer turns words into sub-words; `make_windows` cuts a sentence too long for the model into
 overlapping windows. Labels go from words to sub-words (`align_labels_with_tokens`,
-`tokenize_and_align_labels`), predictions from sub-words back to words (`WordPredictions`,
-`postprocess`), where entity tags become the most probable legal sequence (`most_probable_tags`) and
-entities get their probability among all legal sequences (`sequence_probabilities`).
+`tokenize_and_align_labels`), predictions from sub-words back to words (`postprocess`). How they
+become legal tags there is in `scoring.decoding`.
 Functions that have a counterpart in the chapter "Token classification" of the
 Hugging Face LLM course have the same name as there.
 
@@ -14,16 +13,11 @@ project. torch is imported by the functions that need it, so that `infer.py` can
 
 from __future__ import annotations
 
-import copy
-import math
-from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
 
 if TYPE_CHECKING:
     import torch
@@ -36,10 +30,6 @@ if TYPE_CHECKING:
 IGNORED = -100  # label, or word index, of a sub-word that has none
 NO_TAG = -1  # tag id of a word without a prediction
 PREFIXES = "BIESLUM"  # of entity tags, in any tag scheme
-# In `sequence_probabilities`, no tag of a word is less probable than this, compared with the word's
-# best. Otherwise a sum could be 0.
-LEAST_LOG_RATIO = -300.0
-CHUNK_VALUES = 1 << 20  # tags times words that it takes together: 8 MiB in each of its arrays
 
 # --- Tags -----------------------------------------------------------------------------------
 
@@ -478,221 +468,7 @@ def gather_batch(
     return accelerator.gather_for_metrics((log_probabilities, losses, word_index))
 
 
-# --- Legal sequences of tags ----------------------------------------------------------------
-
-
-def legal_transitions(label_names: Sequence[str]) -> np.ndarray:
-    """Return whether IOB2 allows a label behind another, (labels + 1, labels).
-
-    I-X is legal only behind B-X or I-X. The last row is the start of a sentence. A type that has
-    no B-X begins with I-X anywhere.
-    """
-    legal = np.ones((len(label_names) + 1, len(label_names)), bool)
-    for label, name in enumerate(label_names):
-        begin = f"B-{name[2:]}"
-        if name.startswith("I-") and begin in label_names:
-            legal[:, label] = [previous in (begin, name) for previous in (*label_names, "")]
-    return legal
-
-
-def most_probable_tags(log_probabilities: np.ndarray, legal: np.ndarray) -> np.ndarray:
-    """Return the labels of the most probable legal sequence of tags, (words,), after Viterbi.
-
-    `log_probabilities`: (words, labels). `legal`: see `legal_transitions`.
-    """
-    scores_of_transitions = np.where(legal, 0.0, -np.inf)
-    best = scores_of_transitions[-1] + log_probabilities[0]  # of sequences that end in each label
-    origins = []
-    for scores in log_probabilities[1:]:
-        sequences = best[:, None] + scores_of_transitions[:-1]
-        origins.append(sequences.argmax(0))
-        best = sequences.max(0) + scores
-    labels = [int(best.argmax())]
-    for origin in reversed(origins):
-        labels.append(int(origin[labels[-1]]))
-    return np.array(labels[::-1])
-
-
-class SequenceProbabilities(NamedTuple):
-    """The probabilities of the tags of words, and of the entities that the tags make."""
-
-    words: np.ndarray  # (words,), of all sequences in which the word has this tag
-    # (entities,), in the order of `entity_spans`, of all sequences that have exactly this entity:
-    # its type, its first and its last word
-    entities: np.ndarray
-
-
-def sequence_probabilities(
-    log_probabilities: np.ndarray,
-    tag_ids: np.ndarray,
-    lengths: Sequence[int] | np.ndarray,
-    label_names: Sequence[str],
-) -> SequenceProbabilities:
-    """Return the probabilities of sentences' tags among all legal sequences of tags.
-
-    The probability of a legal sequence is proportional to the product of the probabilities of its
-    words. The sums over sequences are computed by the forward-backward algorithm (Rabiner 1989, A
-    Tutorial on Hidden Markov Models, section III).
-
-    `log_probabilities`: (words, labels). `tag_ids`: (words,), legal. `lengths`: (sentences,), words
-    of each.
-    """
-    order = _TagOrder.of(label_names)
-    lengths = np.asarray(lengths)[np.flatnonzero(lengths)]
-    ends = np.cumsum(lengths)
-    chunks = [SequenceProbabilities(np.zeros(0), np.zeros(0))]
-    sentence = start = 0
-    while sentence < len(lengths):
-        room = max(CHUNK_VALUES // len(order.names), lengths[sentence])
-        following = int(np.searchsorted(ends, start + room, side="right"))
-        words = slice(start, int(ends[following - 1]))
-        weights = order.weights(log_probabilities[words])
-        lengths_of_chunk = lengths[sentence:following]
-        chunks.append(_probabilities_of_chunk(weights, tag_ids[words], lengths_of_chunk, order))
-        sentence, start = following, words.stop
-    return SequenceProbabilities(*map(np.concatenate, zip(*chunks, strict=True)))
-
-
-def _probabilities_of_chunk(
-    weights: np.ndarray, tag_ids: np.ndarray, lengths: np.ndarray, order: _TagOrder
-) -> SequenceProbabilities:
-    """Return the probabilities of sentences; `weights`: see `_TagOrder.weights`."""
-    before, sums, after = _messages(weights, lengths, order.num_inside)
-    count, m = len(tag_ids), order.num_inside
-    words, tags = np.arange(count), order.places[tag_ids]
-    ends = np.cumsum(lengths) - 1  # the last word of each sentence
-
-    # The messages of the next word: `open_total` is that of the tags that may follow every tag,
-    # `same_type` that of the I-X that may follow this word's tag.
-    following = np.zeros_like(after)
-    following[:, :-1] = after[:, 1:]
-    following[:, ends] = 0.0
-    open_total = following[m:].sum(0)
-    open_total[ends] = 1.0
-    totals = open_total + ((before[:m] + before[m : 2 * m]) * following[:m]).sum(0)
-    same_type = np.where(tags < 2 * m, following[tags % m if m else 0, words], 0.0)
-    of_words = before[tags, words] * (open_total + same_type) / totals
-
-    _, first, last = entity_spans(tag_ids, lengths, order.label_names)
-    steps = np.append(np.log(weights[tags, words] / sums), 0.0)
-    bounds = np.column_stack([first, last + 1]).ravel()
-    inner = np.add.reduceat(steps, bounds)[::2] if len(first) else np.zeros(0)
-    begins, stops = np.ones(len(first)), open_total[last]
-    # An I-X whose type has no B-X would continue the entity at either end.
-    lone = order.lone_inside[tag_ids[first]]
-    (has_lone,) = np.nonzero(lone >= 0)
-    stops[has_lone] -= following[lone[has_lone], last[has_lone]]
-    (has_lone,) = np.nonzero((lone >= 0) & (first > 0) & ~np.isin(first - 1, ends))
-    begins[has_lone] -= before[lone[has_lone], first[has_lone] - 1]
-    of_entities = begins * np.exp(inner) * stops / totals[last]
-    return SequenceProbabilities(of_words.clip(0.0, 1.0), of_entities.clip(0.0, 1.0))
-
-
-class _TagOrder(NamedTuple):
-    """The distinct tags: each I-X whose type has a B-X, the B-X of these in the same order, others.
-
-    The former are the tags that may not follow every tag.
-    """
-
-    label_names: Sequence[str]
-    names: list[str]
-    num_inside: int  # of the tags that come first
-    places: np.ndarray  # (labels,), the place of each label's tag
-    lone_inside: np.ndarray  # (labels,), the place of I-X for an X that has no B-X, or -1
-
-    @classmethod
-    def of(cls, label_names: Sequence[str]) -> _TagOrder:
-        distinct = list(dict.fromkeys(label_names))
-        inside = [n for n in distinct if n.startswith("I-") and f"B-{n[2:]}" in distinct]
-        leading = [*inside, *(f"B-{name[2:]}" for name in inside)]
-        names = [*leading, *(name for name in distinct if name not in leading)]
-        places = np.array([names.index(name) for name in label_names])
-        is_lone = [name.startswith("I-") and name not in inside for name in label_names]
-        return cls(label_names, names, len(inside), places, np.where(is_lone, places, -1))
-
-    def weights(self, log_probabilities: np.ndarray) -> np.ndarray:
-        """Return the probabilities of the tags of each word up to a factor, (tags, words).
-
-        Labels of one name, such as all that are not entity tags, count as one tag.
-        """
-        scores = np.ascontiguousarray(log_probabilities.T, np.float64)
-        of_labels = np.exp(np.maximum(scores - scores.max(0), LEAST_LOG_RATIO))
-        weights = np.zeros((len(self.names), len(log_probabilities)))
-        for label, place in enumerate(self.places):
-            weights[place] += of_labels[label]
-        return weights
-
-
-def _messages(
-    weights: np.ndarray, lengths: np.ndarray, m: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the forward and backward messages of words, which include the words' own weights.
-
-    `weights`: (tags, words). The first `m` tags may follow only themselves and the tag `m` places
-    further on. Returns (forward, sums, backward): (tags, words), (words,), (tags, words). The
-    messages of each word are scaled to the sum 1; `sums` are those of `forward` before.
-    """
-    # All words with one place in their sentence lie together, the longest sentences first.
-    longest_first = np.argsort(-lengths, kind="stable")
-    places = np.arange(len(weights[0])) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    counts = np.bincount(places)
-    offsets = np.cumsum(counts) - counts
-    ranks = np.empty(len(lengths), int)
-    ranks[longest_first] = np.arange(len(lengths))
-    rows = offsets[places] + np.repeat(ranks, lengths)
-    forward = np.empty_like(weights)
-    forward[:, rows] = weights
-    backward = forward.copy()
-    sums = np.empty(len(rows))
-    spans = [slice(start, start + count) for start, count in zip(offsets, counts, strict=True)]
-
-    previous = None
-    for span in spans:
-        message = forward[:, span]
-        if previous is None:
-            message[:m] = 0.0
-        else:
-            previous = previous[:, : span.stop - span.start]
-            message[:m] *= previous[:m] + previous[m : 2 * m]
-        message.sum(0, out=sums[span])
-        message /= sums[span]
-        previous = message
-
-    following = None
-    for span in reversed(spans):
-        message = backward[:, span]
-        if following is not None:
-            continued = message[:, : following.shape[1]]
-            unrestricted = following[m:].sum(0)
-            continued[2 * m :] *= unrestricted
-            same_type = following[:m] + unrestricted
-            continued[:m] *= same_type
-            continued[m : 2 * m] *= same_type
-        message /= message.sum(0)
-        following = message
-    return forward[:, rows], sums[rows], backward[:, rows]
-
-
-def entity_spans(
-    tag_ids: np.ndarray, lengths: Sequence[int] | np.ndarray, label_names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (types, first words, last words) of the entities of many sentences, in order.
-
-    They are those of `entities`. `tag_ids`: (words,), of sentences in turn. `lengths`:
-    (sentences,), words of each. A type is the number of the first label that has it.
-    """
-    lengths = np.asarray(lengths, int)
-    names = ["" if name == "O" else name.partition("-")[2] for name in label_names]
-    types = np.array([names.index(name) if name else -1 for name in names])[tag_ids]
-    continues = np.array([name.startswith("I-") for name in label_names])[tag_ids]
-    continues[1:] &= types[1:] == types[:-1]
-    begins_sentence = np.zeros(len(tag_ids) + 1, bool)
-    begins_sentence[np.cumsum(lengths) - lengths] = True
-    continues &= ~begins_sentence[:-1]
-    first = np.flatnonzero((types >= 0) & ~continues)
-    bounds = np.append(np.flatnonzero(~continues), len(tag_ids))
-    last = bounds[np.searchsorted(bounds, first, side="right")] - 1
-    return types[first], first, last
+# --- Predictions back to words --------------------------------------------------------------
 
 
 def bridge_gaps(tags: Sequence[str | None]) -> list[str]:
@@ -713,213 +489,6 @@ def bridge_gaps(tags: Sequence[str | None]) -> list[str]:
     return bridged
 
 
-# --- Predictions back to words --------------------------------------------------------------
-
-
-class Calibration(NamedTuple):
-    """The score of an entity by its probability p: logistic(logit(p) / temperature + offset)."""
-
-    temperature: float = 1.0
-    offset: float = 0.0
-
-    @classmethod
-    def of_config(cls, config: Any) -> Calibration | None:
-        """Return the calibration in a model's configuration; None if it has none."""
-        temperature = getattr(config, "score_temperature", None)
-        offset = getattr(config, "score_offset", None)
-        return None if temperature is None else cls(temperature, offset or 0.0)
-
-    def scores(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return the scores of entities with these probabilities, (entities,)."""
-        return 1 / (1 + np.exp(-logit(probabilities) / self.temperature - self.offset))
-
-
-class OperatingPoint(NamedTuple):
-    """How decoding trades precision for recall.
-
-    `outside_bias` is added to the log probability of O: a negative one gives more entities.
-    Entities with a lower score than `min_score` become O.
-    """
-
-    outside_bias: float = 0.0
-    min_score: float = 0.0
-
-    @classmethod
-    def of_config(cls, config: Any) -> OperatingPoint:
-        """Return the operating point in a model's configuration."""
-        values = (getattr(config, name, None) for name in ("outside_bias", "min_entity_score"))
-        return cls(*(value or 0.0 for value in values))
-
-
-NEUTRAL = OperatingPoint()
-
-
-def logit(probabilities: np.ndarray) -> np.ndarray:
-    """Return the logarithms of the odds; those of 0 and 1 are finite.
-
-    Probabilities nearer to 0 or 1 than fp32 can tell from 1 are all taken for the nearest.
-    """
-    clipped = probabilities.astype(np.float64).clip(1e-7, 1 - 1e-7)
-    return np.log(clipped) - np.log1p(-clipped)
-
-
-class WordPredictions:
-    """The predictions of some sentences by word, filled in any order.
-
-    They take 6 bytes per word. For decoding, they take 4 bytes more for each word and label, and
-    with a calibration 4 more for each word.
-    """
-
-    def __init__(
-        self,
-        num_words: int,
-        label_names: Sequence[str],
-        decode: bool,
-        calibration: Calibration | None = None,
-        operating_point: OperatingPoint = NEUTRAL,
-    ) -> None:
-        """Make room for `num_words` words, without a prediction yet.
-
-        `decode`: whether the tags are to be the most probable legal sequence of each sentence, not
-        the most probable tag of each word. With a `calibration`, the probability of a tag is then
-        that of `sequence_probabilities`, and the score of an entity its calibrated probability,
-        whatever the bias. Otherwise they are the tag's own probability, and the mean of those of
-        the entity's tags. `operating_point`: of decoded tags; a least score needs a calibration.
-        """
-        self.label_names = label_names
-        self.legal = legal_transitions(label_names)
-        self.tag_ids = np.full(num_words, NO_TAG, dtype=np.int16)
-        self.probabilities = np.zeros(num_words, dtype=np.float32)
-        self.losses = array("f")  # one per window, summed over its words
-        self.log_probabilities = np.zeros((num_words, len(label_names) * decode), np.float32)
-        self.calibration, self.operating_point = calibration, operating_point
-        # (words,): their mean over the words of an entity is the entity's score.
-        self.entity_scores = self.probabilities
-
-    def add(
-        self, log_probabilities: torch.Tensor, losses: torch.Tensor, word_index: torch.Tensor
-    ) -> None:
-        """Store the result of `gather_batch`; a word that occurs twice is counted once."""
-        is_word = word_index.ne(IGNORED)
-        self.add_words(log_probabilities[is_word], word_index[is_word])
-        self.losses.extend(losses.tolist())
-
-    def add_words(self, log_probabilities: torch.Tensor, word_index: torch.Tensor) -> None:
-        """Store the (words, labels) log probabilities of words; `word_index`: (words,)."""
-        words = word_index.cpu().numpy()
-        best, tag_ids = log_probabilities.max(-1)
-        self.tag_ids[words] = tag_ids.cpu().numpy()
-        self.probabilities[words] = best.exp().cpu().numpy()
-        if self.log_probabilities.size:
-            self.log_probabilities[words] = log_probabilities.cpu().numpy()
-            if self.operating_point.outside_bias:
-                self._choose_tags(words)
-
-    def biased(self, words: np.ndarray) -> np.ndarray:
-        """Return what decides the tags of words, (words, labels): biased log probabilities."""
-        is_outside = np.array(self.label_names) == "O"
-        return (
-            self.log_probabilities[words]
-            + np.float32(self.operating_point.outside_bias) * is_outside
-        )
-
-    def _choose_tags(self, words: np.ndarray) -> None:
-        """Store the most probable tag of each of these words."""
-        tag_ids = self.biased(words).argmax(-1)
-        self.tag_ids[words] = tag_ids
-        self.probabilities[words] = np.exp(self.log_probabilities[words, tag_ids])
-
-    def decode(self, lengths: Sequence[int] | np.ndarray) -> None:
-        """Replace illegal sequences of tags, and score entities, once all predictions are added.
-
-        `lengths`: (sentences,), words of each.
-        """
-        for words in self.illegal_sentences(lengths):
-            tag_ids = most_probable_tags(self.biased(words), self.legal)
-            self.tag_ids[words] = tag_ids
-            self.probabilities[words] = np.exp(self.log_probabilities[words, tag_ids])
-        if self.calibration is not None:
-            self._score_entities(lengths, self.calibration)
-
-    def _score_entities(
-        self, lengths: Sequence[int] | np.ndarray, calibration: Calibration
-    ) -> None:
-        """Store the probabilities of tags, and the calibrated ones of entities."""
-        words, known = self.known_words(lengths)
-        log_probabilities, tag_ids = self.log_probabilities[words], self.tag_ids[words]
-        self.probabilities[words], of_entities = sequence_probabilities(
-            log_probabilities, tag_ids, known, self.label_names
-        )
-        _, first, last = entity_spans(tag_ids, known, self.label_names)
-        sizes = words[last] + 1 - words[first]  # with words inside that have no sub-word
-        ends = np.cumsum(sizes)
-        inside = np.arange(sizes.sum()) + np.repeat(words[first] + sizes - ends, sizes)
-        scores = calibration.scores(of_entities).astype(np.float32)
-        self.entity_scores = np.zeros_like(self.probabilities)
-        self.entity_scores[inside] = np.repeat(scores, sizes)
-        if (scores < self.operating_point.min_score).any():
-            is_low = self.entity_scores < self.operating_point.min_score
-            tag_ids[is_low[words]] = self.label_names.index("O")
-            self.tag_ids[words], self.entity_scores[is_low] = tag_ids, 0.0
-            self.probabilities[words], _ = sequence_probabilities(
-                log_probabilities, tag_ids, known, self.label_names
-            )
-
-    def known_words(self, lengths: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the words with a prediction, (words,), and their number in each sentence."""
-        words = np.flatnonzero(self.tag_ids != NO_TAG)
-        sentences = np.repeat(np.arange(len(lengths)), lengths)[words]
-        return words, np.bincount(sentences, minlength=len(lengths))
-
-    def decoded_again(
-        self,
-        lengths: Sequence[int] | np.ndarray,
-        calibration: Calibration | None = None,
-        operating_point: OperatingPoint = NEUTRAL,
-    ) -> WordPredictions:
-        """Return a copy that is decoded with another calibration and operating point."""
-        again = copy.copy(self)
-        again.tag_ids, again.probabilities = self.tag_ids.copy(), self.probabilities.copy()
-        again.entity_scores = again.probabilities
-        again.calibration, again.operating_point = calibration, operating_point
-        again._choose_tags(np.flatnonzero(self.tag_ids != NO_TAG))
-        again.decode(lengths)
-        return again
-
-    def illegal_sentences(self, lengths: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
-        """Yield the words of each sentence with an illegal tag, without those without a prediction.
-
-        In all other sentences, the most probable tag of each word is the most probable legal
-        sequence. `lengths`: (sentences,), words of each.
-        """
-        words = np.flatnonzero(self.tag_ids != NO_TAG)
-        tags, sentences = self.tag_ids[words], np.repeat(np.arange(len(lengths)), lengths)[words]
-        is_first = np.diff(sentences, prepend=-1) > 0
-        before = np.where(is_first, len(self.legal) - 1, np.roll(tags, 1))
-        illegal = np.unique(sentences[~self.legal[before, tags]])
-        starts, stops = (np.searchsorted(sentences, illegal, side) for side in ("left", "right"))
-        for start, stop in zip(starts, stops, strict=True):
-            yield words[start:stop]
-
-    @property
-    def loss(self) -> float:
-        """Return the loss summed over words, the same to the last digit in any window order."""
-        return math.fsum(self.losses)
-
-    def check_complete(self, words_with_subwords: int) -> None:
-        """Raise AssertionError unless every word with a sub-word has a prediction.
-
-        The suite's invariant: words in the corpus = words scored.
-        """
-        predicted = int((self.tag_ids != NO_TAG).sum())
-        if predicted != words_with_subwords:
-            raise AssertionError(
-                f"got predictions for {predicted} words, expected {words_with_subwords}: all words "
-                f"with a sub-word, of {len(self.tag_ids)} in the corpus. The scores would not "
-                "cover the corpus."
-            )
-
-
 class SentencePrediction(NamedTuple):
     """The predictions of a sentence; each list has an item for each word."""
 
@@ -931,11 +500,12 @@ class SentencePrediction(NamedTuple):
 
 
 def postprocess(
-    predictions: WordPredictions, split: Iterable[dict[str, Any]], label_names: Sequence[str]
+    predictions: Any, split: Iterable[dict[str, Any]], label_names: Sequence[str]
 ) -> Iterator[SentencePrediction]:
     """Yield the predictions of each sentence, in order.
 
-    `split`: rows with `tokens` and, if they are labelled, `labels`. A word without a sub-word has
+    `predictions`: `scoring.word_predictions.WordPredictions`. `split`: rows with `tokens` and, if
+    they are labelled, `labels`. A word without a sub-word has
     probability 0, and the tag O, or the tag of an entity around it.
     """
     names = [*label_names, None]  # NO_TAG indexes the last

@@ -30,17 +30,11 @@ import numpy as np
 from machine import describe
 from scipy.optimize import minimize_scalar
 
+from scoring.decoding import entity_spans, legal_transitions, sequence_probabilities
+from scoring.word_predictions import Calibration, OperatingPoint, WordPredictions, logit
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from common import (
-    Calibration,
-    OperatingPoint,
-    WordPredictions,
-    entity_spans,
-    legal_transitions,
-    logit,
-    sequence_probabilities,
-)
 from corpus.load import load_corpus
 from encoder.batches import words_of_sentences
 from scoring.calibration import fit_calibration, gold_labels, judge_entities, reliability

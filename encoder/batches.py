@@ -14,13 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common import (
-    IGNORED,
-    Context,
-    inside_labels,
-    nearest_sentences,
-    tokenize_and_align_labels,
-)
+from common import IGNORED, Context, inside_labels, nearest_sentences, tokenize_and_align_labels
 from settings.run_settings import WindowSettings
 
 if TYPE_CHECKING:

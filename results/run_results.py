@@ -34,6 +34,7 @@ from scoring.operating_point import choose_operating_point
 from scoring.scores import compute_metrics, flat_scores, label_types
 from scoring.surfaces import surfaces_of
 from scoring.table import evidence_lines, score_table
+from scoring.word_predictions import Calibration, OperatingPoint, WordPredictions
 from settings.defaults import is_embedded, model_title
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL
 from settings.run_settings import Settings
@@ -98,7 +99,7 @@ class RunResults:
         self.started = time.time()
         self.train_metrics: dict[str, float] = {}
         self.scores: dict[str, dict[str, Any]] = {}  # by split
-        self.predictions: dict[str, common.WordPredictions] = {}
+        self.predictions: dict[str, WordPredictions] = {}
         self.calibration: dict[str, Any] = {}  # facts about it and the operating point
         self.epoch_steps: int | None = None
 
@@ -162,16 +163,16 @@ class RunResults:
 
     # --- Scores ---
 
-    def no_predictions(self, split: str) -> common.WordPredictions:
+    def no_predictions(self, split: str) -> WordPredictions:
         """Return the predictions of a split before its first batch."""
         num_words = self.windows[split].num_words
         if self.config.decode != "viterbi":
-            return common.WordPredictions(num_words, self.tags, decode=False)
-        calibration = common.Calibration.of_config(self.config)
-        point = common.OperatingPoint.of_config(self.config)
-        return common.WordPredictions(num_words, self.tags, True, calibration, point)
+            return WordPredictions(num_words, self.tags, decode=False)
+        calibration = Calibration.of_config(self.config)
+        point = OperatingPoint.of_config(self.config)
+        return WordPredictions(num_words, self.tags, True, calibration, point)
 
-    def score(self, split: str, predictions: common.WordPredictions) -> dict[str, float]:
+    def score(self, split: str, predictions: WordPredictions) -> dict[str, float]:
         """Return the scores of a split's predictions, the same on every process.
 
         {"f1": ..., "loss": ..., ...}; {} for a split without labels, which is only tagged.
@@ -209,7 +210,7 @@ class RunResults:
         calibrates = self.settings.do_train or tuning.requested
         if not (calibrates and config.decode == "viterbi" and self.state.is_main_process):
             return
-        calibration, point, num_entities = common.Calibration(), None, 0
+        calibration, point, num_entities = Calibration(), None, 0
         if "validation" in self.scores:
             rows, predictions = self.corpus.splits["validation"], self.predictions["validation"]
             lengths, gold = words_of_sentences(rows), gold_labels(rows)
@@ -220,12 +221,12 @@ class RunResults:
             if tuning.requested:
                 predictions = predictions.decoded_again(lengths, calibration)
                 point = choose_operating_point(predictions, lengths, gold, tuning)
-            operating_point = point.operating_point if point else common.OperatingPoint()
+            operating_point = point.operating_point if point else OperatingPoint()
             predictions = predictions.decoded_again(lengths, calibration, operating_point)
             self.predictions["validation"] = predictions
             self.scores["validation"] = compute_metrics(predictions, rows, self.tags)
         config.score_temperature, config.score_offset = calibration
-        operating_point = point.operating_point if point else common.OperatingPoint()
+        operating_point = point.operating_point if point else OperatingPoint()
         config.outside_bias, config.min_entity_score = operating_point
         self.calibration = {
             **calibration._asdict(),

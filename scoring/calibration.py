@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from common import Calibration, WordPredictions, entity_spans, logit
+from scoring.decoding import entity_spans
+from scoring.word_predictions import Calibration, WordPredictions, logit
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import OperatingPoint, WordPredictions
 from scoring.calibration import judge_entities
+from scoring.word_predictions import OperatingPoint, WordPredictions
 from settings.run_settings import Settings, TuningSettings
 from support.errors import UserError
 

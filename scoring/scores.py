@@ -15,7 +15,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from common import NO_TAG, WordPredictions, are_entity_tags, postprocess
+from common import NO_TAG, are_entity_tags, postprocess
+from scoring.word_predictions import WordPredictions
 
 if TYPE_CHECKING:
     import evaluate

@@ -14,6 +14,7 @@ import numpy as np
 
 import common
 from corpus.words import Words, readable, word_splitter
+from scoring.word_predictions import Calibration, OperatingPoint, WordPredictions
 from settings.tagging_flags import DTYPES
 from support.errors import UserError
 from tagging.arguments import documents_of, sentences_of, texts_of
@@ -95,10 +96,10 @@ class Tagger:
         self.label_names = [config.id2label[i] for i in range(len(config.id2label))]
         self.entity_tags = common.are_entity_tags(self.label_names)
         self.decodes = self.entity_tags and (decode or getattr(config, "decode", "")) == "viterbi"
-        self.calibration, self.operating_point = None, common.OperatingPoint()
+        self.calibration, self.operating_point = None, OperatingPoint()
         if self.decodes:
-            self.calibration = common.Calibration.of_config(config)
-            self.operating_point = common.OperatingPoint.of_config(config)
+            self.calibration = Calibration.of_config(config)
+            self.operating_point = OperatingPoint.of_config(config)
         on_cpu = self.device.type == "cpu"
         self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else GPU_BATCH_TOKENS)
 
@@ -201,7 +202,7 @@ class Tagger:
 
     def predict_words(
         self, sentences: list[list[str]], context: common.Context | None = None
-    ) -> common.WordPredictions:
+    ) -> WordPredictions:
         """Return the decoded predictions of sentences of readable words, by word."""
         lengths = [len(words) for words in sentences]
         starts = [0, *accumulate(lengths)]
@@ -213,7 +214,7 @@ class Tagger:
             columns["word_index"] = common.align_labels_with_tokens(word_numbers, owned)
             windows.append(columns)
         keep = self.decodes or self.exact_network is not None
-        predictions = common.WordPredictions(
+        predictions = WordPredictions(
             starts[-1], self.label_names, keep, self.calibration, self.operating_point
         )
         self._predict(self.network, windows, predictions)
@@ -228,7 +229,7 @@ class Tagger:
         return predictions
 
     def _predict(
-        self, network: Network, windows: list[Window], predictions: common.WordPredictions
+        self, network: Network, windows: list[Window], predictions: WordPredictions
     ) -> None:
         """Add the predictions of windows."""
         import torch
@@ -242,7 +243,7 @@ class Tagger:
         for log_probabilities, word_index in batches:
             predictions.add_words(log_probabilities, word_index)
 
-    def _doubtful_words(self, predictions: common.WordPredictions, lengths: list[int]) -> set[int]:
+    def _doubtful_words(self, predictions: WordPredictions, lengths: list[int]) -> set[int]:
         """Return the words whose tag half precision leaves in doubt."""
         if len(self.label_names) < 2:
             return set()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from scoring.word_predictions import WordPredictions
 from tests.helpers.architectures import (
     ARCHITECTURES,
     REFUSED,
@@ -326,7 +327,7 @@ def train(network, batches: list[dict]) -> None:
 
 def probabilities(network, collate, windows: list[dict]) -> np.ndarray:
     """Return the probability of the best tag of each labelled sub-word, in order."""
-    from common import WordPredictions, predict_batch
+    from common import predict_batch
 
     network.eval()
     names = list(network.config.id2label.values())

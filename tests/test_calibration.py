@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import common
+from scoring.word_predictions import NEUTRAL
 from tagging.tagger import Tagger
 from tests.helpers.models import save_tiny_tagger
 from tests.helpers.script_runs import (
@@ -73,7 +73,7 @@ def test_all_files_state_the_temperature_and_the_operating_point(tuned):
 def test_tagging_gives_the_tags_and_scores_of_evaluation(tuned, tmp_path):
     _, folder = tuned
     tagger = Tagger(folder)
-    assert tagger.operating_point != common.NEUTRAL and tagger.calibration
+    assert tagger.operating_point != NEUTRAL and tagger.calibration
     predictions = written_predictions(folder)
     sentences = tagger.predict([prediction["words"] for prediction in predictions])
     for prediction, sentence in zip(predictions, sentences, strict=True):

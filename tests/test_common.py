@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 import common
 from encoder.batches import encode_split
 from encoder.collate import JoinWindows, PadBatch
+from scoring.decoding import (
+    entity_spans,
+    legal_transitions,
+    most_probable_tags,
+    sequence_probabilities,
+)
 from scoring.scores import compute_metrics
+from scoring.word_predictions import Calibration, OperatingPoint, WordPredictions
 from tests.helpers.sub_words import (
     COURSE_LABELS,
     COURSE_VOCABULARY,
@@ -332,7 +339,7 @@ def test_predictions_return_to_their_words_in_any_order(side, limit, unpadded):
     split = split_of(sentences, [[1] * len(s) for s in sentences])
     windows = encode_split(split, tokenizer, limit, None, True, f"{side}{limit}")
     names = ["T0", "T1", "T2"]
-    predictions = common.WordPredictions(windows.num_words, names, decode=False)
+    predictions = WordPredictions(windows.num_words, names, decode=False)
     collate = JoinWindows(tokenizer, 0) if unpadded else PadBatch(tokenizer)
     order = random.permutation(len(windows)).tolist() + [len(windows)] * 3
     for start in range(0, len(order), 7):
@@ -416,7 +423,7 @@ def test_predictions_without_padding_have_the_shape_of_padded_ones(lengths, seed
 
 
 def test_a_word_that_is_missing_stops_the_scoring(snapshot):
-    predictions = common.WordPredictions(3, ["O", "A", "B"], decode=False)
+    predictions = WordPredictions(3, ["O", "A", "B"], decode=False)
     scores = torch.eye(3)[torch.tensor([[0, 1, 2, 0]])].log()
     index = torch.tensor([[-100, 0, 2, -100]])
     predictions.add(scores, torch.ones(1), index)
@@ -428,7 +435,7 @@ def test_a_word_that_is_missing_stops_the_scoring(snapshot):
 
 
 def test_a_word_that_comes_twice_counts_once():
-    predictions = common.WordPredictions(1, ["O", "A"], decode=False)
+    predictions = WordPredictions(1, ["O", "A"], decode=False)
     for _ in range(2):
         predictions.add(torch.tensor([[[-1.0, -0.5]]]), torch.tensor([0.0]), torch.tensor([[0]]))
     predictions.check_complete(1)
@@ -436,7 +443,7 @@ def test_a_word_that_comes_twice_counts_once():
 
 def test_a_word_without_a_sub_word_continues_the_entity_around_it():
     names = ["O", "B-X", "I-X"]
-    predictions = common.WordPredictions(4, names, decode=False)
+    predictions = WordPredictions(4, names, decode=False)
     predictions.tag_ids[:] = [1, -1, 2, -1]
     ((_, _, tags, probabilities, _),) = common.postprocess(
         predictions, split_of([[*"abcd"]]), names
@@ -447,7 +454,7 @@ def test_a_word_without_a_sub_word_continues_the_entity_around_it():
 
 def test_postprocess_without_gold_tags():
     names = ["O", "B-X"]
-    predictions = common.WordPredictions(2, names, decode=False)
+    predictions = WordPredictions(2, names, decode=False)
     predictions.tag_ids[:] = [1, 0]
     ((words, gold, tags, *_),) = common.postprocess(predictions, split_of([["a", "b"]]), names)
     assert (words, gold, tags) == (["a", "b"], [], ["B-X", "O"])
@@ -515,7 +522,7 @@ distributions = st.lists(
 @settings(deadline=None)
 def test_decoded_tags_are_the_best_of_all_legal_sequences(rows):
     scores = np.array(rows, np.float32)
-    labels = common.most_probable_tags(scores, common.legal_transitions(TWO_TYPES))
+    labels = most_probable_tags(scores, legal_transitions(TWO_TYPES))
     assert is_legal([TWO_TYPES[label] for label in labels])
     sequences = itertools.product(range(5), repeat=len(rows))
     legal = [s for s in sequences if is_legal([TWO_TYPES[label] for label in s])]
@@ -530,17 +537,17 @@ def test_each_sentence_is_decoded_by_itself_without_words_that_have_no_predictio
     random = np.random.default_rng(seed)
     scores = torch.tensor([row for rows in sentences for row in rows]).log_softmax(-1)
     known = torch.tensor(random.random(len(scores)) < 0.8).nonzero()[:, 0]
-    predictions = common.WordPredictions(len(scores), TWO_TYPES, decode=True)
+    predictions = WordPredictions(len(scores), TWO_TYPES, decode=True)
     predictions.add_words(scores[known], known)
     lengths = [len(rows) for rows in sentences]
     predictions.decode(lengths)
-    start, legal = 0, common.legal_transitions(TWO_TYPES)
+    start, legal = 0, legal_transitions(TWO_TYPES)
     for length in lengths:
         words = [word for word in range(start, start + length) if word in known]
         start += length
         if words:
             expected = scores[words].numpy()[range(len(words)), predictions.tag_ids[words]].sum()
-            labels = common.most_probable_tags(scores[words].numpy(), legal)
+            labels = most_probable_tags(scores[words].numpy(), legal)
             best = scores[words].numpy()[range(len(words)), labels].sum()
             assert expected == pytest.approx(best, abs=1e-4)
             assert is_legal([TWO_TYPES[label] for label in predictions.tag_ids[words]])
@@ -612,7 +619,7 @@ def test_probabilities_are_those_of_all_legal_sequences(drawn, data):
     log_probabilities = np.array(
         [scores for sentence in sentences for scores in sentence], np.float32
     ).reshape(-1, len(names))
-    probabilities = common.sequence_probabilities(
+    probabilities = sequence_probabilities(
         log_probabilities,
         np.array(tag_ids, np.int16),
         [len(sentence) for sentence in sentences],
@@ -630,7 +637,7 @@ def test_each_word_is_outside_or_in_exactly_one_entity(rows):
     totals, seen = np.zeros(len(rows)), set()
     for labels in legal_sequences(TWO_TYPES, len(rows)):
         tags = [TWO_TYPES[label] for label in labels]
-        of_words, of_entities = common.sequence_probabilities(
+        of_words, of_entities = sequence_probabilities(
             scores, np.array(labels), [len(rows)], TWO_TYPES
         )
         outside = [("O", word) for word, tag in enumerate(tags) if tag == "O"]
@@ -651,17 +658,17 @@ def test_probabilities_do_not_depend_on_the_sentences_beside_nor_on_extremes(mon
     scores[::7] = [-np.inf, -1e30, 0, -np.inf, -1e4]  # I-Y alone is possible, where it is illegal
     tag_ids = np.concatenate(
         [
-            common.most_probable_tags(part, common.legal_transitions(TWO_TYPES))
+            most_probable_tags(part, legal_transitions(TWO_TYPES))
             for part in np.split(scores, np.cumsum(lengths))
             if len(part)
         ]
     )
-    together = common.sequence_probabilities(scores, tag_ids, lengths, TWO_TYPES)
+    together = sequence_probabilities(scores, tag_ids, lengths, TWO_TYPES)
     assert np.isfinite(together.words).all() and np.isfinite(together.entities).all()
     assert together.words.max() <= 1 and together.entities.max() <= 1
     monkeypatch.setattr(common, "CHUNK_VALUES", 1)  # a sentence at a time
     for alone, values in zip(
-        common.sequence_probabilities(scores, tag_ids, lengths, TWO_TYPES), together, strict=True
+        sequence_probabilities(scores, tag_ids, lengths, TWO_TYPES), together, strict=True
     ):
         np.testing.assert_allclose(alone, values, rtol=1e-12)
 
@@ -674,7 +681,7 @@ def test_spans_of_many_sentences_are_the_entities_of_each(sentences):
     names = ["O", "I-Y", "B-X", "E-X", "S-Y", "I-X", "B-Y"]
     lengths = [len(tags) for tags in sentences]
     labels = np.array([names.index(tag) for tags in sentences for tag in tags], int)
-    types, first, last = common.entity_spans(labels, lengths, names)
+    types, first, last = entity_spans(labels, lengths, names)
     starts = np.cumsum(lengths) - lengths if lengths else []
     expected = [
         (name, start + begin, start + end - 1)
@@ -684,11 +691,11 @@ def test_spans_of_many_sentences_are_the_entities_of_each(sentences):
     assert [(names[t][2:], f, e) for t, f, e in zip(types, first, last, strict=True)] == expected
 
 
-def predictions_of(rows, known=None, **options) -> common.WordPredictions:
+def predictions_of(rows, known=None, **options) -> WordPredictions:
     """Return predictions with these log probabilities of words, for `TWO_TYPES`."""
     scores = torch.tensor(rows).log_softmax(-1)
     known = torch.arange(len(scores)) if known is None else torch.tensor(known)
-    predictions = common.WordPredictions(len(scores), TWO_TYPES, True, **options)
+    predictions = WordPredictions(len(scores), TWO_TYPES, True, **options)
     predictions.add_words(scores[known], known)
     return predictions
 
@@ -696,7 +703,7 @@ def predictions_of(rows, known=None, **options) -> common.WordPredictions:
 @given(distributions, st.sampled_from([0.25, 1.7, 4.0]), st.sampled_from([-2.0, 0.0, 1.0]))
 @settings(deadline=None)
 def test_a_calibration_changes_scores_and_no_tag(rows, temperature, offset):
-    calibration = common.Calibration(temperature, offset)
+    calibration = Calibration(temperature, offset)
     plain = predictions_of(rows)
     scored = predictions_of(rows, calibration=calibration)
     for predictions in (plain, scored):
@@ -710,43 +717,43 @@ def test_a_calibration_changes_scores_and_no_tag(rows, temperature, offset):
     back = again.decoded_again([len(rows)])
     np.testing.assert_allclose(back.entity_scores, plain.entity_scores, rtol=1e-6)
     # The order of the scores is that of the probabilities.
-    uncalibrated = plain.decoded_again([len(rows)], common.Calibration()).entity_scores
+    uncalibrated = plain.decoded_again([len(rows)], Calibration()).entity_scores
     assert (np.diff(scored.entity_scores[np.argsort(uncalibrated)]) >= 0).all()
 
 
 def test_calibrated_scores_by_hand():
-    scores = common.Calibration(2.0, 1.0).scores(np.array([0.5, 0.9, 0.0, 1.0]))
+    scores = Calibration(2.0, 1.0).scores(np.array([0.5, 0.9, 0.0, 1.0]))
     odds = scores / (1 - scores)
     assert odds[:2] == pytest.approx([np.e, 3 * np.e])
     assert 0 < scores[2] < 0.001 and 0.999 < scores[3] < 1
     kept = np.array([0.1, 0.7])
-    assert common.Calibration().scores(kept) == pytest.approx(kept)
-    assert common.Calibration.of_config(SimpleNamespace(score_offset=1.0)) is None
+    assert Calibration().scores(kept) == pytest.approx(kept)
+    assert Calibration.of_config(SimpleNamespace(score_offset=1.0)) is None
     config = SimpleNamespace(score_temperature=2.0, score_offset=None)
-    assert common.Calibration.of_config(config) == (2.0, 0.0)
+    assert Calibration.of_config(config) == (2.0, 0.0)
 
 
 @given(distributions, st.floats(-15, 15, width=32))
 @settings(deadline=None)
 def test_a_bias_on_o_changes_tags_as_if_it_were_in_the_model(rows, bias):
     is_outside = torch.tensor([name == "O" for name in TWO_TYPES])
-    point = common.OperatingPoint(bias)
-    biased = predictions_of(rows, calibration=common.Calibration(), operating_point=point)
+    point = OperatingPoint(bias)
+    biased = predictions_of(rows, calibration=Calibration(), operating_point=point)
     biased.decode([len(rows)])
     scores = torch.tensor(rows).log_softmax(-1) + bias * is_outside
-    legal = common.legal_transitions(TWO_TYPES)
-    labels = common.most_probable_tags(scores.numpy(), legal)
+    legal = legal_transitions(TWO_TYPES)
+    labels = most_probable_tags(scores.numpy(), legal)
     totals = [scores[range(len(rows)), ids].sum().item() for ids in (biased.tag_ids, labels)]
     assert totals[0] == pytest.approx(totals[1], abs=1e-4)
     assert is_legal([TWO_TYPES[label] for label in biased.tag_ids])
     # The scores are those of the model, not of the bias.
-    _, of_entities = common.sequence_probabilities(
+    _, of_entities = sequence_probabilities(
         biased.log_probabilities, biased.tag_ids, [len(rows)], TWO_TYPES
     )
-    _, first, _ = common.entity_spans(biased.tag_ids, [len(rows)], TWO_TYPES)
+    _, first, _ = entity_spans(biased.tag_ids, [len(rows)], TWO_TYPES)
     # Calibrated probabilities are at least EPSILON.
     np.testing.assert_allclose(biased.entity_scores[first], of_entities, rtol=1e-6, atol=1e-7)
-    again = predictions_of(rows).decoded_again([len(rows)], common.Calibration(), point)
+    again = predictions_of(rows).decoded_again([len(rows)], Calibration(), point)
     np.testing.assert_array_equal(again.tag_ids, biased.tag_ids)
     np.testing.assert_array_equal(again.entity_scores, biased.entity_scores)
 
@@ -757,7 +764,7 @@ def test_entities_below_the_least_score_become_o(sentences, min_score):
     rows = [row for sentence in sentences for row in sentence]
     lengths = [len(sentence) for sentence in sentences]
     split = split_of([["w"] * length for length in lengths])
-    calibration, point = common.Calibration(1.3, -0.2), common.OperatingPoint(-1.0, min_score)
+    calibration, point = Calibration(1.3, -0.2), OperatingPoint(-1.0, min_score)
     without, limited = (
         predictions_of(rows, calibration=calibration, operating_point=p)
         for p in (point._replace(min_score=0.0), point)
@@ -776,7 +783,7 @@ def test_entities_below_the_least_score_become_o(sentences, min_score):
             assert after.entity_scores[span[1]] == before.entity_scores[span[1]]
         assert np.count_nonzero(after.entity_scores) == sum(end - start for _, start, end in kept)
     labels = [TWO_TYPES.index("O")] * len(rows)
-    of_words, _ = common.sequence_probabilities(
+    of_words, _ = sequence_probabilities(
         limited.log_probabilities, np.array(labels), lengths, TWO_TYPES
     )
     is_outside = limited.tag_ids == 0
@@ -787,9 +794,7 @@ def test_a_word_without_a_sub_word_has_the_score_of_the_entity_around_it():
     rows = np.full((5, 5), -9.0)
     for word, label in enumerate((1, 0, 3, 0, 4)):
         rows[word, label] = 0.0
-    predictions = predictions_of(
-        rows.tolist(), known=[0, 2, 3, 4], calibration=common.Calibration()
-    )
+    predictions = predictions_of(rows.tolist(), known=[0, 2, 3, 4], calibration=Calibration())
     predictions.decode([4, 1])
     split = split_of([[*"abcd"], ["e"]])
     first, second = common.postprocess(predictions, split, TWO_TYPES)
@@ -812,7 +817,7 @@ def test_without_a_calibration_the_score_is_the_mean_over_the_tags():
 
 
 def test_a_type_without_a_begin_tag_begins_with_its_inside_tag():
-    legal = common.legal_transitions(["O", "I-X"])
+    legal = legal_transitions(["O", "I-X"])
     assert legal.all()
 
 

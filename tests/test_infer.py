@@ -26,6 +26,7 @@ from encoder.tokenizer import load_tokenizer
 from scoring.evidence import EvidenceCounter
 from scoring.scores import compute_metrics
 from scoring.table import evidence_lines, score_table
+from scoring.word_predictions import WordPredictions
 from support import errors, reachability
 from tagging import fast_bert, score
 from tests.helpers.messages import stable
@@ -705,7 +706,7 @@ def test_scores_are_those_of_training(decode, tiny_tagger, monkeypatch, capfd, t
     model = AutoModelForTokenClassification.from_pretrained(tiny_tagger).eval()
     order = evaluation_order(windows.lengths, 32)
     decodes = decode == "viterbi"
-    predictions = common.WordPredictions(windows.num_words, ENTITY_LABELS, decodes)
+    predictions = WordPredictions(windows.num_words, ENTITY_LABELS, decodes)
     collate = PadBatch(tokenizer)
     with torch.no_grad():
         for batch in DataLoader(windows, 32, sampler=order, collate_fn=collate):

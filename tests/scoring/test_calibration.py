@@ -14,6 +14,7 @@ from scoring.calibration import (
     judge_entities,
     reliability,
 )
+from scoring.word_predictions import Calibration, WordPredictions, logit
 from tests.helpers.sub_words import split_of
 
 NAMES = ["O", "B-X", "I-X", "B-Y", "I-Y"]
@@ -72,7 +73,7 @@ sentences = st.lists(
 )
 
 
-@pytest.mark.parametrize("calibration", [None, common.Calibration(1.5, -1.0)])
+@pytest.mark.parametrize("calibration", [None, Calibration(1.5, -1.0)])
 @given(drawn=sentences, seed=st.integers(0, 99))
 @settings(deadline=None)
 def test_judged_entities_are_those_of_the_written_predictions(drawn, seed, calibration):
@@ -82,7 +83,7 @@ def test_judged_entities_are_those_of_the_written_predictions(drawn, seed, calib
     is_known = [known for sentence in drawn for *_, known in sentence]
     known = np.flatnonzero(is_known) if count else np.zeros(0, int)
     scores = np.random.default_rng(seed).normal(size=(count, 5)).astype(np.float32) * 3
-    predictions = common.WordPredictions(count, NAMES, True, calibration)
+    predictions = WordPredictions(count, NAMES, True, calibration)
     log_probabilities = torch.from_numpy(scores).log_softmax(-1)[known]
     predictions.add_words(log_probabilities, torch.from_numpy(known))
     lengths = np.array([len(sentence) for sentence in drawn], int)
@@ -113,7 +114,7 @@ def test_gold_labels_of_a_split():
 def test_the_calibration_that_made_the_labels_is_found(true):
     random = np.random.default_rng(7)
     probabilities = random.beta(3, 1, 20_000)
-    right = random.random(20_000) < common.Calibration(*true).scores(probabilities)
+    right = random.random(20_000) < Calibration(*true).scores(probabilities)
     fitted = fit_calibration(probabilities, right)
     assert fitted == pytest.approx(true, rel=0.1, abs=0.1)
     result = reliability(fitted.scores(probabilities), right)
@@ -130,7 +131,7 @@ def test_the_fit_is_the_best():
     targets = np.where(right, (num_right + 1) / (num_right + 2), 1 / (302 - num_right))
 
     def loss(parameters):
-        values = common.logit(probabilities) / np.exp(parameters[0]) + parameters[1]
+        values = logit(probabilities) / np.exp(parameters[0]) + parameters[1]
         return (np.logaddexp(0, values) - targets * values).sum()
 
     best = minimize(loss, [0.0, 0.0], method="Nelder-Mead")
@@ -152,4 +153,4 @@ def test_a_score_grows_with_the_probability_whatever_was_right():
 
 
 def test_without_an_entity_nothing_is_changed():
-    assert fit_calibration([], []) == common.Calibration()
+    assert fit_calibration([], []) == Calibration()

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-import common
 from scoring.calibration import judge_entities
 from scoring.operating_point import (
     check_operating_point,
     choose_operating_point,
     f_scores,
 )
+from scoring.word_predictions import Calibration, OperatingPoint, WordPredictions
 from settings.defaults import make_settings
 from settings.flags import SharedFlags
 from settings.run_settings import TuningSettings
@@ -26,7 +26,7 @@ def predictions_of(gold: np.ndarray, lengths, strength: float, seed: int = 1):
     """Return calibrated predictions that are mostly right."""
     random = np.random.default_rng(seed)
     scores = random.normal(size=(len(gold), 3)) + strength * np.eye(3)[gold]
-    predictions = common.WordPredictions(len(gold), NAMES, True, common.Calibration())
+    predictions = WordPredictions(len(gold), NAMES, True, Calibration())
     predictions.add_words(torch.from_numpy(scores).float().log_softmax(-1), torch.arange(len(gold)))
     predictions.decode(lengths)
     return predictions
@@ -36,7 +36,7 @@ LENGTHS = np.full(120, 5)
 GOLD = np.random.default_rng(0).choice(3, 600, p=[0.7, 0.2, 0.1])
 
 
-def scores_at(predictions, point: common.OperatingPoint) -> tuple[float, float, int]:
+def scores_at(predictions, point: OperatingPoint) -> tuple[float, float, int]:
     """Return (precision, recall, number of entities) with an operating point."""
     again = predictions.decoded_again(LENGTHS, predictions.calibration, point)
     judged = judge_entities(again, LENGTHS, GOLD)
@@ -55,7 +55,7 @@ def test_a_target_is_reached_with_the_highest_recall(target):
     # No other point of a coarse grid is better.
     for bias in (0.0, -1.0, -3.0, -8.0):
         for min_score in np.linspace(0, 0.9, 10):
-            other = scores_at(predictions, common.OperatingPoint(bias, min_score))
+            other = scores_at(predictions, OperatingPoint(bias, min_score))
             assert other[0] < target or other[1] <= recall or other[2] < 2 / (1 - target)
 
 
@@ -67,7 +67,7 @@ def test_an_f_score_is_the_highest(tune_for, beta):
     best = f_scores(np.array(chosen.precision), np.array(chosen.recall), beta)
     for bias in (0.0, -1.0, -3.0, -8.0):
         for min_score in np.linspace(0, 0.9, 10):
-            precision, recall, _ = scores_at(predictions, common.OperatingPoint(bias, min_score))
+            precision, recall, _ = scores_at(predictions, OperatingPoint(bias, min_score))
             assert f_scores(np.array(precision), np.array(recall), beta) <= best
     assert chosen.facts() == {
         **chosen.operating_point._asdict(),
