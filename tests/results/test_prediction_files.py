@@ -157,7 +157,7 @@ def test_a_model_that_finds_nothing_is_not_two_layers_of_tags(tmp_path):
 
 def test_the_predictions_of_a_folder_that_have_gold_tags(tmp_path):
     assert saved_predictions(tmp_path) == {}
-    unlabelled = [(["Paris"], [], ["B-PER"], [0.5])]
+    unlabelled = [SentencePrediction(["Paris"], [], ["B-PER"], [0.5], [0.5])]
     write_predictions(tmp_path, "predictions", unlabelled, PLACES[:1], True)
     write_predictions(tmp_path, "eval_predictions", ROWS, PLACES, True)
     assert saved_predictions(tmp_path) == {"validation": tmp_path / "eval_predictions.jsonl"}
