@@ -13,6 +13,7 @@ from typing import TypeVar
 from corpus.formats.sentence import LayoutKind, OpenedSource, Sentence
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.schemes import is_entity_tag
+from support.errors import UserError
 from support.text import counted, quote
 
 Item = TypeVar("Item")
@@ -101,15 +102,22 @@ def plausible_items(
     items = iter(items)
     sample: list[Item] = []
     words: list[str] = []
-    for item in items:
-        sample.append(item)
-        words += words_of(item)
-        if len(words) >= SAMPLE_WORDS or len(sample) >= SAMPLE_WORDS or is_waiting():
-            break
+    error = None
+    try:
+        for item in items:
+            sample.append(item)
+            words += words_of(item)
+            if len(words) >= SAMPLE_WORDS or len(sample) >= SAMPLE_WORDS or is_waiting():
+                break
+    except UserError as raised:
+        error = raised
     if fault := _fault(words, [], raw_text=False):
         problems.add(Problem(ProblemKind.IMPLAUSIBLE, Place(name), fault, WORDS_EXPECTED))
         return
-    yield from itertools.chain(sample, items)
+    yield from sample
+    if error is not None:  # after the items before it, as without this check
+        raise error
+    yield from items
 
 
 def _fault(words: list[str], tags: list[str], raw_text: bool) -> str | None:

@@ -40,6 +40,7 @@ class LoadedModel(NamedTuple):
     config: Any
     tokenizer: Any
     networks: list[Network]  # one for each precision that was asked for
+    padded: bool  # a batch is padded to its longest window
     padding_leaks: bool  # a batch may hold only windows of one length
 
 
@@ -67,7 +68,7 @@ def load(
             fast = [fast_bert.load(folder, dtype, device) for dtype in dtypes]
         if found := [model for model in fast if model is not None]:
             networks: list[Network] = [model.network for model in found]
-            loaded = LoadedModel(found[0].config, found[0].tokenizer, networks, padding_leaks=False)
+            loaded = LoadedModel(found[0].config, found[0].tokenizer, networks, False, False)
             _check_runs(loaded, name)
             return loaded
     else:
@@ -135,7 +136,7 @@ def _load_with_transformers(
             if traits.unpadded:
                 let_run_unpadded(network)
         networks.append(TransformersNetwork(network, collate))
-    return LoadedModel(exact.config, tokenizer, networks, traits.padding_leaks)
+    return LoadedModel(exact.config, tokenizer, networks, not traits.unpadded, traits.padding_leaks)
 
 
 def _load_network(

@@ -24,6 +24,9 @@ from tagging.loading import Network, load, longest_window
 
 # Sub-words in a batch. More gains nothing, and on a CPU exceeds its caches.
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 32768
+CPU_PADDED_TOKENS = (
+    512  # with padding: less of it, and DeBERTa's tables of positions stay in caches
+)
 # In half precision the probabilities of the two best tags each err by up to half of this (0.045
 # over 800 sentences); a smaller difference between them does not decide.
 DOUBT = 0.1
@@ -83,8 +86,9 @@ class Tagger:
             reason = str(error).splitlines()[0]
             raise UserError(f"--device {device}: not available on this machine: {reason}") from None
         precisions = [getattr(torch, DTYPES[name]) for name in dict.fromkeys((dtype, "fp32"))]
-        config, self.tokenizer, networks, self.padding_leaks = load(
-            str(model), revision, precisions, self.device, trust_remote_code
+        self.name = str(model)
+        config, self.tokenizer, networks, padded, self.padding_leaks = load(
+            self.name, revision, precisions, self.device, trust_remote_code
         )
         self.network: Network = networks[0]
         self.exact_network = networks[1] if len(networks) > 1 else None
@@ -101,7 +105,8 @@ class Tagger:
             self.calibration = Calibration.of_config(config)
             self.operating_point = OperatingPoint.of_config(config)
         on_cpu = self.device.type == "cpu"
-        self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else GPU_BATCH_TOKENS)
+        cpu_tokens = CPU_PADDED_TOKENS if padded else CPU_BATCH_TOKENS
+        self.batch_tokens = batch_tokens or (cpu_tokens if on_cpu else GPU_BATCH_TOKENS)
 
     def __call__(
         self, texts: str | Iterable[str], *, all_words: bool = False, min_score: float = 0.0
@@ -241,6 +246,12 @@ class Tagger:
                 batches.append((logits.log_softmax(-1), word_index))
         # A second loop, so that a GPU has all batches queued before the first result is awaited.
         for log_probabilities, word_index in batches:
+            if log_probabilities.isnan().any():
+                raise UserError(
+                    f"{self.name}: the model computes nothing for some of the texts: got logits "
+                    "that are not finite, expected finite ones. Its files are damaged, or its "
+                    "precision is too low."
+                )
             predictions.add_words(log_probabilities, word_index)
 
     def _doubtful_words(self, predictions: WordPredictions, lengths: list[int]) -> set[int]:

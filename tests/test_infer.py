@@ -616,7 +616,7 @@ def test_binary_output_through_a_pipe_and_not_on_a_terminal(tiny_tagger):
 def labelled_corpus() -> list[list[tuple[str, str]]]:
     """Return sentences of random words and valid random tags, one of them longer than a window."""
     random = np.random.default_rng(0)
-    vocabulary = [*KNOWN, "said", "the", "lamb", "Brooklyn", "rejects", "U.S.", "\u200b"]
+    vocabulary = [*KNOWN, "said", "the", "lamb", "Brooklyn", "rejects", "U.S.", "\u200e"]
     sentences = []
     for length in [*random.integers(1, 30, 60), 150]:
         tags, previous = [], "O"
@@ -724,8 +724,8 @@ def test_scores_are_those_of_training(decode, tiny_tagger, monkeypatch, capfd, t
     infer.main()
     output = capfd.readouterr().out
     evidence = EvidenceCounter(entity_tags=True)
-    for words, gold, predicted, _ in common.postprocess(predictions, split, ENTITY_LABELS):
-        evidence.add(words, gold, predicted)
+    for sentence in common.postprocess(predictions, split, ENTITY_LABELS):
+        evidence.add(sentence.words, sentence.gold, sentence.predicted)
     scores = evidence.added_to(scores)
     lines = [f"{scores['words']} words scored", score_table(scores), *evidence_lines(scores)]
     assert output.splitlines() == "\n".join(lines).splitlines()
@@ -853,7 +853,8 @@ def test_a_resumed_job_writes_what_an_uninterrupted_one_writes(cli, tmp_path, mo
         assert ended == status, messages
     whole = (tmp_path / "whole.csv").read_text()
     assert (tmp_path / "out.csv").read_text() == whole and "Peter 1199" in whole
-    assert sum(len(args[1]) for args in calls) - len(calls[7][1]) == 1200  # none is tagged twice
+    sizes = [len(chunk.items) for _, chunk, *_ in calls]
+    assert sum(sizes) - sizes[7] == 1200  # none is tagged twice
 
 
 def test_an_earlier_output_stays_until_the_new_one_is_complete(cli, tmp_path, snapshot):

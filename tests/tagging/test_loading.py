@@ -73,6 +73,8 @@ def check_batches(tagger: Tagger) -> None:
 def test_tags_do_not_depend_on_the_batch(model_type, family, leaks, tmp_path):
     tagger = Tagger(save_tagger(Architecture(model_type, family), tmp_path))
     assert tagger.padding_leaks == leaks
+    # Padded batches are smaller on a CPU.
+    assert tagger.batch_tokens == (2048 if model_type == "roberta" else 512)
     check_batches(tagger)
 
 
@@ -235,6 +237,24 @@ def change_weights(change):
         save_file(weights, folder / SAVED, metadata={"format": "pt"})
 
     return change_folder
+
+
+def test_a_word_whose_logits_are_not_finite_is_an_error(tiny_tagger, tmp_path):
+    """The words that are tried when a model is loaded have other sub-words."""
+    shutil.copytree(tiny_tagger, tmp_path, dirs_exist_ok=True)
+    row = tiny_vocabulary()["Peter"]
+    table = "embeddings.word_embeddings.weight"
+
+    def change(name, weight):
+        if name.endswith(table):
+            weight[row] = 3e38
+        return weight
+
+    change_weights(change)(tmp_path)
+    tagger = Tagger(tmp_path)
+    assert tagger(["Paris"])
+    with pytest.raises(UserError, match="not finite"):
+        tagger(["Peter"])
 
 
 def pickled(content: object):
