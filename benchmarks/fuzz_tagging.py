@@ -50,7 +50,7 @@ MEMORY = 6 << 30  # bytes of address space that a round may take in addition
 WORDS = (
     *("Anna", "Müller", "works", "in", "Paris", "Peter", "Blackburn", "東", "東京", "Zoë", "😀"),
     *("José", "yes", "it's", "l'Italie", "U.S.", "12.5", "Ankara'da", "สวัสดี", "مرحبا", "e\u0301"),
-    *("a\u200db", "\u200f", "\ufeff", "#", "O", "B-PER", "-", "...", "x" * 40, "👩\u200d👧"),
+    *("a\u200db", "\u200f", "\u2061", "#", "O", "B-PER", "-", "...", "x" * 40, "👩\u200d👧"),
 )
 CHARACTERS = (
     *("\t", "\x0b", "\x0c", "\x1b", "\x1c", "\x85", "\xa0", "\u2028", "\u202e", "\x00", "\r"),
