@@ -875,8 +875,9 @@ def write_arrow(corpus: list[Document]) -> bytes:
 
 def read_arrow(content: bytes) -> Entities:
     """Read texts with spans."""
-    rows = pa.ipc.open_stream(io.BytesIO(content)).read_all().to_pylist()
-    return [entity for row in rows for entity in relations_entities(row)]
+    table = pa.ipc.open_stream(io.BytesIO(content)).read_all()
+    table.validate(full=True)  # a damaged table could crash the process otherwise
+    return [entity for row in table.to_pylist() for entity in relations_entities(row)]
 
 
 # --- Formats: brat --------------------------------------------------------------------------------
