@@ -74,6 +74,7 @@ NORMALIZATION = {
     "strip_accents": "strip_accents",
     "handle_chinese_chars": "tokenize_chinese_chars",
 }
+OF_SUITE = {"word_splitter", "window_length"}  # in the configurations of models trained here
 Window = dict[str, list[int]]  # columns by name, each (sub-words,)
 
 
@@ -91,7 +92,7 @@ def load(folder: Path, dtype: "torch.dtype", device: "torch.device | str") -> Fa
     Also None if anything in the folder would make transformers compute something else.
     """
     config = _read_json(folder / "config.json")
-    if "word_splitter" not in config or not all((folder / name).is_file() for name in FILES):
+    if not OF_SUITE <= config.keys() or not all((folder / name).is_file() for name in FILES):
         return None
     if any((folder / name).exists() for name in OTHER_FILES):
         return None

@@ -91,6 +91,7 @@ def both_tokenizers(folder: Path) -> tuple:
     [
         {"hidden_act": "relu"},
         {"word_splitter": None},
+        {"window_length": None},
         {"position_embedding_type": "relative_key"},
     ],
 )
