@@ -44,11 +44,13 @@ def check_operating_point(
         problem = "got plain tags, expected entity tags."
     elif decode != "viterbi":
         problem = (
-            "got a model that takes the most probable tag of each word, expected legal sequences "
-            "of tags. Add --decode viterbi if its labels are IOB2."
+            "got a model that takes the most probable tag of each word, expected one that "
+            "decodes legal sequences. Add --decode viterbi if its labels are IOB2."
         )
     elif "O" not in label_names:
-        problem = "got labels without O, expected it: entities that are left out become O."
+        problem = (
+            "got labels without O, expected O among them: entities that are left out become O."
+        )
     elif validation is None or "labels" not in validation.column_names:
         problem = "got no labelled validation split to choose it on. Add --validation_file."
     elif not settings.do_train and (
