@@ -2,9 +2,9 @@
 
     choose_operating_point(predictions, lengths, gold, tuning)     # on the validation split
 
-A negative bias on O gives more entities and a higher recall; a least score leaves out those that
-are most likely wrong. A positive bias would leave out others: most mistakes are a wrong type or a
-wrong end, and both make an O no more probable.
+A negative bias on O gives more entities and a higher recall. A minimum score leaves out the
+entities that are most likely wrong. A positive bias would leave out others: most mistakes are a
+wrong type or wrong boundaries, and neither makes O more probable.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def choose_operating_point(
     """Return the best operating point of a split; None if there is none.
 
     With a target, it has the highest recall of those that reach the precision with at least
-    2 / (1 - target) entities: with fewer, one mistake more or less would decide. `predictions`:
+    2 / (1 - target) entities: with fewer, a single mistake would decide. `predictions`:
     calibrated. `lengths`, `gold`: see `scoring.calibration`.
     """
     best, best_value = None, 0.0
