@@ -1,9 +1,9 @@
 """Train many times and study the results. The flags of training follow after --.
 
-python study.py seeds 5 -- --train_file my.conll     # mean and spread over seeds, the best kept
-python study.py folds 5 -- --train_file my.conll     # cross-validation of a small corpus
-python study.py curve -- --train_file my.conll       # the gain from more labels, estimated
-python study.py label_errors -- --train_file my.conll    # labels that are probably wrong
+    python study.py seeds 5 -- --train_file my.conll     # mean and spread over seeds, the best kept
+    python study.py folds 5 -- --train_file my.conll     # cross-validation of a small corpus
+    python study.py curve -- --train_file my.conll       # the gain from more labels, estimated
+    python study.py label_errors -- --train_file my.conll    # labels that are probably wrong
     python study.py seeds 3 --script train_accelerate.py --launcher "accelerate launch" -- --sample
 
 Each run has a folder of its own in the folder of the study, and a log file. The same command again

@@ -149,7 +149,7 @@ class _TagOrder(NamedTuple):
     def weights(self, log_probabilities: np.ndarray) -> np.ndarray:
         """Return the probabilities of the tags of each word up to a factor, (tags, words).
 
-        Labels with the same role, such as all that are not entity tags, count as one tag.
+        Labels with the same name, such as all that are not entity tags, count as one tag.
         """
         scores = np.ascontiguousarray(log_probabilities.T, np.float64)
         of_labels = np.exp(np.maximum(scores - scores.max(0), LEAST_LOG_RATIO))
