@@ -439,8 +439,8 @@ def predict_batch(model: torch.nn.Module, batch: dict[str, Any]) -> BatchPredict
 def split_windows(row: torch.Tensor, lengths: torch.Tensor, fill: int) -> torch.Tensor:
     """Return the values of windows that lie one after another in a row as rows of their own.
 
-    `row`: (1, tokens, ...). `lengths`: (windows,), of the windows, the longest first; tokens behind
-    the last are fillers. Returns (windows, longest, ...), with `fill` behind the end of a window.
+    `row`: (1, tokens, ...). `lengths`: (windows,), of the windows, the longest first; tokens after
+    the last are fillers. Returns (windows, longest, ...), with `fill` after the end of a window.
     """
     import torch
 

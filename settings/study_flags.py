@@ -19,8 +19,8 @@ SET_BY_STUDY = (
     "push_to_hub",
     "check",
 )
-# Flags that choose corpus and model. A study that divides the corpus replaces them by its own files
-# and the model that they lead to.
+# Flags that choose corpus and model. A study that divides the corpus replaces them with its own
+# files and the model that they select.
 REPLACED_FLAGS = (
     "model_name_or_path",
     "sample",
