@@ -308,7 +308,7 @@ class RunResults:
             return
         values = {name: getattr(self.config, name) for name in CALIBRATION}
         changes = {"config.json": values}
-        if not self.settings.do_train:  # otherwise the configuration is saved with the model
+        if not self.settings.do_train:  # otherwise run.json is written as a whole
             changes[RUN_FILE] = {"calibration": self.calibration}
         for name, changed in changes.items():
             path = folder / name

@@ -36,7 +36,8 @@ def spacy_is_installed() -> bool:
 def read_doc_bin(path: FilePath, task: str, problems: Problems) -> Iterator[Record]:
     """Yield a record of words and tags for each sentence of a DocBin, or for each document.
 
-    Words are spaCy's tokens. A sentence with a token that is not annotated for the task is left out.
+    Words are spaCy's tokens. A sentence with a token that has no annotation for the task is left
+    out.
     """
     # Imported here because spaCy is optional and slow to import.
     from spacy.tokens import DocBin
