@@ -92,7 +92,7 @@ def load(folder: Path, dtype: "torch.dtype", device: "torch.device | str") -> Fa
     Also None if anything in the folder would make transformers compute something else.
     """
     config = _read_json(folder / "config.json")
-    if not OF_SUITE <= config.keys() or not all((folder / name).is_file() for name in FILES):
+    if not config.keys() >= OF_SUITE or not all((folder / name).is_file() for name in FILES):
         return None
     if any((folder / name).exists() for name in OTHER_FILES):
         return None
