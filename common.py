@@ -2,10 +2,9 @@
 
 A tokenizer turns words into sub-words; `make_windows` cuts a sentence too long for the model into
 overlapping windows. Labels go from words to sub-words (`align_labels_with_tokens`,
-`tokenize_and_align_labels`), predictions from sub-words back to words (`postprocess`). How they
-become legal tags there is in `scoring.decoding`.
-Functions that have a counterpart in the chapter "Token classification" of the
-Hugging Face LLM course have the same name as there.
+`tokenize_and_align_labels`), predictions from sub-words back to words (`postprocess`). They are
+decoded to legal tags in `scoring.decoding`. Functions that have a counterpart in the chapter "Token
+classification" of the Hugging Face LLM course have the same name as there.
 
 This module has nothing to do with files, flags or the Hub, and imports no other module of the
 project. torch is imported by the functions that need it, so that `infer.py` can start without it.
@@ -170,10 +169,10 @@ def make_windows(
 
 
 class Context(NamedTuple):
-    """The text around some sentences, of which their windows show the nearest sub-words."""
+    """The sentences around some sentences; their windows show the nearest sub-words of these."""
 
     size: int  # sub-words on each side, at most
-    # The document of each sentence. Neighbours with equal ones are context of each other; a
+    # The document of each sentence. Neighbours in the same document are context of each other; a
     # sentence whose document is None has no context.
     documents: Sequence[Any]
     before: Sequence[list[str]] = ()  # sentences of the first one's document, just before it
@@ -193,8 +192,8 @@ def encode(
     sub-word that the window owns, None elsewhere. A sentence without a sub-word gives no window.
 
     With `context`, windows also show sub-words of neighbouring sentences, which they do not own.
-    The column `context` then holds four positions: those of the sub-words before the sentence,
-    start and end, and those of the sub-words after it.
+    The column `context` then holds four positions: start and end of the sub-words before the
+    sentence, and start and end of those after it.
     """
     before = [] if context is None else [*context.before]
     after = [] if context is None else context.after
@@ -253,7 +252,7 @@ def content_bounds(word_ids: Sequence[int | None]) -> tuple[int, int] | None:
 def nearest_sentences(
     sentences: Iterable[list[str]], tokenizer: PreTrainedTokenizerFast, size: int
 ) -> Iterator[list[str]]:
-    """Yield the first sentences, as few as hold `size` sub-words; take no others."""
+    """Yield the fewest first sentences that have `size` sub-words; read no others."""
     remaining = iter(sentences)
     while size > 0 and (words := next(remaining, None)) is not None:
         yield words
@@ -289,8 +288,8 @@ class _Surroundings:
     ) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
         """Return the columns of the sub-words that a window shows before and after its own.
 
-        `room`: tokens that the window has left; one side has what the other does not use of it.
-        `is_first`, `is_last`: whether the window is the first or the last one of the sentence.
+        `room`: the tokens that the window has left; each side gets half, and the unused part of the
+        other half. `is_first`, `is_last`: whether the window is the first or last of the sentence.
         """
         before = self._neighbours(sentence, -1) if is_first else []
         after = self._neighbours(sentence, 1) if is_last else []
@@ -307,7 +306,7 @@ class _Surroundings:
         return columns_before, columns_after
 
     def _neighbours(self, sentence: int, step: int) -> list[int]:
-        """Return the sentences in a direction, the nearest first, as far as the context goes."""
+        """Return the sentences of the context in one direction, the nearest first."""
         document, missing = self.documents[sentence], self.size
         neighbours: list[int] = []
         number = sentence + step
@@ -440,8 +439,8 @@ def predict_batch(model: torch.nn.Module, batch: dict[str, Any]) -> BatchPredict
 def split_windows(row: torch.Tensor, lengths: torch.Tensor, fill: int) -> torch.Tensor:
     """Return the values of windows that lie one after another in a row as rows of their own.
 
-    `row`: (1, tokens, ...). `lengths`: (windows,), of the windows, the longest first; tokens behind
-    the last are fillers. Returns (windows, longest, ...), with `fill` behind the end of a window.
+    `row`: (1, tokens, ...). `lengths`: (windows,), of the windows, the longest first; tokens after
+    the last are fillers. Returns (windows, longest, ...), with `fill` after the end of a window.
     """
     import torch
 
@@ -505,8 +504,8 @@ def postprocess(
     """Yield the predictions of each sentence, in order.
 
     `predictions`: `scoring.word_predictions.WordPredictions`. `split`: rows with `tokens` and, if
-    they are labelled, `labels`. A word without a sub-word has
-    probability 0, and the tag O, or the tag of an entity around it.
+    they are labelled, `labels`. A word without a sub-word has probability 0. Its tag is that of an
+    entity around it, or else O.
     """
     names = [*label_names, None]  # NO_TAG indexes the last
     entity_tags = are_entity_tags(label_names)

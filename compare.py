@@ -1,13 +1,13 @@
-"""Compare two models on the same sentences: scores, how sure the difference is, mistakes.
+"""Compare two models on the same sentences: scores, intervals of their differences, mistakes.
 
     python compare.py old-model new-model                      # output folders of training
-    python compare.py a/predictions.txt b.conll                # files in the form of conlleval
+    python compare.py a/predictions.txt b.conll                # prediction files
     python compare.py old-model new-model --input test.conll   # the models tag the file now
     python compare.py a1 a2 a3 --against b1 b2 b3              # several seeds on each side
     python compare.py a b --output diff.html diff.json
 
-A difference is B - A. A file of predictions holds gold and predicted tags: `predictions.jsonl`,
-`predictions.txt`, or columns that begin with the word and end with its gold and its predicted tag.
+A difference is B - A. A prediction file is `predictions.jsonl`, `predictions.txt`, or any columns
+that begin with the word and end with its gold and its predicted tag, as conlleval reads them.
 """
 
 import itertools
@@ -99,7 +99,7 @@ def check(flags: ComparisonFlags) -> tuple[Sides, list[str]]:
     )
     names = [*sides.a, *sides.b]
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        problems.append(f"{name}: got the same run twice, expected different ones")
+        problems.append(f"{name}: got the same run twice, expected different runs")
     files: list[str] = []
     if flags.input:
         try:
@@ -108,7 +108,7 @@ def check(flags: ComparisonFlags) -> tuple[Sides, list[str]]:
             problems.append(str(error))
     else:
         problems += [
-            f"{name}: no such file or folder: expected an output folder or a file of predictions"
+            f"{name}: no such file or folder: expected an output folder or a prediction file"
             for name in names
             if not os.path.exists(name)
         ]
@@ -128,7 +128,7 @@ def check(flags: ComparisonFlags) -> tuple[Sides, list[str]]:
         elif os.path.isdir(output) or not Path(output).absolute().parent.is_dir():
             problems.append(f"--output {output}: expected a file in an existing folder")
         elif any(_is_same_file(output, name) for name in (*names, *files)):
-            problems.append(f"--output {output}: got a file that is read, expected another one")
+            problems.append(f"--output {output}: got an input file, expected a different file")
     if problems:
         raise UserError("\n".join(problems))
     return sides, files
@@ -150,7 +150,7 @@ class Run(NamedTuple):
 
 
 def saved_runs(names: Sequence[str]) -> list[Run]:
-    """Return the runs of files of predictions, and of folders that hold some."""
+    """Return the runs of prediction files, and of folders that hold some."""
     from results.prediction_files import SPLITS, PredictionFile, saved_predictions
 
     saved = {name: saved_predictions(Path(name)) for name in names if os.path.isdir(name)}
@@ -161,8 +161,8 @@ def saved_runs(names: Sequence[str]) -> list[Run]:
         )
         raise UserError(
             "the folders have no predictions with gold tags of the same split:\n"
-            f"{listed}\nExpected the test or the validation split in each of them. To let the "
-            "models tag a labelled file now: --input FILE"
+            f"{listed}\nExpected the test or the validation split in each of them. To tag a "
+            "labelled file with the models now: --input FILE"
         )
     paths = [str(saved[name][split]) if name in saved else name for name in names]
     files = [PredictionFile(path) for path in paths]
@@ -181,7 +181,7 @@ def tagged_runs(names: Sequence[str], files: list[str], flags: ComparisonFlags) 
             runs.append(Run(file.path, file.entity_tags, file.sentences()))
             continue
         tagger = Tagger(name)
-        # In a list, so that one model is in memory at a time.
+        # A list, so that only one model is in memory at a time.
         sentences = list(tag_input(tagger, files, flags))
         runs.append(Run(name, tagger.entity_tags, iter(sentences)))
     return runs
@@ -230,7 +230,7 @@ def paired_sentences(runs: Sequence[Run], entity_tags: bool) -> Iterator[PairedS
                     f"{run.name} and {runs[0].name} are not predictions for the same sentences: "
                     f"sentence {number}: {difference}. Compare predictions for the same corpus."
                 )
-        # The place that says most: files of columns name no documents and records.
+        # The most informative place: files of columns name no documents and no records.
         place = max(
             (sentence.place for sentence in sentences),
             key=lambda place: (place.document is not None, place.record_id is not None),
@@ -242,13 +242,13 @@ def paired_sentences(runs: Sequence[Run], entity_tags: bool) -> Iterator[PairedS
 def difference_of(
     expected: "ScoredSentence | None", got: "ScoredSentence | None", entity_tags: bool
 ) -> str | None:
-    """Return the first difference of words and gold tags in words; None if there is none."""
+    """Describe the first difference of words and gold tags; return None if there is none."""
     from results.result_files import column_cell
 
     if expected is None or got is None:
         present = expected or got
         assert present is not None
-        side = "the former" if got is None else "the latter"
+        side = "the first" if got is None else "the second"
         return f"{side} ends before {quote(' '.join(present.words))} ({present.place})"
     # Columns hold no white space inside a word.
     for pair in itertools.zip_longest(got.words, expected.words):

@@ -1,14 +1,14 @@
 """Train many times and study the results. The flags of training follow after --.
 
     python study.py seeds 5 -- --train_file my.conll     # mean and spread over seeds, the best kept
-    python study.py folds 5 -- --train_file my.conll     # a score from all of a small corpus
-    python study.py curve -- --train_file my.conll       # what more labels would bring
+    python study.py folds 5 -- --train_file my.conll     # cross-validation of a small corpus
+    python study.py curve -- --train_file my.conll       # the gain from more labels, estimated
     python study.py label_errors -- --train_file my.conll    # labels that are probably wrong
     python study.py seeds 3 --script train_accelerate.py --launcher "accelerate launch" -- --sample
 
-Each run has a folder of its own in the folder of the study, and a file of its output. The same
-command again resumes a study: finished runs are not repeated, and an interrupted run resumes from
-its newest checkpoint. `compare.py` compares two studies.
+Each run has a folder of its own in the folder of the study, and a log file. The same command again
+resumes a study: finished runs are not repeated, and an interrupted run resumes from its newest
+checkpoint. `compare.py` compares two studies.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ EXAMPLE = "python study.py seeds 5 -- --train_file my.conll"
 
 
 def main() -> None:
-    """Make the runs of a study, and conclude from them."""
+    """Make the runs of a study, and report their results."""
     own_arguments, arguments = split_at_dashes(sys.argv[1:])
     try:
         flags = parse_flags(StudyFlags, __doc__, own_arguments)
@@ -73,7 +73,7 @@ def check(flags: StudyFlags, arguments: Sequence[str]) -> int:
         problems.append(f"the study: got {name or 'nothing'}, expected one of {expected}")
     elif name == "curve":
         if numbers:
-            problems.append(f"curve: got {' '.join(numbers)}, expected nothing behind it")
+            problems.append(f"curve: got {' '.join(numbers)}, expected no number")
         numbers = [str(len(SHARES))]
     elif name == "label_errors" and not numbers:
         numbers = [str(LABEL_ERROR_FOLDS)]
@@ -87,7 +87,7 @@ def check(flags: StudyFlags, arguments: Sequence[str]) -> int:
     if name in ("folds", "label_errors"):
         set_by_study += ["validation_file", "test_file"]
     problems += [
-        f"--{flag} after --: the study decides on it. Leave it out."
+        f"--{flag} after --: the study sets it itself. Leave it out."
         + f" The study's own --{flag} comes before --." * hasattr(flags, flag)
         for flag in set_by_study
         if f"__{flag}" in given
@@ -100,9 +100,9 @@ def check(flags: StudyFlags, arguments: Sequence[str]) -> int:
 def open_study(
     flags: StudyFlags, number: int, arguments: Sequence[str], **identity: Any
 ) -> "StudyFolder":
-    """Return the folder of a study, created if necessary; print what will run.
+    """Return the folder of a study, created if necessary; print a line about its runs.
 
-    `identity`: what else the runs of the study have in common.
+    `identity`: further values that all runs of the study have in common.
     """
     # Imported here so that `--help` and a mistyped flag respond immediately.
     from results.study_folder import StudyFolder
@@ -118,7 +118,7 @@ def open_study(
     study = StudyFolder(folder_of(flags), common | identity)
     study.make_folder()
     say(
-        f"{counted(number, 'run')} of {flags.script} in {study.folder}; the output of each run is "
+        f"{counted(number, 'run')} of {flags.script} in {study.folder}; the output of the runs is "
         f"in {study.folder}/*.log"
     )
     return study
@@ -211,7 +211,7 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
     write_suspects(folder / "label_errors.jsonl", ranked, folds.entity_tags)
     write_suspect_page(folder / "label_errors.html", ranked, folds.entity_tags)
     folds.study.write({"unit": folds.unit, "suspects": len(ranked)})
-    say("", f"{len(ranked):,} suspected label errors, the surest first:")
+    say("", f"{len(ranked):,} suspected label errors, the most probable first:")
     for suspect, sentence, _ in ranked[:SUSPECTS_SHOWN]:
         words = quote(" ".join(sentence.words[suspect.start : suspect.end]))
         label, suggested = (
@@ -252,7 +252,7 @@ def train_folds(
 
     settings, corpus = load_training_corpus(flags, arguments, hold_out=False)
     if unused := sorted(corpus.splits.keys() - {"train"}):
-        say(f"The corpus also has the split {' and '.join(unused)}, which the folds leave out.")
+        say(f"The folds do not use the corpus's other splits: {', '.join(unused)}.")
     sentences = sentences_of(corpus, "train")
     pairs = ((sentence.words, sentence.place.document) for sentence in sentences)
     folds = make_folds(pairs, number, flags.seed)
@@ -287,7 +287,7 @@ def train_folds(
 
 
 def study_curve(flags: StudyFlags, number: int, arguments: Sequence[str]) -> None:
-    """Train on growing shares of the data, with equal steps; report what more data would bring."""
+    """Train on growing shares of the data, with equal steps; report the gain from more data."""
     from corpus.folds import growing_shares
     from results.study_files import corpus_flags, sentences_of, write_sentences
     from results.study_folder import delete_weights, steps_of_run
@@ -364,10 +364,11 @@ def load_training_corpus(
         flags_class = TrainerFlags
     training = parse_flags(flags_class, "", list(arguments))
     for name in ("sample", "dataset_name"):
-        # The files of the study would come on top of it.
+        # It would be used in addition to the files of the study.
         if getattr(training, name) and len(without_flags(arguments, [name])) == len(arguments):
             raise UserError(
-                f"{name} in {arguments[0]}: got a file of flags. Give --{name} after --."
+                f"{name} in {arguments[0]}: a study cannot override a file of flags. Give --{name} "
+                "after -- instead."
             )
     settings = make_settings(training, "", needs_hub(training) and hub_reachable())
     corpus = load_corpus(dataclasses.replace(settings.corpus, hold_out=hold_out))

@@ -14,7 +14,7 @@ limit. A variant is `train_accelerate.py` in fp32 with the flags given. All side
 all-MiniLM-L6-v2 and train for the same epochs and steps, at the same batch size and learning rate.
 The suite scores all models on the test split; each word counts.
 
-Each run leaves a file in the folder of results. A run that has one is not repeated, so that a
+Each run writes a file into the folder of results. A run that has one is not repeated, so a
 comparison can be stopped and resumed, and variants can be added later. After a change of the code,
 give variants other names. Each difference of means has paired 95 % intervals: over seeds
 (t distribution), over test sentences, and over test documents if there are several (bootstrap;
@@ -51,7 +51,7 @@ FILES = {  # training and test split, or all documents
     "sample": ("train.conll", "test.conll"),
     "litbank": ("tsv/*.tsv",),
 }
-ALONE = "_alone"  # ends the name of a side that is a variant's weights, scored without context
+ALONE = "_alone"  # suffix of a side: a variant's weights, scored without context
 # RoBERTa's kind of tokenizer takes split words only with this setting; as in `run_ner.py`.
 PREFIX_SPACE = ("bloom", "gpt2", "roberta", "deberta")
 
@@ -169,7 +169,7 @@ def read_variants(options, parser) -> dict[str, list[str]]:
 
 
 def sides_of(variant: str, flags: list[str], options) -> dict[str, list[str]]:
-    """Return the sides that a variant's weights are scored as, and the flags of each scoring."""
+    """Return the sides of a variant, with the flags of the scoring of each."""
     alone = {variant + ALONE: ["--context", "0"]} if options.alone and "--context" in flags else {}
     return {variant: [], **alone}
 

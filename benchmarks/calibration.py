@@ -1,23 +1,22 @@
-"""Compare ways to score an entity: how well do the scores tell how often entities are right?
+"""Compare ways to score an entity by the calibration of the scores.
 
     for seed in 0 1 2; do python train_trainer.py --sample --seed $seed --output_dir s$seed; done
     python benchmarks/calibration.py --models s0 s1 s2 \
         --validation data/sample/validation.conll --test data/sample/test.conll
 
 The models decode legal sequences. Each way to score has a calibration, fitted to the entities that
-a model predicts in the validation file: a temperature, an offset of the log odds, or both, which
-the suite takes. The expected calibration error (ECE) of the test file is printed without and with
-it, as the mean over the models and the largest distance from it, and the mean log loss with both.
-The last column is the ECE of scores that are true probabilities: labels are drawn from the scores.
+a model predicts in the validation file: a temperature, an offset of the log odds, or both, as in
+the suite. The expected calibration error (ECE) on the test file is printed without and with it, as
+the mean over the models and the largest distance from it, then the mean log loss with both. The
+last column is the ECE of scores that are true probabilities: labels are drawn from the scores.
 Predicted entities of types that a file does not have are left out.
 
 tags: the mean probability of the entity's tags, without legal sequences. margin: the difference in
 log probability between the best sequence and the best one without the entity, as a probability
-(logistic function). entity: the entity's probability among all legal sequences, which the suite
-takes.
+(logistic function). entity: the entity's probability among all legal sequences, as in the suite.
 
-A second table has operating points: chosen on the validation file, scored on the test file. A third
-one has those that a bias on O alone gives.
+A second table has operating points, chosen on the validation file and scored on the test file. A
+third has those with a bias on O alone.
 """
 
 import argparse
@@ -161,7 +160,7 @@ def margins(scored: Scored) -> np.ndarray:
         others[np.arange(end - start), tag_ids[start:end]] = -np.inf
         rivals = [others.max()]
         inside = f"I-{names[tag_ids[start]][2:]}"
-        if end not in ends and inside in names:  # the entity could go on
+        if end not in ends and inside in names:  # the entity could continue
             rivals.append(best[end, names.index(inside)])
         values.append(best[start, tag_ids[start]] - max(rivals))
     return 1 / (1 + np.exp(-np.array(values)))
@@ -251,7 +250,7 @@ def test_point(point: ScoredPoint | None, test: Scored) -> ScoredPoint | None:
 
 
 def choose_bias(scored: Scored, tuning: TuningSettings) -> ScoredPoint | None:
-    """Return the best operating point without a least score; None if there is none."""
+    """Return the best operating point without a minimum score; None if there is none."""
     points = [score_point(OperatingPoint(bias / 4), scored) for bias in range(-32, 65)]
     if tuning.target_precision is not None:
         points = [point for point in points if point.precision >= tuning.target_precision]
@@ -262,7 +261,7 @@ def choose_bias(scored: Scored, tuning: TuningSettings) -> ScoredPoint | None:
 
 def print_operating_points(chosen: dict) -> None:
     """Print a table of operating points."""
-    print("\n| operating point | bias, least score | validation: precision, recall, F1 | test |")
+    print("\n| operating point | bias, minimum score | validation: precision, recall, F1 | test |")
     print("| --- | --- | --- | --- |")
     for requested, pairs in chosen.items():
         reached = [pair for pair in pairs if pair[0] is not None]

@@ -1,10 +1,9 @@
-"""Do the intervals of `compare.py` hold the true difference? `python benchmarks/comparison.py`.
+"""Measure the coverage of the intervals of `compare.py`: `python benchmarks/comparison.py`.
 
-Two models tag corpora that are drawn without end. Each document has a difficulty of its own, which
-both models share, and each model has good and bad days in each document. Some entities are
-spurious. The second model is as good as the first, or better. The table says how many intervals of
-F1 hold the true difference, and how often p is at most 0.05: of equal models that should be at most
-5 %.
+Two models tag simulated corpora. Each document has a difficulty, which both models share, and each
+model has a random deviation in each document. Some entities are spurious. The second model is as
+good as the first, or better. The table has the share of the intervals of F1 that contain the true
+difference, and the share of p values of at most 0.05: with equal models, at most 5 %.
 """
 
 import argparse
@@ -20,7 +19,8 @@ from support.terminal import table_text
 
 SIZES = ((20, 5), (50, 10), (300, 3))  # documents, and mean entities of a document
 GAINS = (0.0, 0.05)  # of the second model's chance to find an entity
-FOUND, SAME, DAYS = 0.75, 8.0, 0.08  # mean chance, how alike documents are, spread of a day
+# Mean chance to find an entity, similarity of documents, spread of a model's deviations.
+FOUND, SAME, DAYS = 0.75, 8.0, 0.08
 SPURIOUS = 0.1  # for each gold entity
 
 
@@ -79,7 +79,7 @@ def main() -> None:
                 significant += main.p_value <= 0.05
             shares = [f"{count / arguments.corpora:.3f}" for count in (held, significant)]
             rows.append([str(documents), str(entities), f"{truth:+.4f}", *shares])
-    head = ["documents", "entities each", "true difference", "intervals hold it", "p <= 0.05"]
+    head = ["documents", "entities each", "true difference", "coverage", "p <= 0.05"]
     print(table_text(head, rows))
 
 

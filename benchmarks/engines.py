@@ -1,13 +1,13 @@
-"""Compare torch and ONNX Runtime: words per second, and the time to a first answer.
+"""Compare torch and ONNX Runtime: words per second, and the time to the first result.
 
     python examples/export_onnx.py --model FOLDER --output FOLDER-onnx --int8 LABELLED
     python benchmarks/engines.py --model FOLDER --onnx FOLDER-onnx
 
 All sides tag the same texts with `Tagger`, whose network is torch's, or a graph of the folder
---onnx. They take turns; medians are printed. The first answer is that of a whole process:
-infer.py, and a program that imports nothing but numpy, tokenizers and ONNX Runtime and splits words
-at spaces. --isa avx2 restricts torch; ONNX Runtime has no such switch, so that its figures then are
-those of the whole processor.
+--onnx. They take turns; medians are printed. The first result is timed for a whole process:
+infer.py, and a program that imports only numpy, tokenizers and ONNX Runtime and splits words at
+spaces. --isa avx2 restricts torch; ONNX Runtime has no such switch, so its figures are then those
+without the restriction.
 """
 
 import argparse
@@ -114,7 +114,7 @@ def print_first_answers(commands: dict[str, list[str]], rounds: int) -> None:
             if number:
                 times[name].append(time.perf_counter() - began)
     for name, values in times.items():
-        print(f"first answer, {name}: {statistics.median(values):.2f} s")
+        print(f"first result, {name}: {statistics.median(values):.2f} s")
 
 
 if __name__ == "__main__":

@@ -509,7 +509,7 @@ def round_of_models(generator: random.Random, folder: Path, models: list[Path]) 
     model = folder / "model"
     shutil.copytree(source, model)
     changes = [_damage_model(model, generator) for _ in range(generator.choice((1, 1, 1, 2)))]
-    sys.stdin.close()  # nothing may be asked
+    sys.stdin.close()  # a question to the user must fail
     try:
         tagger = Tagger(model, dtype=generator.choice(("fp32", "fp32", "fp32", "bf16")))
         results = tagger(SENTENCES, all_words=True)

@@ -1,11 +1,11 @@
-"""How often does a 95 % interval hold the true score? `python benchmarks/intervals.py`.
+"""Measure the coverage of the 95 % intervals of scores: `python benchmarks/intervals.py`.
 
 Corpora are drawn from a model of entities and errors whose true scores are known. Each document
-and each sentence has a difficulty of its own. On it depend how many entities there are, how many of
-them are found, with which errors, and how many are spurious. An error is an entity missed, of
-another type, with wrong boundaries or cut in two. So errors depend on each other within sentences
-and documents. For each corpus, the intervals are computed as a run does it; the table says how many
-hold the true score. Two other rules are shown for F1: the plain percentile bootstrap and BCa.
+and each sentence has a difficulty, which decides the number of entities, of errors of each kind,
+and of spurious entities. An error is an entity that is missed, has another type or wrong
+boundaries, or is cut in two. So errors are correlated within sentences and documents. For each
+corpus, the intervals are computed as in a run; the table has the share that contains the true
+score. Two other methods are shown for F1: the plain percentile bootstrap and BCa.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from scoring.resampling import RESAMPLES, UnitCounts
 
 Z = NormalDist().inv_cdf(0.975)
 SIZES = (50, 500, 5000)  # gold entities of a corpus
-DOCUMENTS = {50: 20, 500: 25, 5000: 60}  # few, because few are hard
+DOCUMENTS = {50: 20, 500: 25, 5000: 60}  # few: coverage is most difficult with few documents
 LEVELS = {"low": 1.5, "middle": 3.0, "high": 4.5}  # log odds of a correct entity
 SHARES = np.array([0.6, 0.3, 0.1])  # of the types
 ENTITIES = 0.8  # in a sentence
@@ -38,7 +38,7 @@ WORDS = 15  # of a sentence with plain tags
 
 @dataclass(frozen=True)
 class Population:
-    """Texts without end, with the errors of a model.
+    """An unlimited population of texts, with the errors of a model.
 
     `level`: the log odds that an entity of the first type is found, in a sentence of mean
     difficulty. `documents`: of a corpus; None for sentences without documents. The standard
@@ -51,7 +51,7 @@ class Population:
     of_sentences: float = 0.7
 
     def draw(self, rng: np.random.Generator, sentences: int) -> UnitCounts:
-        """Return the counts of a corpus of about so many sentences."""
+        """Return the counts of a corpus of about this number of sentences."""
         difficulty, unit = self._difficulty(rng, sentences)
         clusters = rng.gamma(1.0, 1.0, len(unit))  # some sentences have many entities
         entities = rng.poisson(clusters * self._rate(difficulty))
@@ -77,7 +77,7 @@ class Population:
         return scores_of(np.vstack([totals, totals.sum(0)]))
 
     def sentences_of(self, entities: int) -> int:
-        """Return the sentences that have so many gold entities on average."""
+        """Return the number of sentences that have this number of gold entities on average."""
         return round(entities / self._expected()[:, 2].sum())
 
     def _expected(self) -> np.ndarray:
@@ -118,13 +118,13 @@ class Population:
 
 @dataclass(frozen=True)
 class TaggedPopulation:
-    """Sentences without end with plain tags and the errors of a model; see `Population`."""
+    """An unlimited population of sentences with plain tags; see `Population`."""
 
     level: float
     of_sentences: float = 0.7
 
     def draw(self, rng: np.random.Generator, sentences: int) -> UnitCounts:
-        """Return the counts of a corpus of so many sentences."""
+        """Return the counts of a corpus of this number of sentences."""
         lengths = 1 + rng.poisson(WORDS - 1, sentences)
         owner = np.repeat(np.arange(sentences), lengths)
         difficulty = rng.normal(0, self.of_sentences, sentences)[owner]
@@ -166,11 +166,11 @@ def scores_of(totals: np.ndarray) -> np.ndarray:
     return np.stack([top / np.maximum(bottom, 1e-9) for top, bottom in ratios], axis=-1)
 
 
-# --- Other rules ------------------------------------------------------------------------------
+# --- Other methods ----------------------------------------------------------------------------
 
 
 def rival_intervals(counts: UnitCounts, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return the intervals of F1 over all types by other rules.
+    """Return the intervals of F1 over all types by other methods.
 
     They are the percentile bootstrap of units, and BCa (Efron 1987) with the same resamples.
     """
@@ -199,7 +199,7 @@ def rival_intervals(counts: UnitCounts, rng: np.random.Generator) -> dict[str, n
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many corpora have an interval that holds the true score, and its mean width.
+    """The share of corpora whose interval contains the true score, and its mean width.
 
     `held`: (types + 1, 3), shares of corpora; the last row is over all types.
     """
@@ -212,7 +212,7 @@ class Coverage:
 def coverage(
     population: Population, entities: int, corpora: int, seed: int = 0, rivals: bool = True
 ) -> Coverage:
-    """Return how many intervals of drawn corpora hold the true scores."""
+    """Return the coverage of the intervals of drawn corpora."""
     rng = np.random.default_rng(seed)
     truth, sentences = population.true_scores(), population.sentences_of(entities)
     held, width, held_by_rivals = np.zeros(truth.shape), 0.0, Counter[str]()
@@ -231,7 +231,7 @@ def coverage(
 def tag_coverage(
     population: TaggedPopulation, words: int, corpora: int, seed: int = 0
 ) -> np.ndarray:
-    """Return how many intervals hold the true accuracy and macro F1."""
+    """Return the coverage of the intervals of accuracy and macro F1."""
     rng = np.random.default_rng(seed)
     truth, held = population.true_scores(), np.zeros(2)
     for _ in range(corpora):

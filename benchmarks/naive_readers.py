@@ -1,7 +1,7 @@
 """Random corpora, their writers, and a naive reader of each format, for `fuzz.py`.
 
-The readers share no code with the suite. They read what their format says, in the simplest way that
-is right for whole files, and may fail on damaged ones.
+The readers share no code with the suite. They read their format in the simplest way that is correct
+for whole files, and may fail on damaged ones.
 """
 
 import ast
@@ -427,7 +427,7 @@ def argilla_entities(record: Any) -> Entities:
 
 
 def lists(number: int, pairs: Sentence) -> Any:
-    """Return words and tags, the tags in a column whose name says nothing."""
+    """Return words and tags, the tags in a column with an arbitrary name."""
     return {"id": number, "tokens": [word for word, _ in pairs], "gold": [tag for _, tag in pairs]}
 
 

@@ -2,10 +2,10 @@
 
     python benchmarks/serve.py --model all-MiniLM-L6-v2-finetuned-ner
 
-The service is examples/serve_fastapi.py, with everything that it does for its requests. Each side
-has a process of its own; the clients are in another one, each with a connection that stays open and
-one text for each request. The sides take turns. Printed are requests per second, and the median and
-the 99th percentile of the time to an answer. The pipeline runs with its defaults, and with batches.
+The service is examples/serve_fastapi.py with all its checks. Each side has a process of its own.
+The clients are in another process; each keeps its connection open and sends one text per request.
+The sides take turns. The table has requests per second, and the median and 99th percentile of the
+latency. The pipeline runs with its defaults, and with batches.
 """
 
 import argparse
@@ -124,7 +124,7 @@ async def load(port: int, texts: list[str], clients: int) -> list[float]:
             answer = json.loads(await reader.readexactly(length))
             seconds.append(time.perf_counter() - began)
             if answer["text"] != text:
-                sys.exit("a client got the answer of another")
+                sys.exit("a client got the response to another client")
         writer.close()
 
     await asyncio.gather(*(ask_all() for _ in range(clients)))

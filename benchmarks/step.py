@@ -1,4 +1,4 @@
-"""Show where the time of a training step goes, by kind of operation.
+"""Measure the time of a training step by kind of operation.
 
     NER_CORPORA=... python benchmarks/step.py                       # WNUT-17, MiniLM, batches of 8
     NER_CORPORA=... python benchmarks/step.py --model roberta-base --isa avx2
@@ -8,8 +8,8 @@ Runs `train_accelerate.py` under torch's profiler, from the end of the warm-up t
 last step. The time of an operation is that in the main thread, without the operations that it
 calls. "Between operations" is the rest of the step: Python, autograd's bookkeeping, and the
 profiler itself. Then the matrix products of these steps are computed alone, in the same sizes, each
-with weights that no cache holds. What they take there beyond the arithmetic at the rate of a large
-product is the price of their sizes.
+with weights that are not in a cache. Their time beyond that at the rate of a large product is the
+cost of their sizes.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from encoders import NAMES, find_encoder
 from machine import add_isa, describe, matrix_rates, restrict
 from train import CORPORA, ROOT, as_flags, call, corpus_files
 
-# The kind of an operation: the first of which a part of its name is given.
+# The kind of an operation: the first one that lists a part of its name.
 KINDS = {
     "AdamW": ("adam",),
     "clipping": ("vector_norm", "clip_grad"),
@@ -56,7 +56,7 @@ class Shape(NamedTuple):
 
 
 def main():
-    """Read the command line, take the steps, and print where their time goes."""
+    """Read the command line, run the steps, and print the time of their parts."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -182,7 +182,7 @@ def seconds_alone(products: dict[Shape, int], precision: str) -> float:
 
 
 def _displace_caches() -> None:
-    """Fill the caches of the processor with something else."""
+    """Fill the caches of the processor with other data."""
     import torch
 
     torch.ones(CACHE_BYTES // 4).sum()

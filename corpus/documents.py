@@ -1,4 +1,4 @@
-"""Documents of a split: which neighbouring sentences are of one text."""
+"""Documents of a split: which neighbouring sentences belong together."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def document_numbers(corpus: Corpus, split: str) -> np.ndarray:
     """Return the number of the document of each sentence, (sentences,), int32, in ascending order.
 
-    A document is a run of neighbouring sentences of one source that have one `doc_id`. Sentences
-    without a `doc_id` are one document if their source is among `Corpus.whole_files`; any other is
-    a document of its own.
+    A document is a sequence of neighbouring sentences of one source with the same `doc_id`.
+    Sentences without a `doc_id` are one document if their source is among `Corpus.whole_files`;
+    otherwise each is a document of its own.
     """
     rows = corpus.splits[split]
     columns = [name for name in ("source", "doc_id") if name in rows.column_names]

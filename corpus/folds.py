@@ -1,6 +1,6 @@
 """Parts of a corpus for studies: folds, and growing shares.
 
-Documents stay whole where there are enough of them; otherwise identical sentences stay together.
+Documents stay whole if there are enough of them; otherwise identical sentences stay together.
 """
 
 import random
@@ -27,9 +27,9 @@ def make_folds(
 ) -> Folds:
     """Return folds of nearly equal numbers of sentences.
 
-    `sentences`: words and document of each. At least two documents are enough. Units are dealt in
-    an order set by the seed, the largest first, each to the smallest fold. Raises UserError if
-    there are fewer units than folds.
+    `sentences`: words and document of each. Two documents are enough. Units are dealt in an order
+    set by the seed, the largest first, each to the smallest fold. Raises UserError if there are
+    fewer units than folds.
     """
     groups, unit = _groups(sentences, min_documents=2)
     sizes = Counter(groups)
@@ -53,8 +53,8 @@ def growing_shares(
 ) -> list[list[bool]]:
     """Return, for each share of the sentences, which of them belong to it.
 
-    Units are drawn in an order set by the seed until the share is reached, so that a larger share
-    holds the smaller ones. At least `MIN_DOCUMENTS` documents are enough.
+    Units are drawn in an order set by the seed until the share is reached, so a larger share
+    contains the smaller ones. `MIN_DOCUMENTS` documents are enough.
     """
     groups, _ = _groups(sentences, MIN_DOCUMENTS)
     sizes = Counter(groups)

@@ -57,7 +57,7 @@ class Corpus:
     sources: dict[str, list[str]]  # the files, or splits of data sets, of each split
     word_splitter: str  # the name of the splitter that splits text into such words
     notes: list[str] = field(default_factory=list)  # lines to show to the user
-    # Of each split, the numbers of the sources whose sentences without a `doc_id` are one document.
+    # By split: the numbers of the sources whose sentences without a `doc_id` are one document.
     whole_files: dict[str, list[int]] = field(default_factory=dict)
 
     def places(self, split: str) -> Iterator[Place]:
@@ -238,7 +238,7 @@ def corpus_splitter(raw: dict[str, RawSplit]) -> str:
 
 
 def files_of_rows(split: RawSplit) -> list[int]:
-    """Return the numbers of the sources of a split that are one document, unless they say more.
+    """Return the numbers of the sources of a split that are one document if they name none.
 
     These are files of one word in each row, if there are several. A single file may hold sentences
     of any origin, and so may a file of records.

@@ -94,10 +94,10 @@ def plausible_items(
     problems: Problems,
     is_waiting: Callable[[], bool],
 ) -> Iterator[Item]:
-    """Yield items to tag; none, and a problem, if the first ones cannot hold words.
+    """Yield items to tag; report a problem and yield none if the first ones cannot hold words.
 
-    `words_of` returns the words of an item, none if they are still to be split. `is_waiting`: see
-    `plausible`.
+    `words_of` returns the words of an item; an empty list if its text is still to be split.
+    `is_waiting`: see `plausible`.
     """
     items = iter(items)
     sample: list[Item] = []

@@ -20,7 +20,7 @@ from corpus.plausible import plausible
 from corpus.problems import MAX_SHOWN, Place, Problem, ProblemKind, Problems
 from corpus.sources import Source
 
-MIN_WORDS = 5  # of files that are compared; shorter texts may be equal by chance
+MIN_WORDS = 5  # words of a file to compare; shorter texts may be equal by chance
 ONE_ANNOTATOR = (
     "one annotation of each text: name the files of one annotator, or those of a curator "
     "(INCEpTION: curation/*/CURATION_USER.tsv)"
@@ -299,7 +299,7 @@ class _Content:
 def _report_equal_files(
     sources: list[Source], contents: list[_Content], problems: Problems
 ) -> None:
-    """Report files of the same words: by several annotators, or twice the same."""
+    """Report files with the same words: by several annotators, or the same file twice."""
     first: dict[int, int] = {}
     for number, content in enumerate(contents):
         if content.size < MIN_WORDS:

@@ -98,7 +98,7 @@ def batch_independent(config: PretrainedConfig) -> PretrainedConfig:
     random numbers before it does. FNet's variant for TPUs, which computes the same, accepts one
     length only. Changes `config`.
     """
-    config.return_dict = True  # outputs are read by name, also of a model that was used otherwise
+    config.return_dict = True  # outputs are read by name, whatever the saved value
     if config.model_type == "big_bird":
         config.attention_type = "original_full"
     if config.model_type == "fnet":

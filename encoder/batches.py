@@ -37,8 +37,8 @@ def encode_corpus(
 ) -> dict[str, WindowSet]:
     """Return each split as windows of at most `max_length` tokens.
 
-    With `context`, windows also show this many sub-words of the neighbouring sentences of the same
-    document on each side, at most.
+    With `context`, windows also show at most this many sub-words of the neighbouring sentences of
+    the same document on each side.
 
     "train" has labels on all sub-words of a word if `label_all_tokens`, otherwise on its first;
     the other splits have one label per word. Encoded splits are cached, unless `overwrite_cache`,
@@ -99,8 +99,8 @@ def encode_split(
 
     `inside`: see `common.inside_labels`; None labels the first sub-word of a word only. The split
     is encoded batch by batch into a memory-mapped file, which a later call with the same `key`
-    reads again unless `overwrite_cache`. `context`: sub-words of neighbouring sentences that
-    windows show on each side, at most. `documents`: the number of the document of each sentence.
+    reads again unless `overwrite_cache`. `context`: the maximum number of sub-words of neighbouring
+    sentences on each side. `documents`: the number of the document of each sentence.
     """
     from corpus.load import full_disk_reported
 
@@ -135,10 +135,7 @@ def context_of(
     tokenizer: PreTrainedTokenizerFast,
     size: int,
 ) -> Context:
-    """Return the context of the sentences `indices`, which follow each other.
-
-    What windows at their ends show may lie beyond them.
-    """
+    """Return the context of the consecutive sentences `indices`, also from beyond them."""
     rows = split.select_columns(["tokens"])
 
     def nearest(numbers: range, document: int) -> list[list[str]]:

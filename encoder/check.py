@@ -20,10 +20,10 @@ def check_only(
 ) -> None:
     """Print the report on the corpus; raise UserError if training would not start.
 
-    The main process writes every problem to `problem_file`. Raises UserError, too, if the model
+    The main process writes every problem to `problem_file`. Also raises UserError if the model
     allows no windows of `max_seq_length`, or if the file cannot be written.
     """
-    from corpus.check import check_corpus  # imports datasets, which `--help` need not wait for
+    from corpus.check import check_corpus  # imports datasets, which is slow
 
     file = Path(problem_file) if problem_file and is_main_process() else None
     try:

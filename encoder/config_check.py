@@ -15,14 +15,14 @@ from support.text import counted, printable, quote
 HEAD = "ForTokenClassification"  # in the name of an architecture
 MAX_LAYERS, MAX_HEADS, MAX_SIZE = 1000, 4096, 2**31 - 1
 MAX_EPSILON = 0.1  # of a layer norm; usual are 1e-12 to 1e-5
-SCORING = {  # least, most
+SCORING = {  # lowest, highest value
     "score_temperature": (0.1, 100.0),
     "score_offset": (-100.0, 100.0),
     "outside_bias": (-100.0, 100.0),
     "min_entity_score": (0.0, 1.0),
 }
 SHOWN = 8  # problems in one message
-OF_SUITE = ("window_length", "context")  # sizes that the suite stores, always integers
+OF_SUITE = ("window_length", "context")  # sizes that the suite stores as integers
 
 
 class Range(NamedTuple):

@@ -36,7 +36,7 @@ NEW_HEAD = 10_000_000  # weights of a new head at most, whatever the size of the
 # Sub-words of neighbouring sentences that the windows of a model trained here show on each side.
 DEFAULT_CONTEXT = 0
 LAYER_NUMBER = re.compile(r"\.[0-9]+\.")
-# The values of a model's configuration that are chosen on the validation split.
+# The values in a model's configuration that are chosen on the validation split.
 CALIBRATION = ("score_temperature", "score_offset", "outside_bias", "min_entity_score")
 
 
@@ -124,12 +124,12 @@ def choose_decoding(
 ) -> None:
     """Store in the model's configuration how its tags are decoded, "viterbi" or "argmax".
 
-    The calibration and the operating point of the weights that training starts from are removed.
+    If the model is trained, the calibration and operating point of its initial weights are removed.
 
-    `requested`: the user's choice, or None. By default, the entity tags of a model trained here are
-    the most probable legal sequence; other models keep what their configuration says, or else the
-    most probable tag of each word: their labels do not tell IOB1 from IOB2. Raises UserError if
-    legal sequences are requested for labels that are not IOB2.
+    `requested`: the user's choice, or None. By default, a model trained here decodes the most
+    probable legal sequence. Other models keep the value of their configuration, or else the most
+    probable tag of each word, because their labels may be IOB1. Raises UserError if legal sequences
+    are requested for labels that are not IOB2.
     """
     for name in CALIBRATION:
         if do_train and hasattr(config, name):

@@ -33,11 +33,11 @@ GET_AGAIN = "Get the file again from where the model came from."
 def files_of(
     name: str, files: Iterable[str], hub_options: Mapping[str, Any]
 ) -> AbstractContextManager[Path]:
-    """Enter the folder of a model's files: `name` itself, or that in the cache of the Hub.
+    """Enter the folder of a model's files: `name` itself, or its folder in the cache of the Hub.
 
-    Of `files`, those that the model has are downloaded. `hub_options`: see
-    `settings.run_settings.ModelSettings`. A UserError about a file in the cache gets the remedy.
-    Raises what `huggingface_hub` raises for a model that cannot be reached.
+    Those of `files` that the model has are downloaded. `hub_options`: see
+    `settings.run_settings.ModelSettings`. A UserError about a cached file also says to delete it.
+    Raises the errors of `huggingface_hub` for a model that cannot be reached.
     """
     if Path(name).exists():
         return nullcontext(Path(name))
@@ -48,7 +48,7 @@ def files_of(
 def weights_of(name: str, hub_options: Mapping[str, Any]) -> AbstractContextManager[Path]:
     """Enter the folder of a model's weights, as `files_of` does.
 
-    Of several formats, the libraries take the first that a model has.
+    If a model has several formats, only the first is downloaded, which the libraries read.
     """
     if Path(name).exists():
         return nullcontext(Path(name))
@@ -80,7 +80,7 @@ def _downloaded(name: str, file: str, hub_options: Mapping[str, Any]) -> Path | 
 
 @contextmanager
 def _in_cache(name: str, folder: Path | None) -> Iterator[Path]:
-    """Yield a folder of the cache; one that does not exist if it has none of the files."""
+    """Yield a folder of the cache; a path that does not exist if it has none of the files."""
     try:
         yield Path(name) if folder is None else folder
     except UserError as error:
@@ -235,7 +235,7 @@ def _check_kind(path: Path) -> None:
     """Raise UserError for a pipe or a device, whose reader may wait or read without end."""
     try:
         mode = path.stat().st_mode
-    except OSError:  # of a link that leads nowhere
+    except OSError:  # a broken link
         return
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise UserError(f"{path}: not a file of a model: got a pipe or device, expected a file.")

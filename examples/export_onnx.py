@@ -1,15 +1,15 @@
-"""Export a model as ONNX, and compare ONNX Runtime with torch; also as int8, with its cost in F1.
+"""Export a model to ONNX in fp32 or int8, and compare ONNX Runtime with torch.
 
     pip install "onnx>=1.23,<2" "onnxscript>=0.7,<1" "onnxruntime>=1.32,<2"
     python examples/export_onnx.py --model MODEL --output MODEL-onnx --texts notes.txt
     python examples/export_onnx.py --model MODEL --output MODEL-onnx --int8 dev.conll
 
 The output folder gets `model.onnx` in fp32, the tokenizer and the configuration. The graph takes
-batches of any size and length: what the tokenizer gives, padded on the right, and an
-`attention_mask`. It returns `logits`. Cutting texts into windows and decoding tags is not part of
-it: `OnnxNetwork` is used by `Tagger`. `--texts` takes what `infer.py` reads, and counts the texts
-whose tags differ. `--int8` takes a labelled file, adds `model_int8.onnx`, and prints the F1 of all
-three; benchmarks/README.md compares ways to quantize.
+batches of any size and length: the columns of the tokenizer, padded on the right, and an
+`attention_mask`. It returns `logits`. It does not include windows and decoding: use it in `Tagger`
+through `OnnxNetwork`. `--texts` takes a file that `infer.py` reads, and counts the texts whose tags
+differ. `--int8` takes a labelled file, adds `model_int8.onnx`, and prints the F1 of torch and of
+both graphs; benchmarks/README.md compares ways to quantize.
 """
 
 import argparse
@@ -97,8 +97,8 @@ def export(model: str, folder: Path, padding_leaks: bool) -> PadBatch:
 def quantize(file: Path, quantized: Path) -> None:
     """Write a graph that multiplies by weights in int8, with a scale for each block of a row.
 
-    Numbers of the other side have scales of their own too, so that a text does not depend on its
-    batch, as it does with `quantize_dynamic`, which has one scale for all of it.
+    Activations have a scale for each block too, so the tags of a text do not depend on its batch.
+    `quantize_dynamic` has one scale for a whole batch.
     """
     config = DefaultWeightOnlyQuantConfig(
         block_size=BLOCK, is_symmetric=True, accuracy_level=4, bits=8
@@ -119,7 +119,7 @@ def compare(taggers: dict[str, Tagger], texts: list[str]) -> None:
     """Print speeds, and the number of texts whose entities differ from those of the first."""
     expected: list[Any] = []
     for name, tagger in taggers.items():
-        tagger(texts[:100])  # so that buffers exist
+        tagger(texts[:100])  # warm-up
         began = time.perf_counter()
         results = tagger(texts, all_words=True)
         seconds = time.perf_counter() - began

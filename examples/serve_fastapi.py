@@ -5,11 +5,11 @@
     curl localhost:8000/tag -H "Authorization: Bearer secret" -d '{"text": "Anna went to Paris."}'
     curl localhost:8000/health
 
-The answer to a text is the result of `Tagger`; a list of texts gets a list of results. While one
-batch is tagged, the texts of other requests wait; together they are the next batch. A refused
-request gets a status of 4xx or 503 and the reason as `detail`. SIGTERM and Ctrl-C stop the server
-once the requests that it has are answered. uvicorn waits without a limit for the first line and the
-headers of a request: where strangers can connect, put a reverse proxy in front.
+The response to a text is the result of `Tagger`; the response to a list of texts is a list of
+results. While one batch is tagged, the texts of other requests wait; together they are the next
+batch. A refused request gets status 4xx or 503 and the reason as `detail`. SIGTERM and Ctrl-C stop
+the server once all requests have a response. uvicorn waits without a limit for the first line and
+the headers of a request: on a public network, put a reverse proxy in front.
 """
 
 import argparse
@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from infer import Tagger
 from support.errors import run_script
 
-BATCH_CHARACTERS = 20_000  # a batch takes no more requests beyond this
+BATCH_CHARACTERS = 20_000  # a batch of this size takes no more requests
 Results = list[dict[str, Any]]
 
 
@@ -77,7 +77,7 @@ class Batches:
         return await answer
 
     async def run(self) -> None:
-        """Tag whatever waits, batch after batch."""
+        """Tag the waiting texts, batch after batch."""
         while True:
             batch = [await self.waiting.get()]
             characters = sum(map(len, batch[0][0]))
@@ -99,7 +99,7 @@ class Batches:
             return
         for texts, answer in batch:
             own = list(islice(results, len(texts)))
-            if not answer.done():  # otherwise it came too late
+            if not answer.done():  # the request may have timed out
                 answer.set_result(own)
 
 
@@ -167,7 +167,7 @@ def create_app(
 
 
 def main() -> None:
-    """Load the model, then serve it until a signal comes."""
+    """Load the model, then serve it until a signal arrives."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument(
         "--token",
         default=os.environ.get("TAGGER_TOKEN"),
-        help="that requests must have; better as TAGGER_TOKEN, which other users cannot see",
+        help="token that requests must have; TAGGER_TOKEN is safer: other users cannot see it",
     )
     for name, default in Limits()._asdict().items():
         meaning = f"{LIMITS[name]} (default: {default})"

@@ -13,11 +13,11 @@ In a program:
     for doc in nlp.pipe(texts, batch_size=256):
         print([(entity.text, entity.label_, entity._.score) for entity in doc.ents])
 
-The model splits the text into words itself, as in training, whatever tokens spaCy has made.
-Its entities are then put on whole tokens. `alignment` says what becomes of an entity that begins or
-ends inside a token: "expand" widens it to the whole token, "contract" keeps the whole tokens inside
-it, if any, "strict" leaves it out. If entities overlap then, the longest stays. The entities
-replace those that the document has.
+The model splits the text into words itself, as in training, independently of spaCy's tokens. Its
+entities are then aligned to tokens. `alignment` treats an entity that begins or ends inside a
+token: "expand" widens it to whole tokens, "contract" reduces it to the whole tokens inside it, if
+any, "strict" leaves it out. If entities then overlap, the longest is kept. The entities replace
+those of the document.
 """
 
 import sys

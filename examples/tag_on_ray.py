@@ -4,12 +4,12 @@
     python examples/tag_on_ray.py --model MODEL --input records/ --output tagged.jsonl
     ray job submit --working-dir . -- python examples/tag_on_ray.py --model ... --output t.parquet
 
-The extension of the output says which files of the folder are read, in the order of their names.
-The output has their records in their order, each with the `entities` (for a model with plain tags:
-the `words`) that `Tagger` gives to its text. Other fields stay, and so do the types of parquet.
-A part is a megabyte of JSON Lines, or a row group of parquet. The parts that a lost worker had are
-tagged again. Every machine needs Ray and requirements.txt, and sees model and input under the same
-names, as on a shared disk. There is a tagger for each GPU, or else for each core.
+The extension of the output selects the files of the folder, which are read in the order of their
+names. The output has their records in the same order, each with the `entities` (for a model with
+plain tags, the `words`) of `Tagger`. Other fields and the types of parquet are kept. A part is a
+megabyte of JSON Lines, or a row group of parquet. The parts of a lost worker are tagged again.
+Every machine needs Ray and requirements.txt, and must reach model and input by the same paths, as
+on a shared disk. Each GPU has a tagger; without GPUs, each core.
 """
 
 import argparse
@@ -33,8 +33,8 @@ from tagging.writers import LINE_ENDS
 
 ROOT = sys.path[0]
 PART_BYTES = 1 << 20  # of JSON Lines
-ROWS = 4096  # of parquet that are in memory, and tagged together
-BLOCKS = 10_000  # at most, of parts
+ROWS = 4096  # rows of parquet in memory, tagged together
+BLOCKS = 10_000  # maximum number of blocks of parts
 SPAN = {"score": pa.float64(), "start": pa.int64(), "end": pa.int64()}
 ENTITY = {"entity_group": pa.string(), "word": pa.string(), **SPAN}
 WORD = {"word": pa.string(), "tag": pa.string(), **SPAN}
@@ -100,7 +100,7 @@ def lines_of(path: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
     with open(path, "rb") as file:
         if start:
             file.seek(start - 1)
-            file.readline()  # the end of a line that begins before
+            file.readline()  # the rest of a line that begins earlier
         while (position := file.tell()) < end and (line := file.readline()):
             if line.strip():
                 yield position, line

@@ -13,21 +13,21 @@ def calibration_rows(calibration: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not calibration:
         return []
     temperature, count = calibration["temperature"], calibration["fitted_to_entities"]
-    text = "probabilities, not calibrated: no predicted entity of a validation split"
+    text = "probabilities, not calibrated: no predicted entities in a validation split"
     if count:
         text = (
-            f"probabilities, calibrated on {count:,} predicted entities of validation (temperature "
-            f"{temperature:.3f}, offset {calibration['offset']:+.3f})"
+            f"probabilities, calibrated on {count:,} predicted entities of the validation split "
+            f"(temperature {temperature:.3f}, offset {calibration['offset']:+.3f})"
         )
     rows = [("Entity scores", text)]
     if requested := calibration["requested"]:
         point = calibration["operating_point"]
-        text = "not reached on validation with enough entities; the tags are unchanged"
+        text = "not reached on the validation split with enough entities; no tag is changed"
         if point:
             text = (
-                f"bias {point['outside_bias']:+.2f} on O, least score {point['min_score']:.3f}; on "
-                f"validation precision {point['precision']:.4f}, recall {point['recall']:.4f}, F1 "
-                f"{point['f1']:.4f}"
+                f"bias {point['outside_bias']:+.2f} on O, minimum score {point['min_score']:.3f}; "
+                f"on the validation split precision {point['precision']:.4f}, recall "
+                f"{point['recall']:.4f}, F1 {point['f1']:.4f}"
             )
         rows.append(("Operating point", f"{requested}: {text}"))
     return rows

@@ -49,7 +49,7 @@ class ComparisonReport(NamedTuple):
 
 
 def verdict(report: ComparisonReport) -> str:
-    """Return the main difference and whether it is more than chance, in one sentence."""
+    """Return the main difference and whether it is clear, in one sentence."""
     main = report.comparison.main
     size = f"{NAMES[main.score]}, B - A: {signed(main.difference)} ({interval(main)})"
     if report.changes.same == 0 and not any(report.changes.kept.values()):
@@ -63,7 +63,7 @@ def verdict(report: ComparisonReport) -> str:
 
 
 def cautions(comparison: Comparison) -> list[str]:
-    """Return what limits the conclusions, one sentence each."""
+    """Return the limits of the conclusions, one sentence each."""
     main, lines = comparison.main, []
     if main.number < FEW:
         singular, plural = ("entity", "entities") if comparison.entity_tags else ("word", "words")
@@ -71,17 +71,17 @@ def cautions(comparison: Comparison) -> list[str]:
         lines.append(f"Only {main.number} {noun}: treat as rough.")
     if comparison.exact and comparison.smallest_p_value >= 0.05:
         lines.append(
-            f"With so few runs no p value can be below {comparison.smallest_p_value:.2g}; five on "
-            "each side can give 0.008."
+            f"With so few runs no p value can be below {comparison.smallest_p_value:.2g}; five "
+            "runs on each side can give 0.008."
         )
     if sum(comparison.runs) > 2 and 1 in comparison.runs:
         side = "AB"[comparison.runs.index(1)]
-        lines.append(f"{side} has one run: the spread of its seeds is not in the intervals.")
+        lines.append(f"{side} has one run: the intervals leave out the spread of its seeds.")
     return lines
 
 
 def methods(comparison: Comparison) -> list[str]:
-    """Return how the intervals and the p values were computed, one sentence each."""
+    """Return the methods of the intervals and the p values, one sentence each."""
     units = counted(comparison.units, comparison.unit)
     seeds = ", and over the runs of each side" if max(comparison.runs) > 1 else ""
     lines = [
@@ -95,18 +95,16 @@ def methods(comparison: Comparison) -> list[str]:
             "shuffles, p = (c + 1) / (n + 1)."
         )
     elif comparison.exact:
-        lines.append(
-            f"p values: two-sided, all {number} ways of dividing the runs between the sides."
-        )
+        lines.append(f"p values: two-sided, permutation test, all {number} divisions of the runs.")
     else:
         lines.append(
-            f"p values: two-sided, {number} random ways of dividing the runs between the sides, "
+            f"p values: two-sided, permutation test, {number} random divisions of the runs, "
             "p = (c + 1) / (n + 1)."
         )
     tests = len(comparison.differences)
     lines.append(
-        f"The table has {tests} p values. If nothing differed, about one in twenty would be below "
-        "0.05."
+        f"The table has {tests} p values. Without any true difference, about one in twenty would "
+        "be below 0.05."
     )
     return lines
 
@@ -200,7 +198,7 @@ def _changes(report: ComparisonReport, kind: str) -> str:
     lines = [title, table_text(["", "word", "gold", "A", "B"], rows)]
     left = len(changes) - SHOWN_ON_TERMINAL
     if left > 0:
-        lines.append(f"... and {left:,} more, all in the file of --output FILE.json")
+        lines.append(f"... and {left:,} more; --output FILE.json writes all of them")
     return "\n".join(lines)
 
 

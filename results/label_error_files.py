@@ -1,4 +1,4 @@
-"""Files of suspected label errors, the most suspicious first.
+"""Files of suspected label errors, the most probable first.
 
     ranked = rank_suspects(sentences, tags, probabilities, entity_tags)
     write_suspects(Path("label_errors.jsonl"), ranked, entity_tags)
@@ -23,7 +23,7 @@ from support.html import page_environment
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_ON_PAGE = 200
-SURE = 0.5  # a model is sure of tags more probable than all others together
+SURE = 0.5  # tags above it are more probable than all others together
 
 
 class RankedSuspect(NamedTuple):
@@ -40,7 +40,7 @@ def rank_suspects(
     probabilities: Iterable[Sequence[float]],
     entity_tags: bool,
 ) -> list[RankedSuspect]:
-    """Return the suspects that the models are sure of, the most suspicious first.
+    """Return the suspects with a high score, the highest first.
 
     `tags` and `probabilities`: those of models that have not seen the sentences.
     """

@@ -1,11 +1,11 @@
-"""Files of predictions, read: those of this suite, and any in the form that conlleval reads.
+"""Prediction files, read: those of this suite, and any columns that conlleval reads.
 
     file = PredictionFile("out/predictions.jsonl")
     file.entity_tags                           # whether its tags are entity tags
     for words, gold, predicted, place in file.sentences(): ...
 
 JSON Lines have `words`, `gold_tags` and `predicted_tags`. Columns have the word first, the gold tag
-last but one, the predicted tag last, and a blank line after each sentence. The content decides.
+second to last, the predicted tag last, and a blank line after each sentence. The content decides.
 """
 
 import itertools
@@ -25,9 +25,9 @@ from support.errors import UserError
 from support.text import quote, shortened
 from tagging.entities import to_iob2
 
-SPLITS = ("test", "validation")  # the latter has selected the weights, so it comes second
+SPLITS = ("test", "validation")  # validation selected the weights, so it comes second
 FIELDS = ("words", "gold_tags", "predicted_tags")
-HEAD_LINES = 50  # which show what separates the columns
+HEAD_LINES = 50  # lines that decide what separates the columns
 SPACES = re.compile("[ \t]+")
 FORM = (
     "JSON Lines with the fields words, gold_tags and predicted_tags, or one word on each line with "
@@ -48,7 +48,7 @@ class ScoredSentence(NamedTuple):
 
 
 class PredictionFile:
-    """A file of predictions, read once to check it, and again for its sentences.
+    """A prediction file, read once to check it, and again for its sentences.
 
     Raises UserError if it does not hold gold and predicted tags.
     """
@@ -77,8 +77,8 @@ class PredictionFile:
             raise UserError(
                 f"{self.path}: the last two columns have no type in common: got "
                 f"{shortened(sorted(gold), 60)} and {shortened(sorted(predicted), 60)}, expected "
-                "gold and predicted tags of one task. Write the gold tag last but one and the "
-                "predicted tag last."
+                "gold and predicted tags of one task. Write the gold tag in the second-to-last "
+                "column and the predicted tag in the last."
             )
 
     def sentences(self) -> Iterator[ScoredSentence]:
@@ -125,7 +125,7 @@ class PredictionFile:
                     f"got {len(words)} words, {len(gold)} gold tags and {len(predicted)} predicted "
                     "tags, expected one of each for each word",
                 )
-            # As in columns, so that both forms have the same types.
+            # As in columns, so that both formats have the same types.
             gold, predicted = [*map(column_cell, gold)], [*map(column_cell, predicted)]
             yield ScoredSentence(words, gold, predicted, self._place(record, number))
 
@@ -185,7 +185,7 @@ def _types(tags: set[str]) -> set[str]:
 
 
 def saved_predictions(folder: Path) -> dict[str, Path]:
-    """Return the files of predictions with gold tags that a run wrote into its folder, by split."""
+    """Return the prediction files with gold tags that a run wrote into its folder, by split."""
     saved = {}
     for split in SPLITS:
         paths = (folder / f"{PREDICTIONS[split]}{extension}" for extension in (".jsonl", ".txt"))

@@ -61,7 +61,7 @@ class SplitScores(TypedDict):
 class RunOutcome(NamedTuple):
     """The outcome of a run, for the program that called `main`; the same in every process."""
 
-    scores: dict[str, SplitScores]  # of "validation" and "test", as far as they were scored
+    scores: dict[str, SplitScores]  # of "validation" and "test", if they were scored
     folder: Path  # with the model and the result files
 
 
@@ -100,7 +100,7 @@ class RunResults:
         self.train_metrics: dict[str, float] = {}
         self.scores: dict[str, dict[str, Any]] = {}  # by split
         self.predictions: dict[str, WordPredictions] = {}
-        self.calibration: dict[str, Any] = {}  # facts about it and the operating point
+        self.calibration: dict[str, Any] = {}  # the calibration and the operating point
         self.epoch_steps: int | None = None
 
     # --- Training ---
@@ -202,9 +202,9 @@ class RunResults:
     def calibrate(self) -> None:
         """Calibrate the scores of entities, and choose the operating point if one is requested.
 
-        Both come from the validation split, if it was scored. They are part of the configuration
-        of a model that is trained, or that is given an operating point. The validation split is
-        decoded and scored again with them.
+        Both come from the validation split, if it was scored, and are stored in the configuration
+        of a model that is trained or gets an operating point. The validation split is then decoded
+        and scored again.
         """
         tuning, config = self.settings.tuning, self.config
         calibrates = self.settings.do_train or tuning.requested
@@ -299,7 +299,7 @@ class RunResults:
             self.write_card(folder)  # after the report, whose pictures it shows
         ending = f"; open {folder / 'report.html'}." if has_report else "."
         say("", *self.settings.replaced, f"Everything is in {folder}{ending}")
-        if self.pusher is not None and not do_train:  # otherwise `_announce` has said it
+        if self.pusher is not None and not do_train:  # otherwise `_announce` has printed it
             say(f"Pushes to {self.pusher.plan}.")
 
     def _remember_calibration(self, folder: Path) -> None:
@@ -308,7 +308,7 @@ class RunResults:
             return
         values = {name: getattr(self.config, name) for name in CALIBRATION}
         changes = {"config.json": values}
-        if not self.settings.do_train:  # otherwise it is written whole
+        if not self.settings.do_train:  # otherwise run.json is written as a whole
             changes[RUN_FILE] = {"calibration": self.calibration}
         for name, changed in changes.items():
             path = folder / name
@@ -355,7 +355,7 @@ class RunResults:
             *evidence_lines(self.scores[split]),
         )
         context = self.config.context
-        if context and not self.settings.do_train:  # otherwise `_announce` has said it
+        if context and not self.settings.do_train:  # otherwise `_announce` has printed it
             say(f"Context: {context} sub-words on each side ({self._documents(split)}).")
 
     def _add_evidence(self, split: str) -> None:

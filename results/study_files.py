@@ -1,4 +1,4 @@
-"""The corpus of a study in files of its own, of which each run gets a part.
+"""The corpus of a study, written as files: each run reads a part of them.
 
 sentences = sentences_of(corpus, "train")
 write_sentences(Path("fold_1_train.jsonl"), sentences)

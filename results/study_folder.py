@@ -42,8 +42,8 @@ class StudyFolder:
         except (FileNotFoundError, NotADirectoryError):
             if folder.is_dir() and any(folder.iterdir()):
                 raise UserError(
-                    f"--output_dir {folder}: got a folder that holds no study, expected a new one, "
-                    "or that of the same study, which is then completed"
+                    f"--output_dir {folder}: got a folder without a study, expected a new folder, "
+                    "or that of the same study, which is then resumed"
                 ) from None
             return
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -117,7 +117,9 @@ def steps_of_run(folder: Path) -> int:
     try:
         return int(json.loads(path.read_text(encoding="utf-8"))["train_steps"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: no number of steps. Delete the folder of the run.") from None
+        raise UserError(
+            f"{path}: no number of steps: the run is incomplete. Delete its folder."
+        ) from None
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Cross-validation: the files of the folds, and the predictions of all folds put together.
+"""Cross-validation: the files of the folds, and the predictions of all folds combined.
 
 write_fold(folder, "fold_1", sentences, in_test)    # fold_1_train.jsonl, fold_1_test.jsonl
 scores = pool_folds(folder, ["fold_1", ...], sentences, numbers)
@@ -63,7 +63,7 @@ def pool_folds(
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of a file of a study."""
+    """Yield the records of a JSON Lines file of a study."""
     try:
         with open(path, encoding="utf-8") as lines:
             yield from map(json.loads, lines)

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from support.errors import UserError
 
-TAIL_LINES = 5  # of the output of a run that failed without a message of ours
+TAIL_LINES = 5  # lines shown of the output of a run that failed without an error message
 
 
 def run_training(command: Sequence[str], name: str, log: Path) -> None:
     """Run a training script to its end; its output is added to the file `log`.
 
-    `name`: the run's name, for the user. An interrupt is passed on, so that training saves a
+    `name`: the run's name, for messages. An interrupt is passed on, so that training saves a
     checkpoint, and raised again when the script has ended. Raises UserError if the script fails.
     """
     with open(log, "ab") as output:
         start = output.tell()
-        # In a session of its own: a Ctrl-C in the terminal reaches it once, through this process.
+        # In a session of its own, so that Ctrl-C reaches it only once, through this process.
         try:
             process = subprocess.Popen(
                 command,
@@ -45,7 +45,7 @@ def run_training(command: Sequence[str], name: str, log: Path) -> None:
         message = own_message[1] if own_message else "\n".join(printed.splitlines()[-TAIL_LINES:])
         raise UserError(
             f"{name}: training ended with status {status}: {message.strip()}\n"
-            f"All of its output: {log}. Once this is fixed, the same command resumes the study."
+            f"Its whole output: {log}. Once this is fixed, the same command resumes the study."
         )
 
 

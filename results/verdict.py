@@ -1,4 +1,4 @@
-"""The facts of a run that a reader wants first: which weights, which types, whether to go on."""
+"""The main facts of a run: its best step, its strongest and weakest type, its last improvement."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

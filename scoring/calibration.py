@@ -1,10 +1,10 @@
-"""Scores of entities as probabilities: how well they are calibrated, and what calibrates them.
+"""Scores of entities as probabilities: their calibration, fitted and measured.
 
-    predicted = judge_entities(predictions, lengths, gold)      # scores, and which are right
+    predicted = judge_entities(predictions, lengths, gold)      # scores, and which are correct
     reliability(predicted.scores, predicted.are_right)          # bins, expected calibration error
     fit_calibration(predicted.scores, predicted.are_right)      # on the validation split
 
-An entity is right if the gold tags have one of its type with its first and last word. Below,
+An entity is correct if the gold tags have one of its type with its first and last word. Below,
 `lengths` are (sentences,), words of each, and `gold` (words,), the gold labels of a split.
 """
 
@@ -27,7 +27,7 @@ BINS = 10
 TEMPERATURE_STEPS = (2**0.5, 2**0.125, 2**0.03125)
 MAX_OFFSET, BISECTIONS = 50.0, 40
 
-# --- Entities, right or wrong -------------------------------------------------------------------
+# --- Entities, correct or not -------------------------------------------------------------------
 
 
 class PredictedEntities(NamedTuple):
@@ -74,11 +74,11 @@ class Bin(NamedTuple):
     end: float
     entities: int
     mean_score: float | None  # None without an entity
-    precision: float | None  # the share of them that is right
+    precision: float | None  # the share of them that is correct
 
 
 class Reliability(NamedTuple):
-    """The scores of entities compared with how often they are right."""
+    """The scores of entities compared with the share of them that is correct."""
 
     bins: list[Bin]
     # Mean over all entities of |precision - mean score| of their bin; None without an entity.
@@ -117,14 +117,14 @@ def reliability(
 def fit_calibration(
     probabilities: Sequence[float] | np.ndarray, are_right: Sequence[bool] | np.ndarray
 ) -> Calibration:
-    """Return the calibration whose scores have the least log loss; that of no entity changes none.
+    """Return the calibration whose scores have the lowest log loss; the identity without entities.
 
-    `probabilities`: (entities,), not calibrated. `are_right`: whether each entity is right. Only
+    `probabilities`: (entities,), not calibrated. `are_right`: whether each entity is correct. Only
     true probabilities minimize the log loss; the expected calibration error would depend on the
     edges of its bins. This is the logistic fit of Platt 1999 (Probabilistic Outputs for Support
     Vector Machines, section 2.2), whose targets are not 0 and 1: otherwise a few entities that are
-    all right would all get the score 1. The temperature is from about 1/6 to 6, so that a score
-    always grows with the probability.
+    all correct would all get the score 1. The temperature is from about 1/6 to 6, so that a score
+    always increases with the probability.
     """
     right, log_odds = np.asarray(are_right, bool), logit(np.asarray(probabilities, np.float64))
     if not len(right):

@@ -1,4 +1,4 @@
-"""Two sides that tagged the same sentences, compared: differences of scores and how sure they are.
+"""Two sides that tagged the same sentences, compared: differences of scores with intervals.
 
     counter = PairedCounter(runs=(1, 1), entity_tags=True)
     counter.add(gold, [tags_of_a, tags_of_b], document="news-7")     # a sentence
@@ -9,9 +9,9 @@ A side has one run or several, such as the seeds of one configuration. Its score
 runs' scores. A difference is B - A.
 
 The 95 % interval is a bootstrap over documents, or over sentences, and both sides share their
-resamples. Where a side has several runs, these are resampled too. The p value is two-sided. Of two
-runs it is that of approximate randomization (Noreen 1989; Yeh 2000): in each shuffle, each document
-or sentence exchanges the tags of the two sides or not. Of several runs it is that of a permutation
+resamples. If a side has several runs, these are resampled too. The p value is two-sided. For two
+runs it comes from approximate randomization (Noreen 1989; Yeh 2000): in each shuffle, each document
+or sentence exchanges the tags of the two sides or not. For several runs it comes from a permutation
 test that divides all runs between the sides in other ways.
 """
 
@@ -82,7 +82,7 @@ class Comparison:
 
     @property
     def main(self) -> Difference:
-        """The difference to look at first: F1 of entity tags, accuracy of plain tags."""
+        """The main difference: of F1 for entity tags, of accuracy for plain tags."""
         name = "f1" if self.entity_tags else "accuracy"
         return next(row for row in self.differences if row.type is None and row.score == name)
 
@@ -90,8 +90,8 @@ class Comparison:
     def smallest_p_value(self) -> float:
         """The smallest p value that the test can give.
 
-        Where both sides have the same number of runs, exchanging the sides gives the same size of
-        difference.
+        If both sides have the same number of runs, exchanging the sides gives a difference of the
+        same size.
         """
         if not self.exact:
             return 1 / (self.arrangements + 1)
@@ -244,9 +244,10 @@ def _intervals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the bounds of each difference's 95 % interval.
 
-    A resample also holds an item that only A has right and one that only B has right, each with a
-    random weight from the gamma distribution of shape `PRIOR`. Otherwise the interval would have no
-    width where both sides predict the same, and exclude 0 where they differ in one item.
+    A resample also includes an item that only A has correct and one that only B has correct, each
+    with a random weight from the gamma distribution of shape `PRIOR`. Otherwise the interval would
+    have no width where both sides predict the same, and would exclude 0 where they differ in one
+    item.
     """
     rng = np.random.default_rng(SEED + 1)
     totals = counts.resampled_totals(resamples)
@@ -258,7 +259,7 @@ def _intervals(
         totals + _prior((resamples, len(counts.types)), is_a, rng).swapaxes(1, 2)
     )
     if not entity_tags:
-        # The mean over all tags varies as much more as the accuracy does.
+        # Macro F1 gets the same addition as the accuracy.
         added = overall[..., 1] - scores[..., 0]
         overall = np.stack([overall[..., 1], scores[..., 1] + added], -1)
     scores = _joined(overall, by_type)
@@ -272,8 +273,8 @@ def _intervals(
 def _widening(counts: PairedCounts, num_overall: int) -> np.ndarray:
     """Return the factor by which each score's interval is widened, (scores,), for few units.
 
-    Their spread is itself uncertain, which Student's t takes into account, and resamples vary less
-    than units do. Only units with an item of the type count.
+    Their spread is itself uncertain, which Student's t corrects for, and resamples vary less than
+    units do. Only units with an item of the type count.
     """
     from scipy.special import stdtrit  # imports faster than scipy.stats
 
@@ -339,9 +340,9 @@ def _p_values_of_runs(
 ) -> tuple[np.ndarray, int, bool]:
     """Return the p value of each score, the number of arrangements, and whether these are all.
 
-    `scores`: (runs, scores). An arrangement chooses the `num_a` runs that count as side A. All are
-    tried if there are no more than `shuffles`; otherwise p is that of random ones, (c + 1) /
-    (n + 1).
+    `scores`: (runs, scores). An arrangement chooses the `num_a` runs that count as side A. All
+    arrangements are tried if there are no more than `shuffles`; otherwise p = (c + 1) / (n + 1)
+    from n random ones.
     """
     num_runs = len(scores)
     observed = _distance_of_means(scores, np.arange(num_runs) < num_a)

@@ -11,18 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-# No tag of a word is less probable than this, compared with the word's
-# best. Otherwise a sum could be 0.
+# The lowest weight of a tag relative to the best tag of its word. Otherwise a sum could be 0.
 LEAST_LOG_RATIO = -300.0
-CHUNK_VALUES = (
-    1 << 20
-)  # tags times words that `sequence_probabilities` takes together: 8 MiB in each of its arrays
+# Tags times words that `sequence_probabilities` computes at once: 8 MiB in each of its arrays.
+CHUNK_VALUES = 1 << 20
 
 
 def legal_transitions(label_names: Sequence[str]) -> np.ndarray:
-    """Return whether IOB2 allows a label behind another, (labels + 1, labels).
+    """Return whether IOB2 allows a label after another, (labels + 1, labels).
 
-    I-X is legal only behind B-X or I-X. The last row is the start of a sentence. A type that has
+    I-X is legal only after B-X or I-X. The last row is the start of a sentence. A type that has
     no B-X begins with I-X anywhere.
     """
     legal = np.ones((len(label_names) + 1, len(label_names)), bool)
@@ -100,8 +98,8 @@ def _probabilities_of_chunk(
     words, tags = np.arange(count), order.places[tag_ids]
     ends = np.cumsum(lengths) - 1  # the last word of each sentence
 
-    # The messages of the next word: `open_total` is that of the tags that may follow every tag,
-    # `same_type` that of the I-X that may follow this word's tag.
+    # The messages from the next word: `open_total` sums the tags that may follow every tag,
+    # `same_type` is that of the I-X that may follow the tag of this word.
     following = np.zeros_like(after)
     following[:, :-1] = after[:, 1:]
     following[:, ends] = 0.0
@@ -151,7 +149,7 @@ class _TagOrder(NamedTuple):
     def weights(self, log_probabilities: np.ndarray) -> np.ndarray:
         """Return the probabilities of the tags of each word up to a factor, (tags, words).
 
-        Labels of one name, such as all that are not entity tags, count as one tag.
+        Labels with the same name, such as all that are not entity tags, count as one tag.
         """
         scores = np.ascontiguousarray(log_probabilities.T, np.float64)
         of_labels = np.exp(np.maximum(scores - scores.max(0), LEAST_LOG_RATIO))
@@ -170,7 +168,7 @@ def _messages(
     further on. Returns (forward, sums, backward): (tags, words), (words,), (tags, words). The
     messages of each word are scaled to the sum 1; `sums` are those of `forward` before.
     """
-    # All words with one place in their sentence lie together, the longest sentences first.
+    # Words at the same position of their sentences are adjacent, the longest sentences first.
     longest_first = np.argsort(-lengths, kind="stable")
     places = np.arange(len(weights[0])) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     counts = np.bincount(places)
@@ -216,7 +214,7 @@ def entity_spans(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (types, first words, last words) of the entities of many sentences, in order.
 
-    They are those of `entities`. `tag_ids`: (words,), of sentences in turn. `lengths`:
+    They are those of `common.entities`. `tag_ids`: (words,), of consecutive sentences. `lengths`:
     (sentences,), words of each. A type is the number of the first label that has it.
     """
     lengths = np.asarray(lengths, int)

@@ -1,10 +1,10 @@
-"""The evidence beside the scores of a split: intervals, new surfaces, partial matches, lengths.
+"""The evidence beside the scores of a split: intervals, seen entities, partial matches, lengths.
 
     evidence = EvidenceCounter(entity_tags=True, training_surfaces=surfaces_of(train))
     evidence.add(words, gold, predicted, document)    # each sentence
     scores = evidence.added_to(scores)                # as `scoring.scores` returns them
 
-Sentences are counted when they are added. Memory grows by some bytes for each sentence.
+Sentences are counted when they are added, and not kept.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class EvidenceCounter:
         predicted: Sequence[str],
         document: Hashable | None = None,
     ) -> None:
-        """Add a sentence with its tags. `document`: identifies its document; None if unknown."""
+        """Add a sentence with its tags. `document`: the key of its document; None if unknown."""
         right = sum(map(str.__eq__, gold, predicted))
         self.words.add({"words": (right, len(gold), len(gold))}, document)
         if not self.entity_tags:
@@ -81,15 +81,15 @@ class EvidenceCounter:
 
         Beside each score, such as "f1", is its interval, "f1_interval": [lower end, upper end].
         New keys: "intervals" (level, unit, number of units); for entity tags "by_length" and
-        "partial_matching", each by name, with precision, recall and f1; "by_surface", if training
-        is known, with recall alone.
+        "partial_matching", each by name, with precision, recall and f1; "by_surface", if the
+        training split is known, with recall only.
         """
         words, counts = self.words.units(), self.counts.units()
         resampled = resampled_totals(counts)
         by_type = _Group("type", counts, resampled)
         overall = dict(zip(SCORES, by_type.intervals.overall, strict=True))
         overall["macro_f1"] = by_type.intervals.macro_f1
-        # Every word is predicted and gold, so its precision is the accuracy.
+        # Each word has one predicted and one gold tag, so precision is the accuracy.
         overall["accuracy"] = score_intervals(words).overall[0]
         evidence: dict[str, Any] = {
             "overall": _beside(scores["overall"], overall),
@@ -138,7 +138,7 @@ class _Group:
         return _beside(row, dict(zip(SCORES, intervals, strict=True)))
 
     def rows(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the scores of those members that have any item, with their intervals."""
+        """Return the scores of the members that have items, with their intervals."""
         rows = {}
         for name in names:
             if name in self.names:

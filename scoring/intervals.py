@@ -1,22 +1,22 @@
-"""The 95 % interval of each score: where the score on more text of the same kind would lie.
+"""The 95 % interval of each score, for the score on more text of the same kind.
 
     score_intervals(counts).by_type       # (types, 3, 2): precision, recall and F1
 
 Documents or sentences are resampled (`scoring.resampling`). Each resample gives log odds: of
 precision log(TP / FP), of recall log(TP / FN), of F1 log(2 TP / (FP + FN)). Numerator and
-denominator are weighted counts plus a random number from the exponential distribution, for what
-counts of 0 and of very few cannot rule out. So scores of 0 and 1 need no rule of their own, and no
-interval has width 0. The interval of the log odds is a mixture of two. The second counts as much as
-the share of entities that are not the only one of their unit:
+denominator are weighted counts plus a random number from the exponential distribution, which
+accounts for counts of 0 and very small counts. So scores of 0 and 1 need no special rule, and no
+interval has width 0. The interval of the log odds is a mixture of two. The weight of the second is
+the share of entities that are not alone in their unit:
 
-- The quantiles of the resamples. If each unit holds one entity, they are those of the posterior of
+- The quantiles of the resamples. If each unit has one entity, they are those of the posterior with
   a uniform prior; for F1 see Goutte and Gaussier (2005).
 - The log odds plus and minus the standard deviation times the quantile of Student's t. If few units
-  hold many entities, the standard deviation is uncertain, and quantiles lean to the wrong side.
+  have many entities, the standard deviation is uncertain, and the quantiles are biased.
 
-A score without data lies between 0 and 1: precision without predictions, recall and F1 without gold
-entities. The interval of a score of 0 begins at 0, that of a score of 1 ends at 1.
-`benchmarks/intervals.py` measures how often an interval holds the true score.
+The interval of a score without data is 0 to 1: of precision without predictions, of recall and F1
+without gold entities. The interval of a score of 0 begins at 0, that of a score of 1 ends at 1.
+`benchmarks/intervals.py` measures the coverage of the intervals.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ from scoring.resampling import SEED, UnitCounts, resampled_totals
 
 LEVEL = 0.95
 SCORES = ("precision", "recall", "f1")
-DIGITS = 6  # the last digits of a sum depend on the number of threads
+DIGITS = 6  # further digits of a sum depend on the number of threads
 
 
 class Intervals(NamedTuple):
@@ -55,7 +55,7 @@ def score_intervals(
     resampled, totals = resampled * item, counts.totals() * item
     overall = resampled.sum(1, keepdims=True), totals.sum(0, keepdims=True)
     units, types, correct, predicted, gold = counts.cells.T
-    items = (predicted + gold - correct) * item  # different ones: of one side or of both
+    items = (predicted + gold - correct) * item  # a correct item is counted once
     spread_of_all = _spread(
         np.zeros(counts.size, np.int64), np.bincount(units, items, counts.size), 1
     )
@@ -80,8 +80,8 @@ class Spread(NamedTuple):
 def _spread(rows: np.ndarray, items: np.ndarray, num_rows: int) -> Spread:
     """Return the spread of items: `rows` and `items` hold the row and the number of each unit.
 
-    The more items are clustered, the less each small unit counts beside large ones. All units count
-    as many as the effective number of Kish then: the square of a sum, by the sum of squares.
+    The more items are clustered, the less a small unit counts beside large ones. The number of
+    units is then Kish's effective number: the square of the sum, divided by the sum of squares.
     """
     from scipy.special import stdtrit  # imports faster than scipy.stats
 
@@ -98,7 +98,7 @@ def _spread(rows: np.ndarray, items: np.ndarray, num_rows: int) -> Spread:
 def _macro_interval(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.ndarray:
     """Return the interval of the mean F1 of rows of counts: (2,).
 
-    It is centred at the score itself: the random numbers draw the F1 of each row a little towards
+    It is centred at the score itself: the random numbers shift the F1 of each row slightly towards
     the middle, which adds up over many rare types.
     """
     if not totals.any():
@@ -137,7 +137,7 @@ def _intervals(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.
 def _prior(resamples: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Return random numbers from the exponential distribution: (resamples, rows), twice.
 
-    They are added to what is right and to what is wrong.
+    They are added to the counts of correct and of wrong items.
     """
     right, wrong = np.random.default_rng(SEED + 1).standard_exponential((2, resamples, rows))
     return right, wrong

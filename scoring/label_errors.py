@@ -1,8 +1,8 @@
-"""Suspected label errors: an unseen sentence where the model is sure and its label differs.
+"""Suspected label errors: labels that differ from the predictions for an unseen sentence.
 
     suspects = suspected_errors(gold, predicted, probabilities, entity_tags=True)
 
-A suspect is a mistake of the model (`scoring.mistakes.pair_entities`), read the other way round.
+A suspect is a mistake of the model (`scoring.mistakes.pair_entities`), read as one of the label.
 Its score is the mean probability of the predicted tags over the words of both entities.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from common import entities
 from scoring.mistakes import Entity, extent, pair_entities
 
-KINDS = {  # of mistakes -> of label errors
+KINDS = {  # kind of mistake -> kind of label error
     "missed": "no entity",
     "spurious": "missing entity",
     "wrong type": "other type",
@@ -23,8 +23,8 @@ KINDS = {  # of mistakes -> of label errors
 class Suspect(NamedTuple):
     """A suspected label error of a sentence.
 
-    `kind`: one of `KINDS`. `label` and `suggested`: the entity, or word with a plain tag, as it is
-    labelled and as the model would label it; None for none. `start` and `end`: the words concerned.
+    `kind`: a value of `KINDS`. `label` and `suggested`: the entity, or word with a plain tag, as
+    labelled and as predicted; None for none. `start` and `end`: the words concerned, end exclusive.
     """
 
     kind: str
@@ -58,7 +58,7 @@ def suspected_errors(
 
 
 def corrected(gold: Sequence[Entity], suspect: Suspect) -> list[Entity]:
-    """Return the entities of a sentence with the suggestion in place of what it overlaps."""
+    """Return the entities of a sentence with the suggestion in place of those it overlaps."""
     kept = [
         entity
         for entity in gold

@@ -5,10 +5,10 @@
     curve.score_at(2)       # the score that a run on twice the data would have
 
 The model is a power law, `score = ceiling - drop * share ** -exponent`, with normal noise. Small
-shares are noisier, in proportion to the root of 1 / share, because the draw of the data matters
-more there. The fit is Bayesian: all exponents and noises on a grid are weighed by their evidence
-and their prior; for each of them, ceiling and drop are drawn from their posterior, which is normal,
-and kept if they are possible (the ceiling at most 1, the drop not negative).
+shares have more noise, in proportion to the root of 1 / share, because the choice of the data
+matters more there. The fit is Bayesian: exponents and noises on a grid are weighted by their
+evidence and prior; for each of them, ceiling and drop are drawn from their posterior, which is
+normal, and kept if they are possible (the ceiling at most 1, the drop not negative).
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class LearningCurve(NamedTuple):
     noises: np.ndarray
 
     def gain(self, factor: float) -> Estimate:
-        """Return what `factor` times all the data would add to the score."""
+        """Return the gain in score from `factor` times all the data."""
         return self._estimate(self.drops * (1 - factor**-self.exponents))
 
     def score_at(self, share: float) -> Estimate:
@@ -87,7 +87,7 @@ def fit_curve(shares: Sequence[float], scores: Sequence[float]) -> LearningCurve
     log_weights = np.concatenate([part for part, _ in parts])
     ceilings, drops = np.concatenate([draws for _, draws in parts]).T
     possible = (ceilings <= 1) & (drops >= 0)
-    if not possible.any():  # every curve that fits falls: more data does not help
+    if not possible.any():  # all curves that fit decrease: more data does not help
         ceilings, drops = np.minimum(ceilings, 1), np.maximum(drops, 0)
         possible = np.ones(len(drops), bool)
     exponents, noises = (np.repeat(grid, DRAWS) for grid in (grid_exponents, grid_noises))
@@ -102,7 +102,7 @@ def fit_curve(shares: Sequence[float], scores: Sequence[float]) -> LearningCurve
 
 
 def gain_sentence(gain: Estimate, name: str) -> str:
-    """Return what twice the labels would bring about, in one sentence."""
+    """Return the gain from twice the labels as a sentence."""
     return (
         f"Twice the labels would bring about {gain.median:+.2f} {name} "
         f"({gain.low:.2f} to {gain.high:.2f})."

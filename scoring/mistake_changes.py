@@ -4,7 +4,7 @@
     changes.add(words, gold, [tags_of_a, tags_of_b], place)    # a sentence
     changes.kept["new"]                                        # mistakes of B alone
 
-Where a side has several runs, its entities are those that more than half of the runs predict.
+If a side has several runs, its entities are those that more than half of the runs predict.
 """
 
 from collections import Counter
@@ -108,7 +108,7 @@ class MistakeChanges:
         return [(tag, word, word + 1) for word, tag in enumerate(tags)]
 
     def _tags(self, spans: Sequence[Entity], length: int) -> list[str]:
-        """Return the tag of each word; of plain tags, an empty one where the runs do not agree."""
+        """Return the tag of each word; an empty plain tag where the runs do not agree."""
         tags = ["O" if self.entity_tags else ""] * length
         for name, start, end in spans:
             if not self.entity_tags:

@@ -2,9 +2,9 @@
 
     choose_operating_point(predictions, lengths, gold, tuning)     # on the validation split
 
-A negative bias on O gives more entities and a higher recall; a least score leaves out those that
-are most likely wrong. A positive bias would leave out others: most mistakes are a wrong type or a
-wrong end, and both make an O no more probable.
+A negative bias on O gives more entities and a higher recall. A minimum score leaves out the
+entities that are most likely wrong. A positive bias would leave out others: most mistakes are a
+wrong type or wrong boundaries, and neither makes O more probable.
 """
 
 from __future__ import annotations
@@ -44,11 +44,13 @@ def check_operating_point(
         problem = "got plain tags, expected entity tags."
     elif decode != "viterbi":
         problem = (
-            "got a model that takes the most probable tag of each word, expected legal sequences "
-            "of tags. Add --decode viterbi if its labels are IOB2."
+            "got a model that takes the most probable tag of each word, expected one that "
+            "decodes legal sequences. Add --decode viterbi if its labels are IOB2."
         )
     elif "O" not in label_names:
-        problem = "got labels without O, expected it: entities that are left out become O."
+        problem = (
+            "got labels without O, expected O among them: entities that are left out become O."
+        )
     elif validation is None or "labels" not in validation.column_names:
         problem = "got no labelled validation split to choose it on. Add --validation_file."
     elif not settings.do_train and (
@@ -82,7 +84,7 @@ def choose_operating_point(
     """Return the best operating point of a split; None if there is none.
 
     With a target, it has the highest recall of those that reach the precision with at least
-    2 / (1 - target) entities: with fewer, one mistake more or less would decide. `predictions`:
+    2 / (1 - target) entities: with fewer, a single mistake would decide. `predictions`:
     calibrated. `lengths`, `gold`: see `scoring.calibration`.
     """
     best, best_value = None, 0.0

@@ -9,10 +9,10 @@
 | partial | same boundaries | partial, which counts half |
 | type | same type, a word in common | incorrect |
 
-Predicted entities choose in order, and each gold entity is chosen at most once. A predicted entity
-takes the gold entity that makes it correct, for `type` the one with the nearest boundaries;
-otherwise the first that it overlaps. If there is none, it is spurious. Gold entities that nobody
-takes are missed. The counts are those of the package nervaluate, except that by default it ignores
+Predicted entities are matched in order, each gold entity at most once. A predicted entity is
+matched to the gold entity that makes it correct, for `type` the one with the nearest boundaries;
+otherwise to the first that it overlaps. If there is none, it is spurious. Gold entities without a
+match are missed. The counts are those of the package nervaluate, except that by default it ignores
 an overlap of less than 1 % of a gold entity.
 """
 
@@ -25,7 +25,7 @@ Entity = tuple[str, int, int]  # type, start, end; end exclusive
 
 
 def match_counts(gold: Sequence[Entity], predicted: Sequence[Entity]) -> dict[str, dict[str, int]]:
-    """Return how many entities of a sentence have each outcome, by scheme.
+    """Return the number of entities of a sentence with each outcome, by scheme.
 
     The entities of each side are sorted, and no two of them overlap.
     """
@@ -61,7 +61,7 @@ def _outcomes(
     predicted: Sequence[Entity],
     overlapped: Sequence[Sequence[Entity]],
 ) -> dict[str, int]:
-    """Return how many entities have each outcome under one scheme."""
+    """Return the number of entities with each outcome under one scheme."""
     counts = dict.fromkeys(OUTCOMES, 0)
     taken: set[Entity] = set()
     for entity, candidates in zip(predicted, overlapped, strict=True):
@@ -84,7 +84,7 @@ WRONG = float("inf")  # the distance of an entity that is not correct
 
 
 def _distance(scheme: str, entity: Entity, candidate: Entity) -> float:
-    """Return how far a gold entity is from a predicted one that it is correct for."""
+    """Return the distance between the boundaries of two entities; `WRONG` unless it is correct."""
     if scheme == "type":
         shift = abs(entity[1] - candidate[1]) + abs(entity[2] - candidate[2])
         return shift if entity[0] == candidate[0] else WRONG

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-# With fewer documents than this, their differences say too little about other documents.
+# With fewer documents, their differences say too little about other documents.
 MIN_DOCUMENTS = 20
 RESAMPLES = 1000
 SEED = 20
@@ -31,9 +31,9 @@ CHUNK = 2048  # units whose weights are in memory at a time
 class UnitCounts:
     """The counts of each unit by type, as a sparse table.
 
-    `unit`: "document" or "sentence". `size`: the number of units, also of those without any
-    count. `cells`: (cells, 5), integers: unit, type (its position in `types`), correct, predicted
-    and gold items; sorted by unit and type. A type may be any group of items.
+    `unit`: "document" or "sentence". `size`: the number of units, including those without counts.
+    `cells`: (cells, 5), integers: unit, type (its position in `types`), correct, predicted and
+    gold items; sorted by unit and type. A type may be any group of items.
     """
 
     unit: str
@@ -62,10 +62,9 @@ class UnitCounts:
         return replace(self, types=[self.types[n] for n in positions], cells=cells)
 
     def distinct(self) -> tuple[UnitCounts, np.ndarray]:
-        """Return the distinct units that have counts, and how many units are like each of them.
+        """Return the distinct units that have counts, and the number of units equal to each.
 
-        They are sorted by their counts: what is computed from them does not depend on the order in
-        which sentences were read.
+        They are sorted by their counts, so that results do not depend on the order of sentences.
         """
         starts = np.flatnonzero(np.diff(self.cells[:, 0], prepend=-1))
         rows = np.split(np.ascontiguousarray(self.cells[:, 1:]), starts[1:])
@@ -78,7 +77,7 @@ class UnitCounts:
 
 
 class UnitCounter:
-    """Collects the counts of sentences, 20 bytes for each type that a sentence has."""
+    """Collects the counts of sentences, in 20 bytes for each type of a sentence."""
 
     def __init__(self) -> None:
         self._types: dict[Any, int] = {}  # numbered as they come, as are the documents
@@ -89,7 +88,7 @@ class UnitCounter:
     def add(self, counts: Mapping[Any, Sequence[int]], document: Hashable | None = None) -> None:
         """Add a sentence: the correct, predicted and gold items of each type.
 
-        `document`: identifies its document.
+        `document`: the key of its document.
         """
         sentence = len(self._document_numbers)
         for name, row in counts.items():

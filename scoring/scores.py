@@ -103,7 +103,7 @@ def flat_scores(scores: dict[str, Any], types: Iterable[str]) -> dict[str, Any]:
     """
     flat = {**scores["overall"], "loss": scores["loss"], "words": scores["words"]}
     nothing = prf(0, 0, 0)
-    if "intervals" in scores:  # nothing is known about such a type
+    if "intervals" in scores:  # without data, the interval is 0 to 1
         nothing |= {f"{name}_interval": [0.0, 1.0] for name in ("precision", "recall", "f1")}
     for name in types:
         of_type = scores["per_type"].get(name) or nothing

@@ -1,7 +1,7 @@
-"""Surfaces: the words of an entity with its type, and whether training showed them.
+"""Surfaces of entities, to find those seen in training: the words of an entity with its type.
 
-Two entities have the same surface if their types and words are the same, letter by letter. "Paris"
-and "PARIS" are two surfaces, and so are "Paris", the person, and "Paris", the place.
+Two entities have the same surface if their types and words are exactly the same. "Paris" and
+"PARIS" are two surfaces, and so are "Paris", the person, and "Paris", the place.
 """
 
 import hashlib

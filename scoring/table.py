@@ -14,7 +14,7 @@ SURFACES = {IN_TRAINING: "seen in training", NEW: "new"}
 def score_table(scores: Mapping[str, Any]) -> str:
     """Return `scores`, as `scoring.scores.scores_of_counts` returns them, as a table.
 
-    Behind each score is its interval, if it has one (`EvidenceCounter.added_to`).
+    Each score is followed by its interval, if it has one (`EvidenceCounter.added_to`).
     """
     level = scores.get("intervals", {}).get("level")
     head = [cell for name in COLUMNS for cell in (name, *([percent(level)] if level else []))]
@@ -30,7 +30,7 @@ def score_table(scores: Mapping[str, Any]) -> str:
 
 
 def evidence_lines(scores: Mapping[str, Any]) -> list[str]:
-    """Return what else `EvidenceCounter.added_to` has added to the scores, in short lines."""
+    """Return the other evidence that `EvidenceCounter.added_to` has added, as short lines."""
     lines = [
         _listed("Recall on entities", scores, "by_surface", "recall", SURFACES.__getitem__),
         _listed("F1 by length", scores, "by_length", "f1", _words),

@@ -41,7 +41,7 @@ class Calibration(NamedTuple):
 
 
 class OperatingPoint(NamedTuple):
-    """How decoding trades precision for recall.
+    """The trade-off of decoding between precision and recall.
 
     `outside_bias` is added to the log probability of O: a negative one gives more entities.
     Entities with a lower score than `min_score` become O.
@@ -61,9 +61,9 @@ NEUTRAL = OperatingPoint()
 
 
 def logit(probabilities: np.ndarray) -> np.ndarray:
-    """Return the logarithms of the odds; those of 0 and 1 are finite.
+    """Return the logarithms of the odds, finite for 0 and 1.
 
-    Probabilities nearer to 0 or 1 than fp32 can tell from 1 are all taken for the nearest.
+    Probabilities are clipped to [1e-7, 1 - 1e-7], the resolution of fp32 near 1.
     """
     clipped = probabilities.astype(np.float64).clip(1e-7, 1 - 1e-7)
     return np.log(clipped) - np.log1p(-clipped)
@@ -72,8 +72,8 @@ def logit(probabilities: np.ndarray) -> np.ndarray:
 class WordPredictions:
     """The predictions of some sentences by word, filled in any order.
 
-    They take 6 bytes per word. For decoding, they take 4 bytes more for each word and label, and
-    with a calibration 4 more for each word.
+    They take 6 bytes per word. Decoding takes 4 more for each word and label, a calibration 4
+    more for each word.
     """
 
     def __init__(
@@ -84,13 +84,14 @@ class WordPredictions:
         calibration: Calibration | None = None,
         operating_point: OperatingPoint = NEUTRAL,
     ) -> None:
-        """Make room for `num_words` words, without a prediction yet.
+        """Allocate memory for `num_words` words without a prediction.
 
-        `decode`: whether the tags are to be the most probable legal sequence of each sentence, not
-        the most probable tag of each word. With a `calibration`, the probability of a tag is then
-        that of `sequence_probabilities`, and the score of an entity its calibrated probability,
-        whatever the bias. Otherwise they are the tag's own probability, and the mean of those of
-        the entity's tags. `operating_point`: of decoded tags; a least score needs a calibration.
+        `decode`: whether the tags are the most probable legal sequence of each sentence, not the
+        most probable tag of each word. With a `calibration`, the probability of a decoded tag is
+        that of `sequence_probabilities`, and the score of an entity is its calibrated probability
+        without the bias. Otherwise the probability of a tag is that of the model, and the score of
+        an entity is the mean over its tags. `operating_point`: of decoded tags; its minimum score
+        needs a calibration.
         """
         self.label_names = label_names
         self.legal = legal_transitions(label_names)
@@ -122,7 +123,7 @@ class WordPredictions:
                 self._choose_tags(words)
 
     def biased(self, words: np.ndarray) -> np.ndarray:
-        """Return what decides the tags of words, (words, labels): biased log probabilities."""
+        """Return the biased log probabilities that decide the tags of words, (words, labels)."""
         is_outside = np.array(self.label_names) == "O"
         return (
             self.log_probabilities[words]
@@ -157,7 +158,7 @@ class WordPredictions:
             log_probabilities, tag_ids, known, self.label_names
         )
         _, first, last = entity_spans(tag_ids, known, self.label_names)
-        sizes = words[last] + 1 - words[first]  # with words inside that have no sub-word
+        sizes = words[last] + 1 - words[first]  # including words without a sub-word
         ends = np.cumsum(sizes)
         inside = np.arange(sizes.sum()) + np.repeat(words[first] + sizes - ends, sizes)
         scores = calibration.scores(of_entities).astype(np.float32)
@@ -172,7 +173,7 @@ class WordPredictions:
             )
 
     def known_words(self, lengths: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the words with a prediction, (words,), and their number in each sentence."""
+        """Return the words with a prediction, (words,), and how many each sentence has."""
         words = np.flatnonzero(self.tag_ids != NO_TAG)
         sentences = np.repeat(np.arange(len(lengths)), lengths)[words]
         return words, np.bincount(sentences, minlength=len(lengths))

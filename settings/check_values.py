@@ -152,7 +152,7 @@ def _contradictions(flags: Any) -> list[str]:
             )
     tuned = list(_given(flags, ("target_precision", "tune_for")))
     if len(tuned) == 2:
-        problems.append("--target_precision and --tune_for: expected one of them")
+        problems.append("--target_precision and --tune_for: got both, expected one of them")
     for name, value in tuned:
         if not flags.scores_epochs:
             problems.append(

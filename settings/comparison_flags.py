@@ -15,8 +15,8 @@ class ComparisonFlags:
     # Sides
     runs: list[str] = flag(
         [],
-        "Two runs, A and B: output folders of a training script, or files of predictions. With "
-        "--against, all of them are runs of A. The folder of `study.py seeds` counts as its runs.",
+        "Two runs, A and B: output folders of a training script, or prediction files. With "
+        "--against, all of them are runs of A. The folder of `study.py seeds` stands for its runs.",
         group="sides",
         positional=True,
         nargs="*",
@@ -27,9 +27,9 @@ class ComparisonFlags:
     )
     input: list[str] | None = flag(
         None,
-        "Labelled files, in any format that training reads, which the models A and B tag now. "
-        "Default: the predictions that the runs have written, those of the test split if all have "
-        "them.",
+        "Labelled files that the models A and B tag now, in any format that training reads. "
+        "Default: compare the saved predictions of the runs, for the test split if all have it, "
+        "otherwise for the validation split.",
         "-i",
         group="sides",
         metavar="FILE",
@@ -42,8 +42,8 @@ class ComparisonFlags:
     )
 
     # Statistics
-    resamples: int = flag(2000, "Resamples of the bootstrap of the intervals.", group="statistics")
-    shuffles: int = flag(9999, "Shuffles of the test of the p values.", group="statistics")
+    resamples: int = flag(2000, "Bootstrap resamples for the intervals.", group="statistics")
+    shuffles: int = flag(9999, "Shuffles for the p values.", group="statistics")
 
     # Output
     output: list[str] | None = flag(

@@ -122,10 +122,10 @@ class SharedFlags:
     )
     context: int | None = _model(
         None,
-        "Sub-words of neighbouring sentences of the same document that a window shows on each "
-        "side, at most, also in tagging. Documents begin at -DOCSTART- or # newdoc, are named by a "
-        "field such as doc_id, or are files of columns, if there are several. Default: 0; a model "
-        "that is only scored keeps its own.",
+        "Maximum number of sub-words of neighbouring sentences of the same document that a window "
+        "shows on each side, in training, evaluation and tagging. Documents begin at -DOCSTART- or "
+        "# newdoc, are named by a field such as doc_id, or are files of columns, if there are "
+        "several. Default: 0; a model that is only scored keeps its own value.",
         metavar="N",
     )
     pad_to_max_length: bool = _model(False, "Pad every batch to --max_seq_length.")
@@ -151,9 +151,9 @@ class SharedFlags:
     )
     target_precision: float | None = _evaluation(
         None,
-        "Choose the operating point with this precision on the validation split, from 0 to 1, and "
-        "the highest recall. It is stored in the model, and applies wherever the model tags. "
-        "Without training: for the model in --output_dir.",
+        "Choose the operating point that reaches this precision on the validation split, between 0 "
+        "and 1, with the highest recall. It is stored in the model and applies in evaluation and "
+        "tagging. Without training, it is chosen for the model in --output_dir.",
     )
     tune_for: Literal["f1", "recall"] | None = _evaluation(
         None,

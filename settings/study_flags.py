@@ -19,8 +19,8 @@ SET_BY_STUDY = (
     "push_to_hub",
     "check",
 )
-# Flags that choose corpus and model. A study that divides the corpus replaces them by its own files
-# and the model that they lead to.
+# Flags that choose corpus and model. A study that divides the corpus replaces them with its own
+# files and the model that they select.
 REPLACED_FLAGS = (
     "model_name_or_path",
     "sample",
@@ -72,22 +72,22 @@ class StudyFlags:
     )
     launcher: str | None = flag(
         None,
-        'Starts the script, such as "accelerate launch --num_processes 4". Default: Python, in '
-        "one process.",
+        'Command that starts the script, such as "accelerate launch --num_processes 4". Default: '
+        "Python, in one process.",
         group="study",
     )
     seed: int = flag(42, "The first seed; the next runs have the seeds that follow.", group="study")
     output_dir: str | None = flag(
         None,
-        "Folder of all runs. Default: the name of the study and -study, such as seeds-study.",
+        "Folder of all runs. Default: {study}-study, such as seeds-study.",
         "-o",
         group="output",
         metavar="FOLDER",
     )
     keep_models: bool = flag(
         False,
-        "Keep the weights of all runs. Otherwise those of the best seed by validation are kept, "
-        "and none of folds.",
+        "Keep the weights of all runs. By default, `seeds` keeps those of the run with the best "
+        "validation score, `curve` those of the whole training split, the other studies none.",
         group="output",
         switch=True,
     )

@@ -108,9 +108,9 @@ class TaggingFlags:
     )
     min_score: float = flag(
         0.0,
-        "Leave out entities with a lower score. The score of an entity is its probability, "
-        "calibrated when the model was trained; for a model from elsewhere, the mean probability "
-        "of its tags. Default: 0, which keeps all.",
+        "Leave out entities with a lower score. The score of an entity is its calibrated "
+        "probability; for a model without a calibration, the mean probability of its tags. "
+        "Default: 0, which keeps all.",
         group="output",
         metavar="SCORE",
     )

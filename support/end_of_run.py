@@ -1,9 +1,9 @@
-"""The end of a run: its process is left as it was, so that a program can make several runs.
+"""The end of a run: its changes of the process are undone, so that a program can make several runs.
 
     @one_run
     def main(argv): ...
 
-Whatever changes the process, anywhere below `main`, says how to undo it:
+Code below `main` that changes the process registers how to undo the change:
 
     at_end_of_run(signal.signal, number, earlier_handler)
 """
@@ -32,8 +32,8 @@ def one_run(main: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         if _under_way:
             raise UserError(
-                "a run is under way in this process: its seeds and devices cannot be shared. Wait "
-                "until it has ended, or start the second run in a process of its own."
+                "another run is in progress in this process: its seeds and devices cannot be "
+                "shared. Wait until it has ended, or start the second run in a process of its own."
             )
         with ExitStack() as stack:
             _under_way.append(stack)
@@ -44,9 +44,9 @@ def one_run(main: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
 
 
 def at_end_of_run(function: Callable[..., object], *args: object) -> None:
-    """Call a function when the run ends, also after an error; the last one first.
+    """Call a function when the run ends, also after an error; the last registered is called first.
 
-    Without a run under way, it is called at the end of the process.
+    Outside a run, it is called at the end of the process.
     """
     if _under_way:
         _under_way[-1].callback(function, *args)

@@ -19,7 +19,7 @@ class UserError(Exception):
     """
 
     status = 2  # the script's exit status
-    is_shown = False  # whether the user has seen what it is about, so that a script adds nothing
+    is_shown = False  # whether the user has seen the details, so that a script adds nothing
 
 
 def on_main_process(state: Any, action: Callable[[], Result]) -> Result:

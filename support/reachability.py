@@ -40,8 +40,8 @@ def hub_reachable() -> bool:
 def go_offline() -> None:
     """Make the libraries use their caches immediately instead of waiting out their retries.
 
-    It lasts until the run ends: the next one may reach the Hub. The variables are for processes
-    that the run starts; it restores them with all others.
+    This lasts until the run ends: the next one may reach the Hub. The variables are for processes
+    that the run starts, and are restored with all others.
     """
     from huggingface_hub import constants
 

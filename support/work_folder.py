@@ -75,7 +75,7 @@ def lock_output_dir(
     Every process calls it (`state`: accelerate's `PartialState`); the main one holds the lock.
     `command`: the script and its arguments, for the message to other runs; default: those of the
     process. At the end, also after an error or a signal that Python handles, the work folder is
-    removed, and so is each folder that was created for it and is still empty. Raises UserError in
+    removed, as is each folder that was created for it and is still empty. Raises UserError in
     every process if another run holds the lock.
     """
     shown = scrub(shlex.join(command or [Path(sys.argv[0]).name, *sys.argv[1:]]))

@@ -26,11 +26,11 @@ class TaggedItem(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Inputs that are tagged together, and their neighbours in documents that go on beyond them."""
+    """Inputs that are tagged together, and their neighbours in the same documents."""
 
     items: list[Item]
-    before: Sequence[Item] = ()  # of the first one's document, as far as its context goes
-    after: Sequence[Item] = ()  # of the last one's document
+    before: Sequence[Item] = ()  # the context of the first item
+    after: Sequence[Item] = ()  # the context of the last item
 
 
 def in_chunks(
@@ -47,7 +47,7 @@ def in_chunks(
 
     For a tagger with context, a chunk has its neighbours. Those after it are read ahead, unless
     none arrives for `GRACE_S`: `is_waiting` takes the seconds to wait. `skip`: the number of items
-    at the start that are context only, because their results are there already.
+    at the start that are context only, because an interrupted job has written their results.
     """
     reader = _Reader(items)
     previous: Sequence[Item] = deque(itertools.islice(reader, skip), CHUNK_TEXTS)
@@ -77,7 +77,7 @@ def in_chunks(
 
 
 class _Reader:
-    """Items one by one, which can be read ahead; a reading error ends them, and is kept."""
+    """Items one by one, which can be read ahead; a reading error ends them and is raised later."""
 
     def __init__(self, items: Iterable[Item]):
         self.ahead: deque[Item] = deque()
@@ -111,7 +111,7 @@ class _Reader:
 
 
 def _nearest(tagger: Tagger, items: Iterable[Item], beside: Item) -> list[Item]:
-    """Return the first items of the document of `beside`, as far as its context goes."""
+    """Return the first items of the document of `beside` that are in its context."""
     if not tagger.context or beside.document is None:
         return []
     same = itertools.takewhile(lambda item: item.document == beside.document, items)

@@ -49,12 +49,12 @@ def own_columns(result: Iterable[str], with_source: bool = False) -> list[str]:
 
 
 class EntityTable:
-    """The rows of tagged texts, under columns that the first texts decide.
+    """The rows of tagged texts; the first texts decide the columns.
 
-    A text has one row for each of its entities, then one for each word if there are words; without
-    any, one row. `head_texts`: the number of texts whose fields are columns. `done`: the texts
-    that an interrupted job has written, under `columns`. Iterating raises UserError for a later
-    text with another field.
+    A text has one row for each entity, then one for each word if there are words; without either,
+    one row. `head_texts`: the number of texts whose fields are columns. `done`: the number of texts
+    that an interrupted job has written, with these `columns`. Iterating raises UserError for a
+    later text with another field.
     """
 
     def __init__(
@@ -100,10 +100,10 @@ class EntityTable:
 def as_csv(table: EntityTable, *, safe: bool = False) -> Iterator[str]:
     """Yield the header, unless it is written, and the rows of each text.
 
-    `safe`: no cell is a formula.
+    `safe`: write no cell as a formula.
     """
     buffer = io.StringIO()
-    # With this line end, cells with a carriage return are quoted too: readers end a row at one.
+    # This line end causes cells with a carriage return to be quoted: readers would end a row there.
     writer = csv.writer(buffer, lineterminator="\r\n")
 
     def shown(value: Any, column: str = "") -> Any:

@@ -65,7 +65,7 @@ class Item(NamedTuple):
     source: str | None = None  # the file, if there are several
     # The lines of a sentence of CoNLL-U, each with the position of its word, if it is one.
     rows: list[tuple[str, int | None]] | None = None
-    # Neighbours with equal documents are context of each other; None has no context.
+    # Neighbours in the same document are context of each other; None has no context.
     document: tuple[str, str | None] | None = None
     place: Place | None = None  # of a labelled sentence
 
@@ -470,13 +470,13 @@ def document_key(
 ) -> tuple[str, str | None] | None:
     """Return the document of a sentence of the file `path`, distinct from those of other files.
 
-    `of_file`: sentences of the file without a `document` are all of one.
+    `of_file`: all sentences of the file without a `document` belong to one document.
     """
     return None if document is None and not of_file else (path, document)
 
 
 def _document_of_record(fields: dict[str, Any], source: Source) -> tuple[str, str | None] | None:
-    """Return the document of a record: the value of the field that names it, as in training."""
+    """Return the document of a record: the value of its document field, as in training."""
     name = document_field(fields)
     return None if name is None else document_key(source.path, identifier(fields[name]))
 

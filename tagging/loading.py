@@ -124,7 +124,7 @@ def _load_with_transformers(
         )
     exact = _load_network(source, config, torch.float32, device)
     _check_vocabulary(exact, tokenizer, name)
-    with loading("model", name):  # a network that was loaded may fail when it runs
+    with loading("model", name):  # a network that loads may still fail when it runs
         # Not observed in half precision, whose rounding hides them.
         traits = observe_traits(exact, tokenizer, longest_window(tokenizer, config))
     collate = make_collator(tokenizer, traits, device)

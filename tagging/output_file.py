@@ -20,7 +20,7 @@ from support.errors import UserError
 from support.files import write_json
 from support.text import on_terminal
 
-# Formats that are a piece for each text, and nothing else but the header of CSV.
+# Formats with an independent piece for each text, apart from the header of CSV.
 RESUMABLE = ("jsonl", "conll", "conllu", "csv", "doccano")
 
 

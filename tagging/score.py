@@ -66,7 +66,7 @@ def tag_labelled(tagger: Tagger, chunk: Chunk) -> tuple[list[list[str]], list[li
     """
     gold = [item.tags or [] for item in chunk.items]
     _check_task(tagger, gold)
-    # A corpus is IOB2 once it is read, and so are the labels of a model trained on it. Models from
+    # A corpus that was read is IOB2, and so are the labels of a model trained here. Models from
     # elsewhere may have other schemes.
     convert = tagger.entity_tags and any(label[0] not in "OBI" for label in tagger.label_names)
     tagged = [text.tags for text in tagged_texts(tagger, chunk)]

@@ -46,22 +46,22 @@ class Tagger:
     fp16; tags that the latter two leave in doubt are computed again in fp32.
     `device`: a device name of torch; default: a GPU if there is one. `batch_tokens`: sub-words in a
     batch. `decode`: "viterbi" for the most probable legal sequence of entity tags in each sentence,
-    "argmax" for the most probable tag of each word; default: as the model's configuration says,
-    otherwise "argmax". The model's calibration and operating point are those of legal sequences,
-    so "argmax" leaves them out.
+    "argmax" for the most probable tag of each word; default: the value in the model's
+    configuration, otherwise "argmax". Calibration and operating point apply to legal sequences
+    only, so "argmax" ignores them.
 
     Threads may share a tagger: nothing in it changes once it is loaded. One call already uses all
     cores (`torch.set_num_threads` sets how many), so one call of many texts is faster than many
     calls. Forked processes may share a tagger on a CPU; on a GPU each process loads its own.
 
-    Memory: the weights, in fp32 too with another `dtype`; one batch; and the results of the call.
-    A call takes texts from an iterable 4,096 at a time, but returns all results together: give a
-    stream of any length to several calls.
+    Memory: the weights (with another `dtype`, those in fp32 too), one batch, and the results of the
+    call. A call takes texts from an iterable 4,096 at a time, but returns all results together:
+    split a long stream over several calls.
 
-    Errors: loading raises UserError, whose message is for people, if the model cannot tag words
-    or its files are damaged, and for arguments that it does not know. A call raises TypeError,
-    which names the position, for an argument that is not a text or a word; every text, whatever
-    its characters and length, has a result.
+    Errors: loading raises UserError if the model cannot tag words, if its files are damaged, or if
+    the value of an argument is unknown. A call raises TypeError, which names the position, for an
+    argument that is not a text or a word. Every text, whatever its characters and length, has a
+    result.
     """
 
     def __init__(
@@ -115,11 +115,12 @@ class Tagger:
 
         A result is `{"text", "entities": [{"entity_group", "score", "word", "start", "end"}]}`.
         `start` and `end` count code points: `text[start:end] == word`. The score of an entity is
-        its probability among all legal sequences of tags, calibrated; that of a word is the
-        probability of its tag among them. A model without a calibration gives the probability of
-        each tag at its word, and for an entity their mean. Models with plain tags (parts of speech)
-        give `"words": [{"word", "tag", "score", "start", "end"}]` instead; `all_words` gives both.
-        Entities with a score below `min_score` are left out. Each text is a document of its own.
+        its calibrated probability among all legal sequences of tags; that of a word is the
+        probability of its tag among them. Without a calibration, the score of a word is the model's
+        probability of its tag, and that of an entity is the mean over its words. Models with plain
+        tags (parts of speech) give `"words": [{"word", "tag", "score", "start", "end"}]` instead;
+        `all_words` gives both. Entities with a score below `min_score` are left out. Each text is a
+        document of its own.
 
         >>> tagger = Tagger("bert-finetuned-ner")
         >>> (result,) = tagger("Anna said", all_words=True)
@@ -142,8 +143,8 @@ class Tagger:
     ) -> list[TaggedText]:
         """Return texts with their tags; a text comes with its words, or with None to be split.
 
-        `documents`: see `tag_words`. `before`, `after`: texts that are context of the first and
-        the last one only.
+        `documents`: see `tag_words`. `before`, `after`: texts that are context only, of the first
+        and of the last text.
         """
         split = [
             (text, self.split_words(text) if words is None else words) for text, words in texts
@@ -169,12 +170,12 @@ class Tagger:
     def tag_words(
         self, sentences: list[list[str]], documents: Sequence[Any] | None = None
     ) -> list[tuple[list[str], list[float]]]:
-        """Return the tags and their probabilities for each sentence, one of each for each word.
+        """Return (tags, probabilities) for each sentence, one of each per word.
 
         As in evaluation, a word without a sub-word has the tag of an entity around it, or else O;
-        its probability is 0. `documents`: the document of each sentence, by any value, or None.
-        Neighbouring sentences with equal ones are context of each other, if the model was trained
-        with context. By default, each sentence is a document of its own.
+        its probability is 0. `documents`: a value that identifies the document of each sentence, or
+        None. Neighbouring sentences of the same document are context of each other, if the model
+        was trained with context. By default, each sentence is a document of its own.
 
         >>> ((tags, probabilities),) = Tagger("bert-finetuned-ner").tag_words([["Anna", "said"]])
         >>> tags, len(probabilities)

@@ -49,8 +49,8 @@ class WriterOptions(NamedTuple):
     """Facts for the writers, besides the tagged inputs.
 
     `scores`: CoNLL columns have the probability of each tag. `with_source`: tables have the file
-    of each row. `finite`: the input has an end. `title`: of an HTML page. `csv_safe`: no cell of
-    CSV is a formula. `brat_text`: the file for the text of a brat document, if it is to be written.
+    of each row. `finite`: the input has an end. `title`: of an HTML page. `csv_safe`: write no CSV
+    cell as a formula. `brat_text`: the file for the text of a brat document, if it is written.
     `done`: the number of texts that an interrupted job has written; `columns`: those of its table.
     """
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-# The share of the windows that an epoch shows without their context. A model that has always seen
-# context tags a single sentence worse.
+# The share of the windows that an epoch shows without context, so that the model also learns to
+# tag single sentences.
 CONTEXT_DROPOUT = 0.5
 
 
@@ -19,9 +19,9 @@ class TrainingOrder:
 
     The order is cut into steps of `step_size` windows (batch x processes x accumulation), and
     these into batches of `batch_size`. The steps depend on seed and epoch alone: 1 process x 8,
-    2 x 4 and 4 x 2 accumulated make the same ones. They are random, or, if `grouped` or `padded`,
+    2 x 4 and 4 x 2 accumulated have the same steps. They are random, or, if `grouped` or `padded`,
     of windows of similar length. Fillers complete the last step: index `len(lengths)` (see
-    `encoder.batches.WindowSet`). Of windows with context, a random share is shown without it, which
+    `encoder.batches.WindowSet`). A random share of the windows with context is shown without it; it
     also depends on seed and epoch alone.
     """
 

@@ -120,7 +120,7 @@ def plan_training(
 ) -> Plan | None:
     """Return the steps to train and the checkpoint to resume from; None without training.
 
-    `context`: sub-words of neighbouring sentences that windows show, at most.
+    `context`: the maximum number of sub-words of neighbouring sentences on each side.
     `state`: accelerate's `PartialState`. `saved_by`: the library that writes the checkpoints,
     "accelerate" or "Trainer"; neither reads those of the other. Raises UserError if there is
     nothing to train on, or if the checkpoint to resume from is missing, damaged or from a run

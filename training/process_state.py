@@ -1,7 +1,7 @@
-"""The state of the process that a run changes: kept when it begins, restored when it ends.
+"""The state of the process that a run changes: saved when it begins, restored when it ends.
 
-A run from Python then depends on its flags only, like one from the command line, whatever the
-program and its earlier runs did; and it leaves the program's own state alone.
+So a run from Python depends on its flags only, like one from the command line, and does not change
+the state of the program that calls it.
 """
 
 import os

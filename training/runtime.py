@@ -22,7 +22,7 @@ def join_processes(
 ) -> Any:
     """Return accelerate's `PartialState`, which connects the processes of a run.
 
-    The first thing that a run does: the state of the process from before is restored at its end.
+    Call it first: it saves the state of the process, which is restored at the end of the run.
     `backend`: of torch.distributed; default: the device's. `timeout_s`: seconds that a process
     waits for the others; default: torch's. Raises UserError for requests of the launcher that
     cannot be met. One of them is more processes than the machine has GPUs: each process would
@@ -148,8 +148,8 @@ def start_trackers(accelerator: Any, project: str, flags: dict[str, int | float 
 def end_training(accelerator: Any) -> None:
     """Finish the accelerator's trackers; its process group lasts until the process ends.
 
-    `Accelerator.end_training` would destroy the group, and a next run could not make another one
-    of the same processes: they would read the addresses of the first.
+    `Accelerator.end_training` would destroy the group, and the next run could not create another
+    one: its processes would read the addresses of the first.
     """
     import torch
 

@@ -55,7 +55,7 @@ def record_of_argilla(record: Record) -> Record:
 
 
 def _unreadable(record: Record, fields: Fields, answers: Any) -> Record:
-    """Return a record whose answers have another form; that is its fault."""
+    """Return a record with a fault: its answers cannot be read."""
     fault = Fault(ProblemKind.SPAN_FORM, f"not a list of answers: {quote(answers)}")
     return record._replace(fields={**fields, SPANS: None}, faults=(fault,))
 

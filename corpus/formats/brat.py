@@ -66,9 +66,9 @@ def read_brat(text_path: str, annotation_path: str, problems: Problems) -> Itera
 
 
 def _span(line: str, text: str) -> Any:
-    """Return the span of a line; the line itself if it is none, or has several pieces.
+    """Return the span of a line; the line itself if it is not a span, or is discontinuous.
 
-    Pieces that only white space separates are one span: brat cuts spans at the ends of lines.
+    Parts that only white space separates are one span: brat splits spans at line ends.
     """
     match = TEXT_BOUND.fullmatch(line)
     if match is None:

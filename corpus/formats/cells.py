@@ -11,14 +11,14 @@ from corpus.formats.column_names import HEAD_SIZE
 from corpus.formats.json import is_deep
 from corpus.formats.records import Record
 
-# The values that `ast.literal_eval` may be given: a comma, a colon or a closing bracket follows
-# each item. Without this check, numpy's "['EU' 'rejects']" would be read as the word "EUrejects".
+# Values that are safe for `ast.literal_eval`: a comma, a colon or a closing bracket follows each
+# item. Without this check, numpy's "['EU' 'rejects']" would be read as the word "EUrejects".
 _STRING = r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
 _ITEM = rf"(?:{_STRING}|-?\d++(?:\.\d*+)?|None|True|False)"
 _MARK = r"[\[\](){},:]"
 PYTHON_VALUE = re.compile(rf"(?:\s*+(?:{_MARK}|{_ITEM}(?=\s*+[\]),}}:])))*+\s*+", re.DOTALL)
-# How numpy prints a list, and pandas writes one into a cell: no comma between the items. A list of
-# more than a thousand items has "..." inside.
+# A list as numpy prints it, and pandas writes it into a cell: without commas between the items. A
+# list of more than a thousand items has "..." inside.
 NUMPY_VALUE = re.compile(
     rf"\[\s*+(?:(?:(?:{_STRING})(?=[\s\]])\s*+)++|(?:\d++(?=[\s\]])\s*+)++)\]", re.DOTALL
 )

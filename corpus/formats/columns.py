@@ -52,7 +52,7 @@ class ColumnLayout(NamedTuple):
     label_name: str | None = None  # the name of the column `labels`, if the columns have names
     blank_words: frozenset[str] = BLANK_WORDS - {EMPTY_QUOTES}  # with O, they end a sentence
     notes: tuple[str, ...] = ()  # columns that were not chosen by their position
-    has_documents: bool = False  # the first lines say where documents begin
+    has_documents: bool = False  # the first lines mark where documents begin
 
 
 def open_columns(
@@ -172,7 +172,7 @@ def _quotes_end_sentences(head: list[str], layout: ColumnLayout) -> bool:
 
 
 def _begins_document(line: str) -> bool:
-    """Return whether a line says that a document begins."""
+    """Return whether a document begins at a line."""
     return line.startswith(DOCUMENT_START) or NEW_DOCUMENT.match(line) is not None
 
 

@@ -16,7 +16,7 @@ CONVERT_DOC_BIN = (
     "spacy.tokens.DocBin().from_disk(sys.argv[1]).get_docs(spacy.blank('xx').vocab)]\" "
     "FILE > NEWFILE.jsonl"
 )
-MISSING = ""  # spaCy's tag, or entity prefix, of a token that nobody has annotated
+MISSING = ""  # spaCy's tag, or entity prefix, of an unannotated token
 
 
 def is_doc_bin(start: bytes) -> bool:
@@ -36,7 +36,7 @@ def spacy_is_installed() -> bool:
 def read_doc_bin(path: FilePath, task: str, problems: Problems) -> Iterator[Record]:
     """Yield a record of words and tags for each sentence of a DocBin, or for each document.
 
-    Words are spaCy's tokens. A sentence with a token that nobody has annotated for the task is left
+    Words are spaCy's tokens. A sentence with a token that has no annotation for the task is left
     out.
     """
     # Imported here because spaCy is optional and slow to import.

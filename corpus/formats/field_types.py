@@ -30,7 +30,7 @@ class FieldTypes:
 def _type_of_column(rows: list[Fields], key: str) -> str | None:
     """Return the type of most values; "empty" if all lists are empty, None without values.
 
-    Empty strings may stand for missing values, and count only if there is nothing else.
+    Empty strings may stand for missing values, and count only if there are no other values.
     """
     types = Counter(type_of_value(row.get(key)) for row in rows)
     del types[None]

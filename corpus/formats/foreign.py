@@ -1,4 +1,4 @@
-"""Formats that are recognised, not read: each is named, with what to export or convert instead."""
+"""Formats that are recognised but not read, each with what to export or convert instead."""
 
 import re
 import zipfile
@@ -15,7 +15,7 @@ TAGGED_WORD = re.compile(r"\S*?\S(###|[/_|,])(?:O|[BIESLUM]-[^\W\d_][^\s/|#]*+)"
 # A word and a tag of which only the separator is unusual.
 COLUMNS = re.compile(r"\S+([,;|])(?:O|[BIESLUM]-[^\W\d_][^\s,;|]*+)")
 INLINE = re.compile(r"<([^\W\d_]\w*)(?: [^<>]*)?>[^<>]+</\1>|\[[^\[\]]+\]\([a-zA-Z_]+\)")
-LINES = 20  # of a text, which show that its lines are sentences
+LINES = 20  # the lines of a text that are examined
 
 # Keys of JSON objects -> their format, and what to export instead.
 FOREIGN_OBJECTS: dict[str, tuple[str, str]] = {
@@ -55,11 +55,11 @@ def foreign_text(text: str) -> tuple[str, str] | None:
     """
     if XML.match(text):
         return (
-            f"XML, such as UIMA, GATE, BioC and TEI write it: {quote(text.strip()[:60])}",
+            f"XML, as in UIMA, GATE, BioC and TEI: {quote(text.strip()[:60])}",
             f"WebAnno TSV 3 from INCEpTION and WebAnno; from other tools {JSON_LINES}",
         )
     if WEBANNO_2.match(text):
-        return "WebAnno TSV 2 or older", "WebAnno TSV 3: choose it when you export"
+        return "WebAnno TSV 2 or older", "WebAnno TSV 3: choose it in the export"
     lines = [line for line in text.split("\n", LINES)[:LINES] if line.strip()]
     columns = [COLUMNS.fullmatch(line.rstrip("\r")) for line in lines]
     if lines and len({None if row is None else row[1] for row in columns}) == 1 and columns[0]:
@@ -77,12 +77,12 @@ def foreign_text(text: str) -> tuple[str, str] | None:
         )
     inline = [line for line in lines if INLINE.search(line) and "\t" not in line]
     if inline and 2 * len(inline) >= len(lines):
-        return f"texts with marks around entities: {quote(inline[0])}", JSON_LINES
+        return f"texts with inline markup of entities: {quote(inline[0])}", JSON_LINES
     return None
 
 
 def _separator_of_tags(lines: list[str]) -> str | None:
-    """Return what separates words from tags, if each line is a sentence of such pairs."""
+    """Return the separator of words and tags, if each line is a sentence of such pairs."""
     pairs = [[TAGGED_WORD.fullmatch(pair) for pair in line.split()] for line in lines]
     separators = {None if pair is None else pair[1] for line in pairs for pair in line}
     if len(separators) != 1 or not any(len(line) > 1 for line in pairs):
@@ -109,4 +109,4 @@ def foreign_archive(path: FilePath) -> str | None:
     if any(name.endswith(".ann") for name in names):
         return "its files: unzip it, and name the texts: --train_file 'FOLDER/*.txt'"
     shown = ", ".join(map(quote, names[:3]))
-    return f"one of its files: unzip it, and name the file with --train_file. It has {shown}"
+    return f"one of its files: unzip it, and name the file with --train_file. It contains {shown}"

@@ -103,7 +103,7 @@ def _records_of_value(
     value: Any, line: int, repeated: list[str], problems: Problems, name: str
 ) -> Iterator[Record]:
     """Yield the record that a JSON value holds; `repeated` are keys that it has twice."""
-    if value is None:  # an annotator for spaCy writes it for a text that nobody has annotated
+    if value is None:  # an annotation tool for spaCy writes null for a text without annotations
         yield Record(line, {}, left_out=ProblemKind.NOT_ANNOTATED)
         return
     if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):

@@ -68,7 +68,7 @@ def choose_label_column(
     if task == "ner":
         of_task = [c for c in columns if not (types[c] or set()) <= CHUNK_TYPES]
     if task == "ner" and columns and not of_task and usual not in (None, *columns):
-        return LabelChoice(usual)  # only chunks, which nobody asked for
+        return LabelChoice(usual)  # only chunks, which are not the task
     candidates = of_task or columns
     usual_types = None if usual is None else types[usual]
     if usual in candidates and usual is not None and usual_types:

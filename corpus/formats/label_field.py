@@ -12,7 +12,7 @@ from corpus.formats.spans import EDGE_KEYS, LABEL_KEYS, parsed_spans
 from corpus.spellings import ENTITY_TASKS, entity_types
 
 SAMPLE_SIZE = 50  # records in which a column of any name must hold spans
-SUGGESTED = ("prediction", "predictions", "suggestion", "suggestions")  # not by annotators
+SUGGESTED = ("prediction", "predictions", "suggestion", "suggestions")  # by models, not annotators
 
 # --- Tags ---------------------------------------------------------------------------------------
 
@@ -79,7 +79,7 @@ def are_parallel(rows: list[Fields], text: str, tag: str) -> bool:
     pairs = [(split_at_blanks(row.get(text)), split_tags(row.get(tag))) for row in rows]
     both = [pair for pair in pairs if all(isinstance(words, list) for words in pair)]
     parallel = sum(len(words) == len(tags) for words, tags in both)
-    # A row may be wrong: that is a problem to report, not another layout.
+    # A single wrong row is a problem to report, not another layout.
     return parallel >= 0.9 * len(pairs) and any(len(words) > 1 for words, _ in both)
 
 
@@ -121,7 +121,7 @@ def field_of_written_spans(rows: list[Fields], columns: FieldTypes) -> str | Non
 def only_text_of_spans(rows: list[Fields], columns: FieldTypes, spans_key: str) -> str | None:
     """Return the only column whose texts contain the texts that the spans carry.
 
-    If the spans carry none, or what a browser shows, the texts are in the only column of strings.
+    If the spans carry no texts, or those that a browser shows, it is the only column of strings.
     """
     carried = [
         (row, span.text)

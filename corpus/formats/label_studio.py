@@ -70,9 +70,8 @@ def records_of_task(record: Record) -> Iterator[Record]:
 def spans_of_results(results: Any) -> tuple[list[Any], list[Fault]]:
     """Return the spans of an annotation's results, and faults.
 
-    Spans are the values of results whose type ends with "labels" and that lie in a text. Choices,
-    ratings and the like are not spans, unless they are all that a span has. Spans of several texts
-    are a fault.
+    Spans are the values of results in a text whose type ends with "labels". Choices, ratings and
+    other results are not spans, unless a span has nothing else. Spans of several texts are a fault.
     """
     if isinstance(results, list) and any(isinstance(result, list) for result in results):
         nested = (result if isinstance(result, list) else [result] for result in results)

@@ -20,13 +20,13 @@ from support.text import counted
 SPECIAL = re.compile(r"[^\x00-\x7f]|\r\n")  # what units count differently
 
 
-# Causes of offsets that are wrong by one, and what would be added to start and end.
+# Causes of offsets that are wrong by one, and the corrections of start and end.
 SHIFTS = {
     "if the end were the last character": (0, 1),
     "if characters counted from 1, and the end were the last one": (-1, 0),
     "if characters counted from 1": (-1, -1),
 }
-MIN_SHIFTED = 2  # spans; one may be wrong by one for another reason
+MIN_SHIFTED = 2  # spans; a single one may be wrong for another reason
 NEARLY_ALL = 0.9
 
 
@@ -201,7 +201,7 @@ class UnitSurvey:
 
 
 class ShiftSurvey:
-    """Counts the spans that do not fit, and would if all were moved by one character."""
+    """Counts the spans that do not fit, and those that would fit if moved by one character."""
 
     def __init__(self, split_words: Splitter) -> None:
         self.split_words = split_words

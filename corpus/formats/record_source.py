@@ -1,4 +1,4 @@
-"""Records of any layout, opened: read, converted, and yielded as sentences."""
+"""Records of any layout, read, converted, and yielded as sentences."""
 
 import itertools
 from collections import Counter
@@ -41,9 +41,9 @@ def open_records(
 ) -> OpenedSource:
     """Open records of any layout.
 
-    `read` returns the records from the first one on, and adds to the problems that it is given;
-    spans are read twice, to find the unit of their offsets. `names_of`: the names of integer labels
-    by column, if a table stores them. `layout`: found if it is not given.
+    `read` returns all records, and adds to the problems that it is given. Spans are read twice, to
+    find the unit of their offsets. `names_of`: the names of integer labels by column, if a table
+    stores them. `layout`: detected by default.
     """
 
     def converted(target: Problems) -> Iterator[Record]:
@@ -113,9 +113,9 @@ def _first_with_spans(records: Iterable[Record]) -> list[Record]:
 def _annotated(
     records: Iterable[Record], layout: RecordLayout, problems: Problems, name: str
 ) -> Iterator[Record]:
-    """Yield the records that somebody has annotated; report the others.
+    """Yield the records that somebody has annotated; count the others.
 
-    If there are only others, that is a problem.
+    A file without annotated records is a problem.
     """
     left_out: Counter[ProblemKind] = Counter()
     any_kept = False

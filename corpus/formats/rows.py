@@ -26,7 +26,7 @@ SORTED_EXAMPLE = "the rows of a sentence together: sort them by document and sen
 NUMBER_AT_END = re.compile(r"\d{1,18}$")
 
 
-NO_ID = (None, "", "NaN", "nan")  # what tables write for a missing value
+NO_ID = (None, "", "NaN", "nan")  # missing values, as tables write them
 
 
 class _Key(NamedTuple):
@@ -146,8 +146,8 @@ def _rows(
 class _Groups:
     """Groups of neighbouring rows with one id. Most groups of interleaved rows have one row.
 
-    `named_documents`: a column names the documents. Otherwise ids that begin again at the lowest
-    one begin another document.
+    `named_documents`: a column names the documents. Otherwise a document begins where the ids
+    restart from the lowest one.
     """
 
     def __init__(self, *, named_documents: bool) -> None:

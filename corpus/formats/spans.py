@@ -43,7 +43,7 @@ ANSWERS = "accept, reject or ignore"
 # displayName.
 LABEL_KEYS = ("label", "entity_group", "tag", "entityLabel", "displayName")
 EDGE_KEYS = (("start", "start_offset", "startOffset"), ("end", "end_offset", "endOffset"))
-DISCONTINUOUS = re.compile(r"T\d+\t\S+ \d+ \d+(?:;\d+ \d+)+\t")  # of brat
+DISCONTINUOUS = re.compile(r"T\d+\t\S+ \d+ \d+(?:;\d+ \d+)+\t")  # a span of brat
 EMPTY_CELLS = {"", "null", "none", "nan"}  # what CSV writes for a missing value
 NOTED = {  # faults that do not stop training
     ProblemKind.SPAN_EXPANDED,
@@ -410,10 +410,10 @@ def _span_of(start: int, end: int, label: str, own_text: Any) -> Span | None:
 
 
 def _described(span: Any) -> str:
-    """Return the reason why a value is not a span, if there is one that a user can understand."""
+    """Return the reason why a value is not a span, for the message; "" if none is known."""
     if not isinstance(span, dict):
         pieces = isinstance(span, str) and DISCONTINUOUS.match(span)
-        return "a span of several pieces, which tags cannot express: " if pieces else ""
+        return "a discontinuous span, which tags cannot express: " if pieces else ""
     label = span.get("label", _labels_of(span))
     if type(label) is int:
         return "its label is a number; export names of labels: "

@@ -90,7 +90,7 @@ def read_csv(
 
 
 def _rows_of_csv(rows: Any, problems: Problems, name: str) -> Iterator[list[str]]:
-    """Yield the rows of a reader of CSV; add a row that is not CSV to `problems`, and go on."""
+    """Yield the rows of a CSV reader; add a malformed row to `problems`, and continue."""
     while True:
         line = rows.line_num + 1
         try:

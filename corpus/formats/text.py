@@ -166,7 +166,7 @@ def text_lines(path: FilePath, problems: Problems) -> Iterator[str]:
             if "\n" in chunk:
                 text = "".join(unfinished)
                 *lines, rest = text.split("\n")
-                if BYTE_ORDER_MARK in text:  # of a file that was appended to another
+                if BYTE_ORDER_MARK in text:  # the start of a file that was appended to another
                     lines = [line.lstrip(BYTE_ORDER_MARK) for line in lines]
                 yield from [line.removesuffix("\r") for line in lines] if "\r" in text else lines
                 unfinished, length, line = [rest], len(rest), line + len(lines)

@@ -58,7 +58,7 @@ class KeptGradient:
     def cleared(self) -> torch.Tensor:
         """Return zeros in the shape of the parameter, in the kept memory if it is free.
 
-        It is not while it holds the gradient of an earlier batch of the same step.
+        It is not free while it holds the gradient of an earlier batch of the same step.
         """
         gradient, memory = self.parameter.grad, self.memory
         if memory is None:
@@ -67,7 +67,7 @@ class KeptGradient:
             return torch.zeros_like(memory)
         else:
             memory.zero_()
-        return memory.detach()  # another tensor: autograd would copy one that is held elsewhere
+        return memory.detach()  # a new tensor: autograd copies a gradient with other references
 
 
 class OccurringEmbedding(nn.Embedding):
