@@ -198,7 +198,7 @@ def encode(
     before = [] if context is None else [*context.before]
     after = [] if context is None else context.after
     encoded = tokenize_words([*before, *sentences, *after], tokenizer)
-    shown = None if context is None else _Surroundings(encoded, context)
+    shown = None if context is None else _NeighbouringSubWords(encoded, context)
     for sentence in range(len(sentences)):
         number = len(before) + sentence
         word_ids = encoded.word_ids(number)
@@ -265,7 +265,7 @@ def num_sub_words(words: list[str], tokenizer: PreTrainedTokenizerFast) -> int:
     return end - start
 
 
-class _Surroundings:
+class _NeighbouringSubWords:
     """The sub-words around the sentences of a batch, in their documents."""
 
     def __init__(self, encoded: BatchEncoding, context: Context) -> None:

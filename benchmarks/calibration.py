@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from corpus.load import load_corpus
 from encoder.batches import words_of_sentences
-from scoring.calibration import fit_calibration, gold_labels, judge_entities, reliability
+from scoring.calibration import fit_calibration, gold_labels, match_predicted_entities, reliability
 from scoring.operating_point import ScoredPoint, choose_operating_point, f_scores
 from settings.run_settings import CorpusSettings, TuningSettings
 from tagging.tagger import Tagger
@@ -55,7 +55,7 @@ class Scored(NamedTuple):
     predictions: WordPredictions
     lengths: np.ndarray  # (sentences,)
     gold: np.ndarray  # (words,), the model's labels
-    are_right: np.ndarray  # (entities,)
+    are_correct: np.ndarray  # (entities,)
     in_file: np.ndarray  # (entities,), whether the file has entities of this type
 
     @property
@@ -94,7 +94,7 @@ def main():
             point = choose_bias(validation, tuning)
             by_bias.setdefault(tuning.requested, []).append((point, test_point(point, test)))
     print(describe())
-    print(f"{len(validation.are_right)} and {len(test.are_right)} entities of the last model\n")
+    print(f"{len(validation.are_correct)} and {len(test.are_correct)} entities of the last model\n")
     names = ["score", "ECE", *(f"with {name}" for name in FITS)]
     names += ["temperature", "offset", "log loss", "of true probabilities"]
     print("|", " | ".join(names), "|\n|", " | ".join(["---"] * len(names)), "|")
@@ -121,8 +121,8 @@ def predict(tagger: Tagger, corpus, split: str) -> Scored:
     words, known = predictions.known_words(lengths)
     types, *_ = entity_spans(predictions.tag_ids[words], known, tagger.label_names)
     of_file, *_ = entity_spans(gold, lengths, tagger.label_names)
-    are_right = judge_entities(predictions, lengths, gold).are_right
-    return Scored(predictions, lengths, gold, are_right, np.isin(types, of_file))
+    are_correct = match_predicted_entities(predictions, lengths, gold).are_correct
+    return Scored(predictions, lengths, gold, are_correct, np.isin(types, of_file))
 
 
 # --- Scores of entities -------------------------------------------------------------------------
@@ -188,22 +188,22 @@ WAYS = {"tags": mean_of_tags, "margin": margins, "entity": entity_probabilities}
 # --- Calibration --------------------------------------------------------------------------------
 
 
-def fit_temperature(scores: np.ndarray, are_right: np.ndarray) -> Calibration:
+def fit_temperature(scores: np.ndarray, are_correct: np.ndarray) -> Calibration:
     """Return the best calibration without an offset."""
 
     def loss(temperature: float) -> float:
         values = logit(scores) / temperature
-        return (np.logaddexp(0, values) - are_right * values).sum()
+        return (np.logaddexp(0, values) - are_correct * values).sum()
 
     return Calibration(minimize_scalar(loss, bounds=(0.1, 10), method="bounded").x, 0.0)
 
 
-def fit_offset(scores: np.ndarray, are_right: np.ndarray) -> Calibration:
+def fit_offset(scores: np.ndarray, are_correct: np.ndarray) -> Calibration:
     """Return the best calibration without a temperature."""
 
     def loss(offset: float) -> float:
         values = logit(scores) + offset
-        return (np.logaddexp(0, values) - are_right * values).sum()
+        return (np.logaddexp(0, values) - are_correct * values).sum()
 
     return Calibration(1.0, minimize_scalar(loss, bounds=(-9, 9), method="bounded").x)
 
@@ -214,9 +214,9 @@ FITS = {"temperature": fit_temperature, "offset": fit_offset, "both": fit_calibr
 def errors_of(scores_of, validation: Scored, test: Scored) -> list[float]:
     """Return the cells of a way to score, for one model."""
     fitted_to = scores_of(validation)[validation.in_file]
-    scores, right = scores_of(test)[test.in_file], test.are_right[test.in_file]
+    scores, right = scores_of(test)[test.in_file], test.are_correct[test.in_file]
     calibrations = [
-        fit(fitted_to, validation.are_right[validation.in_file]) for fit in FITS.values()
+        fit(fitted_to, validation.are_correct[validation.in_file]) for fit in FITS.values()
     ]
     errors = [
         reliability(values, right).expected_calibration_error
@@ -238,9 +238,9 @@ def errors_of(scores_of, validation: Scored, test: Scored) -> list[float]:
 def score_point(point: OperatingPoint, scored: Scored) -> ScoredPoint:
     """Return the scores of a file with an operating point."""
     predictions = scored.predictions.decoded_again(scored.lengths, Calibration(), point)
-    entities = judge_entities(predictions, scored.lengths, scored.gold)
-    num_right = int(entities.are_right.sum())
-    precision = num_right / max(len(entities.are_right), 1)
+    entities = match_predicted_entities(predictions, scored.lengths, scored.gold)
+    num_right = int(entities.are_correct.sum())
+    precision = num_right / max(len(entities.are_correct), 1)
     return ScoredPoint(point, precision, num_right / entities.num_gold)
 
 

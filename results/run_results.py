@@ -26,7 +26,7 @@ from results.verdict import best_step, still_improved
 from scoring.calibration import (
     fit_calibration,
     gold_labels,
-    judge_entities,
+    match_predicted_entities,
     reliability,
 )
 from scoring.evidence import EVIDENCE, EvidenceCounter
@@ -215,9 +215,9 @@ class RunResults:
             rows, predictions = self.corpus.splits["validation"], self.predictions["validation"]
             lengths, gold = words_of_sentences(rows), gold_labels(rows)
             predictions = predictions.decoded_again(lengths, calibration)
-            entities = judge_entities(predictions, lengths, gold)
-            calibration = fit_calibration(entities.scores, entities.are_right)
-            num_entities = len(entities.are_right)
+            entities = match_predicted_entities(predictions, lengths, gold)
+            calibration = fit_calibration(entities.scores, entities.are_correct)
+            num_entities = len(entities.are_correct)
             if tuning.requested:
                 predictions = predictions.decoded_again(lengths, calibration)
                 point = choose_operating_point(predictions, lengths, gold, tuning)
@@ -319,8 +319,8 @@ class RunResults:
         """Return the facts of `reliability` about the scores of a split's entities."""
         rows = self.corpus.splits[split]
         lengths, gold = words_of_sentences(rows), gold_labels(rows)
-        entities = judge_entities(self.predictions[split], lengths, gold)
-        return reliability(entities.scores, entities.are_right).facts()
+        entities = match_predicted_entities(self.predictions[split], lengths, gold)
+        return reliability(entities.scores, entities.are_correct).facts()
 
     def write_card(self, folder: Path) -> None:
         """Write the model card with the facts known so far; a person's additions are kept."""

@@ -1,8 +1,8 @@
 """Scores of entities as probabilities: their calibration, fitted and measured.
 
-    predicted = judge_entities(predictions, lengths, gold)      # scores, and which are correct
-    reliability(predicted.scores, predicted.are_right)          # bins, expected calibration error
-    fit_calibration(predicted.scores, predicted.are_right)      # on the validation split
+    predicted = match_predicted_entities(predictions, lengths, gold)      # scores, and which are correct
+    reliability(predicted.scores, predicted.are_correct)          # bins, expected calibration error
+    fit_calibration(predicted.scores, predicted.are_correct)      # on the validation split
 
 An entity is correct if the gold tags have one of its type with its first and last word. Below,
 `lengths` are (sentences,), words of each, and `gold` (words,), the gold labels of a split.
@@ -33,12 +33,12 @@ MAX_OFFSET, BISECTIONS = 50.0, 40
 class PredictedEntities(NamedTuple):
     """The predicted entities of a split, in order."""
 
-    are_right: np.ndarray  # (entities,)
+    are_correct: np.ndarray  # (entities,)
     scores: np.ndarray  # (entities,)
     num_gold: int  # gold entities of the split
 
 
-def judge_entities(
+def match_predicted_entities(
     predictions: WordPredictions, lengths: np.ndarray, gold: np.ndarray
 ) -> PredictedEntities:
     """Return the predicted entities of a split with gold labels."""
@@ -49,10 +49,10 @@ def judge_entities(
     gold_types, gold_first, gold_last = entity_spans(gold, lengths, names)
     type_at, last_at = np.full((2, len(gold)), -1)
     type_at[gold_first], last_at[gold_first] = gold_types, gold_last
-    are_right = (type_at[first] == types) & (last_at[first] == last)
+    are_correct = (type_at[first] == types) & (last_at[first] == last)
     sums = np.append(0.0, np.cumsum(predictions.entity_scores, dtype=np.float64))
     scores = (sums[last + 1] - sums[first]) / (last + 1 - first)
-    return PredictedEntities(are_right, scores.clip(0.0, 1.0), len(gold_types))
+    return PredictedEntities(are_correct, scores.clip(0.0, 1.0), len(gold_types))
 
 
 def gold_labels(split: Dataset) -> np.ndarray:
@@ -90,7 +90,7 @@ class Reliability(NamedTuple):
 
 
 def reliability(
-    scores: Sequence[float] | np.ndarray, are_right: Sequence[bool] | np.ndarray
+    scores: Sequence[float] | np.ndarray, are_correct: Sequence[bool] | np.ndarray
 ) -> Reliability:
     """Return the reliability of scores from 0 to 1, in `BINS` bins of equal width.
 
@@ -98,7 +98,7 @@ def reliability(
     Networks, arXiv:1706.04599, equation 3): the sum over bins of the bin's share of all entities
     times |precision - mean score|.
     """
-    values, right = np.asarray(scores, np.float64), np.asarray(are_right, bool)
+    values, right = np.asarray(scores, np.float64), np.asarray(are_correct, bool)
     numbers = np.minimum((values * BINS).astype(int), BINS - 1)
     bins, error = [], 0.0
     for number in range(BINS):
@@ -115,18 +115,18 @@ def reliability(
 
 
 def fit_calibration(
-    probabilities: Sequence[float] | np.ndarray, are_right: Sequence[bool] | np.ndarray
+    probabilities: Sequence[float] | np.ndarray, are_correct: Sequence[bool] | np.ndarray
 ) -> Calibration:
     """Return the calibration whose scores have the lowest log loss; the identity without entities.
 
-    `probabilities`: (entities,), not calibrated. `are_right`: whether each entity is correct. Only
+    `probabilities`: (entities,), not calibrated. `are_correct`: whether each entity is correct. Only
     true probabilities minimize the log loss; the expected calibration error would depend on the
     edges of its bins. This is the logistic fit of Platt 1999 (Probabilistic Outputs for Support
     Vector Machines, section 2.2), whose targets are not 0 and 1: otherwise a few entities that are
     all correct would all get the score 1. The temperature is from about 1/6 to 6, so that a score
     always increases with the probability.
     """
-    right, log_odds = np.asarray(are_right, bool), logit(np.asarray(probabilities, np.float64))
+    right, log_odds = np.asarray(are_correct, bool), logit(np.asarray(probabilities, np.float64))
     if not len(right):
         return Calibration()
     num_right = int(right.sum())

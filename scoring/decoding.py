@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 # The lowest weight of a tag relative to the best tag of its word. Otherwise a sum could be 0.
-LEAST_LOG_RATIO = -300.0
+MIN_LOG_RATIO = -300.0
 # Tags times words that `sequence_probabilities` computes at once: 8 MiB in each of its arrays.
 CHUNK_VALUES = 1 << 20
 
@@ -152,7 +152,7 @@ class _TagOrder(NamedTuple):
         Labels with the same name, such as all that are not entity tags, count as one tag.
         """
         scores = np.ascontiguousarray(log_probabilities.T, np.float64)
-        of_labels = np.exp(np.maximum(scores - scores.max(0), LEAST_LOG_RATIO))
+        of_labels = np.exp(np.maximum(scores - scores.max(0), MIN_LOG_RATIO))
         weights = np.zeros((len(self.names), len(log_probabilities)))
         for label, place in enumerate(self.places):
             weights[place] += of_labels[label]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scoring.calibration import judge_entities
+from scoring.calibration import match_predicted_entities
 from scoring.word_predictions import OperatingPoint, WordPredictions
 from settings.run_settings import Settings, TuningSettings
 from support.errors import UserError
@@ -91,12 +91,12 @@ def choose_operating_point(
     for bias in BIASES:
         point = OperatingPoint(bias)
         again = predictions.decoded_again(lengths, predictions.calibration, point)
-        entities = judge_entities(again, lengths, gold)
+        entities = match_predicted_entities(again, lengths, gold)
         order = np.argsort(-entities.scores, kind="stable")
         scores = entities.scores[order].astype(np.float32).astype(float)
         # The best N entities, for each N after which a lower score follows.
         (last,) = np.nonzero(np.diff(scores, append=-1.0) < 0)
-        num_right = np.cumsum(entities.are_right[order])[last]
+        num_right = np.cumsum(entities.are_correct[order])[last]
         precision, recall = num_right / (last + 1), num_right / max(entities.num_gold, 1)
         if tuning.target_precision is not None:
             enough = last + 1 >= 2 / (1 - tuning.target_precision)

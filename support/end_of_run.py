@@ -19,7 +19,7 @@ from support.errors import UserError
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-_under_way: list[ExitStack] = []  # of the run under way, if there is one
+_current_run: list[ExitStack] = []  # of the run under way, if there is one
 
 
 def one_run(main: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -30,14 +30,14 @@ def one_run(main: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
 
     @functools.wraps(main)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        if _under_way:
+        if _current_run:
             raise UserError(
                 "another run is in progress in this process: its seeds and devices cannot be "
                 "shared. Wait until it has ended, or start the second run in a process of its own."
             )
         with ExitStack() as stack:
-            _under_way.append(stack)
-            stack.callback(_under_way.clear)
+            _current_run.append(stack)
+            stack.callback(_current_run.clear)
             return main(*args, **kwargs)
 
     return run
@@ -48,7 +48,7 @@ def at_end_of_run(function: Callable[..., object], *args: object) -> None:
 
     Outside a run, it is called at the end of the process.
     """
-    if _under_way:
-        _under_way[-1].callback(function, *args)
+    if _current_run:
+        _current_run[-1].callback(function, *args)
     else:
         atexit.register(function, *args)

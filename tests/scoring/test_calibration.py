@@ -11,7 +11,7 @@ from scoring.calibration import (
     Bin,
     fit_calibration,
     gold_labels,
-    judge_entities,
+    match_predicted_entities,
     reliability,
 )
 from scoring.word_predictions import Calibration, WordPredictions, logit
@@ -89,7 +89,7 @@ def test_judged_entities_are_those_of_the_written_predictions(drawn, seed, calib
     lengths = np.array([len(sentence) for sentence in drawn], int)
     predictions.decode(lengths)
     labels = np.array([label for sentence in gold for label in sentence], int)
-    judged = judge_entities(predictions, lengths, labels)
+    judged = match_predicted_entities(predictions, lengths, labels)
 
     split = split_of([["w"] * len(sentence) for sentence in gold], gold) if drawn else []
     expected, num_gold = [], 0
@@ -99,7 +99,7 @@ def test_judged_entities_are_those_of_the_written_predictions(drawn, seed, calib
         for entity in common.entities(sentence.predicted):
             score = common.entity_score(sentence.entity_scores, *entity[1:])
             expected.append((entity in gold_entities, pytest.approx(score, abs=1e-6)))
-    assert [*zip(judged.are_right.tolist(), judged.scores.tolist(), strict=True)] == expected
+    assert [*zip(judged.are_correct.tolist(), judged.scores.tolist(), strict=True)] == expected
     assert judged.num_gold == num_gold
 
 

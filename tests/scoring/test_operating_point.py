@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scoring.calibration import judge_entities
+from scoring.calibration import match_predicted_entities
 from scoring.operating_point import (
     check_operating_point,
     choose_operating_point,
@@ -39,9 +39,9 @@ GOLD = np.random.default_rng(0).choice(3, 600, p=[0.7, 0.2, 0.1])
 def scores_at(predictions, point: OperatingPoint) -> tuple[float, float, int]:
     """Return (precision, recall, number of entities) with an operating point."""
     again = predictions.decoded_again(LENGTHS, predictions.calibration, point)
-    judged = judge_entities(again, LENGTHS, GOLD)
-    num_right = judged.are_right.sum()
-    return num_right / len(judged.are_right), num_right / judged.num_gold, len(judged.are_right)
+    judged = match_predicted_entities(again, LENGTHS, GOLD)
+    num_right = judged.are_correct.sum()
+    return num_right / len(judged.are_correct), num_right / judged.num_gold, len(judged.are_correct)
 
 
 @pytest.mark.parametrize("target", [0.3, 0.6, 0.8, 0.9])
