@@ -1,8 +1,8 @@
 """Scores of entities as probabilities: their calibration, fitted and measured.
 
-    predicted = match_predicted_entities(predictions, lengths, gold)      # scores, and which are correct
-    reliability(predicted.scores, predicted.are_correct)          # bins, expected calibration error
-    fit_calibration(predicted.scores, predicted.are_correct)      # on the validation split
+    predicted = match_predicted_entities(predictions, lengths, gold)  # scores, which are correct
+    reliability(predicted.scores, predicted.are_correct)  # bins, expected calibration error
+    fit_calibration(predicted.scores, predicted.are_correct)  # on the validation split
 
 An entity is correct if the gold tags have one of its type with its first and last word. Below,
 `lengths` are (sentences,), words of each, and `gold` (words,), the gold labels of a split.
@@ -119,7 +119,7 @@ def fit_calibration(
 ) -> Calibration:
     """Return the calibration whose scores have the lowest log loss; the identity without entities.
 
-    `probabilities`: (entities,), not calibrated. `are_correct`: whether each entity is correct. Only
+    `probabilities`: (entities,), not calibrated. `are_correct`: (entities,). Only
     true probabilities minimize the log loss; the expected calibration error would depend on the
     edges of its bins. This is the logistic fit of Platt 1999 (Probabilistic Outputs for Support
     Vector Machines, section 2.2), whose targets are not 0 and 1: otherwise a few entities that are
