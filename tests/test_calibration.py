@@ -170,5 +170,5 @@ def test_a_model_without_entities_is_calibrated_too(labels, tiny_encoder, tmp_pa
     output = run(LOOP, flags, tmp_path, before=with_report)
     config = read_json(tmp_path / "out" / "config.json")
     assert [config[name] for name in CALIBRATION] == [1.0, 0.0, 0.0, 0.0]
-    assert "not reached on validation" in output
+    assert "reached on the validation split" in output
     assert not any("calibration" in name for name in results(tmp_path / "out"))
