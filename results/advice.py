@@ -109,8 +109,8 @@ def _check_labels(run: Run, sure_mistakes: int) -> Advice | None:
         return None
     return Advice(
         "Check suspected labels",
-        f"In {sure_mistakes} mistakes below, the model is sure and the label differs. Some of these "
-        "labels are probably wrong, and so are labels of the training split. List them:",
+        f"In {sure_mistakes} mistakes below, the model is sure and the label differs. Some of "
+        "these labels may be wrong, as may others in the training split. List the suspects:",
         _study(run, "label_errors"),
     )
 
@@ -188,7 +188,7 @@ def _compare(run: Run) -> Advice:
     folder = run.get("output_name") or "OUTPUT_FOLDER"
     return Advice(
         "Try another encoder",
-        "No type, label or setting stands out. Train with another --model_name_or_path into another "
-        "folder, and compare the two:",
+        "No type, label or setting stands out. Train with another --model_name_or_path into "
+        "another folder, and compare the two:",
         shlex.join(["python", "compare.py", str(folder), "OTHER_FOLDER"]),
     )

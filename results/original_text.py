@@ -3,7 +3,7 @@
     originals = OriginalTexts(places)              # reads each file once
     originals.between(place, ["isn't", "it", "?"])    # [" ", "", ""]
 
-A corpus holds words. Texts that a splitter has cut into words are shown as their authors wrote them.
+A corpus holds words. A text that a splitter has cut into words is shown as it was written.
 """
 
 import itertools

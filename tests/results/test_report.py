@@ -63,9 +63,9 @@ def test_report_of_entity_tags_shows_the_run_and_its_results(tmp_path, snapshot)
     ):
         assert expected in page.all_text, expected
     assert [mistake[1] for mistake in page.mistakes] == [
-        "missed", "wrong boundary", "wrong type", "spurious"
+        "missed", "wrong type", "wrong boundary", "spurious"
     ]  # fmt: skip
-    assert "confidence 0.700" in page.mistakes[2]
+    assert "confidence 0.700" in page.mistakes[1]
     assert page.wording == snapshot
     assert {path.name for path in tmp_path.iterdir()} == {
         "report.html",
