@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from settings.defaults import is_embedded
+from settings.flag_table import OBSOLETE
 from support.files import write_text
 from support.secrets import scrub
 
@@ -41,7 +42,7 @@ def args_text(flags: Mapping[str, Any], precision: str, script: str) -> str:
     values = {
         name: value
         for name, value in flags.items()
-        if name not in (*LEFT_OUT, *SPELLINGS) and not name.endswith("token")
+        if name not in (*LEFT_OUT, *SPELLINGS, *OBSOLETE) and not name.endswith("token")
     }
     values["mixed_precision"] = precision
     if is_embedded(str(values.get("model_name_or_path"))):

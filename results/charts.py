@@ -216,8 +216,8 @@ def _draw_reliability(axes: Axes, rows: Sequence[ReliabilityRow]) -> None:
     )
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
-    axes.set_title("Share that is right", loc="left", fontsize=11, color=COLOURS["ink"])
-    axes.title.set_fontweight("bold")
+    title = "Share that is right"
+    axes.set_title(title, loc="left", fontsize=11, color=COLOURS["ink"], fontweight="bold")
     axes.set_xlabel("score", color=COLOURS["muted"])
     axes.tick_params(colors=COLOURS["muted"], length=0)
     axes.grid(color=COLOURS["rule"], linewidth=0.8)

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from corpus.problems import Place
@@ -16,7 +17,7 @@ from scoring.mistakes import Mistake, Survey, confusion_cells
 
 KINDS = ("missed", "spurious", "wrong type", "wrong boundary")
 CONFUSIONS_SHOWN = 25
-SURE = 0.9  # from this confidence on, a mistake may be one of the label
+SURE = 0.99  # from this confidence on, a mistake may be one of the label
 
 # --- Counts -------------------------------------------------------------------------------------
 
@@ -123,6 +124,7 @@ class ShownMistake:
     predicted: Side
     sentence: int
     place: Place | None
+    file: str
     confidence: str | None
     is_sure: bool
     words: list[Word]
@@ -234,6 +236,7 @@ def _shown(
         predicted=side(mistake.pair.predicted),
         sentence=mistake.sentence,
         place=mistake.place,
+        file=_short_path(mistake.place.file) if mistake.place else "",
         confidence=None if confidence is None else f"{confidence:.3f}",
         is_sure=confidence is not None and confidence >= SURE,
         words=words,
@@ -242,6 +245,12 @@ def _shown(
         types=[types.index(name) + 1 for name in _types_of(mistake)],
         kind=kinds.index(kind) + 1,
     )
+
+
+def _short_path(file: str) -> str:
+    """Return a path relative to the current folder, if the file is in it."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
 
 
 class KindTables(NamedTuple):

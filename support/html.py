@@ -73,9 +73,9 @@ def number(value: object) -> str:
     return f"{real:.4f}" if abs(real) >= 0.001 else f"{real:.2e}"
 
 
-def score(value: float | None) -> str:
+def score(value: float | None, digits: int = 4) -> str:
     """Return a score with 4 digits, None as a dash."""
-    return "–" if value is None else f"{value:.4f}"
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def percent(part: float, whole: float) -> str:
