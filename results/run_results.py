@@ -424,6 +424,7 @@ class RunResults:
             "example_text": self._example() if settings.hub.hub_include else None,
             "dataset_id": corpus.dataset_name if on_hub else None,
             "corpus_fingerprint": self.corpus.fingerprint,
+            "sentences": {name: len(rows) for name, rows in self.corpus.splits.items()},
             "task": corpus.task_name,
             "entity_tags": self.corpus.entity_tags,
             "label_names": self.corpus.label_names,
