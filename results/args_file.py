@@ -59,14 +59,13 @@ def args_text(flags: Mapping[str, Any], precision: str, script: str) -> str:
 
 
 def _yaml(values: Mapping[str, Any]) -> str:
-    text = yaml.safe_dump(_plain(values), sort_keys=True, allow_unicode=True)
-    return scrub(text)
+    return yaml.safe_dump(_plain(values), sort_keys=True, allow_unicode=True)
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as YAML holds it."""
+    """Return a value as YAML holds it, without anything that looks like an access token."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, bool | int | float) else str(value)
+    return value if value is None or isinstance(value, bool | int | float) else scrub(str(value))
