@@ -207,9 +207,7 @@ def _draw_chart(axes: Axes, chart: Chart) -> None:
 def _draw_reliability(axes: Axes, rows: Sequence[ReliabilityRow]) -> None:
     scores = [row.mean_score for row in rows]
     shares = [row.precision.value for row in rows]
-    ends = [row.precision.interval or (0.0, 1.0) for row in rows]
-    below = [max(share - low, 0) for share, (low, _) in zip(shares, ends, strict=True)]
-    above = [max(high - share, 0) for share, (_, high) in zip(shares, ends, strict=True)]
+    below, above = zip(*(row.errors for row in rows), strict=True)
     axes.plot([0, 1], [0, 1], color=COLOURS["muted"], linestyle="--", linewidth=1)
     axes.errorbar(
         scores, shares, [below, above], fmt="o-", color=SERIES[0], linewidth=1.6, ms=5, elinewidth=1

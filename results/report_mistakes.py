@@ -139,7 +139,7 @@ class Choice(NamedTuple):
 
     number: int
     name: str
-    count: int
+    mistakes: int
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Tile(NamedTuple):
 
     label: str
     score: Score | None = None
-    count: int | None = None
+    number: int | None = None
 
 
 def score_tiles(run: Run, entity_tags: bool) -> list[Tile]:
@@ -50,7 +50,7 @@ def score_tiles(run: Run, entity_tags: bool) -> list[Tile]:
     keys = ["f1", "precision", "recall"] if entity_tags else ["accuracy", "macro_f1"]
     tiles = [Tile(SCORES[key], score_of(overall, key)) for key in keys if key in overall]
     if scores.get("words") is not None:
-        tiles.append(Tile("Words scored", count=scores["words"]))
+        tiles.append(Tile("Words scored", number=scores["words"]))
     return tiles
 
 
@@ -182,6 +182,12 @@ class ReliabilityRow(NamedTuple):
     entities: int
     mean_score: float
     precision: Score
+
+    @property
+    def errors(self) -> tuple[float, float]:
+        """The distances of the precision from the ends of its interval."""
+        value, (low, high) = self.precision.value or 0.0, self.precision.interval or (0.0, 1.0)
+        return max(value - low, 0.0), max(high - value, 0.0)
 
 
 class ReliabilityTable(NamedTuple):
