@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def calibration_rows(calibration: Mapping[str, Any]) -> list[tuple[str, str]]:
+def calibration_rows(
+    calibration: Mapping[str, Any], with_scores: bool = True
+) -> list[tuple[str, str]]:
     """Return (name, text) of each; nothing for a model whose scores are not calibrated.
 
     `calibration`: as in run.json: `temperature`, `offset`, `fitted_to_entities`, `requested` (the
-    flag that asks for an operating point, or ""), `operating_point`.
+    flag that asks for an operating point, or ""), `operating_point`. `with_scores`: name those on
+    validation, where they do not stand beside it with their intervals.
     """
     if not calibration:
         return []
@@ -24,9 +27,10 @@ def calibration_rows(calibration: Mapping[str, Any]) -> list[tuple[str, str]]:
         point = calibration["operating_point"]
         text = "not reached on the validation split with enough entities; no tag is changed"
         if point:
-            text = (
-                f"bias {point['outside_bias']:+.2f} on O, minimum score {point['min_score']:.3f}; "
-                f"on the validation split precision {point['precision']:.4f}, recall "
+            text = f"bias {point['outside_bias']:+.2f} on O, minimum score {point['min_score']:.3f}"
+        if point and with_scores:
+            text += (
+                f"; on the validation split precision {point['precision']:.4f}, recall "
                 f"{point['recall']:.4f}, F1 {point['f1']:.4f}"
             )
         rows.append(("Operating point", f"{requested}: {text}"))

@@ -21,10 +21,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from results.calibration_rows import calibration_rows
 from results.history import history_table
+from results.verdict import date_of, nouns_of, scored_split, scores_of, verdict
+from scoring.evidence import NEW
 from scoring.table import interval_notes, span
 from support.files import write_text
 from support.secrets import scrub
-from support.text import on_terminal
+from support.text import counted, on_terminal
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -32,6 +34,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 CARD_BEGIN = "<!-- Generated: what stands from here to the end mark is rewritten by each run. -->"
 CARD_END = "<!-- End of the generated part. What stands outside of it is kept. -->"
 HASHES = re.compile(r"<!-- Generated metadata: (\{.*?\}) -->")
+# The section that asks a person to write the intended use, until there is one outside of the
+# generated part.
+USE_MISSING = re.compile(r"<!-- Intended use: begin -->.*?<!-- Intended use: end -->\s*", re.DOTALL)
+USE_WRITTEN = re.compile(r"^#+\s*(?:intended\s+use|uses?\b)", re.IGNORECASE | re.MULTILINE)
 # The course's sentence, for a model of English. A sentence of the corpus is shown only if the user
 # has requested that text from the corpus be pushed.
 EXAMPLE = "My name is Sylvain and I work at Hugging Face in Brooklyn."
@@ -98,7 +104,8 @@ def generate_card(facts: Facts, folder: Path) -> str:
             `corpus_name`, `dataset_id`, `corpus_fingerprint`, `task` ("ner", "pos", "chunk" or
             another name), `label_names`, `entity_tags`, `language`, `scores` (split -> {"overall":
             metric -> value, "per_type": type -> metric -> value, "words": number scored}; see
-            `scoring.evidence` for intervals), `calibration` (see `calibration_rows`),
+            `scoring.evidence` for intervals), `sentences` (of each split), `run_id` (which begins
+            with the date), `kept_step`, `still_improved`, `calibration` (see `calibration_rows`),
             `history` (one mapping for each evaluation), `epoch_steps`, `arguments`, `command`,
             `versions`, `suite_version`, `script`, `example_text`, `replaced` (sentences about what
             replaced a default). Unknown facts may be missing or None.
@@ -132,12 +139,15 @@ def merge_cards(new: str, old: str) -> str:
     old_edits = _metadata_of_a_person(old_card)
     added = {key: value for key, value in old_edits.items() if key not in new_edits}
     new_card.data.__dict__.update(added)
-    before, after = _texts_of_a_person(new_card.text)
+    texts = _texts_of_a_person(new_card.text)
     old_texts = _texts_of_a_person(old_card.text)
-    rewrite = not (before.strip() or after.strip()) and any(text.strip() for text in old_texts)
+    rewrite = not any(text.strip() for text in texts) and any(text.strip() for text in old_texts)
     if rewrite:
-        generated = new_card.text.removeprefix(before).removesuffix(after)
-        new_card.text = old_texts[0] + generated + old_texts[1]
+        generated = new_card.text.removeprefix(texts[0]).removesuffix(texts[1])
+        texts = old_texts
+        if any(map(USE_WRITTEN.search, texts)):
+            generated = USE_MISSING.sub("", generated)
+        new_card.text = texts[0] + generated + texts[1]
     return str(new_card) if added or rewrite else new
 
 
@@ -319,16 +329,52 @@ def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
         "example": example,
         "infer_command": shlex.join(["python", "infer.py", "--model", name, *texts]),
         "scores": [_split_scores(*item) for item in facts.get("scores", {}).items()],
-        "calibration": calibration_rows(facts.get("calibration") or {}),
+        "calibration": calibration_rows(facts.get("calibration") or {}, with_scores=False),
+        "verdict": verdict(facts, bool(facts.get("entity_tags"))),
+        "sizes": [
+            f"{split} {counted(number, 'sentence')}"
+            for split, number in (facts.get("sentences") or {}).items()
+        ],
+        "date": date_of(facts),
+        "seed": (facts.get("arguments") or {}).get("seed"),
+        "limits": _limits(facts),
         "script": facts.get("script"),
         "command": facts.get("command"),
         "history": history_table(
-            facts.get("history") or [], facts.get("epoch_steps"), LONGEST_HISTORY
+            _losses(facts.get("history") or []), facts.get("epoch_steps"), LONGEST_HISTORY
         ),
         "has_curves": (folder / "training_curves.png").exists(),
         "arguments": _arguments(facts),
         "versions": _versions(facts),
     }
+
+
+def _losses(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the evaluations without their scores, which have no intervals."""
+    kept = ("epoch", "step", "train_loss", "eval_loss")
+    return [{key: value for key, value in row.items() if key in kept} for row in history]
+
+
+def _limits(facts: Facts) -> list[str]:
+    """Return what a user of the model must know about its scores."""
+    scores = scores_of(facts)
+    split, nouns = scored_split(facts), nouns_of(facts)
+    limits = []
+    if split:
+        limits.append(
+            f"The scores hold for text like the {split} split. On text of another kind, time or "
+            "language they may be lower."
+        )
+    if split == "validation" and facts.get("history"):
+        limits.append("Training was followed on the same split, so the scores may be too high.")
+    new = (scores.get("by_surface") or {}).get(NEW)
+    if new:
+        low, high = new["recall_interval"]
+        limits.append(
+            f"Of {nouns.plural} that training does not have, it finds a share of "
+            f"{new['recall']:.3f} ({low:.3f} to {high:.3f})."
+        )
+    return limits
 
 
 def _arguments(facts: Facts) -> list[tuple[str, object]]:

@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from results.report_scores import ReliabilityRow
 from support.text import printable
 
 # Pictures stay small however long a run is.
@@ -135,11 +136,20 @@ def confusion_png(names: list[str | None], counts: list[list[int]]) -> bytes:
 
 def chart_svg(chart: Chart) -> str:
     """Return a chart as an `svg` element in the colours of the page, safe to put into HTML."""
+    return _svg(partial(_draw_chart, chart=chart), f"{chart.title}, by {chart.x_label}")
+
+
+def reliability_svg(rows: Sequence[ReliabilityRow]) -> str:
+    """Return the reliability diagram as an `svg` element: score against the share that is right."""
+    label = "Reliability diagram: the share of right predictions by their score"
+    return _svg(partial(_draw_reliability, rows=rows), label)
+
+
+def _svg(draw: Callable[[Axes], None], label: str) -> str:
+    """Return a drawing as an `svg` element in the colours of the page."""
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
-    svg = ElementTree.fromstring(
-        _picture(CURVES_SIZE, [partial(_draw_chart, chart=chart)], "svg").decode()
-    )
+    svg = ElementTree.fromstring(_picture(CURVES_SIZE, [draw], "svg").decode())
     # matplotlib's style sheet would apply to the whole page.
     for parent in list(svg.iter()):
         for child in list(parent):
@@ -155,7 +165,7 @@ def chart_svg(chart: Chart) -> str:
     for size in ("width", "height"):
         svg.attrib.pop(size, None)
     svg.set("role", "img")
-    svg.set("aria-label", f"{chart.title}, by {chart.x_label}")
+    svg.set("aria-label", label)
     return ElementTree.tostring(svg, encoding="unicode")
 
 
@@ -192,6 +202,26 @@ def _draw_chart(axes: Axes, chart: Chart) -> None:
         axes.spines[side].set_color(COLOURS["muted"])
     if len(chart.series) > 1 or chart.limit:
         axes.legend(frameon=False, labelcolor=COLOURS["ink"], fontsize=9.5)
+
+
+def _draw_reliability(axes: Axes, rows: Sequence[ReliabilityRow]) -> None:
+    scores = [row.mean_score for row in rows]
+    shares = [row.precision.value for row in rows]
+    below, above = zip(*(row.errors for row in rows), strict=True)
+    axes.plot([0, 1], [0, 1], color=COLOURS["muted"], linestyle="--", linewidth=1)
+    axes.errorbar(
+        scores, shares, [below, above], fmt="o-", color=SERIES[0], linewidth=1.6, ms=5, elinewidth=1
+    )
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)
+    title = "Share that is right"
+    axes.set_title(title, loc="left", fontsize=11, color=COLOURS["ink"], fontweight="bold")
+    axes.set_xlabel("score", color=COLOURS["muted"])
+    axes.tick_params(colors=COLOURS["muted"], length=0)
+    axes.grid(color=COLOURS["rule"], linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in axes.spines:
+        axes.spines[side].set_visible(False)
 
 
 def _draw_confusion(axes: Axes, names: list[str], counts: list[list[int]]) -> None:

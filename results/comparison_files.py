@@ -17,6 +17,7 @@ from support.files import write_json, written_whole
 from support.html import page_environment
 from support.terminal import table_text
 from support.text import counted
+from support.type_colours import type_hues
 from support.version import VERSION
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -292,5 +293,6 @@ def comparison_page(report: ComparisonReport) -> Iterator[str]:
         interval=interval,
         p_value=p_value,
         mistake_text=mistake_text,
+        hues=type_hues(row.type for row in report.comparison.differences if row.type),
     )
     return map(str, pieces)

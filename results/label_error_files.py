@@ -20,6 +20,7 @@ from scoring.label_errors import Suspect, corrected, suspected_errors
 from scoring.mistakes import CONTEXT_WORDS, Entity
 from support.files import written_whole
 from support.html import page_environment
+from support.type_colours import type_hues
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_ON_PAGE = 200
@@ -121,7 +122,11 @@ def write_suspect_page(path: Path, ranked: Sequence[RankedSuspect], entity_tags:
     shown = [_shown(row) for row in ranked[:SHOWN_ON_PAGE]]
     template = page_environment(TEMPLATES).get_template("label_errors.html.jinja")
     pieces = template.generate(
-        title="Suspected label errors", shown=shown, total=len(ranked), entity_tags=entity_tags
+        title="Suspected label errors",
+        shown=shown,
+        total=len(ranked),
+        entity_tags=entity_tags,
+        hues=type_hues(tag for row in ranked for tag in (*row.sentence.tags, *row.suggested_tags)),
     )
     with written_whole(path) as file:
         file.writelines(map(str, pieces))

@@ -18,6 +18,7 @@ from corpus.load import Corpus
 from encoder.batches import WindowSet, words_of_sentences
 from encoder.model import CALIBRATION
 from results import report
+from results.args_file import write_args_file
 from results.calibration_rows import calibration_rows
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
@@ -291,6 +292,7 @@ class RunResults:
         if do_train:
             identity = run_identity(self.settings, self.corpus)
             write_json(folder / RUN_FILE, identity | self._facts())
+            write_args_file(folder, self.settings.flags, self.precision, self.script)
         # A model's folder that is only scored keeps the report of its training.
         has_report = bool(self.scores) and (do_train or not (folder / RUN_FILE).exists())
         if has_report:
@@ -422,6 +424,7 @@ class RunResults:
             "example_text": self._example() if settings.hub.hub_include else None,
             "dataset_id": corpus.dataset_name if on_hub else None,
             "corpus_fingerprint": self.corpus.fingerprint,
+            "sentences": {name: len(rows) for name, rows in self.corpus.splits.items()},
             "task": corpus.task_name,
             "entity_tags": self.corpus.entity_tags,
             "label_names": self.corpus.label_names,

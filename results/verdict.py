@@ -1,9 +1,32 @@
-"""The main facts of a run: its best step, its strongest and weakest type, its last improvement."""
+"""The facts of a run that a reader wants first: how good, how sure, which weights, which types."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
+from scoring.evidence import few_note, number_of
+from support.text import counted
 from training.progress import BestScore
+
+Run = Mapping[str, Any]
+
+SUBJECTS = {"ner": "Named entities", "pos": "Parts of speech", "chunk": "Chunks"}  # by task
+
+
+class Nouns(NamedTuple):
+    """The noun for a span that the tags of a run mark."""
+
+    singular: str
+    plural: str
+
+
+NOUNS = {"chunk": Nouns("chunk", "chunks")}  # by task
+
+
+def nouns_of(run: Run) -> Nouns:
+    """Return the noun for a span that the tags of a run mark."""
+    return NOUNS.get(run.get("task") or "", Nouns("entity", "entities"))
 
 
 class Extremes(NamedTuple):
@@ -40,3 +63,109 @@ def best_step(history: Sequence[Mapping[str, Any]], best: BestScore) -> int | No
 def still_improved(history: Sequence[Mapping[str, Any]], best: BestScore) -> bool | None:
     """Return whether the last evaluation of a run was its best; None with fewer than two."""
     return None if len(history) < 2 else best_step(history, best) == history[-1]["step"]
+
+
+# --- In words -----------------------------------------------------------------------------------
+
+
+def scored_split(run: Run) -> str | None:
+    """Return the split that the verdict is about: the one named, else the last one with scores."""
+    return run.get("examples_split") or next(reversed(run.get("scores") or {}), None)
+
+
+def scores_of(run: Run) -> Mapping[str, Any]:
+    """Return the scores of the split that the verdict is about; empty without any."""
+    return (run.get("scores") or {}).get(scored_split(run)) or {}
+
+
+def title_of(run: Run) -> str:
+    """Return a title for readers who do not know the model: `Named entities in tickets.jsonl`."""
+    if title := run.get("title"):
+        return str(title)
+    task = run.get("task") or ""
+    subject = SUBJECTS.get(task) or (f"Labels of {task}" if task else "Labels")
+    corpus = run.get("corpus_name")
+    if not corpus:
+        return subject
+    first, *others = [name.strip() for name in str(corpus).split(",")]
+    more = f" and {counted(len(others), 'more file')}" if others else ""
+    path = PurePath(first)
+    # Only a file has an extension; data sets of the Hub have an owner.
+    return f"{subject} in {path.name if path.suffix else first}{more}"
+
+
+def date_of(run: Run) -> str | None:
+    """Return the day on which a run began: `26 November 2026`."""
+    try:
+        day = datetime.fromisoformat(str(run.get("run_id"))[:10])
+    except ValueError:
+        return None
+    return f"{day.day} {day:%B %Y}"
+
+
+def verdict(run: Run, entity_tags: bool) -> list[str]:
+    """Return the verdict on a run in a few sentences, as far as its facts are known."""
+    scores = scores_of(run)
+    sentences = [_measured(run, scores, entity_tags)]
+    if "intervals" in scores:
+        sentences += [few_note(scores), _types(scores, entity_tags)]
+    sentences.append(_training(run))
+    return [sentence for sentence in sentences if sentence]
+
+
+def _measured(run: Run, scores: Mapping[str, Any], entity_tags: bool) -> str:
+    """Return how good the model is, how sure that is, and what it was measured on."""
+    name, title = ("f1", "F1") if entity_tags else ("accuracy", "Accuracy")
+    overall = scores.get("overall") or {}
+    if name not in overall:
+        return ""
+    text = f"{title} {overall[name]:.3f}"
+    if interval := overall.get(f"{name}_interval"):
+        text += f" (95 % interval {interval[0]:.3f} to {interval[1]:.3f})"
+    text += f" on the {scored_split(run)} split"
+    if scores.get("words") is None:
+        return f"{text}."
+    text += f": {counted(scores['words'], 'word')}"
+    if entity_tags and scores.get("per_type"):
+        number, nouns = number_of(scores), nouns_of(run)
+        text += f" with {number:,} {nouns.singular if number == 1 else nouns.plural}"
+    return f"{text}."
+
+
+def _types(scores: Mapping[str, Any], entity_tags: bool) -> str:
+    """Return the strongest and the weakest type."""
+    ends = extremes(scores)
+    if ends is None:
+        return ""
+
+    def with_f1(name: str) -> str:
+        row = scores["per_type"][name]
+        low, high = row["f1_interval"]
+        return f"{name} (F1 {row['f1']:.3f}, {low:.3f} to {high:.3f})"
+
+    noun = "type" if entity_tags else "tag"
+    text = f"Strongest {noun}: {with_f1(ends.strongest)}; weakest: {with_f1(ends.weakest)}"
+    return f"{text}." if ends.clear else f"{text}; their intervals overlap."
+
+
+def _training(run: Run) -> str:
+    """Return whether the model still improved at the end, and which weights were kept."""
+    kept, history = run.get("kept_step"), run.get("history") or []
+    if kept is None or not history:
+        return ""
+    text = {
+        True: "It still improved at the last evaluation",
+        False: "It no longer improved at the last evaluation",
+        None: "It was evaluated once",
+    }[run.get("still_improved")]
+    last = kept == history[-1].get("step")
+    return (
+        f"{text}; the {'last weights' if last else 'best weights'} were kept ({_when(run, kept)})."
+    )
+
+
+def _when(run: Run, step: int) -> str:
+    """Return a step with the epochs done."""
+    if not run.get("epoch_steps"):
+        return f"step {step:,}"
+    return f"epoch {round(step / run['epoch_steps'], 2):g}, step {step:,}"

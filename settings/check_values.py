@@ -7,6 +7,7 @@ arguments of a schedule, is checked where the library is imported. Nothing heavy
 import math
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from settings.flag_table import SETTLED
@@ -120,6 +121,8 @@ def _choice_problems(flags: Any) -> list[str]:
         problems.append(f"--task_name {flags.task_name}: expected one of {', '.join(TASKS)}")
     if flags.output_dir == "":
         problems.append("--output_dir: got an empty name, expected the name of a folder")
+    if flags.log_file is not None and (not flags.log_file or Path(flags.log_file).is_dir()):
+        problems.append(f"--log_file {flags.log_file}: expected the name of a file")
     for name, value in _given(flags, CHOICES):
         choices = CHOICES[name]
         if str(value).lower() not in choices:

@@ -295,6 +295,12 @@ class SharedFlags:
     )
 
     # Tracking and the Hub
+    log_file: str | None = _tracking(
+        None,
+        "Also write each logged step to this file: one JSON object per line, with step, loss and "
+        "learning rate.",
+        metavar="FILE",
+    )
     disable_tqdm: bool = _tracking(False, "Show no progress bar.")
     with_tracking: bool = _tracking(False, "Report to every tracker that is installed.")
     report_to: list[str] | None = _tracking(

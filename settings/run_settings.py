@@ -158,6 +158,7 @@ class OutputSettings:
     return_entity_level_metrics: bool = False
     verbose: bool = False
     disable_tqdm: bool = False
+    log_file: str | None = None
     report_to: tuple[str, ...] = ()  # trackers
 
     @property

@@ -5,22 +5,19 @@ page, its style sheet and the macros lie in `support/templates`; each package ad
 """
 
 import math
-import zlib
 from functools import lru_cache
 from numbers import Real
 from pathlib import Path
 from typing import cast
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from support.text import printable
+from support.type_colours import hue_of
 
 TEMPLATES = Path(__file__).parent / "templates"
-
-# Found by search: this number separates the types of CoNLL-2003 and WNUT-17 and, except for one
-# pair, the 17 universal parts of speech.
-_HUE_SALT = 35624
 
 
 @lru_cache
@@ -58,10 +55,10 @@ def shown(value: object) -> object:
     return value if isinstance(value, Markup) else printable(value)
 
 
-@lru_cache(maxsize=4096)
-def hue(name: str) -> int:
-    """Return the hue of a type in degrees, always the same for the same name."""
-    return zlib.crc32(f"{_HUE_SALT}{name.upper()}".encode("utf-8", "replace")) % 24 * 15
+@pass_context
+def hue(context: Context, name: str) -> int:
+    """Return the hue of a type in degrees, from the page's `hues` (`support.type_colours`)."""
+    return hue_of(name, context["hues"])
 
 
 def number(value: object) -> str:
@@ -76,9 +73,9 @@ def number(value: object) -> str:
     return f"{real:.4f}" if abs(real) >= 0.001 else f"{real:.2e}"
 
 
-def score(value: float | None) -> str:
+def score(value: float | None, digits: int = 4) -> str:
     """Return a score with 4 digits, None as a dash."""
-    return "–" if value is None else f"{value:.4f}"
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def percent(part: float, whole: float) -> str:

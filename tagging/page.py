@@ -1,6 +1,7 @@
 """An HTML page of tagged texts, styled like the report of a run.
 
-    file.writelines(render_texts(Tagger(folder)(texts)))
+    tagger = Tagger(folder)
+    file.writelines(render_texts(tagger(texts), label_names=tagger.label_names))
 
 The page holds one text in memory at a time.
 """
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 from common import are_entity_tags
 from support.html import page_environment
+from support.type_colours import type_hues
 
 TEMPLATES = Path(__file__).parent / "templates"
 NO_SCORE = 10_001  # after all texts that have a score
@@ -104,7 +106,9 @@ class Articles:
         ]
 
 
-def render_texts(results: Iterable[dict[str, Any]], title: str = "") -> Iterator[str]:
+def render_texts(
+    results: Iterable[dict[str, Any]], title: str = "", label_names: Iterable[str] = ()
+) -> Iterator[str]:
     """Yield the pieces of a page of tagged texts, each text in one piece as soon as it is read.
 
     Each of `results` has `text` and `entities` (`entity_group`, `score`, `start`, `end`: code
@@ -112,10 +116,12 @@ def render_texts(results: Iterable[dict[str, Any]], title: str = "") -> Iterator
     shown instead of the entities. A `file` is a heading above the texts that come from it, and a
     `record_id` is shown beside the text. Without a script, the page is filtered by type and sorted
     by the lowest score in each text. Raises ValueError for offsets that overlap or lie outside the
-    text.
+    text. `label_names`: the labels of the model, whose types are told apart by colour.
     """
     template = page_environment(TEMPLATES).get_template("tagged_texts.html.jinja")
-    pieces = template.generate(title=title or "Tagged texts", texts=Articles(results))
+    pieces = template.generate(
+        title=title or "Tagged texts", texts=Articles(results), hues=type_hues(label_names)
+    )
     return map(str, pieces)  # not `Markup`, which would escape what a caller adds to it
 
 

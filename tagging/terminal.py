@@ -3,7 +3,7 @@
 import io
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, NamedTuple
 
 from rich.cells import cell_len
@@ -11,9 +11,8 @@ from rich.text import Text
 
 from support.terminal import console
 from support.text import on_terminal
+from support.type_colours import hue_of, terminal_style, type_hues
 from tagging.chunks import TaggedItem
-
-COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 
 
 class Cell(NamedTuple):
@@ -21,16 +20,20 @@ class Cell(NamedTuple):
 
     text: str
     label: str = ""  # empty: no label
-    kind: str = ""  # the type of the label, which decides its colour
+    kind: str = ""  # the type or tag, which decides its colour
 
 
 def as_pretty(
-    items: Iterable[TaggedItem], file: IO[str], width: int | None = None
+    items: Iterable[TaggedItem],
+    file: IO[str],
+    width: int | None = None,
+    label_names: Iterable[str] = (),
 ) -> Iterator[str]:
     """Yield each text in lines of at most `width` columns, with labels under the words.
 
     `width` defaults to that of the terminal. Colour depends on `file` and on NO_COLOR, FORCE_COLOR
-    and TERM, as rich reads them. Without colour, entities are in brackets.
+    and TERM, as rich reads them. Without colour, entities are in brackets. `label_names`: those of
+    the model, whose types are told apart by colour.
     """
     width = width or shutil.get_terminal_size().columns
     destination = console(file)
@@ -40,7 +43,12 @@ def as_pretty(
         force_terminal=coloured,
         color_system=destination.color_system if coloured else None,
     )
-    styles: dict[str, str] = {}
+    hues = type_hues(label_names)
+
+    def style_of(kind: str) -> str:
+        type_ = kind if kind in hues else kind.partition("-")[2] or kind
+        return terminal_style(hue_of(type_, hues), destination.color_system)
+
     shown_source = None
     for item in items:
         lines: list[Text] = []
@@ -50,7 +58,7 @@ def as_pretty(
         body = [
             line
             for cells in _lines_of_cells(_cells(item.result, brackets=not coloured), width)
-            for line in _draw(cells, styles)
+            for line in _draw(cells, style_of)
         ]
         lines += body or [Text("")]
         with buffer.capture() as capture:
@@ -63,7 +71,7 @@ def _cells(result: dict[str, Any], brackets: bool) -> Iterator[Cell]:
     text, position = result["text"], 0
     if "words" in result:
         marks = [
-            (word["start"], word["end"], word["tag"], word["tag"].rpartition("-")[2])
+            (word["start"], word["end"], word["tag"], word["tag"])
             for word in result["words"]
             if word["tag"] != "O"
         ]
@@ -108,17 +116,17 @@ def _lines_of_cells(cells: Iterable[Cell], width: int) -> Iterator[list[Cell]]:
         yield line
 
 
-def _draw(cells: list[Cell], styles: dict[str, str]) -> Iterator[Text]:
+def _draw(cells: list[Cell], style_of: Callable[[str], str]) -> Iterator[Text]:
     """Yield a line of text and, if it has labels, the line of its labels.
 
-    `styles`: the colour of each kind; new kinds are added in the order in which they appear.
+    `style_of` returns the colour of a kind.
     """
     above, below = Text(), Text()
     column, label_end = 0, 0  # columns used above and below
     for cell in cells:
         style = ""
         if cell.label:
-            style = styles.setdefault(cell.kind, COLOURS[len(styles) % len(COLOURS)])
+            style = style_of(cell.kind)
             if (
                 label_end and label_end >= column
             ):  # the previous label reaches this column: make room

@@ -94,11 +94,11 @@ def to_pieces(
 
             return as_parquet(table)
         case "html":
-            return as_html(items, options.title)
+            return as_html(items, options.title, options.label_names)
         case "pretty":
             from tagging.terminal import as_pretty
 
-            return as_pretty(items, file)
+            return as_pretty(items, file, label_names=options.label_names)
         case "doccano":
             from tagging.annotation_tools import as_doccano
 
@@ -171,12 +171,14 @@ def as_conll(items: Iterable[TaggedItem], scores: bool = False) -> Iterator[str]
         yield "".join(rows) + "\n"
 
 
-def as_html(items: Iterable[TaggedItem], title: str = "") -> Iterator[str]:
-    """Yield an HTML page with `title`."""
+def as_html(
+    items: Iterable[TaggedItem], title: str = "", label_names: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yield an HTML page with `title`. `label_names`: of the model."""
     # Imported here, so that the other formats do not load Jinja2.
     from tagging.page import render_texts
 
-    return render_texts(map(_page_result, items), title)
+    return render_texts(map(_page_result, items), title, label_names)
 
 
 def _page_result(item: TaggedItem) -> dict[str, Any]:

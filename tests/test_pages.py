@@ -16,7 +16,7 @@ from scoring.mistake_changes import MistakeChanges
 from tagging.page import render_texts
 from tests.helpers.browser import CHROMIUM, Browser
 from tests.helpers.pages import SPLIT_IN_TWO, entity_in, entity_run, plain_run
-from tests.helpers.scored_sentences import ENTITY_EXAMPLES
+from tests.helpers.scored_sentences import ENTITY_EXAMPLES, example
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +148,81 @@ def test_tagged_texts_are_filtered_by_type_and_sorted_by_score(browser, tmp_path
     assert browser.value(shown) == ["3", "1"] and browser.value(labels) == ["PER", "PER"]
     browser.value("document.querySelector('#k0').click()")
     assert browser.value(shown) == ["3", "1", "2"]
+
+
+SHOWN_MISTAKES = (
+    "[...document.querySelectorAll('.mistake')].filter(a => a.offsetHeight)"
+    ".sort((a, b) => a.offsetTop - b.offsetTop)"
+    ".map(a => a.querySelector('.mention').textContent)"
+)
+
+
+def choose(browser, menu: str, text: str) -> None:
+    """Choose the option of a menu that begins with a text."""
+    browser.value(
+        f"(() => {{ const menu = document.querySelector('#{menu}'); menu.value ="
+        f" [...menu.options].find(o => o.text.startsWith({text!r})).value }})()"
+    )
+
+
+def mistake_run(**more) -> dict:
+    """Return a run with mistakes of three kinds; those of the first sentence are the least sure."""
+    examples = [
+        example("B-PER O", "O O", [0.4, 1], "Ada left"),
+        example("O B-LOC", "O B-ORG", [1, 0.995], "in Rome"),
+        example("O B-ORG", "O B-PER", [1, 0.7], "at Acme"),
+        example("O O", "B-LOC O", [0.8, 1], "Monday came"),
+    ]
+    return entity_run(examples=examples, **more)
+
+
+def test_mistakes_are_filtered_by_type_and_kind_and_sorted(browser, tmp_path):
+    write_report(tmp_path, mistake_run())
+    browser.open(tmp_path / "report.html", 900, 700, "light")
+    assert browser.value(SHOWN_MISTAKES) == ["Rome", "Monday", "Acme", "Ada"]
+    choose(browser, "sort", "least sure first")
+    assert browser.value(SHOWN_MISTAKES) == ["Ada", "Acme", "Monday", "Rome"]
+    choose(browser, "sort", "by place")
+    assert browser.value(SHOWN_MISTAKES) == ["Ada", "Rome", "Acme", "Monday"]
+    choose(browser, "by-type", "PER (2)")
+    assert browser.value(SHOWN_MISTAKES) == ["Ada", "Acme"]
+    choose(browser, "by-kind", "wrong type (2)")
+    assert browser.value(SHOWN_MISTAKES) == ["Acme"]
+    choose(browser, "by-type", "all")
+    choose(browser, "sort", "surest first")
+    assert browser.value(SHOWN_MISTAKES) == ["Rome", "Acme"]
+    choose(browser, "by-kind", "all")
+    browser.value("document.querySelector('#only-sure').click()")
+    assert browser.value(SHOWN_MISTAKES) == ["Rome"]
+    count = "getComputedStyle(document.querySelector('.shown-count'), '::before').content"
+    assert browser.value(count) == 'counter(shown) " "'
+
+
+def test_confusions_of_plain_tags_are_filtered(browser, tmp_path):
+    write_report(tmp_path, plain_run())
+    browser.open(tmp_path / "report.html", 900, 700, "light")
+    assert len(browser.value(SHOWN_MISTAKES)) == 3
+    choose(browser, "by-kind", "VB predicted as NN")
+    assert browser.value(SHOWN_MISTAKES) == ["runs"]
+
+
+def test_a_long_list_is_short_until_it_is_filtered(browser, tmp_path):
+    """200 types: each has a colour, an option and a rule of its own."""
+    types = [f"TYPE{n:03}" for n in range(200)]
+    examples = [
+        example(f"B-{t}", "O", [1 - n / 1000], f"w{n}") for n, t in enumerate(types)
+    ]  # only the surest of a kind are shown
+    labels = ["O", *(f"B-{t}" for t in types)]
+    scores = {"per_type": {t: {"f1": 0.5, "number": 1} for t in types}, "overall": {"f1": 0.5}}
+    run = entity_run(label_names=labels, examples=examples, scores={"test": scores})
+    write_report(tmp_path, run)
+    browser.open(tmp_path / "report.html", 390, 844, "dark")
+    assert browser.value("document.documentElement.scrollWidth") == 390
+    assert browser.value(SHOWN_MISTAKES) == [f"w{n}" for n in range(12)]
+    browser.value("document.querySelector('#show-all').click()")
+    assert browser.value(SHOWN_MISTAKES) == [f"w{n}" for n in range(50)]
+    browser.value("document.querySelector('#show-all').click()")
+    choose(browser, "by-type", "TYPE040")
+    assert browser.value(SHOWN_MISTAKES) == ["w40"]
+    hues = "new Set([...document.querySelectorAll('#scores .pill')].map(p => p.style.cssText)).size"
+    assert browser.value(hues) == 200

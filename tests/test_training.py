@@ -210,6 +210,7 @@ WRITTEN = {
     "tokenizer.json",
     "tokenizer_config.json",
     "README.md",
+    "args.yaml",
     "run.json",
     "report.html",
     "confusion_matrix.png",

@@ -30,7 +30,7 @@ class TrainingRun:
         self.accelerator, self.plan, self.progress = accelerator, plan, progress
         self.calendar, self.stop_signals = plan.calendar, stop_signals
         self.output_dir = output.output_dir
-        self.losses = RunningLoss(accelerator, progress)
+        self.losses = RunningLoss(accelerator, progress, output.log_file)
         self.improved = False  # by the evaluation after the current step
         self.bar = tqdm(
             total=plan.total_steps,

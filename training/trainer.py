@@ -276,7 +276,8 @@ class TrainingCallback(ProgressCallback):
         self.trainer, self.plan, self.progress = trainer, trainer.plan, progress
         self.calendar = self.plan.calendar
         trainer.progress, trainer.nothing_left = progress, self.plan.is_over(progress)
-        trainer.losses = RunningLoss(trainer.accelerator, progress)
+        log_file = settings.output.log_file
+        trainer.losses = RunningLoss(trainer.accelerator, progress, log_file)
         trainer.args.eval_on_start = self.plan.owes_evaluation(progress)
         self.stop_signals, self.pusher, self.write_card = stop_signals, pusher, write_card
         self.save_total_limit = settings.checkpoints.save_total_limit

@@ -98,7 +98,8 @@ class Page(HTMLParser):
         """The parts of the line above the sentence of each mistake."""
         return [
             [part.text for part in article.all("p")[0].children if isinstance(part, Element)]
-            for article in self.root.all("article", "mistake")
+            for article in self.root.all("article")
+            if "mistake" in article.css.split()
         ]
 
     @property

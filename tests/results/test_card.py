@@ -238,3 +238,32 @@ def test_a_cell_of_a_table_stays_one_cell(folder):
 )
 def test_a_cell_of_a_table_is_data(value, cell):
     assert card._cell(value) == cell
+
+
+def test_the_card_asks_for_the_intended_use_until_a_person_has_written_it(folder):
+    path = write_card(folder, FACTS)
+    assert "**Not written yet.**" in path.read_text()
+    path.write_text(path.read_text() + "\n## Intended use\n\nTickets of one shop.\n")
+    for _ in range(2):
+        text = write_card(folder, FACTS).read_text()
+        assert "Not written yet" not in text
+        assert text.count("## Intended use\n\nTickets of one shop.") == 1
+        assert text.count("Intended use") == 1
+
+
+def test_the_card_has_size_date_seed_and_limits(folder, snapshot):
+    scores = {
+        "overall": {"f1": 0.8, "f1_interval": [0.7, 0.9]},
+        "per_type": {},
+        "by_surface": {"new": {"recall": 0.5, "recall_interval": [0.4, 0.6], "number": 9}},
+        "words": 7,
+    }
+    facts = {
+        **FACTS,
+        "scores": {"validation": scores},
+        "sentences": {"train": 1200, "validation": 1},
+        "run_id": "2026-01-05T10:00:00.000000Z-0a",
+    }
+    text = write_card(folder, facts).read_text()
+    start, end = text.index("F1 0.800"), text.index("## Labels")
+    assert text[start:end] == snapshot

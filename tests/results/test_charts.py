@@ -1,6 +1,6 @@
 """The points, bins and pictures of a report."""
 
-from results import charts, report
+from results import charts, report_corpus
 
 
 def test_thinned_lines_have_the_means_of_neighbours():
@@ -18,7 +18,7 @@ def test_points_without_a_finite_number_are_left_out():
 
 def test_length_chart_equals_one_computed_by_hand():
     lengths = {"train": {0: 1, 3: 1, 79: 2}, "test": {"5": 4}, "empty": {}}
-    lengths = report.sentence_lengths({"lengths": lengths})
+    lengths = report_corpus.sentence_lengths({"lengths": lengths})
     chart = charts.length_chart(lengths, 40)
     assert chart.limit == 40
     train, test = dict(chart.series["train"]), dict(chart.series["test"])

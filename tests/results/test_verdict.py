@@ -2,7 +2,15 @@
 
 import pytest
 
-from results.verdict import Extremes, best_step, extremes, still_improved
+from results.verdict import (
+    Extremes,
+    best_step,
+    date_of,
+    extremes,
+    still_improved,
+    title_of,
+    verdict,
+)
 from training.progress import BestScore
 
 
@@ -43,3 +51,56 @@ def test_the_best_evaluation_and_whether_it_was_the_last(values, greater, step, 
     best = BestScore("f1", greater)
     assert best_step(history, best) == step
     assert still_improved(history, best) is improved
+
+
+@pytest.mark.parametrize(
+    ("run", "title"),
+    [
+        ({"task": "ner", "corpus_name": "tickets.jsonl"}, "Named entities in tickets.jsonl"),
+        ({"task": "pos", "corpus_name": "a/b.conll"}, "Parts of speech in b.conll"),
+        (
+            {"task": "chunk", "corpus_name": "a.txt, b.txt, c.txt"},
+            "Chunks in a.txt and 2 more files",
+        ),
+        (
+            {"task": "ner", "corpus_name": "lhoestq/conll2003"},
+            "Named entities in lhoestq/conll2003",
+        ),
+        ({"task": "genes"}, "Labels of genes"),
+        ({}, "Labels"),
+    ],
+)
+def test_the_title_says_what_is_found_where(run, title):
+    assert title_of(run) == title
+
+
+def test_the_date_is_that_of_the_run():
+    assert date_of({"run_id": "2026-01-05T10:00:00.000000Z-0a"}) == "5 January 2026"
+    assert date_of({"run_id": "x"}) is None and date_of({}) is None
+
+
+def evidence(**f1s) -> dict:
+    overall = {"f1": 0.61538, "f1_interval": [0.5, 0.7], "accuracy": 0.9}
+    overall["accuracy_interval"] = [0.85, 0.95]
+    intervals = {"level": 0.95, "unit": "document", "units": 30}
+    return scores_of(**f1s) | {"overall": overall, "words": 1234, "intervals": intervals}
+
+
+CLEAR = {"PER": (0.9, 0.8, 0.95, 240), "MISC": (0.3, 0.2, 0.4, 39)}
+TRAINED = {"history": [{"step": 10}, {"step": 20}], "epoch_steps": 10}
+
+
+@pytest.mark.parametrize(
+    ("run", "entity_tags"),
+    [
+        ({}, True),
+        ({"scores": {"test": evidence(**CLEAR)}}, True),
+        ({"scores": {"test": evidence(**CLEAR)}, "task": "pos"}, False),
+        ({"scores": {"validation": evidence(PER=(0.9, 0.6, 1, 1))}, "task": "chunk"}, True),
+        ({**TRAINED, "kept_step": 20, "still_improved": True}, True),
+        ({**TRAINED, "kept_step": 10, "still_improved": False}, True),
+        ({"history": [{"step": 1500}], "kept_step": 1500, "still_improved": None}, True),
+    ],
+)
+def test_the_verdict_in_words(run, entity_tags, snapshot):
+    assert verdict(run, entity_tags) == snapshot

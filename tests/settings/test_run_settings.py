@@ -100,6 +100,7 @@ EFFECTS = {
     "metric_for_best_model": (["loss"], "checkpoints.metric_for_best_model", "loss"),
     "greater_is_better": (["false"], "checkpoints.greater_is_better", False),
     "early_stopping_patience": (["7"], "checkpoints.early_stopping_patience", 7),
+    "log_file": (["steps.jsonl"], "output.log_file", "steps.jsonl"),
     "disable_tqdm": ([], "output.disable_tqdm", True),
     "with_tracking": ([], "output.report_to", ("tensorboard",)),
     "report_to": (["tensorboard"], "output.report_to", ("tensorboard",)),

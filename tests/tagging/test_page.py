@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.html import hue
 from support.text import printable
+from support.type_colours import hue_of, type_hues
 from tagging.page import render_texts
 from tests.helpers.pages import PAYLOAD, Element, Page, assert_inert, entity_in
 
@@ -28,7 +28,7 @@ def test_tagged_text_shows_label_and_score_beside_the_words(snapshot):
     assert page.wording == snapshot
     assert page.texts == [text, ""]
     hues = [a["style"] for name, a in page.elements if name == "mark"]
-    assert hues == [f"--h:{hue('PER')}", f"--h:{hue('LOC')}"]
+    assert hues == [f"--h:{hue_of('PER', {})}", f"--h:{hue_of('LOC', {})}"]
 
 
 def test_the_page_is_filtered_by_type_and_sorted_by_score_without_a_script():
@@ -70,7 +70,7 @@ def test_chunks_word_by_word_take_the_colour_of_their_type_and_no_label_for_O():
     ]
     page = texts_page([{"text": "a b c", "entities": [], "words": words}])
     pills = [a["style"] for _, a in page.elements if a.get("class") == "pill t"]
-    assert pills == [f"--h:{hue('NP')}"] * 2
+    assert pills == [f"--h:{hue_of('NP', {})}"] * 2
     assert "aB-NP bI-NP c" in page.all_text
 
 
@@ -155,3 +155,14 @@ def test_texts_stream():
     for n in range(3):
         assert f"text {n}" in next(chunks)
         assert read == list(range(n + 1))
+
+
+def test_types_have_the_colours_of_the_models_types():
+    text = "Ada met Bob in Rome."
+    marked = [entity_in(text, "Ada", "PER"), entity_in(text, "Rome", "LOC")]
+    labels = ["O", "B-PER", "I-PER", "B-ORG", "B-LOC"]
+    results = [{"text": text, "entities": marked}]
+    page = Page("".join(render_texts(results, label_names=labels)))
+    hues = type_hues(labels)
+    shown = [a["style"] for name, a in page.elements if name == "mark"]
+    assert shown == [f"--h:{hues['PER']}", f"--h:{hues['LOC']}"]

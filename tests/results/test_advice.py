@@ -1,0 +1,98 @@
+"""What to do next, decided by the facts of a run."""
+
+import pytest
+
+from results.advice import MOST, advice
+
+
+def scores(
+    number=500, precision=(0.8, 0.9), recall=(0.8, 0.9), weakest=(0.75, 0.9), **more
+) -> dict:
+    """Return scores of two types; the pairs are intervals."""
+    return {
+        "overall": {
+            "precision": 0.85, "precision_interval": list(precision),
+            "recall": 0.85, "recall_interval": list(recall),
+            "f1": 0.85, "f1_interval": [0.8, 0.9],
+        },
+        "per_type": {
+            "LOC": {"f1": 0.9, "f1_interval": [0.85, 0.95], "number": number - number // 3},
+            "ORG": {"f1": 0.8, "f1_interval": list(weakest), "number": number // 3},
+        },
+        "words": 9000,
+        "intervals": {"level": 0.95, "unit": "sentence", "units": 400},
+    } | more  # fmt: skip
+
+
+def run(**more) -> dict:
+    return {
+        "task": "ner",
+        "output_name": "out",
+        "script": "train_trainer.py",
+        "command": "train_trainer.py flags.yaml --train_file 'my file.conll' --seed 3",
+        "arguments": {"num_train_epochs": 3.0, "max_steps": -1, "load_best_model_at_end": False},
+        "label_counts": {"train": {"O": 900, "B-LOC": 70, "I-LOC": 5, "B-ORG": 12}},
+        "history": [{"step": 10}, {"step": 20}],
+        "kept_step": 20,
+        "scores": {"test": scores()},
+    } | more
+
+
+def reliability(error: float) -> dict:
+    bins = [{"start": 0.9, "end": 1.0, "entities": 80, "mean_score": 0.95, "precision": 0.8}]
+    return {"reliability": {"bins": bins, "expected_calibration_error": error}}
+
+
+SURFACES = {
+    "in training": {"recall": 0.9, "recall_interval": [0.85, 0.95], "number": 300},
+    "new": {"recall": 0.6, "recall_interval": [0.5, 0.7], "number": 200},
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "sure", "title"),
+    [
+        ({}, 0, "Try another encoder"),
+        ({"scores": {"test": scores(number=39)}}, 0, "Measure on more text"),
+        ({"still_improved": True}, 0, "Train longer"),
+        ({"still_improved": False}, 0, "Keep the best weights"),
+        ({"still_improved": False, "kept_step": 10}, 0, "Try another encoder"),
+        ({}, 3, "Check suspected labels"),
+        ({"scores": {"test": scores(weakest=(0.7, 0.8))}}, 0, "Label more ORG"),
+        ({"scores": {"test": scores(by_surface=SURFACES)}}, 0, "Label text with other entities"),
+        ({"scores": {"test": scores(recall=(0.6, 0.7))}}, 0, "Choose an operating point"),
+        ({"scores": {"test": scores(precision=(0.6, 0.7))}}, 0, "Choose an operating point"),
+        (
+            {
+                "scores": {"test": scores(recall=(0.6, 0.7))},
+                "calibration": {"requested": "--tune_for f1"},
+            },
+            0,
+            "Try another encoder",
+        ),
+        ({"scores": {"test": scores(**reliability(0.2))}}, 0, "Do not read scores"),
+        ({"scores": {"test": scores(**reliability(0.05))}}, 0, "Try another encoder"),
+    ],
+)
+def test_each_rule_follows_from_its_facts(more, sure, title, snapshot):
+    (step,) = advice(run(**more), True, sure)
+    assert step.title.startswith(title)
+    assert step == snapshot
+
+
+def test_no_more_than_five_and_none_without_evidence():
+    everything = scores(
+        number=39, recall=(0.6, 0.7), weakest=(0.1, 0.2), by_surface=SURFACES, **reliability(0.3)
+    )
+    assert len(advice(run(scores={"test": everything}, still_improved=True), True, 9)) == MOST
+    assert advice({}, True, 9) == []
+    assert advice(run(scores={"test": {"overall": {"f1": 0.5}, "per_type": {}}}), True, 9) == []
+
+
+def test_commands_of_studies_leave_out_what_the_study_decides():
+    command = "train_accelerate.py --output_dir x --seed 3 --log_file l --hub_token hf_s3cretsecret"
+    facts = run(script="train_accelerate.py", command=command)
+    (step,) = advice(facts, True, 3)
+    assert step.command == (
+        "python study.py label_errors --script train_accelerate.py -- --hub_token ***"
+    )
