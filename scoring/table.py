@@ -65,13 +65,15 @@ def _listed(
     score: str,
     label: Callable[[str], str] | None = None,
 ) -> str:
-    """Return a line with a score of each group and its interval; empty without groups.
+    """Return a line with a score of each group that has entities; empty without groups.
 
     `label`: returns the text of a group, which is followed by its number of entities; None if all
     groups have the same entities.
     """
     parts = []
     for name, row in scores.get(key, {}).items():
+        if label and not row["number"]:  # nothing to score
+            continue
         group = f"{label(name)} ({row['number']})" if label else name
         parts.append(f"{group} {row[score]:.4f} ({span(row[f'{score}_interval'])})")
     return f"{title}: {'; '.join(parts)}" if parts else ""
