@@ -13,7 +13,7 @@ from common import entities
 from scoring.mistakes import Entity, extent, pair_entities
 
 KINDS = {  # kind of mistake -> kind of label error
-    "missed": "no entity",
+    "missed": "not an entity",
     "spurious": "missing entity",
     "wrong type": "other type",
     "wrong boundary": "other boundary",

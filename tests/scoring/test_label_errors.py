@@ -13,7 +13,7 @@ from scoring.label_errors import Suspect, corrected, suspected_errors
     [
         ("B-X O", "B-X O", []),
         ("O O", "O B-X", [("missing entity", 0.6, None, ("X", 1, 2), 1, 2)]),
-        ("B-X O", "O O", [("no entity", 0.8, ("X", 0, 1), None, 0, 1)]),
+        ("B-X O", "O O", [("not an entity", 0.8, ("X", 0, 1), None, 0, 1)]),
         ("B-X O", "B-Y O", [("other type", 0.8, ("X", 0, 1), ("Y", 0, 1), 0, 1)]),
         ("B-X O", "B-X I-X", [("other boundary", 0.7, ("X", 0, 1), ("X", 0, 2), 0, 2)]),
     ],
