@@ -28,6 +28,7 @@ from tagging.entities import to_iob2
 SPLITS = ("test", "validation")  # validation selected the weights, so it comes second
 FIELDS = ("words", "gold_tags", "predicted_tags")
 HEAD_LINES = 50  # lines that decide what separates the columns
+JSON_OBJECT = re.compile(r'[\s\ufeff]*{\s*".*:')  # a word may be a brace too
 SPACES = re.compile("[ \t]+")
 FORM = (
     "JSON Lines with the fields words, gold_tags and predicted_tags, or one word on each line with "
@@ -96,7 +97,7 @@ class PredictionFile:
         head = list(itertools.islice(filled, HEAD_LINES))
         if head:
             lines = text_lines(self.path, problems)
-            self.has_columns = not head[0].lstrip("\ufeff").lstrip().startswith("{")
+            self.has_columns = JSON_OBJECT.match(head[0]) is None
             tabs = 2 * sum(line.count("\t") > 1 for line in head) > len(head)
             yield from (
                 self._read_columns(lines, tabs) if self.has_columns else self._read_json(lines)

@@ -166,3 +166,9 @@ def test_the_predictions_of_a_folder_that_have_gold_tags(tmp_path):
     assert saved_predictions(tmp_path) == {"validation": tmp_path / "eval_predictions.txt"}
     write_predictions(tmp_path, "predictions", ROWS, PLACES, True)
     assert list(saved_predictions(tmp_path)) == ["test", "validation"]
+
+
+@pytest.mark.parametrize("word", ["{", '{"', "{}", '{"a"'])
+def test_a_first_word_that_is_a_brace_does_not_make_a_file_json(tmp_path, word):
+    path = write_file(tmp_path, "a.txt", f"{word} O O\nParis B-LOC B-LOC\n")
+    assert tags_of(path) == [([word, "Paris"], ["O", "B-LOC"], ["O", "B-LOC"])]
