@@ -317,8 +317,9 @@ def _is_indexed(rows: list[list[str]], width: int) -> bool:
         return False
     counts = [int(row[0]) for row in rows if row[0].isdecimal()]
     steps = sum(after in (before + 1, 1) for before, after in itertools.pairwise(counts))
-    # Some steps may be wrong: a broken index is a problem to report, not a column of numbers.
-    return counts[:1] == [1] and steps >= 0.9 * (len(counts) - 1)
+    # Some steps may be wrong, the first one too: a broken index is a problem to report, not a
+    # column of numbers.
+    return 1 in counts and steps >= 0.9 * (len(counts) - 1)
 
 
 # --- Sentences ----------------------------------------------------------------------------------

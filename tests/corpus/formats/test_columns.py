@@ -371,3 +371,14 @@ def test_the_abstracts_of_jnlpba_are_documents(tmp_path):
 def test_chunks_do_not_replace_entity_tags_that_are_misspelt(tmp_path):
     rows = "U.S. NNP B-NP O\nran VBD B-VP B-\n\nBonn NNP B-NP B-\n"
     assert read(write_file(tmp_path, "a.conll", rows))[0] == (["U.S.", "ran"], ["O", "B-"])
+
+
+def test_a_first_sentence_whose_index_begins_late_is_a_problem(tmp_path):
+    """The file is still CoNLL-U: its ids are no words, and its empty columns no tags."""
+    rows = [f"{n}\tword{n}\tword\tNOUN\t_\t_\t0\troot\t_\t_\n" for n in range(1, 6)]
+    path = write_file(tmp_path, "a.conllu", "".join([*rows[1:], "\n", *rows, "\n"]))
+    problems = Problems()
+    opened = detect.read(str(path), ReadOptions("pos"), problems)
+    (sentence,) = opened.sentences
+    assert sentence.words == [f"word{n}" for n in range(1, 6)]
+    assert [(g.kind, g.count) for g in problems.groups] == [(ProblemKind.WORD_INDEX, 4)]
