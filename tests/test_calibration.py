@@ -147,7 +147,7 @@ def test_training_starts_without_the_calibration_of_its_first_weights(tuned, cor
     assert not {*CALIBRATION} & read_json(checkpoint / "config.json").keys()
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [pytest.param(2, marks=pytest.mark.exhaustive), 3])
 def test_any_number_of_processes_calibrates_alike(processes, tuned, corpus, tmp_path):
     script, folder = tuned
     copies = [shutil.copytree(folder, tmp_path / str(n) / "out") for n in (1, processes)]

@@ -300,6 +300,7 @@ def test_a_changed_corpus_is_another_study(cli, tmp_path, tiny_encoder):
     assert "folds: 2 there, 3 now" in cli("folds", 3, "--", *flags, launcher=PREDICT)[2]
 
 
+@pytest.mark.exhaustive
 def test_curve(cli, tmp_path, tiny_encoder, snapshot):
     corpus = write_names(tmp_path / "a.conll", 40)
     test = write_names(tmp_path / "b.conll", 5)
