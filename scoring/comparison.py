@@ -56,7 +56,7 @@ class Difference(NamedTuple):
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval excludes 0 and p is below 0.05."""
+        """Return whether the interval excludes 0 and p is below 0.05."""
         return not self.low <= 0 <= self.high and self.p_value < 2 * TAIL
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 # The lowest weight of a tag relative to the best tag of its word. Otherwise a sum could be 0.
 MIN_LOG_RATIO = -300.0
-# Tags times words that `sequence_probabilities` computes at once: 8 MiB in each of its arrays.
+# The most values, tags times words, in an array of `sequence_probabilities`: 8 MiB.
 CHUNK_VALUES = 1 << 20
 
 

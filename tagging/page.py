@@ -116,7 +116,7 @@ def render_texts(
     shown instead of the entities. A `file` is a heading above the texts that come from it, and a
     `record_id` is shown beside the text. Without a script, the page is filtered by type and sorted
     by the lowest score in each text. Raises ValueError for offsets that overlap or lie outside the
-    text. `label_names`: the labels of the model, whose types are told apart by colour.
+    text. `label_names`: the labels of the model; each of their types has a colour.
     """
     template = page_environment(TEMPLATES).get_template("tagged_texts.html.jinja")
     pieces = template.generate(

@@ -33,7 +33,7 @@ def as_pretty(
 
     `width` defaults to that of the terminal. Colour depends on `file` and on NO_COLOR, FORCE_COLOR
     and TERM, as rich reads them. Without colour, entities are in brackets. `label_names`: those of
-    the model, whose types are told apart by colour.
+    the model; each of their types has a colour.
     """
     width = width or shutil.get_terminal_size().columns
     destination = console(file)
