@@ -9,6 +9,11 @@
 diff train_trainer.py train_accelerate.py
 """
 
+from support.start import begin_script
+
+if __name__ == "__main__":
+    begin_script()  # before the imports below, which take seconds
+
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +25,7 @@ from settings.flags import LoopFlags
 from settings.parse import arguments_of, parse_flags
 from support.end_of_run import one_run
 from support.errors import run_script
+from support.start import imports_are_done, say_loading
 from support.terminal import say
 
 if TYPE_CHECKING:
@@ -35,6 +41,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     """
     # --- Settings ---
     flags = parse_flags(LoopFlags, __doc__, argv)
+    say_loading(arguments_of(argv))
     # Imported here so that `--help` and a mistyped flag respond immediately.
     from accelerate import Accelerator
     from accelerate.utils import (
@@ -84,6 +91,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     from training.signals import StopSignals
     from training.weights import restore_best, save_model, save_state_dict, save_weights_once
 
+    imports_are_done()
     state = join_processes(flags.use_cpu)
     settings = make_settings(flags, "-accelerate", ask_hub(flags, state), arguments_of(argv))
     training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
@@ -112,12 +120,14 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     quiet_libraries(settings.output.verbose)
 
     # --- Corpus ---
+    say("Reading the corpus ...")
     with state.main_process_first():
         splitter = splitter_to_keep(settings.model, do_train=settings.do_train)
         corpus = load_corpus(settings.corpus, splitter)
     best = choose_best_score(settings.checkpoints, corpus.label_names, corpus.entity_tags)
 
     # --- Model ---
+    say("Loading the model ...")
     config = load_config(settings.model, corpus.label_names, do_train=settings.do_train)
     corpus = match_labels(corpus, config)
     tokenizer = load_run_tokenizer(settings.model)

@@ -9,15 +9,20 @@
 you: diff train_trainer.py train_accelerate.py
 """
 
+from support.start import begin_script
+
+if __name__ == "__main__":
+    begin_script()  # before the imports below, which take seconds
+
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from encoder.cpu.process import flush_denormals, prepare_process
 from settings.parse import arguments_of, parse_flags
-from settings.trainer_flags import TrainerFlags, training_arguments
 from support.end_of_run import one_run
 from support.errors import run_script
+from support.start import imports_are_done, say_loading
 from support.terminal import say
 
 if TYPE_CHECKING:
@@ -32,6 +37,9 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     each split and the output folder. Raises UserError.
     """
     # --- Settings ---
+    say_loading(arguments_of(argv))
+    from settings.trainer_flags import TrainerFlags, training_arguments
+
     flags = parse_flags(TrainerFlags, __doc__, argv)
     # Imported here so that `--help` and a mistyped flag respond immediately.
     from accelerate.utils import set_seed
@@ -76,6 +84,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     )
     from training.weights import restore_best
 
+    imports_are_done()
     state = join_processes(flags.use_cpu, flags.ddp_backend, flags.ddp_timeout)
     settings = make_settings(flags, "", ask_hub(flags, state), arguments_of(argv))
     training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
@@ -96,12 +105,14 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     quiet_libraries(settings.output.verbose)
 
     # --- Corpus ---
+    say("Reading the corpus ...")
     with state.main_process_first():
         splitter = splitter_to_keep(settings.model, do_train=settings.do_train)
         corpus = load_corpus(settings.corpus, splitter)
     best = choose_best_score(settings.checkpoints, corpus.label_names, corpus.entity_tags)
 
     # --- Model ---
+    say("Loading the model ...")
     config = load_config(settings.model, corpus.label_names, do_train=settings.do_train)
     corpus = match_labels(corpus, config)
     tokenizer = load_run_tokenizer(settings.model)

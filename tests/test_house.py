@@ -58,6 +58,7 @@ SIDE_EFFECTS = {
     "support/end_of_run.py": {"global"},
     "support/errors.py": {"global"},
     "support/reachability.py": {"environment", "patch"},
+    "support/start.py": {"global"},
     "tagging/loading.py": {"global"},
     "tagging/output_file.py": {"global"},
     "training/process_state.py": {"environment"},
