@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     from encoder.tokenizer import load_run_tokenizer, window_length
     from encoder.traits import observe_traits
     from hub.pusher import start_pushing
+    from results.dry_run import print_dry_run
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunOutcome, RunResults
     from scoring.operating_point import check_operating_point
@@ -89,6 +91,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         training_precision,
     )
     from training.signals import StopSignals
+    from training.trial import try_run
     from training.weights import restore_best, save_model, save_state_dict, save_weights_once
 
     imports_are_done()
@@ -100,7 +103,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         length = settings.windows.max_seq_length
         check_only(settings.corpus, settings.model, length, settings.problem_file)
         return RunOutcome({}, output_dir)
-    pusher = start_pushing(settings.hub, output_dir, state)
+    pusher = start_pushing(settings.hub, output_dir, state, create=not settings.dry_run)
     architecture = check_architecture(
         settings.model, gradient_checkpointing=training.gradient_checkpointing
     )
@@ -179,6 +182,14 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     if plan is not None:
         plan.order.padded = not traits.unpadded
     results = RunResults(settings, corpus, windows, config, best, state, pusher, traits.note)
+    if settings.dry_run:
+        optimizer_of_run = partial(make_optimizer, model, training)
+        trial = try_run(
+            accelerator, model, optimizer_of_run, windows, collate, plan, training, traits
+        )
+        print_dry_run(results, plan, precision, trial, model, tokenizer)
+        end_training(accelerator)
+        return RunOutcome({}, output_dir)
 
     # --- Train ---
     def evaluate(split: str) -> dict[str, float]:

@@ -61,6 +61,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     from encoder.tokenizer import load_run_tokenizer, window_length
     from encoder.traits import observe_traits
     from hub.pusher import start_pushing
+    from results.dry_run import print_dry_run
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunOutcome, RunResults
     from scoring.operating_point import check_operating_point
@@ -82,6 +83,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         WindowTrainer,
         check_trainer_optimizer,
     )
+    from training.trial import try_run
     from training.weights import restore_best
 
     imports_are_done()
@@ -93,7 +95,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         length = settings.windows.max_seq_length
         check_only(settings.corpus, settings.model, length, settings.problem_file)
         return RunOutcome({}, output_dir)
-    pusher = start_pushing(settings.hub, output_dir, state)
+    pusher = start_pushing(settings.hub, output_dir, state, create=not settings.dry_run)
     architecture = check_architecture(
         settings.model, gradient_checkpointing=training.gradient_checkpointing
     )
@@ -176,6 +178,19 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         results=results,
         plan=plan,
     )
+    if settings.dry_run:
+        trial = try_run(
+            trainer.accelerator,
+            model,
+            trainer.create_optimizer,
+            windows,
+            collate,
+            plan,
+            training,
+            traits,
+        )
+        print_dry_run(results, plan, precision, trial, model, tokenizer)
+        return RunOutcome({}, output_dir)
     if plan is not None:
         progress = results.begin_training(plan, precision)
         stop_signals = StopSignals(state)
