@@ -10,8 +10,13 @@ import pytest
 from support.start import begin_script, imports_are_done, say_loading
 from tests.helpers.models import ROOT
 
-SCRIPTS = ["train_trainer.py", "train_accelerate.py", "infer.py", "compare.py", "study.py"]
-STUDY = ["folds", "2", "--", "--sample"]
+SCRIPTS = {
+    "train_trainer.py": ["--sample"],
+    "train_accelerate.py": ["--sample"],
+    "infer.py": ["Anna went to Paris."],
+    "compare.py": ["old-model", "new-model"],
+    "study.py": ["folds", "2", "--", "--sample"],
+}
 # A finder of modules that presses Ctrl-C when numpy, which every script imports, is looked for.
 PRESS = """
 import os, signal, sys
@@ -30,7 +35,7 @@ sys.meta_path.insert(0, Press())
 def test_ctrl_c_during_the_imports_is_one_line(script, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(PRESS)
     process = subprocess.run(
-        [sys.executable, ROOT / script, *(STUDY if script == "study.py" else ["a", "b"])],
+        [sys.executable, ROOT / script, *SCRIPTS[script]],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,
