@@ -10,6 +10,11 @@ A difference is B - A. A prediction file is `predictions.jsonl`, `predictions.tx
 that begin with the word and end with its gold and its predicted tag, as conlleval reads them.
 """
 
+from support.start import begin_script
+
+if __name__ == "__main__":
+    begin_script()  # before the imports below, which take seconds
+
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -21,6 +26,7 @@ from encoder.cpu.process import prepare_process
 from settings.comparison_flags import ComparisonFlags
 from settings.parse import parse_flags
 from support.errors import UserError, run_script
+from support.start import imports_are_done
 from support.text import on_terminal, quote, shortened
 
 if TYPE_CHECKING:
@@ -40,6 +46,7 @@ def main() -> None:
     from scoring.comparison import PairedCounter
     from scoring.mistake_changes import MistakeChanges
 
+    imports_are_done()
     sides, files = check(flags)
 
     # --- Predictions --------------------------------------------------------------------------

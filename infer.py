@@ -10,6 +10,11 @@
 As a library: `from infer import Tagger; Tagger("bert-finetuned-ner")(["My name is Sylvain."])`.
 """
 
+from support.start import begin_script
+
+if __name__ == "__main__":
+    begin_script()  # before the imports below, which take seconds
+
 import codecs
 import itertools
 import os
@@ -26,6 +31,7 @@ from settings.parse import parse_flags
 from settings.tagging_flags import OutputFormat, TaggingFlags
 from support.errors import UserError, run_script
 from support.processes import is_main_process, world_size
+from support.start import imports_are_done
 from support.text import counted, on_terminal
 from tagging.chunks import Chunk, TaggedItem, in_chunks, tag_chunk
 from tagging.doc_bin import spacy_is_installed
@@ -75,6 +81,7 @@ def main() -> None:
         batch_tokens=flags.batch_tokens,
         decode=flags.decode,
     )
+    imports_are_done()
 
     # --- Input --------------------------------------------------------------------------------
     options = ReadOptions(

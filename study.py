@@ -11,6 +11,11 @@ resumes a study: finished runs are not repeated, and an interrupted run resumes 
 checkpoint. `compare.py` compares two studies.
 """
 
+from support.start import begin_script
+
+if __name__ == "__main__":
+    begin_script()  # before the imports below, which take seconds
+
 import dataclasses
 import itertools
 import shlex
@@ -24,7 +29,8 @@ from settings.flag_table import TRAINER
 from settings.flags import LoopFlags, SharedFlags
 from settings.parse import parse_flags
 from settings.study_flags import REPLACED_FLAGS, SET_BY_STUDY, StudyFlags, without_flags
-from support.errors import UserError, run_script
+from support.errors import Terminated, UserError, run_script
+from support.start import imports_are_done, say_loading
 from support.text import counted, did_you_mean, on_terminal, quote
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ SHARES = {"eighth": 1 / 8, "quarter": 1 / 4, "half": 1 / 2, "three_quarters": 3 
 LABEL_ERROR_FOLDS = 5
 SUSPECTS_SHOWN = 10
 EXAMPLE = "python study.py seeds 5 -- --train_file my.conll"
+RESUMES = "The same command again resumes the study."
 
 
 def main() -> None:
@@ -50,7 +57,12 @@ def main() -> None:
             f"{error}\nThe flags of training follow after --, as in: {EXAMPLE}"
         ) from None
     number = check(flags, arguments)
-    STUDIES[flags.study[0]](flags, number, arguments)
+    try:
+        STUDIES[flags.study[0]](flags, number, arguments)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"Interrupted. {RESUMES}") from None
+    except Terminated:
+        raise Terminated(f"Terminated. {RESUMES}") from None
 
 
 # --- Settings -----------------------------------------------------------------------------------
@@ -108,6 +120,7 @@ def open_study(
     from results.study_folder import StudyFolder
     from support.secrets import scrub
 
+    imports_are_done()
     name = flags.study[0]
     common = {
         "study": name,
@@ -357,11 +370,13 @@ def load_training_corpus(
     from settings.defaults import make_settings, needs_hub
     from support.reachability import hub_reachable
 
+    say_loading(arguments)
     flags_class: type[SharedFlags] = LoopFlags
     if flags.script == TRAINER:
         from settings.trainer_flags import TrainerFlags
 
         flags_class = TrainerFlags
+    imports_are_done()
     training = parse_flags(flags_class, "", list(arguments))
     for name in ("sample", "dataset_name"):
         # It would be used in addition to the files of the study.

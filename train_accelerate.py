@@ -9,8 +9,14 @@
 diff train_trainer.py train_accelerate.py
 """
 
+from support.start import begin_script
+
+if __name__ == "__main__":
+    begin_script()  # before the imports below, which take seconds
+
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +26,7 @@ from settings.flags import LoopFlags
 from settings.parse import arguments_of, parse_flags
 from support.end_of_run import one_run
 from support.errors import run_script
+from support.start import imports_are_done, say_loading
 from support.terminal import say
 
 if TYPE_CHECKING:
@@ -35,6 +42,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     """
     # --- Settings ---
     flags = parse_flags(LoopFlags, __doc__, argv)
+    say_loading(arguments_of(argv))
     # Imported here so that `--help` and a mistyped flag respond immediately.
     from accelerate import Accelerator
     from accelerate.utils import (
@@ -62,6 +70,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     from encoder.tokenizer import load_run_tokenizer, window_length
     from encoder.traits import observe_traits
     from hub.pusher import start_pushing
+    from results.dry_run import print_dry_run
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunOutcome, RunResults
     from scoring.operating_point import check_operating_point
@@ -82,8 +91,10 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         training_precision,
     )
     from training.signals import StopSignals
+    from training.trial import try_run
     from training.weights import restore_best, save_model, save_state_dict, save_weights_once
 
+    imports_are_done()
     state = join_processes(flags.use_cpu)
     settings = make_settings(flags, "-accelerate", ask_hub(flags, state), arguments_of(argv))
     training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
@@ -92,7 +103,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         length = settings.windows.max_seq_length
         check_only(settings.corpus, settings.model, length, settings.problem_file)
         return RunOutcome({}, output_dir)
-    pusher = start_pushing(settings.hub, output_dir, state)
+    pusher = start_pushing(settings.hub, output_dir, state, create=not settings.dry_run)
     architecture = check_architecture(
         settings.model, gradient_checkpointing=training.gradient_checkpointing
     )
@@ -112,12 +123,14 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     quiet_libraries(settings.output.verbose)
 
     # --- Corpus ---
+    say("Reading the corpus ...")
     with state.main_process_first():
         splitter = splitter_to_keep(settings.model, do_train=settings.do_train)
         corpus = load_corpus(settings.corpus, splitter)
     best = choose_best_score(settings.checkpoints, corpus.label_names, corpus.entity_tags)
 
     # --- Model ---
+    say("Loading the model ...")
     config = load_config(settings.model, corpus.label_names, do_train=settings.do_train)
     corpus = match_labels(corpus, config)
     tokenizer = load_run_tokenizer(settings.model)
@@ -169,6 +182,14 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     if plan is not None:
         plan.order.padded = not traits.unpadded
     results = RunResults(settings, corpus, windows, config, best, state, pusher, traits.note)
+    if settings.dry_run:
+        optimizer_of_run = partial(make_optimizer, model, training)
+        trial = try_run(
+            accelerator, model, optimizer_of_run, windows, collate, plan, training, traits
+        )
+        print_dry_run(results, plan, precision, trial, model, tokenizer)
+        end_training(accelerator)
+        return RunOutcome({}, output_dir)
 
     # --- Train ---
     def evaluate(split: str) -> dict[str, float]:

@@ -9,15 +9,20 @@
 you: diff train_trainer.py train_accelerate.py
 """
 
+from support.start import begin_script
+
+if __name__ == "__main__":
+    begin_script()  # before the imports below, which take seconds
+
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from encoder.cpu.process import flush_denormals, prepare_process
 from settings.parse import arguments_of, parse_flags
-from settings.trainer_flags import TrainerFlags, training_arguments
 from support.end_of_run import one_run
 from support.errors import run_script
+from support.start import imports_are_done, say_loading
 from support.terminal import say
 
 if TYPE_CHECKING:
@@ -32,6 +37,9 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     each split and the output folder. Raises UserError.
     """
     # --- Settings ---
+    say_loading(arguments_of(argv))
+    from settings.trainer_flags import TrainerFlags, training_arguments
+
     flags = parse_flags(TrainerFlags, __doc__, argv)
     # Imported here so that `--help` and a mistyped flag respond immediately.
     from accelerate.utils import set_seed
@@ -53,6 +61,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     from encoder.tokenizer import load_run_tokenizer, window_length
     from encoder.traits import observe_traits
     from hub.pusher import start_pushing
+    from results.dry_run import print_dry_run
     from results.output_folder import check_output_dir, run_identity, staged
     from results.run_results import RunOutcome, RunResults
     from scoring.operating_point import check_operating_point
@@ -74,8 +83,10 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         WindowTrainer,
         check_trainer_optimizer,
     )
+    from training.trial import try_run
     from training.weights import restore_best
 
+    imports_are_done()
     state = join_processes(flags.use_cpu, flags.ddp_backend, flags.ddp_timeout)
     settings = make_settings(flags, "", ask_hub(flags, state), arguments_of(argv))
     training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
@@ -84,7 +95,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         length = settings.windows.max_seq_length
         check_only(settings.corpus, settings.model, length, settings.problem_file)
         return RunOutcome({}, output_dir)
-    pusher = start_pushing(settings.hub, output_dir, state)
+    pusher = start_pushing(settings.hub, output_dir, state, create=not settings.dry_run)
     architecture = check_architecture(
         settings.model, gradient_checkpointing=training.gradient_checkpointing
     )
@@ -96,12 +107,14 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     quiet_libraries(settings.output.verbose)
 
     # --- Corpus ---
+    say("Reading the corpus ...")
     with state.main_process_first():
         splitter = splitter_to_keep(settings.model, do_train=settings.do_train)
         corpus = load_corpus(settings.corpus, splitter)
     best = choose_best_score(settings.checkpoints, corpus.label_names, corpus.entity_tags)
 
     # --- Model ---
+    say("Loading the model ...")
     config = load_config(settings.model, corpus.label_names, do_train=settings.do_train)
     corpus = match_labels(corpus, config)
     tokenizer = load_run_tokenizer(settings.model)
@@ -165,6 +178,19 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         results=results,
         plan=plan,
     )
+    if settings.dry_run:
+        trial = try_run(
+            trainer.accelerator,
+            model,
+            trainer.create_optimizer,
+            windows,
+            collate,
+            plan,
+            training,
+            traits,
+        )
+        print_dry_run(results, plan, precision, trial, model, tokenizer)
+        return RunOutcome({}, output_dir)
     if plan is not None:
         progress = results.begin_training(plan, precision)
         stop_signals = StopSignals(state)

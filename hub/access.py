@@ -20,10 +20,11 @@ class Repository(NamedTuple):
 
     id: str
     private: bool
+    exists: bool = True
 
 
-def check_access(hub: HubSettings, output_dir: str | Path) -> Repository:
-    """Return the repository to push to, and create it if it does not exist.
+def check_access(hub: HubSettings, output_dir: str | Path, *, create: bool = True) -> Repository:
+    """Return the repository to push to; with `create`, create it if it does not exist.
 
     Without `hub_model_id`, the repository is named like the folder `output_dir`; without a
     namespace, it belongs to the token's user. Raises a `UserError` if there is no token, if the
@@ -44,7 +45,10 @@ def check_access(hub: HubSettings, output_dir: str | Path) -> Repository:
         repo_id = name if "/" in name else f"{user['name']}/{name}"
         validate_repo_id(repo_id)
         _refuse_read_only_token(user, repo_id)
-        api.create_repo(repo_id, private=hub.hub_private_repo or None, exist_ok=True)
+        if create:
+            api.create_repo(repo_id, private=hub.hub_private_repo or None, exist_ok=True)
+        elif not api.repo_exists(repo_id):
+            return Repository(repo_id, hub.hub_private_repo, exists=False)
         # `create_repo` does not fail if another user's repository exists already.
         api.auth_check(repo_id, write=True)
         private = bool(api.model_info(repo_id).private)

@@ -79,15 +79,19 @@ class _Push:
     pushed: bool = False
 
 
-def start_pushing(hub: HubSettings, output_dir: str | Path, state: Any) -> "Pusher | None":
+def start_pushing(
+    hub: HubSettings, output_dir: str | Path, state: Any, *, create: bool = True
+) -> "Pusher | None":
     """Check that this run may push, create the repository, and return a `Pusher` to it.
+
+    Without `create`, nothing is written to the Hub.
 
     Every process calls it (`state`: accelerate's `PartialState`); only the main one gets a pusher.
     None without `--push_to_hub`. Raises a `UserError` as `hub.access.check_access` does.
     """
     if not hub.push_to_hub:
         return None
-    repository = on_main_process(state, lambda: check_access(hub, output_dir))
+    repository = on_main_process(state, lambda: check_access(hub, output_dir, create=create))
     if not state.is_main_process:
         return None
     return Pusher(
@@ -97,6 +101,7 @@ def start_pushing(hub: HubSettings, output_dir: str | Path, state: Any) -> "Push
         strategy=hub.hub_strategy,
         include=hub.hub_include,
         private=repository.private,
+        exists=repository.exists,
     )
 
 
@@ -108,9 +113,9 @@ class Pusher:
     None for that of HF_TOKEN or of the login. `strategy`: "every_save"; "end", with which `push`
     does nothing; or "checkpoint", which also pushes the given checkpoint as `last-checkpoint/`, so
     that a run can be resumed elsewhere. `include`: the files with text from the corpus to push, see
-    `hub.contents.TEXT_FILES`. `private`: whether the repository is. A connection counts as hanging
-    after `timeout` seconds without a byte. `say` is called with each line for the user, from any
-    thread; by default the line goes to stderr.
+    `hub.contents.TEXT_FILES`. `private`, `exists`: of the repository. A connection counts as
+    hanging after `timeout` seconds without a byte. `say` is called with each line for the user,
+    from any thread; by default the line goes to stderr.
     """
 
     def __init__(
@@ -121,11 +126,12 @@ class Pusher:
         strategy: str = "every_save",
         include: Collection[str] = (),
         private: bool = False,
+        exists: bool = True,
         timeout: float = PUSH_TIMEOUT,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.repo_id, self.strategy = repo_id, strategy
-        self.include, self.private = include, private
+        self.include, self.private, self.exists = include, private, exists
         self._token = token or get_token()
         self._api = HfApi(token=self._token)
         self.url = f"{self._api.endpoint}/{repo_id}"
@@ -146,7 +152,8 @@ class Pusher:
     @property
     def plan(self) -> str:
         """Return the repository, the frequency and the contents of the pushes, in words."""
-        where = f"{self.url} ({'private' if self.private else 'public'})"
+        kind = "private" if self.private else "public"
+        where = f"{self.url} ({kind}{'' if self.exists else ', will be created'})"
         when = "at the end" if self.strategy == "end" else "each epoch"
         what = "model, tokenizer, configuration, card, scores"
         if self.strategy == "checkpoint":

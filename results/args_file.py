@@ -24,6 +24,7 @@ LEFT_OUT = (
     "log_file",
     "output",
     "check",
+    "dry_run",
 )
 # Other spellings of flags whose final values are in the file.
 SPELLINGS = ("bf16", "fp16", "train_sampling_strategy", "checkpointing_steps", "with_tracking")

@@ -23,7 +23,7 @@ from results.calibration_rows import calibration_rows
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
-from results.verdict import best_step, still_improved
+from results.verdict import best_step, measured, still_improved
 from scoring.calibration import (
     fit_calibration,
     gold_labels,
@@ -122,7 +122,6 @@ class RunResults:
     def _announce(self, plan: Plan) -> None:
         """Print what will run, as a short table."""
         training, corpus = self.settings.training, self.corpus
-        counts = ", ".join(f"{name} {len(split)}" for name, split in corpus.splits.items())
         batch = f"{training.per_device_train_batch_size}"
         if training.gradient_accumulation_steps > 1:
             batch += f" x {training.gradient_accumulation_steps} accumulated"
@@ -130,7 +129,7 @@ class RunResults:
             batch += f" x {self.state.num_processes} processes"
         output_dir = self.settings.output_dir
         rows = {
-            "corpus": f"{corpus.name} ({self.settings.corpus.task_name}; {counts} sentences)",
+            "corpus": self.corpus_row,
             "labels": f"{len(corpus.label_names)}: {shortened(corpus.label_names, 60)}",
             "model": model_title(self.settings.model.model_name_or_path),
             **({"context": self._context()} if self.config.context else {}),
@@ -147,6 +146,13 @@ class RunResults:
             rows["push"] = self.pusher.plan
         say(*self.settings.replaced, *corpus.notes, *([self.note] if self.note else []))
         say(*(f"{name:10}{value}" for name, value in rows.items()))
+
+    @property
+    def corpus_row(self) -> str:
+        """Describe the corpus: its name, the task, the sentences of each split."""
+        splits = self.corpus.splits.items()
+        counts = ", ".join(f"{name} {len(split)}" for name, split in splits)
+        return f"{self.corpus.name} ({self.settings.corpus.task_name}; {counts} sentences)"
 
     def _context(self) -> str:
         """Describe the context of the windows, and the documents of each split."""
@@ -299,10 +305,20 @@ class RunResults:
             report.write_report(folder, self._facts() | self._corpus_facts())
         if do_train:
             self.write_card(folder)  # after the report, whose pictures it shows
-        ending = f"; open {folder / 'report.html'}." if has_report else "."
-        say("", *self.settings.replaced, f"Everything is in {folder}{ending}")
+        self._say_ending(has_report)
         if self.pusher is not None and not do_train:  # otherwise `_announce` has printed it
             say(f"Pushes to {self.pusher.plan}.")
+
+    def _say_ending(self, has_report: bool) -> None:
+        """Print the score, the folder, the command that tags a text, and the page to open."""
+        folder = self.settings.output_dir
+        facts = {"scores": self.scores, "task": self.settings.corpus.task_name}
+        lines = [measured(facts, self.corpus.entity_tags), f"Everything is in {folder}."]
+        if self.settings.do_train:
+            lines.append(f"Tag a text: {tagging_command(folder)}")
+        if has_report:
+            lines.append(f"Open: {folder / 'report.html'}")
+        say("", *self.settings.replaced, *filter(None, lines))
 
     def _remember_calibration(self, folder: Path) -> None:
         """Store calibration and operating point in the model that is saved in `folder`."""
@@ -490,3 +506,12 @@ class RunResults:
         for batch in rows.with_format("arrow", columns=["labels"]).iter(10_000):
             counts += np.bincount(pc.list_flatten(batch["labels"]), minlength=len(names))
         return {name: int(n) for name, n in zip(names, counts, strict=True) if n}
+
+
+def tagging_command(folder: Path) -> str:
+    """Return the command that tags a text with the model in `folder`."""
+    script = Path(__file__).resolve().parents[1] / "infer.py"
+    if script.parent == Path.cwd():
+        script = Path(script.name)
+    words = [shlex.quote(str(path)) for path in (script, folder)]
+    return f'python {words[0]} --model {words[1]} "The text to tag."'

@@ -106,15 +106,16 @@ def date_of(run: Run) -> str | None:
 def verdict(run: Run, entity_tags: bool) -> list[str]:
     """Return the verdict on a run in a few sentences, as far as its facts are known."""
     scores = scores_of(run)
-    sentences = [_measured(run, scores, entity_tags)]
+    sentences = [measured(run, entity_tags)]
     if "intervals" in scores:
         sentences += [few_note(scores), _types(scores, entity_tags)]
     sentences.append(_training(run))
     return [sentence for sentence in sentences if sentence]
 
 
-def _measured(run: Run, scores: Mapping[str, Any], entity_tags: bool) -> str:
+def measured(run: Run, entity_tags: bool) -> str:
     """Return how good the model is, how sure that is, and what it was measured on."""
+    scores = scores_of(run)
     name, title = ("f1", "F1") if entity_tags else ("accuracy", "Accuracy")
     overall = scores.get("overall") or {}
     if name not in overall:

@@ -169,6 +169,8 @@ def _contradictions(flags: Any) -> list[str]:
             )
     if flags.output and not flags.check:
         problems.append("--output: only with --check; the folder of a run is --output_dir")
+    if flags.check and flags.dry_run:
+        problems.append("--check and --dry_run: got both, expected one of them")
     if flags.sample and (flags.dataset_name or flags.train_file):
         problems.append("--sample names a corpus: leave out --dataset_name and --train_file")
     if flags.dataset_name and flags.train_file:

@@ -171,6 +171,7 @@ def _by_subject(
         do_predict=values["do_predict"],
         check=flags.check,
         problem_file=flags.output,
+        dry_run=flags.dry_run,
         replaced=replaced,
         flags=public,
         shared_flags={field.name: public[field.name] for field in shared if field.name in public},

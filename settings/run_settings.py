@@ -202,6 +202,7 @@ class Settings:
     do_predict: bool
     check: bool
     problem_file: str | None  # of --check
+    dry_run: bool
     replaced: tuple[str, ...]  # one sentence for each replaced default
     flags: dict[str, Any]  # all, with their final values, without the token: for trackers
     shared_flags: dict[str, Any]  # those that both scripts have: for run.json and the card

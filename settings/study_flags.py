@@ -18,6 +18,7 @@ SET_BY_STUDY = (
     "seed",
     "push_to_hub",
     "check",
+    "dry_run",
     "log_file",
 )
 # Flags that choose corpus and model. A study that divides the corpus replaces them with its own

@@ -4,7 +4,8 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
 
 from support.processes import is_main_process
 from support.text import on_terminal
@@ -20,6 +21,14 @@ class UserError(Exception):
 
     status = 2  # the script's exit status
     is_shown = False  # whether the user has seen the details, so that a script adds nothing
+
+
+class Terminated(SystemExit):
+    """SIGTERM, which ends a script with one line and exit status 143."""
+
+    def __init__(self, message: str = "Terminated."):
+        super().__init__(128 + signal.SIGTERM)
+        self.message = message
 
 
 def on_main_process(state: Any, action: Callable[[], Result]) -> Result:
@@ -54,7 +63,7 @@ def run_script(main: Callable[[], object]) -> None:
     with suppress(ValueError):  # not in the main thread
         # By default the process would end without clearing its work folder. Training replaces
         # the handler while it runs.
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+        signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # the stream is missing, or not one of Python's own
             # For characters that its encoding lacks.
@@ -71,6 +80,10 @@ def run_script(main: Callable[[], object]) -> None:
             # Below the ^C that the terminal shows.
             print(f"\n{message}" if sys.stderr.isatty() else message, file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
+    except Terminated as stop:
+        if is_main_process():
+            print(on_terminal(stop.message), file=sys.stderr)
+        raise
     except RuntimeError as error:
         # gloo is recognised by its message, NCCL by its class: both report that the
         # connection is gone, not why.
@@ -85,3 +98,7 @@ def run_script(main: Callable[[], object]) -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated

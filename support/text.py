@@ -17,6 +17,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
+def size_text(num_bytes: float) -> str:
+    """Return a number of bytes in the unit that a reader would choose: `87 MB`, `1.4 GB`."""
+    if num_bytes < 1e9:
+        return f"{num_bytes / 1e6:.{0 if num_bytes >= 1e7 else 1}f} MB"
+    return f"{num_bytes / 1e9:.1f} GB"
+
+
 def quote(value: object) -> str:
     """Return a value in quotes, on one line of at most 80 characters or so."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -58,6 +58,7 @@ SIDE_EFFECTS = {
     "support/end_of_run.py": {"global"},
     "support/errors.py": {"global"},
     "support/reachability.py": {"environment", "patch"},
+    "support/start.py": {"global"},
     "tagging/loading.py": {"global"},
     "tagging/output_file.py": {"global"},
     "training/process_state.py": {"environment"},
@@ -382,7 +383,8 @@ def test_importing_a_room_loads_none_of_the_libraries_it_does_without(room):
 
 
 def test_readme_imports_of_scripts_only_their_entries():
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("*.md")))
+    pages = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
     for block in re.findall(r"```python\n(.*?)```", text, re.S):
         for line, name in imports("README.md", ast.parse(block)):
             assert name.split(".")[0] not in SCRIPTS or name in ENTRIES, (line, name)

@@ -189,8 +189,9 @@ def parse_script(words: list[str]):
 
 
 def readme_commands() -> list[str]:
-    """Return each command of a launcher in README, from blocks and tables."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    """Return each command of a launcher in README and docs/, from blocks and tables."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
     lines = [
         line for block in re.findall(r"```\w*\n(.*?)```", text, re.S) for line in block.split("\n")
     ]

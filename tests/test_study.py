@@ -210,6 +210,7 @@ def test_an_interrupt_reaches_the_run(tmp_path, number):
     process.send_signal(number)
     _, messages = process.communicate(timeout=30)
     assert process.returncode == 128 + number and "Traceback" not in messages
+    assert messages.count(study.RESUMES) == 1 and messages.count("\n") == 1
     if number == signal.SIGINT:  # the run has had it too, and ended before the study
         assert "KeyboardInterrupt" in log.read_text()
     assert not (tmp_path / "seeds-study" / "study.json").exists()

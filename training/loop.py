@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 from settings.run_settings import OutputSettings
+from training.bar import steps_bar
 from training.checkpoints import checkpoint_name, checkpoint_path
 from training.losses import RunningLoss
 from training.plan import Plan
@@ -32,11 +32,8 @@ class TrainingRun:
         self.output_dir = output.output_dir
         self.losses = RunningLoss(accelerator, progress, output.log_file)
         self.improved = False  # by the evaluation after the current step
-        self.bar = tqdm(
-            total=plan.total_steps,
-            initial=progress.step,
-            disable=not (output.show_progress and accelerator.is_local_main_process),
-        )
+        shown = output.show_progress and accelerator.is_local_main_process
+        self.bar = steps_bar(plan.total_steps, progress.step, shown=shown)
 
     def add_loss(self, loss: torch.Tensor) -> None:
         """Add the loss of a micro-batch, a scalar: its share of the loss of the step."""

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 from transformers import Trainer, TrainingArguments
 from transformers.optimization import GreedyLR
 from transformers.trainer_callback import ProgressCallback
@@ -26,6 +25,7 @@ from settings.run_settings import Settings
 from settings.value_types import text_of
 from support.files import disk_errors_reported
 from support.work_folder import work_folder
+from training.bar import draws_bars, steps_bar
 from training.checkpoints import checkpoint_name, checkpoint_path, delete_old, seal
 from training.losses import RunningLoss
 from training.optimizer import (
@@ -287,9 +287,9 @@ class TrainingCallback(ProgressCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Load the weights of the checkpoint that is resumed from, strictly."""
         if state.is_world_process_zero:
-            shown = self.show_progress
-            self.training_bar = tqdm(total=state.max_steps, dynamic_ncols=True, disable=not shown)
-        self.current_step = 0
+            done = state.global_step
+            self.training_bar = steps_bar(state.max_steps, done, shown=self.show_progress)
+        self.current_step = state.global_step
         trainer, checkpoint = self.trainer, self.plan.checkpoint
         sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
         if checkpoint is not None and not sharded:
@@ -317,7 +317,7 @@ class TrainingCallback(ProgressCallback):
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Advance the progress bar of the evaluation, if bars are shown."""
-        if self.show_progress:
+        if self.show_progress and draws_bars():
             super().on_prediction_step(args, state, control, **kwargs)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:

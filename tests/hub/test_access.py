@@ -22,7 +22,7 @@ def test_check_access_creates_the_repository_under_the_users_name(server, folder
 
 def test_check_access_takes_names_with_and_without_a_namespace(server, folder):
     private = HubSettings(hub_model_id="mine", hub_private_repo=True)
-    assert check_access(private, folder) == ("tester/mine", True)
+    assert check_access(private, folder) == ("tester/mine", True, True)
     assert server.repos["model", "tester/mine"].private
     public = check_access(HubSettings(hub_model_id="friends/ours"), folder)
     assert public == ("friends/ours", False)

@@ -27,6 +27,7 @@ EFFECTS = {
     "task_name": (["POS"], "corpus.task_name", "pos"),
     "check": ([], "check", True),
     "output": (["problems.jsonl", "--check"], "problem_file", "problems.jsonl"),
+    "dry_run": ([], "dry_run", True),
     "text_column_name": (["0"], "corpus.text_column_name", "0"),
     "label_column_name": (["tags"], "corpus.label_column_name", "tags"),
     "label_names": (["O", "B-X"], "corpus.label_names", ("O", "B-X")),

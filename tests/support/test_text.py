@@ -2,7 +2,14 @@
 
 import pytest
 
-from support.text import closest, did_you_mean, on_terminal, one_edit_apart, printable
+from support.text import (
+    closest,
+    did_you_mean,
+    on_terminal,
+    one_edit_apart,
+    printable,
+    size_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +83,11 @@ def test_a_cutoff_excludes_what_is_less_similar():
 def test_one_edit_apart_by_hand(first, second, apart):
     assert one_edit_apart(first, second) == apart
     assert one_edit_apart(second, first) == apart
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(0, "0.0 MB"), (4_440_000, "4.4 MB"), (87_400_000, "87 MB"), (1_400_000_000, "1.4 GB")],
+)
+def test_sizes(size, shown):
+    assert size_text(size) == shown

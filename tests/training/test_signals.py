@@ -101,7 +101,7 @@ def test_signal_in_the_last_evaluation_ends_the_run(script, flags, tmp_path):
 
 @pytest.mark.parametrize("script", BOTH)
 def test_two_processes_stop_together(script, flags, tmp_path):
-    flags = [*flags, "--max_steps", 40, "--per_device_train_batch_size", 2]
+    flags = [*flags, "--max_steps", 80, "--per_device_train_batch_size", 2]
     both = Run(script, flags, tmp_path, processes=2)
     both.wait_for(lambda: "loss=" in both.output)
     both.send(signal.SIGTERM, rank=1)

@@ -1,0 +1,220 @@
+"""The plan of a run that `--dry_run` prints, below what every run prints before it trains."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from corpus.load import cache_folder
+from encoder.batches import WindowSet
+from results.args_file import ARGS_FILE
+from results.output_folder import RUN_FILE
+from results.result_files import FILE_PREFIXES, PREDICTIONS
+from results.run_results import RunResults
+from settings.run_settings import Settings
+from support.html import duration
+from support.terminal import say
+from support.text import counted, size_text
+from training.checkpoints import checkpoint_name
+from training.plan import Plan
+from training.trial import Memory, Trial
+
+REPORT_FILES = ("report.html", "training_curves.png", "confusion_matrix.png")
+WEIGHTS = "model.safetensors"
+
+
+def print_dry_run(
+    results: RunResults,
+    plan: Plan | None,
+    precision: str,
+    trial: Trial | None,
+    model: Any,
+    tokenizer: Any,
+) -> None:
+    """Print the plan of a run, on the main process.
+
+    `plan`: None if nothing is trained. `trial`: None if nothing was measured.
+    """
+    settings = results.settings
+    if not results.state.is_main_process:
+        return
+    rows = {}
+    if plan is not None:
+        results.begin_training(plan, precision)  # prints the first rows
+    else:
+        say(*settings.replaced, *results.corpus.notes)
+        rows["corpus"] = results.corpus_row
+    rows["encoder"] = _encoder(model)
+    windows = {name: _windows(split) for name, split in results.windows.items()}
+    rows["windows"] = f"at most {results.config.window_length} sub-words; " + "; ".join(
+        f"{name}: {text}" for name, text in windows.items()
+    )
+    if plan is not None:
+        rows["steps"] = _steps(plan, results.progress.step)
+    rows |= _measured(results, plan, trial)
+    rows["files"] = ", ".join(files_of_run(results, plan, model, tokenizer))
+    if plan is not None and (checkpoints := _checkpoints(results, plan, trial)):
+        rows["saves"] = checkpoints
+    rows["caches"] = str(cache_folder(settings.corpus))
+    if results.pusher is None:
+        rows["push"] = "nothing is pushed"
+    elif plan is None:  # otherwise it is printed already
+        rows["push"] = results.pusher.plan
+    say(*(f"{name:10}{value}" for name, value in rows.items()))
+    say("", "Nothing was saved but the caches. The same command without --dry_run runs.")
+
+
+def _encoder(model: Any) -> str:
+    """Describe the size of a model."""
+    parameters = [*model.parameters()]
+    total = sum(parameter.numel() for parameter in parameters)
+    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    text = f"{model.config.model_type}, {total / 1e6:.1f} million parameters"
+    return text if trained == total else f"{text}, {trained / 1e6:.1f} million of them trained"
+
+
+def _windows(windows: WindowSet) -> str:
+    """Describe the windows of a split."""
+    if not len(windows):
+        return "none"
+    mean, longest = windows.lengths.mean(), windows.lengths.max()
+    cut = counted(windows.sentences_cut, "sentence")
+    return f"{len(windows):,} of {mean:.0f} sub-words on average, {longest} at most, {cut} cut"
+
+
+def _steps(plan: Plan, done: int) -> str:
+    """Describe the steps that are left, and what happens after some of them."""
+    calendar = plan.calendar
+    left = range(done + 1, plan.total_steps + 1)
+    evaluations = sum(map(calendar.evaluates_at, left))
+    parts = [
+        f"{len(left):,} in {calendar.num_epochs} epochs of {calendar.epoch_steps:,}",
+        f"{plan.warmup_steps:,} of warm-up" if plan.warmup_steps else "",
+        f"{done:,} are done" if done else "",
+        counted(evaluations, "evaluation"),
+        f"at most, because {counted(plan.patience, 'evaluation')} without a better score end it"
+        if plan.patience is not None
+        else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+# --- Time and memory --------------------------------------------------------------------------
+
+
+def _measured(results: RunResults, plan: Plan | None, trial: Trial | None) -> dict[str, str]:
+    """Return the rows of time and memory."""
+    if trial is None:
+        library = results.settings.training.sharded_by
+        return {"time": f"not measured under {library}", "memory": f"not measured under {library}"}
+    parts, total = [], 0.0
+    if plan is not None:
+        total = trial.step_seconds * (plan.total_steps - results.progress.step)
+        times = f"{trial.step_seconds:.3f} s per step, mean of {counted(trial.steps, 'step')}"
+        parts.append(f"training {duration(total)} ({times})")
+    for split, count in evaluations_of_run(results, plan).items():
+        seconds = (trial.split_seconds or {}).get(split, 0.0)
+        total += count * seconds
+        often = f"{count} x " if count > 1 else ""
+        parts.append(f"scoring of the {split} split {often}{duration(seconds)}")
+    rows = {"time": f"about {duration(total)}: " + ", ".join(parts)}
+    if trial.memory is not None:
+        rows["memory"] = _memory(trial.memory, str(results.state.device))
+    return rows
+
+
+def _memory(memory: Memory, device: str) -> str:
+    """Describe the memory of training in a process."""
+    parts = {
+        "weights": memory.weights,
+        "gradients": memory.gradients,
+        "optimizer": memory.optimizer,
+        "activations": memory.activations,
+    }
+    if device == "cpu":
+        parts["libraries, corpus and others"] = max(memory.peak - sum(parts.values()), 0)
+    sizes = ", ".join(f"{name} {size_text(size)}" for name, size in parts.items())
+    return f"{size_text(memory.peak)} at the peak on {device} in the largest step: {sizes}"
+
+
+def evaluations_of_run(results: RunResults, plan: Plan | None) -> dict[str, int]:
+    """Return how often the rest of a run scores, or tags, each split."""
+    settings, counts = results.settings, {}
+    if "validation" in results.windows:
+        count = 0
+        if plan is not None:
+            steps = range(results.progress.step + 1, plan.total_steps + 1)
+            count = sum(map(plan.calendar.evaluates_at, steps))
+            count += plan.owes_evaluation(results.progress)
+        at_end = plan is not None and plan.calendar.evaluates_at(plan.total_steps)
+        is_scored = at_end and not settings.checkpoints.load_best_model_at_end
+        counts["validation"] = count + (settings.do_eval and not is_scored)
+    if "test" in results.windows and settings.do_predict:
+        counts["test"] = 1
+    return {split: count for split, count in counts.items() if count}
+
+
+# --- Files ------------------------------------------------------------------------------------
+
+
+def files_of_run(results: RunResults, plan: Plan | None, model: Any, tokenizer: Any) -> list[str]:
+    """Return the files that a run writes, but those of its checkpoints and trackers.
+
+    Names without a folder are in the output folder.
+    """
+    settings = results.settings
+    names = [*_model_files(model, tokenizer)] if plan is not None else []
+    scored = [
+        split
+        for split in evaluations_of_run(results, plan)
+        if "labels" in results.corpus.splits[split].column_names
+    ]
+    names += ["train_results.json"] if plan is not None else []
+    names += [f"{FILE_PREFIXES[split]}_results.json" for split in scored]
+    names += ["all_results.json"] if plan is not None or scored else []
+    for split in evaluations_of_run(results, plan):
+        names += [f"{PREDICTIONS[split]}.txt", f"{PREDICTIONS[split]}.jsonl"]
+    trains = plan is not None
+    if scored and (trains or not (settings.output_dir / RUN_FILE).exists()):
+        names += REPORT_FILES if trains else [name for name in REPORT_FILES if "curves" not in name]
+    names += [RUN_FILE, ARGS_FILE, "README.md"] if trains else []
+    names += _elsewhere(settings) if trains else []
+    return names
+
+
+def _model_files(model: Any, tokenizer: Any) -> Iterator[str]:
+    """Yield the names of the files of a model: its weights, and the others as they are saved."""
+    yield WEIGHTS
+    with TemporaryDirectory() as folder:
+        model.config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        yield from sorted(path.name for path in Path(folder).iterdir())
+
+
+def _elsewhere(settings: Settings) -> list[str]:
+    """Return the files of log and trackers."""
+    log_file = settings.output.log_file
+    names = [shlex.quote(log_file)] if log_file else []
+    return [*names, *(f"what {tracker} writes" for tracker in settings.output.report_to)]
+
+
+def _checkpoints(results: RunResults, plan: Plan, trial: Trial | None) -> str:
+    """Describe the checkpoints that a run saves, or return an empty string."""
+    checkpoints, calendar = results.settings.checkpoints, plan.calendar
+    steps = range(results.progress.step + 1, plan.total_steps + 1)
+    saved = [step for step in steps if calendar.saves_at(step, improved=False)]
+    saved_by = plan.conditions["saved by"]
+    names: Mapping[int, str] = {n: checkpoint_name(saved_by, calendar, n) for n in saved}
+    kept = [*names.values()][-(checkpoints.save_total_limit or len(names)) :] if names else []
+    parts = []
+    if kept:
+        some = f", the last {len(kept)} of {len(names)}" if len(kept) < len(names) else ""
+        shown = ", ".join(kept if len(kept) < 5 else [kept[0], "...", kept[-1]])
+        parts.append(f"{counted(len(kept), 'checkpoint')} ({shown}{some})")
+    if calendar.keeps_best or calendar.intervals.save_strategy == "best":
+        parts.append("a checkpoint of each better score" if not kept else "and that of the best")
+    if parts and trial is not None and trial.memory is not None:
+        size = trial.memory.weights + trial.memory.optimizer
+        parts.append(f"about {size_text(size)} each")
+    return ", ".join(parts)

@@ -1,0 +1,69 @@
+"""The notebook `examples/first_model.ipynb`."""
+
+import ast
+import json
+import re
+
+import pytest
+
+from tests.helpers.examples import need
+from tests.helpers.models import ROOT
+
+NOTEBOOK = ROOT / "examples" / "first_model.ipynb"
+
+
+def cells(kind: str) -> list[dict]:
+    content = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    return [cell for cell in content["cells"] if cell["cell_type"] == kind]
+
+
+def test_it_is_committed_without_outputs():
+    """They would hold figures of another tree and machine, and a difference in every run."""
+    code = cells("code")
+    assert [cell["id"] for cell in code if cell["outputs"] or cell["execution_count"]] == []
+    for cell in code:
+        ast.parse("".join(cell["source"]))
+
+
+def run_notebook(tmp_path, **parameters: object) -> list[dict]:
+    """Run the notebook in `tmp_path` with other parameters; return its code cells."""
+    need("nbclient", "ipykernel")
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(NOTEBOOK, 4)
+    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    for name, value in parameters.items():
+        cell.source, count = re.subn(
+            rf"^{name} = .*$", f"{name} = {value!r}", cell.source, flags=re.M
+        )
+        assert count == 1
+    setup = f"import sys\nsys.path.insert(0, {str(ROOT)!r})"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(setup))
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources).execute()
+    return [cell for cell in notebook.cells[1:] if cell.cell_type == "code"]
+
+
+def text_of(cell: dict) -> str:
+    """Return what a cell has printed and shown, as text."""
+    return "".join(
+        output.get("text", "") + output.get("data", {}).get("text/plain", "")
+        for output in cell["outputs"]
+    )
+
+
+@pytest.mark.exhaustive
+def test_it_runs_to_its_end(tmp_path):
+    code = {cell.id: cell for cell in run_notebook(tmp_path, EPOCHS=0.2, OUTPUT="out")}
+    assert "words scored" in text_of(code["train-code"])
+    assert "f1_interval" in text_of(code["scores-code"]) and "overall" in text_of(
+        code["scores-code"]
+    )
+    assert "image/png" in code["curves-code"]["outputs"][0]["data"]
+    assert re.search(r"[1-9]\d* sentences with a mistake", text_of(code["mistakes-code"]))
+    table = code["mistakes-code"]["outputs"][-1]["data"]["text/html"]
+    assert table.count("<tr>") == 11
+    assert code["tag-code"]["outputs"]
+    assert (tmp_path / "out" / "report.html").exists()
+    assert "Traceback" not in json.dumps([cell.outputs for cell in code.values()])

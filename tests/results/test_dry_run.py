@@ -1,0 +1,176 @@
+"""`--dry_run`: everything but training, its plan, and nothing left on the disk."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from support.processes import world_size
+from tests.helpers.hub_server import HubServer
+from tests.helpers.messages import stable
+from tests.helpers.script_runs import (
+    BOTH,
+    LOOP,
+    TRAINER,
+    facts,
+    replace,
+    run,
+    with_report,
+    write_corpus,
+)
+
+SMALL = ["--mixed_precision", "no", "--max_seq_length", 32]
+
+
+@pytest.fixture(scope="module")
+def flags(tiny_encoder, tmp_path_factory) -> list:
+    corpus = write_corpus(tmp_path_factory.mktemp("corpus"), 20, 9, 9)
+    return ["--model_name_or_path", tiny_encoder, *corpus, *SMALL]
+
+
+def files_in(folder: Path) -> set[str]:
+    """Return the paths of all files and folders in a folder, but the logs of the tests."""
+    paths = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    return {path for path in paths if not path.endswith(".log")}
+
+
+def rows(output: str) -> dict[str, str]:
+    """Return the rows of a plan by their names."""
+    return dict(re.findall(r"^([a-z]+) +(\S.*)$", output, re.M))
+
+
+def without_measurements(text: str) -> str:
+    """Return an output with a `<number>` in place of each measured one."""
+    text = re.sub(r"\d+(\.\d+)?(?= (MB|GB|s\b|min))", "<number>", text)
+    return re.sub(r"mean of \d+ steps?", "mean of <number> steps", text)
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_the_plan_is_printed_and_nothing_is_left(script, flags, tmp_path, snapshot):
+    output = run(script, [*flags, "--dry_run", "--output_dir", "a/out"], tmp_path)
+    assert files_in(tmp_path) == set()
+    plan = rows(output)
+    caches = Path(plan.pop("caches"))
+    assert caches.is_dir()
+    shown = {name: without_measurements(stable(text, tmp_path)) for name, text in plan.items()}
+    folder = Path(flags[3]).parent
+    assert {name: stable(text, folder) for name, text in shown.items()} == snapshot
+
+
+FILES = {
+    "all": [],
+    "no test split is scored": ["--do_train", "--do_eval"],
+    "training alone": ["--do_train", "--log_file", "steps.jsonl"],
+    "best": ["--load_best_model_at_end", "--save_strategy", "steps", "--save_steps", 2],
+}
+
+
+@pytest.mark.parametrize("script", BOTH)
+@pytest.mark.parametrize("case", FILES)
+def test_the_files_of_the_plan_are_those_that_the_run_writes(case, script, flags, tmp_path):
+    if case != "all" and script == TRAINER:
+        pytest.skip("the same function for both scripts")
+    flags = [*flags, *FILES[case], "--output_dir", "out", "--num_train_epochs", 2]
+    plan = rows(run(script, [*flags, "--dry_run"], tmp_path))
+    assert files_in(tmp_path) == set()
+    run(script, flags, tmp_path, before=with_report)
+    written = {name.removeprefix("out/") for name in files_in(tmp_path)} - {"out"}
+    checkpoints = {name.partition("/")[0] for name in written if "/" in name}
+    assert set(plan["files"].split(", ")) == {
+        name for name in written if "/" not in name and name not in checkpoints
+    }
+    for name in checkpoints:
+        assert name in plan["saves"] or "that of the best" in plan["saves"], plan["saves"]
+    assert f"{facts(tmp_path / 'out')['epoch_steps']}" in plan["steps"]
+
+
+def test_a_model_that_is_only_scored(flags, tiny_tagger, tmp_path):
+    flags = ["--model_name_or_path", tiny_tagger, *flags[2:], "--do_eval", "--output_dir", "out"]
+    flags += ["--ignore_mismatched_sizes"]
+    plan = rows(run(LOOP, [*flags, "--dry_run"], tmp_path))
+    assert files_in(tmp_path) == set()
+    assert "training" not in plan and "steps" not in plan and "memory" not in plan
+    assert "validation split" in plan["time"] and "nothing" in plan["push"]
+    run(LOOP, flags, tmp_path, before=with_report)
+    assert set(plan["files"].split(", ")) == files_in(tmp_path / "out")
+
+
+def say_rank() -> None:
+    """Print the number of each step that a process tries."""
+
+    def make(function):
+        def counting(*args, **kwargs):
+            print("tried a step of", world_size())
+            return function(*args, **kwargs)
+
+        return counting
+
+    replace("training.trial._try_step", make)
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_two_processes_try_their_shares_of_the_same_steps(script, flags, tmp_path):
+    flags = [*flags, "--dry_run", "--per_device_train_batch_size", 2, "--output_dir", "out"]
+    output = run(script, flags, tmp_path, processes=2, before=say_rank)
+    assert output.count("tried a step of 2") == 2 * (1 + 5)
+    assert "x 2 processes" in rows(output)["training"]
+    assert output.count("\nfiles ") == 1
+    assert files_in(tmp_path) == set()
+
+
+def test_a_resumed_run_has_the_steps_that_are_left(flags, tmp_path):
+    flags = [*flags, "--output_dir", "out", "--per_device_train_batch_size", 4]
+    run(LOOP, [*flags, "--num_train_epochs", 2], tmp_path)
+    before = files_in(tmp_path)
+    output = run(
+        LOOP,
+        [*flags, "--num_train_epochs", 2, "--dry_run", "--resume_from_checkpoint", "out/epoch_0"],
+        tmp_path,
+    )
+    plan = rows(output)
+    steps = facts(tmp_path / "out")["epoch_steps"]
+    assert plan["steps"].startswith(f"{steps} in 2 epochs") and f"{steps} are done" in plan["steps"]
+    assert files_in(tmp_path) == before
+
+
+def test_errors_of_the_run_are_errors_of_the_dry_run(flags, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    output = run(LOOP, [*flags, "--dry_run", "--output_dir", "out"], tmp_path, status=2)
+    assert "got a file" in output
+    output = run(LOOP, [*flags, "--dry_run", "--check"], tmp_path, status=2)
+    assert "--check and --dry_run" in output
+
+
+def fill_memory() -> None:
+    """Let the forward pass of a step fail for want of memory."""
+    import torch
+
+    def make(function):
+        def full(*args, **kwargs):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+        return full
+
+    replace("training.trial._try_step", make)
+
+
+def test_a_step_that_does_not_fit_is_an_error(flags, tmp_path, snapshot):
+    output = run(LOOP, [*flags, "--dry_run"], tmp_path, status=2, before=fill_memory)
+    assert output[output.index("error: ") :] == snapshot
+    assert files_in(tmp_path) == set()
+
+
+def test_nothing_is_created_on_the_hub(flags, tmp_path):
+    with HubServer() as server:
+        home = tmp_path / "home"
+        flags = [*flags, "--dry_run", "--push_to_hub", "--hub_model_id", "mine"]
+        flags += ["--output_dir", "out"]
+        folder = tmp_path / "run"
+        plan = rows(run(LOOP, flags, folder, **server.environment(home)))
+        assert "tester/mine" in plan["push"] and "will be created" in plan["push"]
+        assert ("model", "tester/mine") not in server.repos
+        server.create("tester/mine")
+        plan = rows(run(LOOP, flags, folder, **server.environment(home)))
+        assert "will be created" not in plan["push"]
+        assert server.commits("tester/mine") == []
+        assert not any(request.startswith(("PUT", "DELETE")) for request in server.requests)

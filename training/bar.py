@@ -1,0 +1,64 @@
+"""The progress of the steps: a bar on a terminal and in a notebook, elsewhere a line now and then.
+
+A bar is redrawn ten times a second, in place. In a log that would be one endless line.
+"""
+
+import sys
+import time
+from typing import Any
+
+from tqdm.auto import tqdm
+
+FIRST_STEPS = 10  # steps before the first line, or
+FIRST_SECONDS = 5.0  # seconds, and seconds between two lines at least
+SHARE = 0.1  # of the time so far, between two lines
+
+
+def draws_bars() -> bool:
+    """Return whether standard error is a terminal, or the program a notebook that shows bars."""
+    if any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__):
+        return True
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def steps_bar(total: int, done: int = 0, *, shown: bool = True) -> Any:
+    """Return the bar of a run of `total` steps, with tqdm's `update`, `set_postfix` and `close`.
+
+    `done`: steps that an earlier session has made.
+    """
+    if shown and not draws_bars():
+        return StepLines(total, done)
+    return tqdm(total=total, initial=done, dynamic_ncols=True, disable=not shown)
+
+
+class StepLines:
+    """Lines with steps, loss and remaining time: the first soon, the next ones ever less often."""
+
+    def __init__(self, total: int, done: int):
+        self.total, self.first, self.step = total, done, done
+        self.started = self.printed = time.monotonic()
+        self.values: dict[str, str] = {}
+
+    def update(self, steps: int = 1) -> None:
+        """Count steps, and print a line if it is due."""
+        self.step += steps
+        now = time.monotonic()
+        is_first = self.printed == self.started
+        wait = max(FIRST_SECONDS, SHARE * (now - self.started))
+        if now - self.printed >= wait or (is_first and self.step - self.first > FIRST_STEPS):
+            self._print(now)
+
+    def set_postfix(self, **values: str) -> None:
+        """Set the values that the next lines show."""
+        self.values = values
+
+    def close(self) -> None:
+        """Do nothing: the lines are complete."""
+
+    def _print(self, now: float) -> None:
+        self.printed = now
+        left = (self.total - self.step) * (now - self.started) / max(self.step - self.first, 1)
+        shown = [f"step {self.step:,} of {self.total:,}"]
+        shown += [f"{name}={value}" for name, value in self.values.items()]
+        shown.append(f"{tqdm.format_interval(left)} left")
+        print(", ".join(shown), file=sys.stderr, flush=True)
