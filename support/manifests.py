@@ -51,7 +51,12 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def checkpoint_folders(output_dir: Path) -> list[Path]:
-    """Return the checkpoints in a folder, by run and step, the newest last.
+    """Return the checkpoints in a folder, by run and step, the newest last."""
+    return list(manifests_in(output_dir))
+
+
+def manifests_in(output_dir: Path) -> dict[Path, Manifest]:
+    """Return the checkpoints in a folder with their manifests, by run and step, the newest last.
 
     Recorded numbers decide, because a copy of a folder has other file times.
     """
@@ -60,4 +65,5 @@ def checkpoint_folders(output_dir: Path) -> list[Path]:
         for path in sorted(output_dir.glob("[!.]*"))
         if path.is_dir() and (manifest := read_manifest(path))
     }
-    return sorted(manifests, key=lambda path: (manifests[path].run_id, manifests[path].step))
+    newest_last = sorted(manifests.items(), key=lambda item: (item[1].run_id, item[1].step))
+    return dict(newest_last)

@@ -17,9 +17,15 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from support.errors import UserError
+from support.errors import UserError, on_main_process
 from support.files import disk_errors_reported, share_file_modes, sync_folder
-from support.manifests import MANIFEST, checkpoint_folders, read_manifest
+from support.manifests import (
+    MANIFEST,
+    Manifest,
+    checkpoint_folders,
+    manifests_in,
+    read_manifest,
+)
 from support.processes import is_main_process
 from support.text import on_terminal
 from support.work_folder import work_folder
@@ -32,12 +38,17 @@ NAME = re.compile(r"(epoch_|step_|checkpoint-)[0-9]+(\.[0-9]+)?")  # of `checkpo
 
 
 @contextmanager
-def checkpoint_staged(folder: Path, plan: Any, progress: Progress, state: Any) -> Iterator[Path]:
+def checkpoint_staged(
+    folder: Path, plan: Any, progress: Progress, state: Any, work: Path
+) -> Iterator[Path]:
     """Yield a folder to write a checkpoint into; it takes the name `folder` once it is complete.
 
     Entered by every process (`state`: accelerate's `PartialState`). `plan`: the `Plan` of the run.
+    `work`: see `lock_output_dir`. A process without the disk of the output folder adds nothing to
+    the checkpoint: its random state, which each step sets anew.
     """
-    partial = work_folder(folder.parent) / folder.name
+    partial = work / folder.name
+    is_shared = work == work_folder(folder.parent)
     try:
         with disk_errors_reported(folder):
             if state.is_main_process:
@@ -46,7 +57,7 @@ def checkpoint_staged(folder: Path, plan: Any, progress: Progress, state: Any) -
             yield partial
             seal(partial, folder, plan, progress, state)
     finally:
-        if state.is_main_process:  # a full disk needs the space
+        if state.is_main_process or not is_shared:  # a full disk needs the space
             shutil.rmtree(partial, ignore_errors=True)
     state.wait_for_everyone()
 
@@ -63,13 +74,20 @@ def seal(partial: Path, folder: Path, plan: Any, progress: Progress, state: Any)
             shutil.rmtree(replaced, ignore_errors=True)
 
 
-def checkpoint_path(output_dir: Path, name: str, identity: dict[str, Any]) -> Path:
-    """Return the folder to save a checkpoint in; other folders of that name are kept."""
-    folder, number = output_dir / name, 1
-    while folder.exists() and not is_replaceable(folder, identity):
-        number += 1
-        folder = output_dir / f"{name}.{number}"
-    return folder
+def checkpoint_path(output_dir: Path, name: str, identity: dict[str, Any], state: Any) -> Path:
+    """Return the folder to save a checkpoint in; other folders of that name are kept.
+
+    The main process decides (`state`: accelerate's `PartialState`): others may not see the folder.
+    """
+
+    def free() -> Path:
+        folder, number = output_dir / name, 1
+        while folder.exists() and not is_replaceable(folder, identity):
+            number += 1
+            folder = output_dir / f"{name}.{number}"
+        return folder
+
+    return on_main_process(state, free)
 
 
 def is_replaceable(folder: Path, identity: dict[str, Any]) -> bool:
@@ -136,10 +154,8 @@ def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: A
         return
     own = [
         (folder, manifest.step)
-        for folder in checkpoint_folders(output_dir)
-        if NAME.fullmatch(folder.name)
-        and (manifest := read_manifest(folder))
-        and manifest.run_id == progress.run_id
+        for folder, manifest in manifests_in(output_dir).items()
+        if NAME.fullmatch(folder.name) and manifest.run_id == progress.run_id
     ]
     for folder, step in own[:-limit]:
         if folder.name != progress.best_checkpoint and step != progress.step:
@@ -151,9 +167,12 @@ def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: A
 
 def damage(folder: Path) -> str | None:
     """Return the damage to the files of a checkpoint as a message, or None."""
+    return _damage(folder, read_manifest(folder))
+
+
+def _damage(folder: Path, manifest: Manifest | None) -> str | None:
     if not folder.is_dir():
         return "no such folder"
-    manifest = read_manifest(folder)
     if manifest is None:
         return f"{MANIFEST} is missing, or was not written by this version of the suite"
     if manifest.progress.keys() != {field.name for field in fields(Progress)}:
@@ -173,12 +192,11 @@ def damage_of_best(output_dir: Path, progress: Progress) -> str | None:
     A run that is resumed in another folder may find another run's checkpoint of that name.
     """
     folder = output_dir / str(progress.best_checkpoint)
-    if problem := damage(folder):
-        return problem
     manifest = read_manifest(folder)
-    if manifest is None or manifest.run_id != progress.run_id:
-        return "it is one of another run"
-    return None
+    if problem := _damage(folder, manifest):
+        return problem
+    is_own = manifest is not None and manifest.run_id == progress.run_id
+    return None if is_own else "it is one of another run"
 
 
 def read_progress(folder: Path) -> Progress:
