@@ -194,7 +194,7 @@ def tag_input(
     from corpus.formats.sentence import ReadOptions
     from results.prediction_files import ScoredSentence
     from tagging.chunks import in_chunks
-    from tagging.inputs import BrokenLines
+    from tagging.input_lines import BrokenLines
     from tagging.score import labelled_items, tag_labelled
 
     columns = flags.text_column_name, flags.label_column_name
