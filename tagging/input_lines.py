@@ -130,7 +130,7 @@ class Source:
             print(on_terminal(f"{self.name}: {text}."), file=sys.stderr)
 
 
-# --- Decoding  ----------------------------------------------------------------------------------
+# --- Decoding ---------------------------------------------------------------------------------
 
 
 def utf8_lines(source: Source, problems: Problems) -> Iterator[bytes]:

@@ -140,7 +140,7 @@ def _carried(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: field for name, field in fields.items() if name != "text"}
 
 
-# --- Tables  ------------------------------------------------------------------------------------
+# --- Tables -----------------------------------------------------------------------------------
 
 
 def records_of_table(
