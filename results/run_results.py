@@ -5,6 +5,7 @@ import platform
 import shlex
 import shutil
 import time
+from collections.abc import Iterable
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from results.calibration_rows import calibration_rows
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
+from results.shareable import shareable, without_folders
 from results.verdict import best_step, still_improved
 from scoring.calibration import (
     fit_calibration,
@@ -291,7 +293,7 @@ class RunResults:
             say(f"\ntest: {words} words tagged, see predictions.txt; the split has no labels.")
         if do_train:
             identity = run_identity(self.settings, self.corpus)
-            write_json(folder / RUN_FILE, identity | self._facts())
+            write_json(folder / RUN_FILE, identity | self._shareable_facts())
             write_args_file(folder, self.settings.flags, self.precision, self.script)
         # A model's folder that is only scored keeps the report of its training.
         has_report = bool(self.scores) and (do_train or not (folder / RUN_FILE).exists())
@@ -331,7 +333,7 @@ class RunResults:
         earlier = self.settings.output_dir / "README.md"
         if earlier.exists() and not (folder / "README.md").exists():
             shutil.copyfile(earlier, folder / "README.md")
-        write_card(folder, self._facts())
+        write_card(folder, self._shareable_facts())
 
     def _flat_scores(self, split: str) -> dict[str, Any]:
         """Return the scores of a split for result files and history.
@@ -413,7 +415,7 @@ class RunResults:
             "run_id": self.progress.run_id,
             "suite_version": VERSION,
             "script": self.script,
-            "command": scrub(shlex.join([self.script, *self.arguments]), corpus.hub_token),
+            "command": self._command(self.arguments),
             "output_name": settings.output_dir.resolve().name,
             "base_model": model_title(model),
             "base_model_is_local": is_local and not is_embedded(model),
@@ -443,6 +445,16 @@ class RunResults:
             "scores": self.scores,
             "calibration": self.calibration or None,
         }
+
+    def _shareable_facts(self) -> dict[str, Any]:
+        """Return the facts of the run as a push sends them: without folders of this machine."""
+        facts = self._facts()
+        arguments = {name: without_folders(value) for name, value in facts["arguments"].items()}
+        command = self._command(map(shareable, self.arguments))
+        return facts | {"command": command, "arguments": arguments}
+
+    def _command(self, arguments: Iterable[str]) -> str:
+        return scrub(shlex.join([self.script, *arguments]), self.settings.corpus.hub_token)
 
     def _kept_step(self) -> int:
         """Return the step whose weights are in the folder."""
