@@ -100,8 +100,9 @@ def encode_split(
 
     `inside`: see `common.inside_labels`; None labels the first sub-word of a word only. The split
     is encoded batch by batch into a memory-mapped file, which a later call with the same `key`
-    reads again, unless `overwrite_cache` or the file is damaged. `context`: the maximum number of sub-words of neighbouring
-    sentences on each side. `documents`: the number of the document of each sentence.
+    reads again, unless `overwrite_cache` or the file is damaged. `context`: the maximum number of
+    sub-words of neighbouring sentences on each side. `documents`: the number of the document of
+    each sentence.
     """
     from corpus.load import file_digest, full_disk_reported
 
