@@ -147,7 +147,8 @@ class RunResults:
             rows |= earlier_run(output_dir)
         if self.pusher is not None:
             rows["push"] = self.pusher.plan
-        say(*self.settings.replaced, *corpus.notes, *([self.note] if self.note else []))
+        notes = [note for note in (self.note, plan.note) if note]
+        say(*self.settings.replaced, *corpus.notes, *notes)
         say(*(f"{name:10}{value}" for name, value in rows.items()))
 
     def _context(self) -> str:

@@ -4,7 +4,7 @@ A folder without a manifest of this suite is not a checkpoint, whatever its name
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ class Manifest:
     conditions: dict[str, Any]  # a run that resumes must have the same
     progress: dict[str, Any]  # fields of `training.progress.Progress`
     files: dict[str, int]  # path in the checkpoint -> CRC-32
+    hardware: dict[str, Any] = field(default_factory=dict)  # as `training.runtime.hardware_of`
 
     @property
     def run_id(self) -> str:
@@ -47,7 +48,11 @@ def read_manifest(folder: Path) -> Manifest | None:
     step, run_id = (content["progress"].get(name) for name in ("step", "run_id"))
     if type(step) is not int or type(run_id) is not str:
         return None
-    return Manifest(**{name: content[name] for name in names})
+    hardware = content.get("hardware")
+    return Manifest(
+        **{name: content[name] for name in names},
+        hardware=hardware if isinstance(hardware, dict) else {},
+    )
 
 
 def checkpoint_folders(output_dir: Path) -> list[Path]:

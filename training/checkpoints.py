@@ -116,6 +116,7 @@ def _write_manifest(partial: Path, plan: Any, progress: Progress) -> None:
     manifest = {
         "identity": plan.identity,
         "conditions": plan.conditions,
+        "hardware": plan.hardware,
         "progress": asdict(progress),
         "files": files,
     }
@@ -205,6 +206,23 @@ def read_progress(folder: Path) -> Progress:
     if manifest is None:
         raise UserError(f"{folder}: {damage(folder)}")
     return Progress(**manifest.progress)
+
+
+def other_hardware(folder: Path, hardware: dict[str, Any]) -> str | None:
+    """Return a note if a checkpoint was made on other hardware than this run has, or None."""
+    manifest = read_manifest(folder)
+    saved = manifest.hardware if manifest else {}
+    differences = [
+        f"{name} {value} there, {hardware.get(name)} here"
+        for name, value in saved.items()
+        if value != hardware.get(name)
+    ]
+    if not differences:
+        return None
+    return (
+        f"{folder} comes from other hardware ({'; '.join(differences)}), which rounds otherwise: "
+        "the weights will not equal those of an uninterrupted run to the bit."
+    )
 
 
 def find_checkpoint(

@@ -17,10 +17,16 @@ from settings.defaults import model_title
 from settings.run_settings import CheckpointSettings, Settings
 from support.errors import UserError, on_main_process
 from training.calendar import Calendar
-from training.checkpoints import damage_of_best, find_checkpoint, read_progress
+from training.checkpoints import (
+    damage_of_best,
+    find_checkpoint,
+    other_hardware,
+    read_progress,
+)
 from training.machines import check_same_run, checkpoint_of_machine
 from training.order import TrainingOrder, seed_step
 from training.progress import BestScore, Progress
+from training.runtime import hardware_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,9 @@ class Plan:
     patience: int | None  # evaluations in a row without a better score that end the run
     identity: dict[str, Any]  # of the run: see `results.output_folder.run_identity`
     conditions: dict[str, Any]  # those of a checkpoint must be equal to resume from it
+    hardware: dict[str, Any]  # see `training.runtime.hardware_of`
     checkpoint: Path | None  # to resume from
+    note: str | None  # on resuming, for the user
 
     @property
     def total_steps(self) -> int:
@@ -198,6 +206,9 @@ def plan_training(
     checkpoint = on_main_process(
         state, lambda: _find_checkpoint(checkpoints, settings.output_dir, conditions)
     )
+    if checkpoint is not None:
+        checkpoint = checkpoint_of_machine(checkpoint, state)
+    hardware = hardware_of(state.device)
     return Plan(
         order=order,
         calendar=calendar,
@@ -209,7 +220,9 @@ def plan_training(
         patience=checkpoints.early_stopping_patience,
         identity=identity,
         conditions=conditions,
-        checkpoint=None if checkpoint is None else checkpoint_of_machine(checkpoint, state),
+        hardware=hardware,
+        checkpoint=checkpoint,
+        note=None if checkpoint is None else other_hardware(checkpoint, hardware),
     )
 
 

@@ -136,6 +136,19 @@ def training_precision(
     return "bf16" if fast and architecture.half_precision else "no"
 
 
+def hardware_of(device: Any) -> dict[str, Any]:
+    """Return what decides how a device (a `torch.device`) rounds: equal for equal weights."""
+    import torch
+
+    if device.type != "cpu":
+        properties = getattr(torch, device.type).get_device_properties(device)
+        return {"device": getattr(properties, "name", device.type)}
+    instructions = torch.backends.cpu.get_cpu_capability()
+    if torch.cpu._is_amx_tile_supported():
+        instructions += " and AMX"
+    return {"device": "cpu", "instructions": instructions, "threads": torch.get_num_threads()}
+
+
 def export_to_deepspeed(training: TrainingSettings) -> None:
     """Export the flags that `accelerate launch --use_deepspeed` also has, or its defaults win."""
     for name, (variable, _) in DEEPSPEED_VALUES.items():

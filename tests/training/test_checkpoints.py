@@ -214,6 +214,25 @@ def test_conditions_hold_all_that_changes_training(flags, tmp_path):
     assert weights(tmp_path / "out") == first
 
 
+def test_other_hardware_is_said_and_resumed_on(stopped, tmp_path):
+    """Its weights are not those of an uninterrupted run to the bit."""
+    script, flags, folder = stopped
+    shutil.copytree(folder / "out", tmp_path / "out")
+    path = tmp_path / "out" / complete(tmp_path / "out")[-1] / "checkpoint.json"
+    manifest = json.loads(path.read_text())
+    assert manifest["hardware"]["device"] == "cpu"
+    assert set(manifest["hardware"]) == {"device", "instructions", "threads"}
+    output = run(script, [*flags, "--resume_from_checkpoint"], tmp_path)
+    assert "hardware" not in output
+    path.write_text(json.dumps(manifest | {"hardware": manifest["hardware"] | {"threads": 64}}))
+    output = run(script, [*flags, "--resume_from_checkpoint"], tmp_path)
+    assert "threads 64 there, 1 here" in " ".join(output.split())
+    del manifest["hardware"]  # of an earlier version
+    path.write_text(json.dumps(manifest))
+    output = run(script, [*flags, "--resume_from_checkpoint"], tmp_path)
+    assert "hardware" not in output
+
+
 # --- Damage ----------------------------------------------------------------------------------
 
 
