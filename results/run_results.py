@@ -5,9 +5,10 @@ import platform
 import shlex
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from importlib.metadata import version
+from itertools import tee
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -33,6 +34,7 @@ from scoring.calibration import (
     reliability,
 )
 from scoring.evidence import EVIDENCE, EvidenceCounter
+from scoring.mistakes import Survey, add_example
 from scoring.operating_point import choose_operating_point
 from scoring.scores import compute_metrics, flat_scores, label_types
 from scoring.surfaces import surfaces_of
@@ -105,6 +107,8 @@ class RunResults:
         self.predictions: dict[str, WordPredictions] = {}
         self.calibration: dict[str, Any] = {}  # the calibration and the operating point
         self.epoch_steps: int | None = None
+        self.survey: Survey | None = None  # of the last split with scores, once it is written
+        self.survey_split: str | None = None
 
     # --- Training ---
 
@@ -274,8 +278,9 @@ class RunResults:
         if self.train_metrics:
             save_results(folder, "train", self.train_metrics)
         for split, prefix in FILE_PREFIXES.items():
+            if split in self.predictions:
+                self._write_predictions(folder, split)
             if split in self.scores:
-                self._add_evidence(split)
                 flat = self._flat_scores(split)
                 flat |= {
                     name: self.scores[split][name]
@@ -284,10 +289,6 @@ class RunResults:
                 }
                 save_results(folder, prefix, {f"{prefix}_{k}": v for k, v in flat.items()})
                 self._say_scores(split)
-        for split, name in PREDICTIONS.items():
-            if split in self.predictions:
-                sentences, places = self._sentences(split), self.corpus.places(split)
-                write_predictions(folder, name, sentences, places, self.corpus.entity_tags)
         say(*(f"{name}: {text}." for name, text in calibration_rows(self.calibration)))
         if "test" in self.predictions and "test" not in self.scores:
             words = self.windows["test"].num_words
@@ -363,14 +364,28 @@ class RunResults:
         if context and not self.settings.do_train:  # otherwise `_announce` has printed it
             say(f"Context: {context} sub-words on each side ({self._documents(split)}).")
 
-    def _add_evidence(self, split: str) -> None:
-        """Add intervals and the other evidence to the scores of a split."""
+    def _write_predictions(self, folder: Path, split: str) -> None:
+        """Write the predictions of a split, and count them for scores and report, in one pass."""
         evidence = EvidenceCounter(self.corpus.entity_tags, self._training_surfaces)
-        sentences, places = self._sentences(split), self.corpus.places(split)
-        for sentence, place in zip(sentences, places, strict=True):
-            document = None if place.document is None else (place.file, place.document)
-            evidence.add(sentence.words, sentence.gold, sentence.predicted, document)
-        self.scores[split] = evidence.added_to(self.scores[split])
+        survey = Survey(self.corpus.entity_tags)
+        places, own_places = tee(self.corpus.places(split))
+
+        def counted() -> Iterator[common.SentencePrediction]:
+            for sentence, place in zip(self._sentences(split), own_places, strict=True):
+                if split in self.scores:
+                    words, gold, predicted, probability, _ = sentence
+                    document = None if place.document is None else (place.file, place.document)
+                    evidence.add(words, gold, predicted, document)
+                    example = {"tokens": words, "gold": gold, "predicted": predicted}
+                    example |= {"probability": probability, "place": place}
+                    add_example(survey, example, self.corpus.label_names)
+                yield sentence
+
+        name, entity_tags = PREDICTIONS[split], self.corpus.entity_tags
+        write_predictions(folder, name, counted(), places, entity_tags)
+        if split in self.scores:
+            self.scores[split] = evidence.added_to(self.scores[split])
+            self.survey, self.survey_split = survey, split
 
     @cached_property
     def _training_surfaces(self) -> set[int] | None:
@@ -472,8 +487,6 @@ class RunResults:
 
     def _corpus_facts(self) -> dict[str, Any]:
         """Return the facts for the report alone: counts of the corpus and scored sentences."""
-        split = "test" if "test" in self.scores else "validation"
-        columns = ("tokens", "gold", "predicted", "probability")
         return {
             "label_counts": {
                 name: self._label_counts(rows)
@@ -486,13 +499,8 @@ class RunResults:
             },
             "max_seq_length": self.config.window_length,
             "windowed": {name: w.sentences_cut for name, w in self.windows.items()},
-            "examples": (
-                dict(zip(columns, sentence[:4], strict=True), place=place)
-                for sentence, place in zip(
-                    self._sentences(split), self.corpus.places(split), strict=True
-                )
-            ),
-            "examples_split": split,
+            "survey": self.survey,
+            "examples_split": self.survey_split,
         }
 
     def _label_counts(self, rows: Any) -> dict[str, int]:
