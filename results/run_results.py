@@ -37,7 +37,7 @@ from scoring.evidence import EVIDENCE, EvidenceCounter
 from scoring.mistakes import Survey, add_example
 from scoring.operating_point import choose_operating_point
 from scoring.scores import compute_metrics, flat_scores, label_types
-from scoring.surfaces import surfaces_of
+from scoring.seen_entities import surfaces_of
 from scoring.table import evidence_lines, score_table
 from scoring.word_predictions import Calibration, OperatingPoint, WordPredictions
 from settings.defaults import is_embedded, model_title
