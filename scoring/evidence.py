@@ -34,7 +34,7 @@ class EvidenceCounter:
     """Counts sentences for intervals and, with entity tags, for the other evidence."""
 
     def __init__(self, entity_tags: bool, training_surfaces: Set[int] | None = None) -> None:
-        """`training_surfaces`: see `scoring.seen_entities`; None if the training corpus is unknown."""
+        """`training_surfaces`: see `seen_entities`; None if the training corpus is unknown."""
         self.entity_tags, self.training_surfaces = entity_tags, training_surfaces
         # Correct, predicted and gold items of each sentence by group and name, such as
         # ("type", "PER"). Groups are resampled together, words by themselves.
