@@ -4,6 +4,7 @@ import json
 import platform
 import shlex
 import shutil
+import socket
 import time
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -44,6 +45,7 @@ from settings.defaults import is_embedded, model_title
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL
 from settings.run_settings import Settings
 from support.files import disk_errors_reported, write_json
+from support.processes import on_several_machines
 from support.secrets import scrub
 from support.terminal import say
 from support.text import counted, shortened
@@ -143,7 +145,7 @@ class RunResults:
             "training": f"{plan.total_steps} steps of {batch} sentences, learning rate "
             f"{training.learning_rate:g}, {training.lr_scheduler_type}",
             "device": f"{self.state.device}, {self._precision_name()}",
-            "output": str(output_dir),
+            "output": f"{output_dir}{self._machine()}",
         }
         if plan.checkpoint is not None:
             rows["resumes"] = f"{plan.checkpoint}, step {self.progress.step}"
@@ -154,6 +156,10 @@ class RunResults:
         notes = [note for note in (self.note, plan.note) if note]
         say(*self.settings.replaced, *corpus.notes, *notes)
         say(*(f"{name:10}{value}" for name, value in rows.items()))
+
+    def _machine(self) -> str:
+        """Return the machine that has the output folder, if there are several."""
+        return f", on {socket.gethostname()}" if on_several_machines() else ""
 
     def _context(self) -> str:
         """Describe the context of the windows, and the documents of each split."""

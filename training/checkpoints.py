@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import sys
 import zlib
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from support.manifests import (
     manifests_in,
     read_manifest,
 )
-from support.processes import is_main_process
+from support.processes import is_main_process, on_several_machines
 from support.text import on_terminal
 from support.work_folder import work_folder
 from training.calendar import Calendar
@@ -242,7 +243,7 @@ def find_checkpoint(
         if problem := damage(folder):
             raise UserError(
                 f"--resume_from_checkpoint {requested}: {problem}. Name another checkpoint, or "
-                "'latest' for the newest complete one of this run."
+                f"'latest' for the newest complete one of this run.{_on_this_machine()}"
             )
     manifest = read_manifest(folder)
     saved = manifest.conditions if manifest else {}
@@ -274,5 +275,15 @@ def _newest_complete(output_dir: Path) -> Path:
             print(on_terminal(message), file=sys.stderr)
     raise UserError(
         f"--resume_from_checkpoint: {output_dir} holds no complete checkpoint. Leave the flag out "
-        "to start from the beginning."
+        f"to start from the beginning.{_on_this_machine()}"
+    )
+
+
+def _on_this_machine() -> str:
+    """Return what to do if another machine of the run has the checkpoint."""
+    if not on_several_machines():
+        return ""
+    return (
+        f" Process 0, which reads checkpoints, is on {socket.gethostname()}: if another machine "
+        "has them, start that one with --node_rank 0."
     )

@@ -276,6 +276,14 @@ def test_one_flipped_bit_is_damage(stopped, tmp_path):
     assert damage(tmp_path / "copy").startswith("model.safetensors ")
 
 
+def test_a_checkpoint_that_another_machine_may_have(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    for requested in ("latest", str(tmp_path / "step_1")):
+        with pytest.raises(UserError, match="that one with --node_rank 0"):
+            find_checkpoint(requested, tmp_path, {})
+
+
 def test_missing_checkpoint_is_reported(tmp_path):
     with pytest.raises(UserError, match="holds no complete checkpoint"):
         find_checkpoint("latest", tmp_path, {})
