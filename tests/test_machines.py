@@ -126,6 +126,15 @@ def test_machines_that_differ_are_refused(machines, snapshot, tmp_path):
     assert not (first / "out").exists()
 
 
+def test_tagging_on_machines_without_a_shared_disk_is_refused(tiny_tagger, machines, tmp_path):
+    """Each machine would keep its results; said before anything is tagged."""
+    flags = ["--model", tiny_tagger, "--input", "corpus/test.conll", "--output", "out.jsonl"]
+    output = run_on_machines("infer.py", flags, tmp_path, status=2)
+    assert "do not share the disk" in output and ".out.jsonl.part-1 is not there" in output
+    for disk in machines:
+        assert sorted(path.name for path in disk.iterdir()) == ["corpus", "encoder", "tmp"]
+
+
 # --- Launchers ------------------------------------------------------------------------------
 
 
