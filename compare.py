@@ -105,8 +105,14 @@ def check(flags: ComparisonFlags) -> tuple[Sides, list[str]]:
         *([r for name in side for r in runs_of_study(name)] for side in (given_a, given_b))
     )
     names = [*sides.a, *sides.b]
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        problems.append(f"{name}: got the same run twice, expected different runs")
+    spellings: dict[str, list[str]] = {}  # of the path of each run
+    for name in names:
+        path = os.path.realpath(name) if os.path.exists(name) else name
+        spellings.setdefault(path, []).append(name)
+    for same in spellings.values():
+        if len(same) > 1:
+            given = " and ".join(dict.fromkeys(same))
+            problems.append(f"{given}: got the same run twice, expected different runs")
     files: list[str] = []
     if flags.input:
         try:
@@ -201,7 +207,7 @@ def tag_input(
     from corpus.formats.sentence import ReadOptions
     from results.prediction_files import ScoredSentence
     from tagging.chunks import in_chunks
-    from tagging.inputs import BrokenLines
+    from tagging.input_lines import BrokenLines
     from tagging.score import labelled_items, tag_labelled
 
     columns = flags.text_column_name, flags.label_column_name

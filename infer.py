@@ -44,7 +44,9 @@ from tagging.input_files import (
     shortened,
 )
 from tagging.input_form import Form, form_of_file
-from tagging.inputs import BrokenLines, Item, Source, read_items
+from tagging.input_lines import BrokenLines, Source
+from tagging.inputs import read_items
+from tagging.items import Item
 from tagging.loading import default_model
 from tagging.output_file import RESUMABLE, OutputFile, is_regular
 from tagging.processes import device_of_process, leave_group, share

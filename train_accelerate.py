@@ -78,6 +78,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     from support.work_folder import lock_output_dir
     from training.checkpoints import checkpoint_staged, delete_old
     from training.loop import SAVED_BY, TrainingRun
+    from training.machines import check_same_weights
     from training.optimizer import check_optimizer, make_optimizer, make_scheduler
     from training.plan import plan_training
     from training.progress import choose_best_score
@@ -124,7 +125,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
 
     # --- Corpus ---
     say("Reading the corpus ...")
-    with state.main_process_first():
+    with state.local_main_process_first():
         splitter = splitter_to_keep(settings.model, do_train=settings.do_train)
         corpus = load_corpus(settings.corpus, splitter)
     best = choose_best_score(settings.checkpoints, corpus.label_names, corpus.entity_tags)
@@ -136,7 +137,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     tokenizer = load_run_tokenizer(settings.model)
     identity = run_identity(settings, corpus)
     check_output_dir(settings, identity, state)
-    lock_output_dir(output_dir, state, settings.command)
+    work = lock_output_dir(output_dir, state, settings.command, training.sharded_by)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name, corpus.word_splitter)
     choose_decoding(config, settings.model.decode, corpus.entity_tags, do_train=settings.do_train)
@@ -144,7 +145,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     check_operating_point(
         settings, config.decode, corpus.label_names, corpus.entity_tags, corpus.splits
     )
-    with state.main_process_first():
+    with state.local_main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows, config.context)
     plan = plan_training(
         settings,
@@ -170,6 +171,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         train_token_ids=windows["train"].token_ids() if settings.do_train else None,
         optim=training.optim,
     )
+    check_same_weights(model, state)
     padded_length = settings.windows.padded_length(max_length)
     traits = observe_traits(
         model,
@@ -237,7 +239,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         def save_checkpoint() -> Path:
             run.losses.store_pending()
             folder = run.checkpoint_folder()
-            with checkpoint_staged(folder, plan, progress, state) as partial:
+            with checkpoint_staged(folder, plan, progress, state, work) as partial:
                 accelerator.save_state(partial)  # with weights only if they are sharded
                 save_model(accelerator, model, tokenizer, partial, progress.step)
                 save_state_dict(accelerator, model, partial)

@@ -67,6 +67,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     from scoring.operating_point import check_operating_point
     from settings.defaults import make_settings
     from support.work_folder import lock_output_dir
+    from training.machines import check_same_weights
     from training.plan import plan_training
     from training.progress import choose_best_score
     from training.runtime import (
@@ -108,7 +109,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
 
     # --- Corpus ---
     say("Reading the corpus ...")
-    with state.main_process_first():
+    with state.local_main_process_first():
         splitter = splitter_to_keep(settings.model, do_train=settings.do_train)
         corpus = load_corpus(settings.corpus, splitter)
     best = choose_best_score(settings.checkpoints, corpus.label_names, corpus.entity_tags)
@@ -120,7 +121,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     tokenizer = load_run_tokenizer(settings.model)
     identity = run_identity(settings, corpus)
     check_output_dir(settings, identity, state)
-    lock_output_dir(output_dir, state, settings.command)
+    work = lock_output_dir(output_dir, state, settings.command, training.sharded_by)
     max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
     remember_encoding(config, max_length, settings.corpus.task_name, corpus.word_splitter)
     choose_decoding(config, settings.model.decode, corpus.entity_tags, do_train=settings.do_train)
@@ -128,7 +129,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     check_operating_point(
         settings, config.decode, corpus.label_names, corpus.entity_tags, corpus.splits
     )
-    with state.main_process_first():
+    with state.local_main_process_first():
         windows = encode_corpus(corpus, tokenizer, max_length, settings.windows, config.context)
     plan = plan_training(
         settings,
@@ -154,6 +155,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         train_token_ids=windows["train"].token_ids() if settings.do_train else None,
         optim=training.optim,
     )
+    check_same_weights(model, state)
     padded_length = settings.windows.padded_length(max_length)
     traits = observe_traits(
         model,
@@ -177,6 +179,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         tokenizer=tokenizer,
         results=results,
         plan=plan,
+        work=work,
     )
     if settings.dry_run:
         trial = try_run(

@@ -24,7 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from naive_readers import FORMATS, Entities, Format, documents, entities_of, squeezed  # noqa: E402
+from naive_readers import FORMATS  # noqa: E402
+from random_corpora import Entities, Format, documents, entities_of, squeezed  # noqa: E402
 
 from corpus.formats import detect  # noqa: E402
 from corpus.formats.sentence import ReadOptions  # noqa: E402

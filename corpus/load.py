@@ -321,7 +321,8 @@ def full_disk_reported(cache: Path) -> Iterator[None]:
         ) from None
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Return the checksum of a cached file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
@@ -329,7 +330,7 @@ def _digest(path: Path) -> str:
 def _seal(work: Path, summary: dict[str, Any]) -> None:
     """Write the summary of a corpus with the checksums of its files; sync them all to the disk."""
     paths = sorted(work.glob("*.arrow"))
-    content = json.dumps({"summary": summary, "files": {p.name: _digest(p) for p in paths}})
+    content = json.dumps({"summary": summary, "files": {p.name: file_digest(p) for p in paths}})
     checksum = hashlib.blake2b(content.encode()).hexdigest()
     (work / SUMMARY).write_text(f"{checksum}\n{content}", encoding="utf-8")
     for path in (*paths, work / SUMMARY):
@@ -345,7 +346,9 @@ def _cached_summary(folder: Path) -> dict[str, Any] | None:
         if hashlib.blake2b(content.encode()).hexdigest() != checksum:
             return None
         sealed: dict[str, Any] = json.loads(content)
-        whole = all(_digest(folder / name) == digest for name, digest in sealed["files"].items())
+        whole = all(
+            file_digest(folder / name) == digest for name, digest in sealed["files"].items()
+        )
     except (OSError, ValueError):
         return None
     return sealed["summary"] if whole else None

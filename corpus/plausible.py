@@ -3,7 +3,6 @@
 A file may fit a layout by its form and mean something else. The first sentences show it.
 """
 
-import itertools
 import json
 import re
 from collections import Counter
@@ -51,40 +50,24 @@ def plausible(
     """
     if opened.layout_kind is None:
         return opened
-    sentences = _checked(opened, name, problems, words_only, column_requested, is_waiting)
-    return opened._replace(sentences=sentences)
-
-
-def _checked(
-    opened: OpenedSource,
-    name: str,
-    problems: Problems,
-    words_only: bool,
-    column_requested: bool,
-    is_waiting: Callable[[], bool],
-) -> Iterator[Sentence]:
-    sentences = iter(opened.sentences)
-    sample: list[Sentence] = []
-    words: list[str] = []
-    tags: list[str] = []
-    for sentence in sentences:
-        sample.append(sentence)
-        words += sentence.words
-        tags += (tag for tag in sentence.tags or () if isinstance(tag, str))
-        if len(words) >= SAMPLE_WORDS or is_waiting():
-            break
     raw_text = opened.layout_kind is LayoutKind.TEXT
-    fault = _fault(words, [] if raw_text else tags, raw_text)
-    if fault is None and not (raw_text or words_only):
-        fault = _fault_of_numbers(words)
-        if fault is None and not column_requested and len(words) >= MIN_WORDS:
-            fault = _fault_of_tag_set(words, tags)
-    if fault:
-        detail = f"{fault} ({opened.layout})"
+
+    def fault_of(sample: list[Sentence], words: list[str]) -> Problem | None:
+        tags = [tag for sentence in sample for tag in sentence.tags or () if isinstance(tag, str)]
+        fault = _fault(words, [] if raw_text else tags, raw_text)
+        if fault is None and not (raw_text or words_only):
+            fault = _fault_of_numbers(words)
+            if fault is None and not column_requested and len(words) >= MIN_WORDS:
+                fault = _fault_of_tag_set(words, tags)
+        if fault is None:
+            return None
         place = Place(name, sample[0].lines[0])
-        problems.add(Problem(ProblemKind.IMPLAUSIBLE, place, detail, EXPECTED))
-        return
-    yield from itertools.chain(sample, sentences)
+        return Problem(ProblemKind.IMPLAUSIBLE, place, f"{fault} ({opened.layout})", EXPECTED)
+
+    sentences = _checked(
+        opened.sentences, lambda sentence: sentence.words, fault_of, problems, is_waiting
+    )
+    return opened._replace(sentences=sentences)
 
 
 def plausible_items(
@@ -99,6 +82,26 @@ def plausible_items(
     `words_of` returns the words of an item; an empty list if its text is still to be split.
     `is_waiting`: see `plausible`.
     """
+
+    def fault_of(sample: list[Item], words: list[str]) -> Problem | None:
+        fault = _fault(words, [], raw_text=False)
+        place = Place(name)
+        return Problem(ProblemKind.IMPLAUSIBLE, place, fault, WORDS_EXPECTED) if fault else None
+
+    return _checked(items, words_of, fault_of, problems, is_waiting)
+
+
+def _checked(
+    items: Iterable[Item],
+    words_of: Callable[[Item], Sequence[str]],
+    fault_of: Callable[[list[Item], list[str]], Problem | None],
+    problems: Problems,
+    is_waiting: Callable[[], bool],
+) -> Iterator[Item]:
+    """Yield items; add a problem and yield none if the first ones have a fault.
+
+    `fault_of` takes the first items and all their words.
+    """
     items = iter(items)
     sample: list[Item] = []
     words: list[str] = []
@@ -111,8 +114,8 @@ def plausible_items(
                 break
     except UserError as raised:
         error = raised
-    if fault := _fault(words, [], raw_text=False):
-        problems.add(Problem(ProblemKind.IMPLAUSIBLE, Place(name), fault, WORDS_EXPECTED))
+    if problem := fault_of(sample, words):
+        problems.add(problem)
         return
     yield from sample
     if error is not None:  # after the items before it, as without this check

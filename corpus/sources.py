@@ -79,7 +79,8 @@ def find_sources(settings: CorpusSettings, word_splitter: str | None = None) -> 
         names.append("data/sample")
     elif settings.dataset_name:
         sources = _named_sources(settings, settings.dataset_name, options, notes)
-        names.append(settings.dataset_name)
+        folder = Path(settings.dataset_name)
+        names.append(folder.resolve().name if folder.exists() else settings.dataset_name)
     problems: list[str] = []
     for split in SPLITS:
         paths = _files_of(settings, split, problems)

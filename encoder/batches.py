@@ -16,6 +16,7 @@ import numpy as np
 
 from common import IGNORED, Context, inside_labels, nearest_sentences, tokenize_and_align_labels
 from settings.run_settings import WindowSettings
+from support.files import write_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -99,10 +100,11 @@ def encode_split(
 
     `inside`: see `common.inside_labels`; None labels the first sub-word of a word only. The split
     is encoded batch by batch into a memory-mapped file, which a later call with the same `key`
-    reads again unless `overwrite_cache`. `context`: the maximum number of sub-words of neighbouring
-    sentences on each side. `documents`: the number of the document of each sentence.
+    reads again, unless `overwrite_cache` or the file is damaged. `context`: the maximum number of
+    sub-words of neighbouring sentences on each side. `documents`: the number of the document of
+    each sentence.
     """
-    from corpus.load import full_disk_reported
+    from corpus.load import file_digest, full_disk_reported
 
     word_starts = np.zeros(len(split) + 1, np.int64)  # index of each sentence's first word
     words_of_sentences(split).cumsum(out=word_starts[1:])
@@ -114,18 +116,38 @@ def encode_split(
             around = context_of(split, documents, indices, tokenizer, context)
         return tokenize_and_align_labels(examples, tokenizer, max_length, inside, starts, around)
 
-    cache = Path(split.cache_files[0]["filename"]).parent if split.cache_files else Path()
-    with full_disk_reported(cache):
+    file = None  # a split in memory is not cached
+    if split.cache_files:
+        file = Path(split.cache_files[0]["filename"]).parent / f"cache-{key}.arrow"
+    is_cached = file is not None and not overwrite_cache and _is_whole(file)
+    with full_disk_reported(file.parent if file else Path()):
         rows = split.map(
             encode_batch,
             batched=True,
             with_indices=True,
             remove_columns=split.column_names,
             new_fingerprint=key,
-            load_from_cache_file=not overwrite_cache,
+            cache_file_name=str(file) if file else None,
+            load_from_cache_file=is_cached,
             desc="Encoding",
         )
+        if file is not None and not is_cached:
+            write_text(_checksum_file(file), file_digest(file))
     return WindowSet(rows, int(word_starts[-1]))
+
+
+def _is_whole(file: Path) -> bool:
+    """Return whether a cached split is as it was written."""
+    from corpus.load import file_digest
+
+    try:
+        return _checksum_file(file).read_text(encoding="utf-8") == file_digest(file)
+    except (OSError, ValueError):
+        return False
+
+
+def _checksum_file(file: Path) -> Path:
+    return file.with_suffix(".blake2b")
 
 
 def context_of(

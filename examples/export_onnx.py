@@ -38,7 +38,8 @@ from encoder.tokenizer import load_run_tokenizer
 from infer import Tagger
 from settings.run_settings import ModelSettings
 from support.errors import UserError, run_script
-from tagging.inputs import BrokenLines, Source, read_items
+from tagging.input_lines import BrokenLines, Source
+from tagging.inputs import read_items
 from tagging.progress import Progress
 from tagging.score import labelled_items, score
 

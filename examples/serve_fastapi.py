@@ -38,7 +38,7 @@ BATCH_CHARACTERS = 20_000  # a batch of this size takes no more requests
 Results = list[dict[str, Any]]
 
 
-class Question(BaseModel):
+class TagRequest(BaseModel):
     """The body of a request."""
 
     model_config = ConfigDict(extra="forbid")
@@ -92,8 +92,8 @@ class Batches:
         try:
             results = iter(await loop.run_in_executor(self.thread, self.tag, texts))
         except Exception as error:
-            for question in batch if len(batch) > 1 else ():  # only one of them fails
-                await self._answer([question])
+            for waiting in batch if len(batch) > 1 else ():  # only one of them fails
+                await self._answer([waiting])
             if len(batch) == 1 and not batch[0][1].done():
                 batch[0][1].set_exception(error)
             return
@@ -121,7 +121,7 @@ def create_app(
         if token is not None and not secrets.compare_digest(given, f"Bearer {token}".encode()):
             raise HTTPException(401, "wrong or missing token", {"WWW-Authenticate": "Bearer"})
 
-    async def question_of(request: Request) -> Question:
+    async def tag_request_of(request: Request) -> TagRequest:
         body = bytearray()
         try:
             async with asyncio.timeout(limits.seconds):
@@ -131,7 +131,7 @@ def create_app(
                         raise HTTPException(
                             413, f"body: expected {limits.body_bytes} bytes or less"
                         )
-            return Question.model_validate_json(bytes(body))
+            return TagRequest.model_validate_json(bytes(body))
         except TimeoutError:
             message = f"body: not complete after {limits.seconds:g} s"
             raise HTTPException(408, message, {"Connection": "close"}) from None
@@ -144,11 +144,11 @@ def create_app(
             raise HTTPException(422, "; ".join(messages[:3])) from None
 
     app = FastAPI(title="Token classification", lifespan=lifespan)
-    body = {"content": {"application/json": {"schema": Question.model_json_schema()}}}
+    body = {"content": {"application/json": {"schema": TagRequest.model_json_schema()}}}
 
     @app.post("/tag", dependencies=[Depends(check_token)], openapi_extra={"requestBody": body})
     async def answer(request: Request) -> JSONResponse:
-        text = (await question_of(request)).text
+        text = (await tag_request_of(request)).text
         try:
             async with asyncio.timeout(limits.seconds):
                 results = await batches.results([text] if isinstance(text, str) else text)

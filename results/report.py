@@ -54,14 +54,16 @@ def write_report(folder: str | os.PathLike[str], run: Run) -> None:
     `eval_accuracy`, …); `epoch_steps`, `kept_step`, `still_improved`; `scores` (by split:
     `overall`, `per_type`, `words`, `loss`, and what `scoring.evidence` adds); `calibration` (see
     `calibration_rows`); `label_counts` (by split and label); `lengths` (by split: sentences by
-    number of sub-words), `max_seq_length`, `windowed` (sentences cut, by split); `examples`, read
-    once as a stream (see `survey_examples`), of the split `examples_split` (default: the last one
-    of `scores`).
+    number of sub-words), `max_seq_length`, `windowed` (sentences cut, by split); of the split
+    `examples_split` (default: the last one of `scores`) the `survey` (`scoring.mistakes.Survey`),
+    or the `examples` to make it of, read once as a stream.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     entity_tags = is_entity_run(run)
-    survey = survey_examples(run.get("examples") or (), entity_tags, run.get("label_names"))
+    survey = run.get("survey") or survey_examples(
+        run.get("examples") or (), entity_tags, run.get("label_names")
+    )
     charts = training_charts(run.get("history") or [], run.get("step_losses") or [], entity_tags)
     _write_picture(folder / "training_curves.png", curves_png(charts) if charts else None)
     names, cells = confusion_cells(survey.confusion)

@@ -4,9 +4,12 @@ import json
 import platform
 import shlex
 import shutil
+import socket
 import time
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from importlib.metadata import version
+from itertools import tee
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -23,6 +26,7 @@ from results.calibration_rows import calibration_rows
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
+from results.shareable import shareable, without_folders
 from results.verdict import best_step, measured, still_improved
 from scoring.calibration import (
     fit_calibration,
@@ -31,15 +35,17 @@ from scoring.calibration import (
     reliability,
 )
 from scoring.evidence import EVIDENCE, EvidenceCounter
+from scoring.mistakes import Survey, add_example
 from scoring.operating_point import choose_operating_point
 from scoring.scores import compute_metrics, flat_scores, label_types
-from scoring.surfaces import surfaces_of
+from scoring.seen_entities import surfaces_of
 from scoring.table import evidence_lines, score_table
 from scoring.word_predictions import Calibration, OperatingPoint, WordPredictions
 from settings.defaults import is_embedded, model_title
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL
 from settings.run_settings import Settings
 from support.files import disk_errors_reported, write_json
+from support.processes import on_several_machines
 from support.secrets import scrub
 from support.terminal import say
 from support.text import counted, shortened
@@ -103,6 +109,8 @@ class RunResults:
         self.predictions: dict[str, WordPredictions] = {}
         self.calibration: dict[str, Any] = {}  # the calibration and the operating point
         self.epoch_steps: int | None = None
+        self.survey: Survey | None = None  # of the last split with scores, once it is written
+        self.survey_split: str | None = None
 
     # --- Training ---
 
@@ -136,7 +144,7 @@ class RunResults:
             "training": f"{plan.total_steps} steps of {batch} sentences, learning rate "
             f"{training.learning_rate:g}, {training.lr_scheduler_type}",
             "device": f"{self.state.device}, {self._precision_name()}",
-            "output": str(output_dir),
+            "output": f"{output_dir}{self._machine()}",
         }
         if plan.checkpoint is not None:
             rows["resumes"] = f"{plan.checkpoint}, step {self.progress.step}"
@@ -144,7 +152,8 @@ class RunResults:
             rows |= earlier_run(output_dir)
         if self.pusher is not None:
             rows["push"] = self.pusher.plan
-        say(*self.settings.replaced, *corpus.notes, *([self.note] if self.note else []))
+        notes = [note for note in (self.note, plan.note) if note]
+        say(*self.settings.replaced, *corpus.notes, *notes)
         say(*(f"{name:10}{value}" for name, value in rows.items()))
 
     @property
@@ -153,6 +162,9 @@ class RunResults:
         splits = self.corpus.splits.items()
         counts = ", ".join(f"{name} {len(split)}" for name, split in splits)
         return f"{self.corpus.name} ({self.settings.corpus.task_name}; {counts} sentences)"
+    def _machine(self) -> str:
+        """Return the machine that has the output folder, if there are several."""
+        return f", on {socket.gethostname()}" if on_several_machines() else ""
 
     def _context(self) -> str:
         """Describe the context of the windows, and the documents of each split."""
@@ -277,8 +289,9 @@ class RunResults:
         if self.train_metrics:
             save_results(folder, "train", self.train_metrics)
         for split, prefix in FILE_PREFIXES.items():
+            if split in self.predictions:
+                self._write_predictions(folder, split)
             if split in self.scores:
-                self._add_evidence(split)
                 flat = self._flat_scores(split)
                 flat |= {
                     name: self.scores[split][name]
@@ -287,17 +300,13 @@ class RunResults:
                 }
                 save_results(folder, prefix, {f"{prefix}_{k}": v for k, v in flat.items()})
                 self._say_scores(split)
-        for split, name in PREDICTIONS.items():
-            if split in self.predictions:
-                sentences, places = self._sentences(split), self.corpus.places(split)
-                write_predictions(folder, name, sentences, places, self.corpus.entity_tags)
         say(*(f"{name}: {text}." for name, text in calibration_rows(self.calibration)))
         if "test" in self.predictions and "test" not in self.scores:
             words = self.windows["test"].num_words
             say(f"\ntest: {words} words tagged, see predictions.txt; the split has no labels.")
         if do_train:
             identity = run_identity(self.settings, self.corpus)
-            write_json(folder / RUN_FILE, identity | self._facts())
+            write_json(folder / RUN_FILE, identity | self._shareable_facts())
             write_args_file(folder, self.settings.flags, self.precision, self.script)
         # A model's folder that is only scored keeps the report of its training.
         has_report = bool(self.scores) and (do_train or not (folder / RUN_FILE).exists())
@@ -347,7 +356,7 @@ class RunResults:
         earlier = self.settings.output_dir / "README.md"
         if earlier.exists() and not (folder / "README.md").exists():
             shutil.copyfile(earlier, folder / "README.md")
-        write_card(folder, self._facts())
+        write_card(folder, self._shareable_facts())
 
     def _flat_scores(self, split: str) -> dict[str, Any]:
         """Return the scores of a split for result files and history.
@@ -376,14 +385,28 @@ class RunResults:
         if context and not self.settings.do_train:  # otherwise `_announce` has printed it
             say(f"Context: {context} sub-words on each side ({self._documents(split)}).")
 
-    def _add_evidence(self, split: str) -> None:
-        """Add intervals and the other evidence to the scores of a split."""
+    def _write_predictions(self, folder: Path, split: str) -> None:
+        """Write the predictions of a split, and count them for scores and report, in one pass."""
         evidence = EvidenceCounter(self.corpus.entity_tags, self._training_surfaces)
-        sentences, places = self._sentences(split), self.corpus.places(split)
-        for sentence, place in zip(sentences, places, strict=True):
-            document = None if place.document is None else (place.file, place.document)
-            evidence.add(sentence.words, sentence.gold, sentence.predicted, document)
-        self.scores[split] = evidence.added_to(self.scores[split])
+        survey = Survey(self.corpus.entity_tags)
+        places, own_places = tee(self.corpus.places(split))
+
+        def counted() -> Iterator[common.SentencePrediction]:
+            for sentence, place in zip(self._sentences(split), own_places, strict=True):
+                if split in self.scores:
+                    words, gold, predicted, probability, _ = sentence
+                    document = None if place.document is None else (place.file, place.document)
+                    evidence.add(words, gold, predicted, document)
+                    example = {"tokens": words, "gold": gold, "predicted": predicted}
+                    example |= {"probability": probability, "place": place}
+                    add_example(survey, example, self.corpus.label_names)
+                yield sentence
+
+        name, entity_tags = PREDICTIONS[split], self.corpus.entity_tags
+        write_predictions(folder, name, counted(), places, entity_tags)
+        if split in self.scores:
+            self.scores[split] = evidence.added_to(self.scores[split])
+            self.survey, self.survey_split = survey, split
 
     @cached_property
     def _training_surfaces(self) -> set[int] | None:
@@ -429,7 +452,7 @@ class RunResults:
             "run_id": self.progress.run_id,
             "suite_version": VERSION,
             "script": self.script,
-            "command": scrub(shlex.join([self.script, *self.arguments]), corpus.hub_token),
+            "command": self._command(self.arguments),
             "output_name": settings.output_dir.resolve().name,
             "base_model": model_title(model),
             "base_model_is_local": is_local and not is_embedded(model),
@@ -460,6 +483,16 @@ class RunResults:
             "calibration": self.calibration or None,
         }
 
+    def _shareable_facts(self) -> dict[str, Any]:
+        """Return the facts of the run as a push sends them: without folders of this machine."""
+        facts = self._facts()
+        arguments = {name: without_folders(value) for name, value in facts["arguments"].items()}
+        command = self._command(map(shareable, self.arguments))
+        return facts | {"command": command, "arguments": arguments}
+
+    def _command(self, arguments: Iterable[str]) -> str:
+        return scrub(shlex.join([self.script, *arguments]), self.settings.corpus.hub_token)
+
     def _kept_step(self) -> int:
         """Return the step whose weights are in the folder."""
         step = None
@@ -475,8 +508,6 @@ class RunResults:
 
     def _corpus_facts(self) -> dict[str, Any]:
         """Return the facts for the report alone: counts of the corpus and scored sentences."""
-        split = "test" if "test" in self.scores else "validation"
-        columns = ("tokens", "gold", "predicted", "probability")
         return {
             "label_counts": {
                 name: self._label_counts(rows)
@@ -489,13 +520,8 @@ class RunResults:
             },
             "max_seq_length": self.config.window_length,
             "windowed": {name: w.sentences_cut for name, w in self.windows.items()},
-            "examples": (
-                dict(zip(columns, sentence[:4], strict=True), place=place)
-                for sentence, place in zip(
-                    self._sentences(split), self.corpus.places(split), strict=True
-                )
-            ),
-            "examples_split": split,
+            "survey": self.survey,
+            "examples_split": self.survey_split,
         }
 
     def _label_counts(self, rows: Any) -> dict[str, int]:

@@ -20,7 +20,7 @@ from scoring.intervals import LEVEL, SCORES, score_intervals
 from scoring.partial_matches import OUTCOMES, SCHEMES, credits_of, match_counts
 from scoring.resampling import UnitCounter, UnitCounts, resampled_totals
 from scoring.scores import prf
-from scoring.surfaces import surface
+from scoring.seen_entities import surface
 
 IN_TRAINING, NEW = "in training", "new"
 EVIDENCE = ("intervals", "by_surface", "by_length", "partial_matching")  # keys of scores
@@ -34,7 +34,7 @@ class EvidenceCounter:
     """Counts sentences for intervals and, with entity tags, for the other evidence."""
 
     def __init__(self, entity_tags: bool, training_surfaces: Set[int] | None = None) -> None:
-        """`training_surfaces`: see `scoring.surfaces`; None if the training corpus is unknown."""
+        """`training_surfaces`: see `seen_entities`; None if the training corpus is unknown."""
         self.entity_tags, self.training_surfaces = entity_tags, training_surfaces
         # Correct, predicted and gold items of each sentence by group and name, such as
         # ("type", "PER"). Groups are resampled together, words by themselves.

@@ -172,56 +172,67 @@ def survey_examples(
     entity_tags: bool,
     label_names: Sequence[str] | None = None,
 ) -> Survey:
-    """Return the survey of scored sentences, read once and in constant memory.
+    """Return the survey of scored sentences, read once and in constant memory: see `add_example`.
 
-    Each of `examples` has lists with one item per word: `tokens`, `gold` and `predicted` (tag
-    names), and perhaps `probability` (of the predicted tag). It may have a `place`: where the
-    sentence begins in the corpus. A mistake's confidence is the mean probability over all words of
-    its gold and predicted entities. `label_names`: the labels of the model. Raises ValueError if a
-    sentence has more or fewer tags than words.
+    `label_names`: the labels of the model.
     """
     survey = Survey(entity_tags)
-    for number, example in enumerate(examples, start=1):
-        tokens, gold, predicted = (example[key] for key in ("tokens", "gold", "predicted"))
-        if not len(tokens) == len(gold) == len(predicted):
-            raise ValueError(
-                f"sentence {number}: got {len(gold)} gold tags and {len(predicted)} predicted "
-                f"tags, expected {len(tokens)}, one for each word"
-            )
-        classes = [
-            (
-                _class_of(gold_tag, entity_tags, label_names),
-                _class_of(predicted_tag, entity_tags, label_names),
-            )
-            for gold_tag, predicted_tag in zip(gold, predicted, strict=True)
-        ]
-        survey.sentences += 1
-        survey.words += len(tokens)
-        survey.confusion.update(classes)
-        if entity_tags:
-            pairs = pair_entities(entities(gold), entities(predicted))
-            survey.pair_kinds.update(pair.kind for pair in pairs)
-            survey.gold_kinds.update(
-                (pair.kind, pair.gold[0])
-                for pair in pairs
-                if pair.gold and pair.counted_elsewhere != "gold"
-            )
-            survey.predicted_kinds.update(
-                (pair.kind, pair.predicted[0])
-                for pair in pairs
-                if pair.predicted and pair.counted_elsewhere != "predicted"
-            )
-            survey.both_wrong += sum(
-                pair.kind == "wrong boundary"
-                for pair in pairs
-                if pair.gold and pair.predicted and pair.gold[0] != pair.predicted[0]
-            )
-        else:
-            pairs = _wrong_words(classes)
-        for position, pair in enumerate(pairs):
-            if pair.kind != "exact":
-                _keep(survey, pair, (number, position), example)
+    for example in examples:
+        add_example(survey, example, label_names)
     return survey
+
+
+def add_example(
+    survey: Survey, example: Mapping[str, Any], label_names: Sequence[str] | None = None
+) -> None:
+    """Count a scored sentence in a survey, which keeps some of the mistakes.
+
+    `example` has lists with one item per word: `tokens`, `gold` and `predicted` (tag names), and
+    perhaps `probability` (of the predicted tag). It may have a `place`: where the sentence begins
+    in the corpus. A mistake's confidence is the mean probability over all words of its gold and
+    predicted entities. `label_names`: the labels of the model. Raises ValueError if the sentence
+    has more or fewer tags than words.
+    """
+    number, entity_tags = survey.sentences + 1, survey.entity_tags
+    tokens, gold, predicted = (example[key] for key in ("tokens", "gold", "predicted"))
+    if not len(tokens) == len(gold) == len(predicted):
+        raise ValueError(
+            f"sentence {number}: got {len(gold)} gold tags and {len(predicted)} predicted "
+            f"tags, expected {len(tokens)}, one for each word"
+        )
+    classes = [
+        (
+            _class_of(gold_tag, entity_tags, label_names),
+            _class_of(predicted_tag, entity_tags, label_names),
+        )
+        for gold_tag, predicted_tag in zip(gold, predicted, strict=True)
+    ]
+    survey.sentences += 1
+    survey.words += len(tokens)
+    survey.confusion.update(classes)
+    if entity_tags:
+        pairs = pair_entities(entities(gold), entities(predicted))
+        survey.pair_kinds.update(pair.kind for pair in pairs)
+        survey.gold_kinds.update(
+            (pair.kind, pair.gold[0])
+            for pair in pairs
+            if pair.gold and pair.counted_elsewhere != "gold"
+        )
+        survey.predicted_kinds.update(
+            (pair.kind, pair.predicted[0])
+            for pair in pairs
+            if pair.predicted and pair.counted_elsewhere != "predicted"
+        )
+        survey.both_wrong += sum(
+            pair.kind == "wrong boundary"
+            for pair in pairs
+            if pair.gold and pair.predicted and pair.gold[0] != pair.predicted[0]
+        )
+    else:
+        pairs = _wrong_words(classes)
+    for position, pair in enumerate(pairs):
+        if pair.kind != "exact":
+            _keep(survey, pair, (number, position), example)
 
 
 def _class_of(tag_name: str, entity_tags: bool, label_names: Sequence[str] | None) -> str | None:

@@ -4,6 +4,7 @@ Only what the flags and the environment show is checked here; what needs a libra
 arguments of a schedule, is checked where the library is imported. Nothing heavy is imported.
 """
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterable
@@ -182,6 +183,8 @@ def _contradictions(flags: Any) -> list[str]:
     steps = flags.checkpointing_steps
     if steps not in (None, "epoch", "no") and not re.fullmatch("0*[1-9][0-9]*", steps):
         problems.append(f"--checkpointing_steps {steps}: expected 'epoch', 'no' or a number")
+    elif steps is not None:
+        problems += _save_contradictions(flags, steps)
     needing_scores = [
         f"--{name}"
         for name in ("load_best_model_at_end", "early_stopping_patience", "eval_on_start")
@@ -217,6 +220,23 @@ def _contradictions(flags: Any) -> list[str]:
             if value is not False
         ]
     return problems
+
+
+def _save_contradictions(flags: Any, steps: str) -> list[str]:
+    """Return a line for each other flag that says otherwise when to save.
+
+    `steps`: the value of --checkpointing_steps. The defaults of the others say nothing.
+    """
+    named = {
+        "save_strategy": (text_of(flags.save_strategy), "steps" if steps.isdigit() else steps),
+        "save_steps": (flags.save_steps, float(steps) if steps.isdigit() else None),
+    }
+    defaults = {field.name: field.default for field in dataclasses.fields(flags)}
+    return [
+        f"--checkpointing_steps {steps} and --{name} {text_of(value)}: expected one of them"
+        for name, (value, meant) in named.items()
+        if meant is not None and value not in (meant, defaults[name])
+    ]
 
 
 def _settled_problems(flags: Any) -> list[str]:

@@ -162,7 +162,9 @@ SETTLED = {
     "include_for_metrics": Settled([], "scores are computed from the tags of all words alone"),
     "batch_eval_metrics": Settled(True, "predictions are collected batch by batch", harmless=False),
     "save_only_model": Settled(False, "training can be resumed from every checkpoint"),
-    "save_on_each_node": Settled(False, "the main process writes; all nodes read its folder"),
+    "save_on_each_node": Settled(
+        False, "the main process writes, and sends a checkpoint to nodes without its disk"
+    ),
     "hub_always_push": Settled(
         False, "pushes run one after another in the background, and failed ones are retried"
     ),

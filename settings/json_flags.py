@@ -68,7 +68,26 @@ def json_problems(flags: Any) -> list[str]:
             elif place == "--fsdp_config":
                 problems += _key_problems(place, content, FSDP_KEYS, prefix="fsdp_")
     recomputation = getattr(flags, "gradient_checkpointing_kwargs", None) or {}
-    problems += _key_problems("--gradient_checkpointing_kwargs", recomputation, RECOMPUTATION_KEYS)
+    if isinstance(recomputation, dict):
+        problems += _recomputation_problems(recomputation)
+    return problems
+
+
+def _recomputation_problems(options: dict[str, Any]) -> list[str]:
+    """Return a line for each option of --gradient_checkpointing_kwargs that cannot be used."""
+    place = "--gradient_checkpointing_kwargs"
+    problems = _key_problems(place, options, RECOMPUTATION_KEYS)
+    for key, value in options.items():
+        if key == "determinism_check":
+            is_accepted, expected = value in ("default", "none"), "'default' or 'none'"
+        elif key == "every_n_layers":
+            is_accepted, expected = type(value) is int and value >= 1, "a number, at least 1"
+        else:
+            is_accepted, expected = isinstance(value, bool), "true or false"
+        if key in RECOMPUTATION_KEYS and not is_accepted:
+            problems.append(f"{place} {key}: got {quote(value)}, expected {expected}")
+    if options.get("use_reentrant") is True and options.get("debug") is True:
+        problems.append(f"{place} debug: torch needs 'use_reentrant': false for it")
     return problems
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
-from support.processes import is_main_process
+from support.processes import is_first_on_machine
 from support.text import on_terminal
 
 Result = TypeVar("Result")
@@ -57,6 +57,7 @@ def on_main_process(state: Any, action: Callable[[], Result]) -> Result:
 def run_script(main: Callable[[], object]) -> None:
     """Run a script's `main`; end it with one message, without a traceback, where that is enough.
 
+    The first process of each machine prints it, because the cause may lie on that machine.
     Exit statuses: that of a `UserError`; 130 after Ctrl-C and 143 after SIGTERM; 1 if another
     process of the run has died.
     """
@@ -71,11 +72,11 @@ def run_script(main: Callable[[], object]) -> None:
     try:
         main()
     except UserError as error:
-        if is_main_process() and not error.is_shown:
+        if is_first_on_machine() and not error.is_shown:
             print(f"error: {on_terminal(error)}", file=sys.stderr)
         sys.exit(error.status)
     except KeyboardInterrupt as stop:
-        if is_main_process():
+        if is_first_on_machine():
             message = on_terminal(stop) or "Interrupted."
             # Below the ^C that the terminal shows.
             print(f"\n{message}" if sys.stderr.isatty() else message, file=sys.stderr)

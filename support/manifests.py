@@ -4,7 +4,7 @@ A folder without a manifest of this suite is not a checkpoint, whatever its name
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ class Manifest:
     conditions: dict[str, Any]  # a run that resumes must have the same
     progress: dict[str, Any]  # fields of `training.progress.Progress`
     files: dict[str, int]  # path in the checkpoint -> CRC-32
+    hardware: dict[str, Any] = field(default_factory=dict)  # as `training.runtime.hardware_of`
 
     @property
     def run_id(self) -> str:
@@ -47,11 +48,20 @@ def read_manifest(folder: Path) -> Manifest | None:
     step, run_id = (content["progress"].get(name) for name in ("step", "run_id"))
     if type(step) is not int or type(run_id) is not str:
         return None
-    return Manifest(**{name: content[name] for name in names})
+    hardware = content.get("hardware")
+    return Manifest(
+        **{name: content[name] for name in names},
+        hardware=hardware if isinstance(hardware, dict) else {},
+    )
 
 
 def checkpoint_folders(output_dir: Path) -> list[Path]:
-    """Return the checkpoints in a folder, by run and step, the newest last.
+    """Return the checkpoints in a folder, by run and step, the newest last."""
+    return list(manifests_in(output_dir))
+
+
+def manifests_in(output_dir: Path) -> dict[Path, Manifest]:
+    """Return the checkpoints in a folder with their manifests, by run and step, the newest last.
 
     Recorded numbers decide, because a copy of a folder has other file times.
     """
@@ -60,4 +70,5 @@ def checkpoint_folders(output_dir: Path) -> list[Path]:
         for path in sorted(output_dir.glob("[!.]*"))
         if path.is_dir() and (manifest := read_manifest(path))
     }
-    return sorted(manifests, key=lambda path: (manifests[path].run_id, manifests[path].step))
+    newest_last = sorted(manifests.items(), key=lambda item: (item[1].run_id, item[1].step))
+    return dict(newest_last)

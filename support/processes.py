@@ -21,6 +21,16 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
+def local_world_size() -> int:
+    """Return the number of processes that the launcher started on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
+def on_several_machines() -> bool:
+    """Return whether the launcher started processes of this run on other machines too."""
+    return "LOCAL_WORLD_SIZE" in os.environ and local_world_size() < world_size()
+
+
 def is_launched() -> bool:
     """Return whether a launcher such as torchrun started this process, alone or among others."""
     return "WORLD_SIZE" in os.environ
@@ -34,3 +44,8 @@ def launcher_requests(feature: str) -> bool:
 def is_main_process() -> bool:
     """Return whether this is the process that prints and writes."""
     return rank() == 0
+
+
+def is_first_on_machine() -> bool:
+    """Return whether this is the process that reports errors on its machine's terminal."""
+    return local_rank() == 0

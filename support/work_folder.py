@@ -1,13 +1,16 @@
 """The work folder: all unfinished files of a run, in one hidden folder of its output folder.
 
-    check_output_dir(...)                # refuses folders that the run must not write into
-    lock_output_dir(output_dir, state)   # the folder is ours until the run ends
-    work_folder(output_dir) / "step_10"  # where a checkpoint is written before it has its name
+    check_output_dir(...)                      # refuses folders that the run must not write into
+    work = lock_output_dir(output_dir, state)  # the folder is ours until the run ends
+    work / "step_10"                           # where a checkpoint is written before it is named
 
 Files that are being written, replaced or deleted, or wait to be pushed, are in `.run`, on the same
 file system as the files that they become. Nothing outside it needs to be recognised as a leftover.
 A run holds a lock on a file there. The system releases the lock when the process ends, however it
 ends: the next run clears what a killed run left.
+
+Processes on other machines may have disks of their own. Their part of the unfinished files, which
+nobody reads, is in a temporary folder.
 """
 
 import errno
@@ -17,6 +20,8 @@ import shlex
 import shutil
 import socket
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -35,6 +40,7 @@ NAME = ".run"
 # Created first and deleted last, so it also marks the folder as the suite's.
 LOCK_FILE = "token_classification_run.lock"
 OWNER_FILE = "owner.json"  # the process that holds the lock
+CACHED_S = 60  # seconds for which a network file system may remember that a file is absent
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -68,21 +74,63 @@ def _not_ours(folder: Path, kind: str) -> str:
 
 
 def lock_output_dir(
-    output_dir: str | Path, state: Any, command: Sequence[str] | None = None
-) -> None:
-    """Reserve `output_dir` for this run until it ends, and clear its work folder.
+    output_dir: str | Path,
+    state: Any,
+    command: Sequence[str] | None = None,
+    sharded_by: str | None = None,
+) -> Path:
+    """Reserve `output_dir` for this run until it ends; return this process's work folder.
 
-    Every process calls it (`state`: accelerate's `PartialState`); the main one holds the lock.
-    `command`: the script and its arguments, for the message to other runs; default: those of the
-    process. At the end, also after an error or a signal that Python handles, the work folder is
-    removed, as is each folder that was created for it and is still empty. Raises UserError in
-    every process if another run holds the lock.
+    Every process calls it (`state`: accelerate's `PartialState`); the main one holds the lock and
+    clears the work folder. Processes that do not share its disk get a temporary folder. `command`:
+    the script and its arguments, for the message to other runs; default: those of the process.
+    `sharded_by`: the library that shards the model, if one does. At the end, also after an error
+    or a signal that Python handles, the work folder is removed, as is each folder that was created
+    for it and is still empty. Raises UserError in every process if another run holds the lock, or
+    if the model is sharded and a process does not share the disk.
     """
     shown = scrub(shlex.join(command or [Path(sys.argv[0]).name, *sys.argv[1:]]))
-    on_main_process(state, lambda: _lock(Path(output_dir), shown))
+    owner = on_main_process(state, lambda: _lock(Path(output_dir), shown))
+    if state.num_processes == 1 or (state.is_main_process and sharded_by is None):
+        return work_folder(output_dir)
+    shares = _sees(output_dir, owner, CACHED_S if sharded_by else 0)
+    if sharded_by is not None:
+        _check_shared(output_dir, shares, sharded_by)
+    if shares:
+        return work_folder(output_dir)
+    folder = tempfile.mkdtemp(prefix="token-classification-")
+    at_end_of_run(shutil.rmtree, folder, True)
+    return Path(folder)
 
 
-def _lock(output_dir: Path, command: str) -> None:
+def _sees(output_dir: str | Path, owner: str, seconds: float) -> bool:
+    """Return whether the owner's file of the main process appears here within some seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with suppress(OSError, ValueError):
+            if (work_folder(output_dir) / OWNER_FILE).read_text(encoding="utf-8") == owner:
+                return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.5)
+
+
+def _check_shared(output_dir: str | Path, shares: bool, sharded_by: str) -> None:
+    from accelerate.utils import gather_object  # takes seconds
+
+    hosts = gather_object([None if shares else socket.gethostname()])
+    without = sorted({host for host in hosts if host is not None})
+    if without:
+        raise UserError(
+            f"--output_dir {output_dir}: not on a disk that all machines share: {sharded_by} "
+            "writes a part of each checkpoint on every machine, and "
+            f"{', '.join(without)} does not see the folder. Name a folder on a shared disk, or "
+            f"train without {sharded_by}, which needs no shared disk."
+        )
+
+
+def _lock(output_dir: Path, command: str) -> str:
+    """Acquire the lock, clear the work folder, and return the content of the owner's file."""
     created = [path for path in (output_dir, *output_dir.parents) if not path.exists()]
     folder = work_folder(output_dir)
     lock = FileLock(folder / LOCK_FILE, fallback_to_soft=False)
@@ -102,6 +150,7 @@ def _lock(output_dir: Path, command: str) -> None:
             "command": command,
         }
         write_json(folder / OWNER_FILE, owner)
+        return (folder / OWNER_FILE).read_text(encoding="utf-8")
     except Timeout:
         raise UserError(
             f"--output_dir {output_dir}: in use by another run: {_owner(output_dir)}. Wait until "

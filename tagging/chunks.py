@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from support.errors import UserError
 from tagging.entities import TaggedText
-from tagging.inputs import GRACE_S, Item
+from tagging.input_lines import GRACE_S
+from tagging.items import Item
 from tagging.tagger import Tagger
 
 CHUNK_TEXTS = 1024  # enough for batches without padding

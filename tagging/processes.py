@@ -61,13 +61,15 @@ def share(
     """Tag chunks on all processes; the main process writes the results of all of them in order.
 
     Each process keeps its results in a file of its own next to `output`, and removes it at the
-    end. If reading fails, the results before the error are written first.
+    end. If reading fails, the results before the error are written first. Raises UserError if the
+    main process does not see the files of all.
     """
     parts = [output.with_name(f".{output.name}.part-{number}") for number in range(world_size())]
     own_part = parts[rank()]
     failure = None
     try:
         with open(own_part, "wb") as file:
+            _check_shared_disk(parts)
             try:
                 for chunk in own_chunks(chunks):
                     pickle.dump(tag(chunk), file, pickle.HIGHEST_PROTOCOL)
@@ -81,6 +83,18 @@ def share(
         own_part.unlink(missing_ok=True)
     if failure is not None:
         raise failure
+
+
+def _check_shared_disk(parts: list[Path]) -> None:
+    """Raise UserError, in every process, if the main process does not see the file of each."""
+    all_gather(None)  # until then, they may not have created them
+    unseen = all_gather([part.name for part in parts if not part.exists()])[0]
+    if unseen:
+        raise UserError(
+            f"--output: the processes of this run do not share the disk of {parts[0].parent}: "
+            f"{', '.join(unseen)} is not there. Name an output on a shared disk, or start a run "
+            "of its own, with its share of the input, on each machine."
+        )
 
 
 def _merged(parts: list[Path]) -> Iterator[TaggedItem]:

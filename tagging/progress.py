@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from support.processes import is_main_process
 from support.text import counted
-from tagging.inputs import Source
+from tagging.input_lines import Source
 
 SHOW_AFTER_S, TERMINAL_EVERY_S, LOG_EVERY_S = 3.0, 0.5, 30.0
 

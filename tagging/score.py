@@ -25,7 +25,7 @@ from support.processes import is_main_process, world_size
 from tagging.chunks import Chunk, in_chunks, tagged_texts
 from tagging.entities import to_iob2
 from tagging.input_form import is_prose
-from tagging.inputs import Item, document_key, item_of_words
+from tagging.items import Item, document_key, item_of_words
 from tagging.processes import all_gather, own_chunks
 from tagging.progress import Progress
 from tagging.tagger import Tagger

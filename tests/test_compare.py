@@ -241,6 +241,7 @@ def test_texts_of_a_corpus_are_data(cli, tmp_path):
         ("a",),
         ("a", "b", "b2"),
         ("a", "a"),
+        ("a", "b", "--against", "./b", "b2"),
         ("a", "missing"),
         ("a", "--against"),
         ("a", "empty"),

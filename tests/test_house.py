@@ -67,7 +67,7 @@ SIDE_EFFECTS = {
 }
 
 RANK_FILE = "support/processes.py"
-RANK_VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE"}
+RANK_VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"}
 
 HUB_WRITES = {
     "create_repo",

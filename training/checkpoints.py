@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import sys
 import zlib
 from collections.abc import Iterator
@@ -17,10 +18,16 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from support.errors import UserError
+from support.errors import UserError, on_main_process
 from support.files import disk_errors_reported, share_file_modes, sync_folder
-from support.manifests import MANIFEST, checkpoint_folders, read_manifest
-from support.processes import is_main_process
+from support.manifests import (
+    MANIFEST,
+    Manifest,
+    checkpoint_folders,
+    manifests_in,
+    read_manifest,
+)
+from support.processes import is_main_process, on_several_machines
 from support.text import on_terminal
 from support.work_folder import work_folder
 from training.calendar import Calendar
@@ -32,12 +39,17 @@ NAME = re.compile(r"(epoch_|step_|checkpoint-)[0-9]+(\.[0-9]+)?")  # of `checkpo
 
 
 @contextmanager
-def checkpoint_staged(folder: Path, plan: Any, progress: Progress, state: Any) -> Iterator[Path]:
+def checkpoint_staged(
+    folder: Path, plan: Any, progress: Progress, state: Any, work: Path
+) -> Iterator[Path]:
     """Yield a folder to write a checkpoint into; it takes the name `folder` once it is complete.
 
     Entered by every process (`state`: accelerate's `PartialState`). `plan`: the `Plan` of the run.
+    `work`: see `lock_output_dir`. A process without the disk of the output folder adds nothing to
+    the checkpoint: its random state, which each step sets anew.
     """
-    partial = work_folder(folder.parent) / folder.name
+    partial = work / folder.name
+    is_shared = work == work_folder(folder.parent)
     try:
         with disk_errors_reported(folder):
             if state.is_main_process:
@@ -46,7 +58,7 @@ def checkpoint_staged(folder: Path, plan: Any, progress: Progress, state: Any) -
             yield partial
             seal(partial, folder, plan, progress, state)
     finally:
-        if state.is_main_process:  # a full disk needs the space
+        if state.is_main_process or not is_shared:  # a full disk needs the space
             shutil.rmtree(partial, ignore_errors=True)
     state.wait_for_everyone()
 
@@ -63,13 +75,20 @@ def seal(partial: Path, folder: Path, plan: Any, progress: Progress, state: Any)
             shutil.rmtree(replaced, ignore_errors=True)
 
 
-def checkpoint_path(output_dir: Path, name: str, identity: dict[str, Any]) -> Path:
-    """Return the folder to save a checkpoint in; other folders of that name are kept."""
-    folder, number = output_dir / name, 1
-    while folder.exists() and not is_replaceable(folder, identity):
-        number += 1
-        folder = output_dir / f"{name}.{number}"
-    return folder
+def checkpoint_path(output_dir: Path, name: str, identity: dict[str, Any], state: Any) -> Path:
+    """Return the folder to save a checkpoint in; other folders of that name are kept.
+
+    The main process decides (`state`: accelerate's `PartialState`): others may not see the folder.
+    """
+
+    def free() -> Path:
+        folder, number = output_dir / name, 1
+        while folder.exists() and not is_replaceable(folder, identity):
+            number += 1
+            folder = output_dir / f"{name}.{number}"
+        return folder
+
+    return on_main_process(state, free)
 
 
 def is_replaceable(folder: Path, identity: dict[str, Any]) -> bool:
@@ -98,6 +117,7 @@ def _write_manifest(partial: Path, plan: Any, progress: Progress) -> None:
     manifest = {
         "identity": plan.identity,
         "conditions": plan.conditions,
+        "hardware": plan.hardware,
         "progress": asdict(progress),
         "files": files,
     }
@@ -136,10 +156,8 @@ def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: A
         return
     own = [
         (folder, manifest.step)
-        for folder in checkpoint_folders(output_dir)
-        if NAME.fullmatch(folder.name)
-        and (manifest := read_manifest(folder))
-        and manifest.run_id == progress.run_id
+        for folder, manifest in manifests_in(output_dir).items()
+        if NAME.fullmatch(folder.name) and manifest.run_id == progress.run_id
     ]
     for folder, step in own[:-limit]:
         if folder.name != progress.best_checkpoint and step != progress.step:
@@ -151,9 +169,12 @@ def delete_old(output_dir: Path, limit: int | None, progress: Progress, state: A
 
 def damage(folder: Path) -> str | None:
     """Return the damage to the files of a checkpoint as a message, or None."""
+    return _damage(folder, read_manifest(folder))
+
+
+def _damage(folder: Path, manifest: Manifest | None) -> str | None:
     if not folder.is_dir():
         return "no such folder"
-    manifest = read_manifest(folder)
     if manifest is None:
         return f"{MANIFEST} is missing, or was not written by this version of the suite"
     if manifest.progress.keys() != {field.name for field in fields(Progress)}:
@@ -173,12 +194,11 @@ def damage_of_best(output_dir: Path, progress: Progress) -> str | None:
     A run that is resumed in another folder may find another run's checkpoint of that name.
     """
     folder = output_dir / str(progress.best_checkpoint)
-    if problem := damage(folder):
-        return problem
     manifest = read_manifest(folder)
-    if manifest is None or manifest.run_id != progress.run_id:
-        return "it is one of another run"
-    return None
+    if problem := _damage(folder, manifest):
+        return problem
+    is_own = manifest is not None and manifest.run_id == progress.run_id
+    return None if is_own else "it is one of another run"
 
 
 def read_progress(folder: Path) -> Progress:
@@ -187,6 +207,23 @@ def read_progress(folder: Path) -> Progress:
     if manifest is None:
         raise UserError(f"{folder}: {damage(folder)}")
     return Progress(**manifest.progress)
+
+
+def other_hardware(folder: Path, hardware: dict[str, Any]) -> str | None:
+    """Return a note if a checkpoint was made on other hardware than this run has, or None."""
+    manifest = read_manifest(folder)
+    saved = manifest.hardware if manifest else {}
+    differences = [
+        f"{name} {value} there, {hardware.get(name)} here"
+        for name, value in saved.items()
+        if value != hardware.get(name)
+    ]
+    if not differences:
+        return None
+    return (
+        f"{folder} comes from other hardware ({'; '.join(differences)}), which rounds otherwise: "
+        "the weights will not equal those of an uninterrupted run to the bit."
+    )
 
 
 def find_checkpoint(
@@ -206,7 +243,7 @@ def find_checkpoint(
         if problem := damage(folder):
             raise UserError(
                 f"--resume_from_checkpoint {requested}: {problem}. Name another checkpoint, or "
-                "'latest' for the newest complete one of this run."
+                f"'latest' for the newest complete one of this run.{_on_this_machine()}"
             )
     manifest = read_manifest(folder)
     saved = manifest.conditions if manifest else {}
@@ -238,5 +275,15 @@ def _newest_complete(output_dir: Path) -> Path:
             print(on_terminal(message), file=sys.stderr)
     raise UserError(
         f"--resume_from_checkpoint: {output_dir} holds no complete checkpoint. Leave the flag out "
-        "to start from the beginning."
+        f"to start from the beginning.{_on_this_machine()}"
+    )
+
+
+def _on_this_machine() -> str:
+    """Return what to do if another machine of the run has the checkpoint."""
+    if not on_several_machines():
+        return ""
+    return (
+        f" Process 0, which reads checkpoints, is on {socket.gethostname()}: if another machine "
+        "has them, start that one with --node_rank 0."
     )

@@ -71,4 +71,5 @@ class TrainingRun:
     def checkpoint_folder(self) -> Path:
         """Return the folder that a checkpoint of the current step is saved in."""
         name = checkpoint_name(SAVED_BY, self.calendar, self.progress.step)
-        return checkpoint_path(self.output_dir, name, self.plan.identity)
+        state = self.accelerator.state
+        return checkpoint_path(self.output_dir, name, self.plan.identity, state)

@@ -14,12 +14,19 @@ from corpus.documents import digest_of, document_numbers
 from corpus.load import Corpus
 from encoder.batches import WindowSet
 from settings.defaults import model_title
-from settings.run_settings import Settings
-from support.errors import UserError
+from settings.run_settings import CheckpointSettings, Settings
+from support.errors import UserError, on_main_process
 from training.calendar import Calendar
-from training.checkpoints import damage_of_best, find_checkpoint, read_progress
+from training.checkpoints import (
+    damage_of_best,
+    find_checkpoint,
+    other_hardware,
+    read_progress,
+)
+from training.machines import check_same_run, checkpoint_of_machine
 from training.order import TrainingOrder, seed_step
 from training.progress import BestScore, Progress
+from training.runtime import hardware_of
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,9 @@ class Plan:
     patience: int | None  # evaluations in a row without a better score that end the run
     identity: dict[str, Any]  # of the run: see `results.output_folder.run_identity`
     conditions: dict[str, Any]  # those of a checkpoint must be equal to resume from it
+    hardware: dict[str, Any]  # see `training.runtime.hardware_of`
     checkpoint: Path | None  # to resume from
+    note: str | None  # on resuming, for the user
 
     @property
     def total_steps(self) -> int:
@@ -126,6 +135,16 @@ def plan_training(
     nothing to train on, or if the checkpoint to resume from is missing, damaged or from a run
     under other conditions.
     """
+    tokenizer_digest = _tokenizer_digest(tokenizer)
+    check_same_run(
+        settings,
+        corpus,
+        state,
+        tokenizer=tokenizer_digest,
+        window_length=window_length,
+        context=context,
+        precision=precision,
+    )
     if not settings.do_train:
         return None
     if "train" not in windows or len(windows["train"]) == 0:
@@ -174,7 +193,7 @@ def plan_training(
         "labels": corpus.label_names,
         "sentences of each split": {name: len(split) for name, split in corpus.splits.items()},
         "model": model_title(settings.model.model_name_or_path),
-        "tokenizer": _tokenizer_digest(tokenizer),
+        "tokenizer": tokenizer_digest,
         "window length": window_length,
         "context": [context, digest_of(document_numbers(corpus, "train")) if context else None],
         "processes": state.num_processes,
@@ -184,16 +203,12 @@ def plan_training(
         "best score": [best.name, best.greater_is_better],
     } | settings.weight_flags
     conditions = json.loads(json.dumps(conditions))  # as they are read from a manifest
-    output_dir = settings.output_dir
-    checkpoint = find_checkpoint(checkpoints.resume_from_checkpoint, output_dir, conditions)
-    if checkpoint is not None and checkpoints.load_best_model_at_end:
-        progress = read_progress(checkpoint)
-        best_name = progress.best_checkpoint
-        if best_name and (problem := damage_of_best(output_dir, progress)):
-            raise UserError(
-                f"{output_dir / best_name}: damaged checkpoint of the best score: {problem}. "
-                "Restore it, or leave out --load_best_model_at_end to keep the last weights."
-            )
+    checkpoint = on_main_process(
+        state, lambda: _find_checkpoint(checkpoints, settings.output_dir, conditions)
+    )
+    if checkpoint is not None:
+        checkpoint = checkpoint_of_machine(checkpoint, state)
+    hardware = hardware_of(state.device)
     return Plan(
         order=order,
         calendar=calendar,
@@ -205,8 +220,26 @@ def plan_training(
         patience=checkpoints.early_stopping_patience,
         identity=identity,
         conditions=conditions,
+        hardware=hardware,
         checkpoint=checkpoint,
+        note=None if checkpoint is None else other_hardware(checkpoint, hardware),
     )
+
+
+def _find_checkpoint(
+    settings: CheckpointSettings, output_dir: Path, conditions: dict[str, Any]
+) -> Path | None:
+    """Return the checkpoint to resume from, once the one of the best score is checked too."""
+    checkpoint = find_checkpoint(settings.resume_from_checkpoint, output_dir, conditions)
+    if checkpoint is not None and settings.load_best_model_at_end:
+        progress = read_progress(checkpoint)
+        best_name = progress.best_checkpoint
+        if best_name and (problem := damage_of_best(output_dir, progress)):
+            raise UserError(
+                f"{output_dir / best_name}: damaged checkpoint of the best score: {problem}. "
+                "Restore it, or leave out --load_best_model_at_end to keep the last weights."
+            )
+    return checkpoint
 
 
 def _refuse_need_of_scores(settings: Settings, reason: str, has_start: bool = False) -> None:

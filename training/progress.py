@@ -117,7 +117,8 @@ class Progress:
         self.history.append(row)
         names = ("train_loss", "eval_loss", "eval_f1", "eval_macro_f1", "eval_accuracy")
         shown = [f"{name} {row[name]:.4f}" for name in names if row.get(name) is not None]
-        say(f"epoch {epoch}, step {self.step}: " + ", ".join(shown))
+        number = epoch + 1 if self.step else 0  # counted from 1, as in card and report
+        say(f"epoch {number}, step {self.step}: " + ", ".join(shown))
         return improved
 
     def patience_is_over(self, patience: int | None) -> bool:

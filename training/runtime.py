@@ -13,7 +13,12 @@ from settings.run_settings import TrainingSettings
 from support import reachability
 from support.end_of_run import at_end_of_run
 from support.errors import UserError
-from support.processes import launcher_requests, world_size
+from support.processes import (
+    launcher_requests,
+    local_world_size,
+    on_several_machines,
+    world_size,
+)
 from training.process_state import keep_process_state
 
 
@@ -30,19 +35,8 @@ def join_processes(
     """
     _check_launcher()
     keep_process_state()
-    started = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    if started > 1 and not use_cpu:
-        import torch
-
-        devices = torch.accelerator.device_count()
-        if devices < started:
-            raise UserError(
-                f"{started} processes were started on a machine with {devices or 'no'} GPU"
-                f"{'' if devices == 1 else 's'}: each would train alone. To share the work on a "
-                "CPU:\n"
-                f"  ACCELERATE_USE_CPU=true torchrun --nproc_per_node {started} {sys.argv[0]} ...\n"
-                "To train in one process: accelerate launch --num_processes 1, or plain python."
-            )
+    if world_size() > 1 and not use_cpu:
+        _check_devices()
     from accelerate import PartialState
 
     options: dict[str, Any] = {}
@@ -57,6 +51,24 @@ def join_processes(
         if backend is None:
             raise
         raise UserError(f"--ddp_backend {backend}: cannot be used here: {error}") from None
+
+
+def _check_devices() -> None:
+    """Raise UserError if this machine has fewer GPUs than processes of the run."""
+    import torch
+
+    started, devices = local_world_size(), torch.accelerator.device_count()
+    if devices >= started:
+        return
+    several = on_several_machines()
+    raise UserError(
+        f"{started} process{'es were' if started > 1 else ' was'} started on a machine with "
+        f"{devices or 'no'} GPU{'' if devices == 1 else 's'}: each would train alone. To share the "
+        f"work on {'the CPUs of all machines, on each' if several else 'a CPU'}:\n"
+        f"  ACCELERATE_USE_CPU=true torchrun {'--nnodes ... ' if several else ''}"
+        f"--nproc_per_node {started} {sys.argv[0]} ...\n"
+        "To train in one process: accelerate launch --num_processes 1, or plain python."
+    )
 
 
 def _check_launcher() -> None:
@@ -122,6 +134,19 @@ def training_precision(
     else:
         fast = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
     return "bf16" if fast and architecture.half_precision else "no"
+
+
+def hardware_of(device: Any) -> dict[str, Any]:
+    """Return what decides how a device (a `torch.device`) rounds: equal for equal weights."""
+    import torch
+
+    if device.type != "cpu":
+        properties = getattr(torch, device.type).get_device_properties(device)
+        return {"device": getattr(properties, "name", device.type)}
+    instructions = torch.backends.cpu.get_cpu_capability()
+    if torch.cpu._is_amx_tile_supported():
+        instructions += " and AMX"
+    return {"device": "cpu", "instructions": instructions, "threads": torch.get_num_threads()}
 
 
 def export_to_deepspeed(training: TrainingSettings) -> None:

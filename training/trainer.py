@@ -24,7 +24,6 @@ from encoder.cpu.clipping import clip_gradients
 from settings.run_settings import Settings
 from settings.value_types import text_of
 from support.files import disk_errors_reported
-from support.work_folder import work_folder
 from training.bar import draws_bars, steps_bar
 from training.checkpoints import checkpoint_name, checkpoint_path, delete_old, seal
 from training.losses import RunningLoss
@@ -57,8 +56,12 @@ class WindowTrainer(Trainer):
         tokenizer: Any,
         results: Any,
         plan: Plan | None,
+        work: Path,
     ):
-        """`plan`: None if nothing is trained. `results`: a `results.run_results.RunResults`."""
+        """`plan`: None if nothing is trained. `results`: a `results.run_results.RunResults`.
+
+        `work`: see `support.work_folder.lock_output_dir`.
+        """
         if plan is not None:  # known only once the corpus is encoded
             args.metric_for_best_model = plan.best.name
             args.greater_is_better = plan.best.greater_is_better
@@ -83,7 +86,7 @@ class WindowTrainer(Trainer):
         self.progress = Progress()  # replaced by `TrainingCallback`
         self.losses = RunningLoss(self.accelerator, self.progress)
         self.nothing_left = False
-        self.staging = work_folder(Path(args.output_dir)) / "checkpoint"
+        self.staging = work / "checkpoint"
         self.saving: Any = None  # path of the checkpoint being written
         self.remove_callback(ProgressCallback)
         if plan is None:
@@ -208,7 +211,8 @@ class WindowTrainer(Trainer):
     def checkpoint_folder(self) -> Path:
         """Return the folder that a checkpoint of the current step is saved in."""
         name = checkpoint_name(SAVED_BY, self.plan.calendar, self.progress.step)
-        return checkpoint_path(Path(self.args.output_dir), name, self.plan.identity)
+        state = self.args.distributed_state
+        return checkpoint_path(Path(self.args.output_dir), name, self.plan.identity, state)
 
     def save_model(self, output_dir: Any = None, _internal_call: bool = False) -> None:
         """Save the whole model, even if FSDP shards it, without `training_args.bin`.

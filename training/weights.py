@@ -14,6 +14,7 @@ import torch
 
 from support.errors import UserError, on_main_process
 from training.checkpoints import damage_of_best
+from training.machines import checkpoint_of_machine
 from training.progress import Progress, diverged
 
 STATE_FILE = "state_dict.safetensors"  # only where `save_pretrained` stores other names
@@ -101,13 +102,12 @@ def restore_best(accelerator: Any, model: Any, output_dir: Path, progress: Progr
     """Load the weights that had the best score; raise UserError if their checkpoint is gone."""
     if progress.best_checkpoint is None:
         return
-    folder = output_dir / progress.best_checkpoint
     # The main process alone knows the id of the run, unless it is resumed.
-    on_main_process(accelerator.state, lambda: _check_best(output_dir, progress))
-    restore_weights(accelerator, model, folder)
+    folder = on_main_process(accelerator.state, lambda: _checked_best(output_dir, progress))
+    restore_weights(accelerator, model, checkpoint_of_machine(folder, accelerator.state))
 
 
-def _check_best(output_dir: Path, progress: Progress) -> None:
+def _checked_best(output_dir: Path, progress: Progress) -> Path:
     folder = output_dir / str(progress.best_checkpoint)
     if problem := damage_of_best(output_dir, progress):
         raise UserError(
@@ -115,6 +115,7 @@ def _check_best(output_dir: Path, progress: Progress) -> None:
             "saved. Restore the folder, or leave out --load_best_model_at_end to keep the last "
             "weights, and resume with --resume_from_checkpoint."
         )
+    return folder
 
 
 def save_weights_once(accelerator: Any) -> None:

@@ -12,7 +12,8 @@ from corpus.load import load_corpus
 from corpus.plausible import plausible
 from corpus.problems import ProblemKind, Problems
 from support.errors import UserError
-from tagging.inputs import BrokenLines, Source, read_items
+from tagging.input_lines import BrokenLines, Source
+from tagging.inputs import read_items
 from tests.helpers.broken_corpora import BrokenCorpus, check_broken_corpus, record
 
 NUMBERS = range(40)

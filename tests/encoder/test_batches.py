@@ -139,6 +139,35 @@ def test_encoded_corpus_is_cached_by_all_that_it_depends_on(tiny_encoder, tmp_pa
     assert encodes()
 
 
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "unsealed"])
+def test_a_damaged_cached_split_is_encoded_again(damage, tmp_path):
+    sentences = [list("abc"), list("de")]
+    split_of(sentences, [[1] * len(s) for s in sentences]).save_to_disk(str(tmp_path / "split"))
+    split = Dataset.load_from_disk(str(tmp_path / "split"))
+
+    def encoded() -> list[dict]:
+        windows = encode_split(split, letters_tokenizer(), 8, None, True, "0123456789abcdef")
+        return [windows[number] for number in range(len(windows))]
+
+    whole = encoded()
+    (file,) = (tmp_path / "split").glob("cache-*.arrow")
+    written = file.stat().st_mtime_ns
+    assert encoded() == whole
+    assert file.stat().st_mtime_ns == written  # it was read again
+    content = bytearray(file.read_bytes())
+    if damage == "flipped":
+        content[content.index((2).to_bytes(8, "little"), len(content) // 2)] ^= 1
+    elif damage == "unsealed":
+        file.with_suffix(".blake2b").unlink()
+    else:
+        del content[len(content) // 2 if damage == "truncated" else 0 :]
+    file.unlink()  # the first windows are still mapped
+    file.write_bytes(content)
+    assert encoded() == whole
+    assert file.stat().st_mtime_ns != written
+    assert encoded() == whole
+
+
 def test_encoded_corpus_is_cached_by_its_context_and_documents(tiny_encoder, tmp_path):
     """The fingerprint of a corpus covers words and labels alone."""
     corpus = corpus_of(ENTITY_LABELS, train=SENTENCES)

@@ -7,8 +7,8 @@ from support.manifests import checkpoint_folders
 from tests.helpers.script_runs import TOKEN_LOSS, TRAINER, facts
 from training.checkpoints import damage
 
-ALONE = SimpleNamespace(is_main_process=True, wait_for_everyone=lambda: None)
-PLAN = SimpleNamespace(identity={"corpus": "a"}, conditions={"a": 1})
+ALONE = SimpleNamespace(is_main_process=True, num_processes=1, wait_for_everyone=lambda: None)
+PLAN = SimpleNamespace(identity={"corpus": "a"}, conditions={"a": 1}, hardware={"device": "cpu"})
 MICRO_BATCH = TOKEN_LOSS  # a function that is called once for each batch
 SETTINGS = ["--mixed_precision", "no", "--max_seq_length", 24, "--learning_rate", 1e-2]
 SETTINGS += ["--logging_steps", 1, "--output_dir", "out"]

@@ -242,7 +242,7 @@ def test_a_push_holds_no_text_of_the_corpus(script, recipe_hub, runs):
     assert not any(text in read(run, "README.md") for text in CORPUS_TEXTS)
     assert any(text in read(run, "predictions.txt") for text in CORPUS_TEXTS)
     url = f"{recipe_hub.url}/tester/{OUTPUTS[script]} (public)"
-    assert run.out.index(url) < run.out.index("epoch 0")  # said before training
+    assert run.out.index(url) < run.out.index("epoch 1, step")  # said before training
 
 
 def test_texts_of_the_corpus_and_files_of_a_user(recipe_hub, tiny_encoder, tmp_path):

@@ -153,6 +153,25 @@ def test_card_report_and_run_json_agree_on_the_arguments(tiny_encoder, tmp_path)
         assert str(tiny_encoder) not in text
 
 
+def test_what_a_push_sends_shows_no_folder(tmp_path):
+    """Report and args.yaml, which stay, repeat the command as it was given."""
+    data = tmp_path / "customer" / "data.conll"
+    arguments = ["--train_file", str(data), "--hub_token=a$b", f"--output_dir={tmp_path / 'out'}"]
+    results = results_of(tmp_path, test_file=[str(data)])
+    results.script, results.arguments = "train_trainer.py", arguments
+    score(results)
+    results.write()
+    out = tmp_path / "out"
+    run, card, report = (
+        (out / name).read_text() for name in ("run.json", "README.md", "report.html")
+    )
+    for text in (run, card):
+        assert str(tmp_path) not in text
+        assert "train_trainer.py --train_file data.conll" in text and "output_dir=out" in text
+    assert str(data) in report
+    assert "a$b" not in run + card + report
+
+
 def test_what_is_pushed_is_said_before_a_push_without_training(tmp_path, capsys):
     results = results_of(tmp_path, repo_id="tester/model", do_eval=True)
     score(results)

@@ -4,7 +4,7 @@ import pytest
 
 from scoring.evidence import EVIDENCE, EvidenceCounter, few_note
 from scoring.scores import flat_scores, score_tags
-from scoring.surfaces import surface
+from scoring.seen_entities import surface
 
 WORDS = [["Ada", "Lovelace", "met", "Acme", "Inc"], ["Ada", "left", "New", "York"], ["rain"]]
 GOLD = [["B-PER", "I-PER", "O", "B-ORG", "I-ORG"], ["B-PER", "O", "B-LOC", "I-LOC"], ["O"]]

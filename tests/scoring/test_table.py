@@ -4,7 +4,7 @@ import pytest
 
 from scoring.evidence import EvidenceCounter
 from scoring.scores import score_tags
-from scoring.surfaces import surface
+from scoring.seen_entities import surface
 from scoring.table import evidence_lines, score_table
 
 

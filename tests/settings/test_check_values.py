@@ -148,11 +148,21 @@ def test_no_text_causes_a_traceback(script):
         ["--target_precision", "0.9", "--do_train"],
         ["--tune_for", "f1", "--do_train", "--do_predict"],
         ["--tune_for", "recall", "--decode", "argmax"],
+        ["--checkpointing_steps", "3", "--save_strategy", "no"],
+        ["--checkpointing_steps", "epoch", "--save_strategy", "steps"],
+        ["--checkpointing_steps", "no", "--save_strategy", "best"],
+        ["--checkpointing_steps", "3", "--save_steps", "4"],
     ],
 )
 def test_flags_that_contradict_each_other(argv, script):
     message = refused(*argv, script=script)
     assert argv[0] in message
+
+
+def test_flags_that_say_the_same_agree():
+    parse("--checkpointing_steps", "3", "--save_strategy", "steps", "--save_steps", "3")
+    parse("--checkpointing_steps", "no", "--save_strategy", "no")
+    parse("--checkpointing_steps", "3", "--save_strategy", "epoch")  # the default says nothing
 
 
 def test_schedule_that_follows_the_scores_needs_them():

@@ -7,7 +7,8 @@ import pytest
 
 from support.errors import UserError
 from tagging.chunks import CHUNK_CHARACTERS, CHUNK_TEXTS, in_chunks
-from tagging.inputs import GRACE_S, Item
+from tagging.input_lines import GRACE_S
+from tagging.items import Item
 
 
 def sizes_of(chunks) -> list[int]:

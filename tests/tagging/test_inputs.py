@@ -9,7 +9,8 @@ import pytest
 
 from corpus.formats.sentence import ReadOptions
 from support.errors import UserError
-from tagging.inputs import BrokenLines, Source, read_items
+from tagging.input_lines import BrokenLines, Source
+from tagging.inputs import read_items
 from tests.helpers.messages import stable
 from tests.helpers.tagging import write_file
 

@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 from tagging.chunks import Chunk, tag_chunk
-from tagging.inputs import Item
+from tagging.items import Item
 from tagging.tagger import Tagger
 from tagging.terminal import as_pretty
 

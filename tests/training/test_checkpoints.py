@@ -11,6 +11,7 @@ import pytest
 
 from support.errors import UserError
 from support.manifests import checkpoint_folders
+from support.work_folder import work_folder
 from tests.helpers.checkpoints import ALONE, MICRO_BATCH, PLAN, complete, history, name_of
 from tests.helpers.script_runs import (
     BOTH,
@@ -213,6 +214,25 @@ def test_conditions_hold_all_that_changes_training(flags, tmp_path):
     assert weights(tmp_path / "out") == first
 
 
+def test_other_hardware_is_said_and_resumed_on(stopped, tmp_path):
+    """Its weights are not those of an uninterrupted run to the bit."""
+    script, flags, folder = stopped
+    shutil.copytree(folder / "out", tmp_path / "out")
+    path = tmp_path / "out" / complete(tmp_path / "out")[-1] / "checkpoint.json"
+    manifest = json.loads(path.read_text())
+    assert manifest["hardware"]["device"] == "cpu"
+    assert set(manifest["hardware"]) == {"device", "instructions", "threads"}
+    output = run(script, [*flags, "--resume_from_checkpoint"], tmp_path)
+    assert "hardware" not in output
+    path.write_text(json.dumps(manifest | {"hardware": manifest["hardware"] | {"threads": 64}}))
+    output = run(script, [*flags, "--resume_from_checkpoint"], tmp_path)
+    assert "threads 64 there, 1 here" in " ".join(output.split())
+    del manifest["hardware"]  # of an earlier version
+    path.write_text(json.dumps(manifest))
+    output = run(script, [*flags, "--resume_from_checkpoint"], tmp_path)
+    assert "hardware" not in output
+
+
 # --- Damage ----------------------------------------------------------------------------------
 
 
@@ -256,6 +276,14 @@ def test_one_flipped_bit_is_damage(stopped, tmp_path):
     assert damage(tmp_path / "copy").startswith("model.safetensors ")
 
 
+def test_a_checkpoint_that_another_machine_may_have(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    for requested in ("latest", str(tmp_path / "step_1")):
+        with pytest.raises(UserError, match="that one with --node_rank 0"):
+            find_checkpoint(requested, tmp_path, {})
+
+
 def test_missing_checkpoint_is_reported(tmp_path):
     with pytest.raises(UserError, match="holds no complete checkpoint"):
         find_checkpoint("latest", tmp_path, {})
@@ -268,7 +296,9 @@ def test_missing_checkpoint_is_reported(tmp_path):
 
 
 def write(folder: Path, text: str = "x", progress: Progress | None = None) -> None:
-    with checkpoint_staged(folder, PLAN, progress or Progress(), ALONE) as partial:
+    with checkpoint_staged(
+        folder, PLAN, progress or Progress(), ALONE, work_folder(folder.parent)
+    ) as partial:
         (partial / "file").write_text(text)
         (partial / "below").mkdir()
         (partial / "below" / "file").write_text(text)
@@ -276,7 +306,7 @@ def write(folder: Path, text: str = "x", progress: Progress | None = None) -> No
 
 def test_folder_has_its_name_only_when_complete(tmp_path):
     folder = tmp_path / "epoch_0"
-    with checkpoint_staged(folder, PLAN, Progress(step=3), ALONE) as partial:
+    with checkpoint_staged(folder, PLAN, Progress(step=3), ALONE, work_folder(tmp_path)) as partial:
         (partial / "file").write_text("x")
         assert not folder.exists()
         assert checkpoint_folders(tmp_path) == []
@@ -288,7 +318,9 @@ def test_failed_writing_keeps_the_old_checkpoint_and_nothing_else(tmp_path):
     write(tmp_path / "epoch_0", "old")
     with (
         pytest.raises(ZeroDivisionError),
-        checkpoint_staged(tmp_path / "epoch_0", PLAN, Progress(), ALONE) as partial,
+        checkpoint_staged(
+            tmp_path / "epoch_0", PLAN, Progress(), ALONE, work_folder(tmp_path)
+        ) as partial,
     ):
         (partial / "file").write_text("new")
         raise ZeroDivisionError
@@ -441,10 +473,10 @@ def test_newest_is_that_of_the_newest_run_with_the_most_steps_whatever_the_file_
 
 def test_a_foreign_folder_is_not_overwritten(tmp_path):
     (tmp_path / "step_3").mkdir()
-    assert checkpoint_path(tmp_path, "step_3", PLAN.identity).name == "step_3.2"
+    assert checkpoint_path(tmp_path, "step_3", PLAN.identity, ALONE).name == "step_3.2"
     write(tmp_path / "step_4")
-    assert checkpoint_path(tmp_path, "step_4", PLAN.identity).name == "step_4"
-    assert checkpoint_path(tmp_path, "step_4", {"corpus": "another"}).name == "step_4.2"
+    assert checkpoint_path(tmp_path, "step_4", PLAN.identity, ALONE).name == "step_4"
+    assert checkpoint_path(tmp_path, "step_4", {"corpus": "another"}, ALONE).name == "step_4.2"
 
 
 @pytest.mark.parametrize("script", BOTH)

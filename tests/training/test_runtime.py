@@ -50,17 +50,31 @@ def test_the_hub_is_contacted_only_if_it_is_needed(argv, expected, monkeypatch):
 
 
 def test_processes_that_know_nothing_of_each_other_are_refused(monkeypatch):
-    def devices(count, **args):
-        monkeypatch.setattr("torch.accelerator.device_count", lambda: count)
-        join_processes(**{"use_cpu": False} | args)
+    monkeypatch.setattr("accelerate.PartialState", lambda **options: "joined")
 
-    devices(0)
+    def join(devices, use_cpu=False):
+        monkeypatch.setattr("torch.accelerator.device_count", lambda: devices)
+        return join_processes(use_cpu)
+
+    assert join(0) == "joined"
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    devices(2)
-    devices(0, use_cpu=True)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert join(2) == join(0, use_cpu=True) == "joined"
     for count in (0, 1):
         with pytest.raises(UserError, match="ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2"):
-            devices(count)
+            join(count)
+
+
+def test_lone_processes_on_several_machines_are_refused(monkeypatch, snapshot):
+    """One process on each machine: the number on this machine does not show the others."""
+    monkeypatch.setattr("accelerate.PartialState", lambda **options: "joined")
+    monkeypatch.setattr("torch.accelerator.device_count", lambda: 0)
+    monkeypatch.setattr("sys.argv", ["train_trainer.py"])
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError) as error:
+        join_processes(use_cpu=False)
+    assert str(error.value) == snapshot
 
 
 @pytest.mark.parametrize(

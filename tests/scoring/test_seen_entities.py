@@ -1,6 +1,6 @@
 """Surfaces of entities, seen in training or new."""
 
-from scoring.surfaces import surface, surfaces_of
+from scoring.seen_entities import surface, surfaces_of
 
 
 def test_a_surface_has_a_type_and_words_letter_by_letter():
