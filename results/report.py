@@ -53,10 +53,10 @@ def write_report(folder: str | os.PathLike[str], run: Run) -> None:
     (`step`, `loss`, `learning_rate`); `history` (`step`, `train_loss`, `eval_loss`, `eval_f1`,
     `eval_accuracy`, …); `epoch_steps`, `kept_step`, `still_improved`; `scores` (by split:
     `overall`, `per_type`, `words`, `loss`, and what `scoring.evidence` adds); `calibration` (see
-    `calibration_rows`); `label_counts` (by split and label); `lengths` (by split: sentences by
-    number of sub-words), `max_seq_length`, `windowed` (sentences cut, by split); `examples`, read
-    once as a stream (see `survey_examples`), of the split `examples_split` (default: the last one
-    of `scores`).
+    `calibration_rows`); `label_errors` (`report_label_errors.LabelErrorStudy`); `label_counts` (by
+    split and label); `lengths` (by split: sentences by number of sub-words), `max_seq_length`,
+    `windowed` (sentences cut, by split); `examples`, read once as a stream (see `survey_examples`),
+    of the split `examples_split` (default: the last one of `scores`).
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,6 +102,7 @@ def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str
         kinds=kind_tables(survey),
         mistakes=mistakes,
         advice=advice(run, entity_tags, mistakes.sure),
+        suspects=run.get("label_errors"),
         reliability=reliability,
         reliability_svg=reliability_svg(reliability.rows) if reliability else None,
         charts=[chart_svg(chart) for chart in charts],

@@ -5,7 +5,7 @@ import platform
 import shlex
 import shutil
 import time
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
@@ -22,7 +22,9 @@ from results.args_file import write_args_file
 from results.calibration_rows import calibration_rows
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
+from results.report_label_errors import study_of
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
+from results.study_files import sentences_of
 from results.verdict import best_step, still_improved
 from scoring.calibration import (
     fit_calibration,
@@ -460,6 +462,9 @@ class RunResults:
     def _corpus_facts(self) -> dict[str, Any]:
         """Return the facts for the report alone: counts of the corpus and scored sentences."""
         split = "test" if "test" in self.scores else "validation"
+        trained = [name for name in ("train", "validation") if name in self.corpus.splits]
+        folders = Path(), self.settings.output_dir.parent
+        parts = [partial(sentences_of, self.corpus, name) for name in trained]
         columns = ("tokens", "gold", "predicted", "probability")
         return {
             "label_counts": {
@@ -473,6 +478,7 @@ class RunResults:
             },
             "max_seq_length": self.config.window_length,
             "windowed": {name: w.sentences_cut for name, w in self.windows.items()},
+            "label_errors": study_of(folders, parts) if "train" in trained else None,
             "examples": (
                 dict(zip(columns, sentence[:4], strict=True), place=place)
                 for sentence, place in zip(
