@@ -1,6 +1,6 @@
 """Train many times and study the results. The flags of training follow after --.
 
-    python study.py seeds 5 -- --train_file my.conll     # mean and spread over seeds, the best kept
+    python study.py seeds 5 -- --train_file my.conll     # mean and spread over seeds
     python study.py folds 5 -- --train_file my.conll     # cross-validation of a small corpus
     python study.py curve -- --train_file my.conll       # the gain from more labels, estimated
     python study.py label_errors -- --train_file my.conll    # labels that are probably wrong
@@ -142,6 +142,7 @@ def say(*lines: str) -> None:
 def study_seeds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> None:
     """Train with several seeds; report mean and spread, and keep the best model."""
     from results.study_folder import best_run, delete_weights, spread
+    from results.study_seeds import compare_with_kept, kept_lines
     from support.terminal import table_text
 
     study = open_study(flags, number, arguments)
@@ -156,16 +157,23 @@ def study_seeds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
     splits = [split for split in runs[0]["scores"] if all(split in run["scores"] for run in runs)]
     summary = {split: spread([run["scores"][split] for run in runs]) for split in splits}
     best = best_run(runs)
-    study.write({"summary": summary, "best": best and best["name"]})
+    kept = best and compare_with_kept(study.folder, best["name"], [run["name"] for run in runs])
+    study.write(
+        {
+            "summary": summary,
+            "kept": kept and kept.name,
+            "clearly_worse": kept and kept.worse,
+        }
+    )
     rows = [
         [split, *(f"{value:.4f}" for value in figures.values())]
         for split, figures in summary.items()
     ]
     say("", table_text(["", "mean", "standard deviation", "lowest", "highest"], rows))
-    if best is None:
+    if kept is None:
         say("No run was scored on a validation split: all models are kept.")
     else:
-        say(f"Best on validation: {study.folder / best['name']}")
+        say(*kept_lines(study.folder, kept))
 
 
 # --- Folds --------------------------------------------------------------------------------------

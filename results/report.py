@@ -31,7 +31,6 @@ from results.report_scores import (
     score_rows,
     score_tiles,
     type_tables,
-    widest_interval,
 )
 from results.verdict import Run, date_of, nouns_of, scored_split, scores_of, title_of, verdict
 from scoring.mistakes import Survey, confusion_cells, survey_examples
@@ -106,8 +105,8 @@ def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str
         reliability=reliability,
         reliability_svg=reliability_svg(reliability.rows) if reliability else None,
         charts=[chart_svg(chart) for chart in charts],
+        has_bands=any(chart.bands for chart in charts),
         history=evaluations(run),
-        history_interval=widest_interval(run, "validation", ("f1", "macro_f1", "accuracy")),
         labels=label_table(run.get("label_counts") or {}, run.get("label_names")),
         lengths=length_rows(run),
         length_svg=length_svg(run),

@@ -1,10 +1,10 @@
 """The scores of a run as its page shows them, each with its interval, and the reliability."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from results.verdict import Run, scored_split, scores_of
-from scoring.evidence import IN_TRAINING, NEW
+from scoring.evidence import FEW, IN_TRAINING, NEW
 from scoring.table import span
 
 SCORES = {
@@ -197,6 +197,11 @@ class ReliabilityTable(NamedTuple):
     entities: int
     rows: list[ReliabilityRow]
 
+    @property
+    def is_rough(self) -> bool:
+        """Whether there are too few entities to judge the scores by."""
+        return self.entities < FEW
+
 
 def reliability_table(run: Run) -> ReliabilityTable | None:
     """Return the reliability of the scored split; None without a predicted entity."""
@@ -225,14 +230,3 @@ def wilson_interval(share: float, number: int) -> tuple[float, float]:
     half = (z2 * share * (1 - share) / number + z2 * z2 / (4 * number * number)) ** 0.5
     half /= 1 + z2 / number
     return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def widest_interval(run: Run, split: str, names: Iterable[str]) -> float | None:
-    """Return half the width of the widest interval of some overall scores of a split."""
-    overall = ((run.get("scores") or {}).get(split) or {}).get("overall") or {}
-    widths = [
-        score.interval[1] - score.interval[0]
-        for name in names
-        if (score := score_of(overall, name)).interval
-    ]
-    return max(widths) / 2 if widths else None

@@ -196,11 +196,23 @@ class RunResults:
                 )
             self.scores[split] = scores
             flat = [self._flat_scores(split)]
+            if split == "validation" and self.settings.do_train:
+                intervals = self._intervals_of(split, flat[0])
+                self.progress.score_intervals.append({"step": self.progress.step} | intervals)
         if self.state.num_processes > 1:
             from accelerate.utils import broadcast_object_list
 
             broadcast_object_list(flat)
         return flat[0]
+
+    def _intervals_of(self, split: str, flat: dict[str, float]) -> dict[str, list[float]]:
+        """Return the intervals of flat scores of a split, as rows of the history name them."""
+        counter = EvidenceCounter(self.corpus.entity_tags, intervals_only=True)
+        self._count_sentences(split, counter)
+        scores = counter.added_to(self.scores[split])
+        with_intervals = flat_scores(scores, label_types(self.tags, self.corpus.entity_tags))
+        names = {f"{name}_interval" for name in flat} & with_intervals.keys()
+        return {f"eval_{name}": with_intervals[name] for name in sorted(names)}
 
     def calibrate(self) -> None:
         """Calibrate the scores of entities, and choose the operating point if one is requested.
@@ -365,11 +377,20 @@ class RunResults:
     def _add_evidence(self, split: str) -> None:
         """Add intervals and the other evidence to the scores of a split."""
         evidence = EvidenceCounter(self.corpus.entity_tags, self._training_surfaces)
+        self._count_sentences(split, evidence)
+        self.scores[split] = evidence.added_to(self.scores[split])
+
+    def _count_sentences(self, split: str, counter: EvidenceCounter) -> None:
+        """Add the sentences of a split to a counter."""
         sentences, places = self._sentences(split), self.corpus.places(split)
         for sentence, place in zip(sentences, places, strict=True):
             document = None if place.document is None else (place.file, place.document)
-            evidence.add(sentence.words, sentence.gold, sentence.predicted, document)
-        self.scores[split] = evidence.added_to(self.scores[split])
+            counter.add(sentence.words, sentence.gold, sentence.predicted, document)
+
+    def _history(self) -> list[dict[str, Any]]:
+        """Return the row of each evaluation, with the intervals of its scores."""
+        intervals = {row["step"]: row for row in self.progress.score_intervals}
+        return [row | intervals.get(row["step"], {}) for row in self.progress.history]
 
     @cached_property
     def _training_surfaces(self) -> set[int] | None:
@@ -438,7 +459,7 @@ class RunResults:
             "processes": self.state.num_processes,
             "duration_s": round(time.time() - self.started, 1),
             "epoch_steps": self.epoch_steps,
-            "history": self.progress.history,
+            "history": self._history(),
             "step_losses": self.progress.step_losses,
             "kept_step": self._kept_step(),
             "still_improved": still_improved(self.progress.history, self.best),
