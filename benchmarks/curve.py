@@ -188,11 +188,9 @@ def print_cases(results: list[dict]) -> None:
         inside = sum(each.is_inside for each in checks)
         widths = [each.width for each in checks]
         error = np.mean([abs(each.score - each.estimate.median) for each in checks])
-        print(
-            f"\n{inside} of {len(checks)} inside ({100 * inside / len(checks):.0f} %); width: "
-            f"median {np.median(widths):.3f}, from {min(widths):.3f} to {max(widths):.3f}; mean distance "
-            f"of the score from the median of its estimate: {error:.3f}"
-        )
+        print(f"\n{inside} of {len(checks)} inside ({100 * inside / len(checks):.0f} %)")
+        print(f"width: median {np.median(widths):.3f}, from {min(widths):.3f} to {max(widths):.3f}")
+        print(f"mean distance of the score from the median of its estimate: {error:.3f}")
 
 
 # --- Simulation ---------------------------------------------------------------------------------

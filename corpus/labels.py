@@ -148,7 +148,7 @@ def settle_labels(
         labels = _plain_labels(names, known, declared, raw, problems)
     else:
         labels = _entity_labels(tag_scheme, names, known, declared, raw, problems)
-        if task_name == "pos":
+        if task_name == "pos" and any(name != "O" for name in names):
             notes.append(_entity_tags_for_pos(names))
     return None if labels is None else labels._replace(notes=tuple(notes))
 

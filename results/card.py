@@ -20,7 +20,7 @@ from huggingface_hub.utils import validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from results.calibration_rows import calibration_rows
-from results.history import INTERVAL, history_table
+from results.history import INTERVAL, history_table, scored_history
 from results.verdict import date_of, nouns_of, scored_split, scores_of, verdict
 from scoring.evidence import NEW
 from scoring.table import interval_notes, span
@@ -106,9 +106,10 @@ def generate_card(facts: Facts, folder: Path) -> str:
             metric -> value, "per_type": type -> metric -> value, "words": number scored}; see
             `scoring.evidence` for intervals), `sentences` (of each split), `run_id` (which begins
             with the date), `kept_step`, `still_improved`, `calibration` (see `calibration_rows`),
-            `history` (one mapping for each evaluation), `epoch_steps`, `arguments`, `command`,
-            `versions`, `suite_version`, `script`, `example_text`, `replaced` (sentences about what
-            replaced a default). Unknown facts may be missing or None.
+            `history` (one mapping for each evaluation), `score_intervals`, `epoch_steps`,
+            `arguments`, `command`, `versions`, `suite_version`, `script`, `example_text`,
+            `replaced` (sentences about what replaced a default). Unknown facts may be missing or
+            None.
     """
     data = _card_metadata(facts)
     hashes = {key: _short_hash(value) for key, value in data.to_dict().items()}
@@ -348,7 +349,7 @@ def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
         "script": facts.get("script"),
         "command": facts.get("command"),
         "history": history_table(
-            _scored(facts.get("history") or []), facts.get("epoch_steps"), LONGEST_HISTORY
+            _scored(scored_history(facts)), facts.get("epoch_steps"), LONGEST_HISTORY
         ),
         "has_curves": (folder / "training_curves.png").exists(),
         "arguments": _arguments(facts),

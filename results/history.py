@@ -9,6 +9,15 @@ from scoring.table import span
 INTERVAL = "_interval"  # the end of the name of a score's interval
 
 
+def scored_history(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the row of each evaluation of a run, with the intervals of its scores.
+
+    `run`: its facts `history` and `score_intervals`, see `training.progress.Progress`.
+    """
+    intervals = {row["step"]: row for row in run.get("score_intervals") or ()}
+    return [{**row, **intervals.get(row.get("step"), {})} for row in run.get("history") or ()]
+
+
 class HistoryTable(NamedTuple):
     """The history of a run; a cell without a value is None, a score with its interval is text."""
 

@@ -21,7 +21,7 @@ from results.charts import (
     reliability_svg,
     training_charts,
 )
-from results.history import HistoryTable, history_table
+from results.history import HistoryTable, history_table, scored_history
 from results.report_configuration import argument_rows, command_line, run_facts, sorted_rows
 from results.report_corpus import label_table, length_rows, length_svg
 from results.report_mistakes import confusion_table, kind_tables, mistakes_shown
@@ -50,18 +50,19 @@ def write_report(folder: str | os.PathLike[str], run: Run) -> None:
     `replaced` (sentences about stand-ins), `script`, `command`, `output_name`, `arguments`,
     `versions`, `suite_version`, `duration_s`, `device`, `precision`, `processes`; `step_losses`
     (`step`, `loss`, `learning_rate`); `history` (`step`, `train_loss`, `eval_loss`, `eval_f1`,
-    `eval_accuracy`, …); `epoch_steps`, `kept_step`, `still_improved`; `scores` (by split:
-    `overall`, `per_type`, `words`, `loss`, and what `scoring.evidence` adds); `calibration` (see
-    `calibration_rows`); `label_errors` (`report_label_errors.LabelErrorStudy`); `label_counts` (by
-    split and label); `lengths` (by split: sentences by number of sub-words), `max_seq_length`,
-    `windowed` (sentences cut, by split); `examples`, read once as a stream (see `survey_examples`),
-    of the split `examples_split` (default: the last one of `scores`).
+    `eval_accuracy`, …); `score_intervals` (see `training.progress.Progress`); `epoch_steps`,
+    `kept_step`, `still_improved`; `scores` (by split: `overall`, `per_type`, `words`, `loss`, and
+    what `scoring.evidence` adds); `calibration` (see `calibration_rows`); `label_errors`
+    (`report_label_errors.LabelErrorStudy`); `label_counts` (by split and label); `lengths` (by
+    split: sentences by number of sub-words), `max_seq_length`, `windowed` (sentences cut, by
+    split); `examples`, read once as a stream (see `survey_examples`), of the split `examples_split`
+    (default: the last one of `scores`).
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     entity_tags = is_entity_run(run)
     survey = survey_examples(run.get("examples") or (), entity_tags, run.get("label_names"))
-    charts = training_charts(run.get("history") or [], run.get("step_losses") or [], entity_tags)
+    charts = training_charts(scored_history(run), run.get("step_losses") or [], entity_tags)
     _write_picture(folder / "training_curves.png", curves_png(charts) if charts else None)
     names, cells = confusion_cells(survey.confusion)
     _write_picture(folder / "confusion_matrix.png", confusion_png(names, cells) if names else None)
@@ -125,5 +126,5 @@ def is_entity_run(run: Run) -> bool:
 
 def evaluations(run: Run) -> HistoryTable:
     """Return the scores of every evaluation during training."""
-    table = history_table(run.get("history") or [], run.get("epoch_steps"))
+    table = history_table(scored_history(run), run.get("epoch_steps"))
     return HistoryTable([column.replace("_", " ") for column in table.columns], table.rows)

@@ -387,11 +387,6 @@ class RunResults:
             document = None if place.document is None else (place.file, place.document)
             counter.add(sentence.words, sentence.gold, sentence.predicted, document)
 
-    def _history(self) -> list[dict[str, Any]]:
-        """Return the row of each evaluation, with the intervals of its scores."""
-        intervals = {row["step"]: row for row in self.progress.score_intervals}
-        return [row | intervals.get(row["step"], {}) for row in self.progress.history]
-
     @cached_property
     def _training_surfaces(self) -> set[int] | None:
         """The surfaces of the entities of the training split, if there is one."""
@@ -459,7 +454,8 @@ class RunResults:
             "processes": self.state.num_processes,
             "duration_s": round(time.time() - self.started, 1),
             "epoch_steps": self.epoch_steps,
-            "history": self._history(),
+            "history": self.progress.history,
+            "score_intervals": self.progress.score_intervals,
             "step_losses": self.progress.step_losses,
             "kept_step": self._kept_step(),
             "still_improved": still_improved(self.progress.history, self.best),
