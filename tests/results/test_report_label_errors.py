@@ -184,14 +184,3 @@ def test_the_page_of_a_run_has_a_section_for_the_suspects(tmp_path, snapshot):
     assert len(section.all("article")) == 4
     assert section.text == snapshot
     assert "#label-errors" in [link.attributes["href"] for link in page.root.all("a")]
-
-
-def test_the_advice_names_the_study(tmp_path):
-    from results.advice import advice
-    from tests.results.test_advice import run
-
-    write_study(tmp_path / "study", SENTENCES)
-    study = study_of([tmp_path], parts_of(SENTENCES))
-    steps = advice(run(label_errors=study), True, 0)
-    assert [step.title for step in steps] == ["Check suspected labels"]
-    assert "4 suspected label errors" in steps[0].reason
