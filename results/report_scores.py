@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from results.verdict import Run, scored_split, scores_of
+from results.verdict import Run, nouns_of, scored_split, scores_of
 from scoring.evidence import FEW, IN_TRAINING, NEW
 from scoring.table import span
 
@@ -39,18 +39,29 @@ class Tile(NamedTuple):
     """A number in large print: a score, or a count without an interval."""
 
     label: str
+    note: str
     score: Score | None = None
     number: int | None = None
 
 
 def score_tiles(run: Run, entity_tags: bool) -> list[Tile]:
-    """Return the numbers that a reader looks for first."""
+    """Return the numbers that a reader looks for first, each with its meaning."""
     scores = scores_of(run)
     overall = scores.get("overall") or {}
     keys = ["f1", "precision", "recall"] if entity_tags else ["accuracy", "macro_f1"]
-    tiles = [Tile(SCORES[key], score_of(overall, key)) for key in keys if key in overall]
+    plural = nouns_of(run).plural
+    notes = {
+        "f1": "precision and recall in one",
+        "precision": f"of the {plural} it marks are right",
+        "recall": f"of the {plural} in the text are found",
+        "accuracy": "of the words have the right tag",
+        "macro_f1": "mean of all tags, also rare ones",
+    }
+    tiles = [
+        Tile(SCORES[key], notes[key], score_of(overall, key)) for key in keys if key in overall
+    ]
     if scores.get("words") is not None:
-        tiles.append(Tile("Words scored", number=scores["words"]))
+        tiles.append(Tile("Words scored", "all words of the split", number=scores["words"]))
     return tiles
 
 
