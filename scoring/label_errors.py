@@ -85,28 +85,21 @@ def suspected_errors(
             for word, (tag, suggested) in enumerate(zip(gold, predicted, strict=True))
             if tag != suggested
         ]
+    differ = [tag != suggested for tag, suggested in zip(gold, predicted, strict=True)]
     return [
-        Suspect(kind, _score(label, suggested, probabilities), label, suggested, start, end)
+        Suspect(kind, _score(probabilities, differ, start, end), label, suggested, start, end)
         for kind, label, suggested, start, end in spans
     ]
 
 
 def _score(
-    label: Entity | None, suggested: Entity | None, probabilities: Sequence[float] | np.ndarray
+    probabilities: Sequence[float] | np.ndarray, differ: Sequence[bool], start: int, end: int
 ) -> float:
-    """Return the score of a suspect, from 0 to 1."""
-    sides = (dict(_tags(label)), dict(_tags(suggested)))
-    words = [word for word in sides[0] | sides[1] if sides[0].get(word) != sides[1].get(word)]
+    """Return the score of the words from `start` to `end`, of those where `differ` is true."""
+    words = list(range(start, end))
+    words = [word for word in words if differ[word]] or words
     logs = [math.log(max(probabilities[word], LOWEST)) for word in words]
     return 1 - math.exp(sum(logs) / len(logs))
-
-
-def _tags(entity: Entity | None) -> list[tuple[int, tuple[str | None, bool]]]:
-    """Return the words of an entity, each with its tag: the type, and whether it begins there."""
-    if entity is None:
-        return []
-    name, start, end = entity
-    return [(word, (name, word == start)) for word in range(start, end)]
 
 
 def corrected(gold: Sequence[Entity], suspect: Suspect) -> list[Entity]:

@@ -24,6 +24,15 @@ LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
         ("B-X O", "B-X I-X", [("other boundary", 0.6, ("X", 0, 1), ("X", 0, 2), 0, 2)]),
         # Here an entity begins at the second word, and that is the difference.
         ("B-X I-X", "O B-X", [("other boundary", None, ("X", 0, 2), ("X", 1, 2), 0, 2)]),
+        # The first word is in an entity of the other suspect only.
+        (
+            "B-X B-Y",
+            "B-X I-X",
+            [
+                ("other boundary", 0.6, ("X", 0, 1), ("X", 0, 2), 0, 2),
+                ("other boundary", 0.6, ("Y", 1, 2), ("X", 0, 2), 0, 2),
+            ],
+        ),
     ],
 )
 def test_suspects_of_entity_tags(gold, predicted, expected):
