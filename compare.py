@@ -59,8 +59,7 @@ def main() -> None:
     counter = PairedCounter(num_runs, entity_tags)
     changes = MistakeChanges(num_runs, entity_tags)
     for words, gold, predictions, place in paired_sentences(runs, entity_tags):
-        document = None if place.document is None else (place.file, place.document)
-        counter.add(gold, predictions, document)
+        counter.add(gold, predictions, place.document_in_file)
         changes.add(words, gold, predictions, place)
     comparison = counter.compare(flags.resamples, flags.shuffles)
 

@@ -1,6 +1,6 @@
 """Train many times and study the results. The flags of training follow after --.
 
-    python study.py seeds 5 -- --train_file my.conll     # mean and spread over seeds, the best kept
+    python study.py seeds 5 -- --train_file my.conll     # mean and spread over seeds
     python study.py folds 5 -- --train_file my.conll     # cross-validation of a small corpus
     python study.py curve -- --train_file my.conll       # the gain from more labels, estimated
     python study.py label_errors -- --train_file my.conll    # labels that are probably wrong
@@ -22,6 +22,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -154,6 +155,7 @@ def say(*lines: str) -> None:
 def study_seeds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> None:
     """Train with several seeds; report mean and spread, and keep the best model."""
     from results.study_folder import best_run, delete_weights, spread
+    from results.study_seeds import compare_with_kept, kept_lines
     from support.terminal import table_text
 
     study = open_study(flags, number, arguments)
@@ -168,16 +170,23 @@ def study_seeds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
     splits = [split for split in runs[0]["scores"] if all(split in run["scores"] for run in runs)]
     summary = {split: spread([run["scores"][split] for run in runs]) for split in splits}
     best = best_run(runs)
-    study.write({"summary": summary, "best": best and best["name"]})
+    kept = best and compare_with_kept(study.folder, best["name"], [run["name"] for run in runs])
+    study.write(
+        {
+            "summary": summary,
+            "kept": kept and kept.name,
+            "clearly_worse": kept and kept.worse,
+        }
+    )
     rows = [
         [split, *(f"{value:.4f}" for value in figures.values())]
         for split, figures in summary.items()
     ]
     say("", table_text(["", "mean", "standard deviation", "lowest", "highest"], rows))
-    if best is None:
+    if kept is None:
         say("No run was scored on a validation split: all models are kept.")
     else:
-        say(f"Best on validation: {study.folder / best['name']}")
+        say(*kept_lines(study.folder, kept))
 
 
 # --- Folds --------------------------------------------------------------------------------------
@@ -202,8 +211,25 @@ def study_folds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
 
 def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str]) -> None:
     """Train on all folds but one and tag that one, for each fold; list where labels differ."""
-    from results.label_error_files import rank_suspects, write_suspect_page, write_suspects
-    from results.study_folds import read_tags, write_tags
+    from results.label_error_files import (
+        LABEL_ERRORS,
+        rank_suspects,
+        read_suspects,
+        write_suspects,
+    )
+    from results.report_label_errors import (
+        digest_of,
+        study_cautions,
+        study_verdict,
+        write_suspect_page,
+    )
+    from results.study_folds import (
+        read_label_predictions,
+        score_sentences,
+        write_label_predictions,
+    )
+    from results.verdict import corpus_title, day_in_words
+    from scoring.label_errors import label_probabilities
 
     def tag(name: str, sentences: "list[LabelledSentence]") -> None:
         from tagging.tagger import Tagger
@@ -211,20 +237,46 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
         path = study_file(name)
         if not path.exists():
             tagger = Tagger(path.parent / name)
-            write_tags(path, tagger.tag_words([sentence.words for sentence in sentences]))
+            documents = [sentence.place.document for sentence in sentences]
+            words = [sentence.words for sentence in sentences]
+            predictions = tagger.predict_labels(words, documents)
+            write_label_predictions(path, tagger.label_names, predictions)
 
     def study_file(name: str) -> Path:
-        return folder_of(flags) / f"{name}_tags.jsonl"
+        return folder_of(flags) / f"{name}_probabilities.npz"
 
     folds = train_folds(flags, number, arguments, after_run=tag)
-    tagged = read_tags([study_file(name) for name in folds.names], folds.numbers)
-    tags, probabilities = zip(*tagged, strict=True)
-    ranked = rank_suspects(folds.sentences, tags, probabilities, folds.entity_tags)
-    folder = folds.study.folder
-    write_suspects(folder / "label_errors.jsonl", ranked, folds.entity_tags)
-    write_suspect_page(folder / "label_errors.html", ranked, folds.entity_tags)
-    folds.study.write({"unit": folds.unit, "suspects": len(ranked)})
-    say("", f"{len(ranked):,} suspected label errors, the most probable first:")
+    sentences, entity_tags, folder = folds.sentences, folds.entity_tags, folds.study.folder
+    gold = [sentence.tags for sentence in sentences]
+    files = [study_file(name) for name in folds.names]
+    predictions = read_label_predictions(files, list(map(len, gold)), folds.numbers)
+    chances = label_probabilities(
+        gold, predictions.log_probabilities, predictions.label_names, entity_tags
+    )
+    ranked = rank_suspects(sentences, predictions.tags, chances, entity_tags)
+    scores = score_sentences(sentences, predictions.tags, entity_tags)
+    verdict, cautions = study_verdict(len(ranked), len(gold), scores), study_cautions(scores)
+    write_suspects(folder / LABEL_ERRORS, ranked, entity_tags)
+    page = folder / "label_errors.html"
+    write_suspect_page(
+        page,
+        list(read_suspects(folder / LABEL_ERRORS)),
+        entity_tags,
+        title=f"Suspected label errors in {corpus_title(folds.corpus_name)}",
+        date=day_in_words(datetime.now(UTC)),
+        verdict=verdict,
+        cautions=cautions,
+    )
+    folds.study.write(
+        {
+            "unit": folds.unit,
+            "suspects": len(ranked),
+            "scores": scores,
+            "cautions": cautions,
+            "sentences_digest": digest_of(sentences),
+        }
+    )
+    say("", *verdict, *(f"WARNING: {caution}" for caution in cautions))
     for suspect, sentence, _ in ranked[:SUSPECTS_SHOWN]:
         words = quote(" ".join(sentence.words[suspect.start : suspect.end]))
         label, suggested = (
@@ -234,7 +286,7 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
             f"{suspect.score:.3f}  {sentence.place}: {words}: {suspect.kind}: label {label}, "
             f"suggested {suggested}"
         )
-    say(f"All of them: {folder / 'label_errors.jsonl'}; open {folder / 'label_errors.html'}.")
+    say(f"All of them: {folder / LABEL_ERRORS}; open {page}.")
 
 
 class TrainedFolds(NamedTuple):
@@ -246,6 +298,7 @@ class TrainedFolds(NamedTuple):
     numbers: list[int]
     unit: str  # what stays together: "document" or "sentence"
     entity_tags: bool
+    corpus_name: str
 
 
 def train_folds(
@@ -293,7 +346,9 @@ def train_folds(
         after_run(name, test)
         if not flags.keep_models:
             delete_weights(study.folder / name)
-    return TrainedFolds(study, names, sentences, folds.numbers, folds.unit, corpus.entity_tags)
+    return TrainedFolds(
+        study, names, sentences, folds.numbers, folds.unit, corpus.entity_tags, corpus.name
+    )
 
 
 # --- The learning curve -------------------------------------------------------------------------

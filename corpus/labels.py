@@ -148,7 +148,20 @@ def settle_labels(
         labels = _plain_labels(names, known, declared, raw, problems)
     else:
         labels = _entity_labels(tag_scheme, names, known, declared, raw, problems)
+        if task_name == "pos" and any(name != "O" for name in names):
+            notes.append(_entity_tags_for_pos(names))
     return None if labels is None else labels._replace(notes=tuple(notes))
+
+
+def _entity_tags_for_pos(names: list[str]) -> str:
+    """Return a warning about entity tags where parts of speech were requested."""
+    examples = [name for name in names if name != "O"][:3]
+    return (
+        f"WARNING: --task_name pos: got entity tags ({', '.join(map(quote, examples))}), expected "
+        "parts of speech such as NOUN. They are learned and scored as entities. If they are meant, "
+        "use --task_name ner; if not, name the field or column of the parts of speech with "
+        "--label_column_name."
+    )
 
 
 def _composed_names(names: list[str], raw: dict[str, RawSplit]) -> tuple[list[str], list[str]]:

@@ -182,6 +182,11 @@ class Place:
     record_id: str | None = None
     document: str | None = None
 
+    @property
+    def document_in_file(self) -> tuple[str, str] | None:
+        """Return what identifies the document in a corpus of several files; None if it has none."""
+        return None if self.document is None else (self.file, self.document)
+
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return place if self.record_id is None else f"{place} (record {quote(self.record_id)})"

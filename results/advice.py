@@ -9,6 +9,7 @@ from results.verdict import Run, extremes, nouns_of, scored_split, scores_of
 from scoring.evidence import FEW, IN_TRAINING, NEW, number_of
 from settings.study_flags import SET_BY_STUDY, without_flags
 from support.secrets import scrub
+from support.text import counted
 
 MOST = 5
 LARGE_ERROR = 0.1  # of calibration: scores of 0.9 are then right in about 80 %
@@ -105,6 +106,13 @@ def _keep_best(run: Run) -> Advice | None:
 
 
 def _check_labels(run: Run, sure_mistakes: int) -> Advice | None:
+    if (study := run.get("label_errors")) and study.total:
+        return Advice(
+            "Check suspected labels",
+            f"The study {study.folder} lists {counted(study.total, 'suspected label error')} of "
+            "this corpus; the first ones are below. Correct the labels that are wrong, and train "
+            "again.",
+        )
     if sure_mistakes < FEWEST_SURE:
         return None
     return Advice(

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from scoring.evidence import FEW
+
 
 def calibration_rows(
     calibration: Mapping[str, Any], with_scores: bool = True
@@ -22,6 +24,9 @@ def calibration_rows(
             f"probabilities, calibrated on {count:,} predicted entities of the validation split "
             f"(temperature {temperature:.3f}, offset {calibration['offset']:+.3f})"
         )
+    is_rough = 0 < count < FEW
+    if is_rough:
+        text += "; fitted on so few entities, they are rough"
     rows = [("Entity scores", text)]
     if requested := calibration["requested"]:
         point = calibration["operating_point"]
@@ -33,5 +38,7 @@ def calibration_rows(
                 f"; on the validation split precision {point['precision']:.4f}, recall "
                 f"{point['recall']:.4f}, F1 {point['f1']:.4f}"
             )
+        if point and is_rough:
+            text += f"; chosen on only {count:,} predicted entities, so other text may differ much"
         rows.append(("Operating point", f"{requested}: {text}"))
     return rows

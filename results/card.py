@@ -20,7 +20,7 @@ from huggingface_hub.utils import validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from results.calibration_rows import calibration_rows
-from results.history import history_table
+from results.history import INTERVAL, history_table, scored_history
 from results.verdict import date_of, nouns_of, scored_split, scores_of, verdict
 from scoring.evidence import NEW
 from scoring.table import interval_notes, span
@@ -106,9 +106,10 @@ def generate_card(facts: Facts, folder: Path) -> str:
             metric -> value, "per_type": type -> metric -> value, "words": number scored}; see
             `scoring.evidence` for intervals), `sentences` (of each split), `run_id` (which begins
             with the date), `kept_step`, `still_improved`, `calibration` (see `calibration_rows`),
-            `history` (one mapping for each evaluation), `epoch_steps`, `arguments`, `command`,
-            `versions`, `suite_version`, `script`, `example_text`, `replaced` (sentences about what
-            replaced a default). Unknown facts may be missing or None.
+            `history` (one mapping for each evaluation), `score_intervals`, `epoch_steps`,
+            `arguments`, `command`, `versions`, `suite_version`, `script`, `example_text`,
+            `replaced` (sentences about what replaced a default). Unknown facts may be missing or
+            None.
     """
     data = _card_metadata(facts)
     hashes = {key: _short_hash(value) for key, value in data.to_dict().items()}
@@ -251,13 +252,20 @@ def _eval_results(facts: Facts) -> list[EvalResult]:
             dataset_name=corpus,
             dataset_split=split,
             metric_type=HUB_METRICS[metric],
-            metric_name=f"{type_name} {metric.replace('_', ' ')}".strip(),
+            metric_name=_metric_name(type_name, metric, values),
             metric_value=float(value),
         )
         for type_name, values in named
         for metric, value in values.items()
         if metric in HUB_METRICS and math.isfinite(value)
     ]
+
+
+def _metric_name(type_name: str, metric: str, scores: Mapping[str, Any]) -> str:
+    """Return the name of a score with its interval, for which the Hub has no field."""
+    name = f"{type_name} {metric.replace('_', ' ')}".strip()
+    interval = scores.get(f"{metric}{INTERVAL}")
+    return f"{name} (95 % interval {span(interval)})" if interval else name
 
 
 # --- Text ---------------------------------------------------------------------------------------
@@ -341,7 +349,7 @@ def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
         "script": facts.get("script"),
         "command": facts.get("command"),
         "history": history_table(
-            _losses(facts.get("history") or []), facts.get("epoch_steps"), LONGEST_HISTORY
+            _scored(scored_history(facts)), facts.get("epoch_steps"), LONGEST_HISTORY
         ),
         "has_curves": (folder / "training_curves.png").exists(),
         "arguments": _arguments(facts),
@@ -349,10 +357,17 @@ def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
     }
 
 
-def _losses(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the evaluations without their scores, which have no intervals."""
-    kept = ("epoch", "step", "train_loss", "eval_loss")
-    return [{key: value for key, value in row.items() if key in kept} for row in history]
+def _scored(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the evaluations with their losses, and with the scores that have intervals."""
+    kept = {"epoch", "step", "train_loss", "eval_loss"}
+    return [
+        {
+            key: value
+            for key, value in row.items()
+            if key in kept or key.endswith(INTERVAL) or f"{key}{INTERVAL}" in row
+        }
+        for row in history
+    ]
 
 
 def _limits(facts: Facts) -> list[str]:

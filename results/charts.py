@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from results.history import INTERVAL
 from results.report_scores import ReliabilityRow
 from support.text import printable
 
@@ -33,6 +34,7 @@ SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 
 Point = tuple[float, float]
+Band = tuple[float, float, float]  # x, and both ends of an interval
 Axes = Any  # matplotlib.axes.Axes; matplotlib is imported only when a picture is drawn
 
 
@@ -40,7 +42,7 @@ class Chart(NamedTuple):
     """Named series of (x, y) points.
 
     In a `histogram`, y is the height of the bin that begins at x. `limit` is drawn as a vertical
-    line.
+    line. `bands`: the interval of each point of a series, from its lower to its upper end.
     """
 
     title: str
@@ -48,6 +50,7 @@ class Chart(NamedTuple):
     series: dict[str, list[Point]]
     histogram: bool = False
     limit: float | None = None
+    bands: Mapping[str, list[Band]] = {}
 
 
 # --- The data of the charts ---------------------------------------------------------------------
@@ -66,9 +69,10 @@ def training_charts(
     losses = {"training": "train_loss", "validation": "eval_loss"}
     step_loss = thinned(points(steps, "step", "loss"))
     learning_rate = thinned(points(steps, "step", "learning_rate"))
+    bands = {name: line for name, key in scores.items() if (line := _band(history, key))}
     charts = [
         Chart("Loss", "step", _series(history, losses)),
-        Chart("Scores on validation", "step", _series(history, scores)),
+        Chart("Scores on validation", "step", _series(history, scores), bands=bands),
         Chart("Training loss by step", "step", {"loss": step_loss} if step_loss else {}),
         Chart("Learning rate", "step", {"learning rate": learning_rate} if learning_rate else {}),
     ]
@@ -80,6 +84,12 @@ def _series(
 ) -> dict[str, list[Point]]:
     lines = {name: points(history, "step", column) for name, column in columns.items()}
     return {name: line for name, line in lines.items() if line}
+
+
+def _band(history: Iterable[Mapping[str, Any]], column: str) -> list[Band]:
+    """Return the intervals of a score by step."""
+    rows = ((row.get("step"), row.get(f"{column}{INTERVAL}")) for row in history)
+    return [(step, *ends) for step, ends in rows if step is not None and ends]
 
 
 def points(rows: Iterable[Mapping[str, Any]], x: str, y: str) -> list[Point]:
@@ -187,6 +197,11 @@ def _draw_chart(axes: Axes, chart: Chart) -> None:
         else:
             marker = "o" if len(line) <= 30 else None
             axes.plot(xs, ys, color=colour, linewidth=1.8, marker=marker, ms=4, label=label)
+            if band := chart.bands.get(name):
+                steps, low, high = zip(*band, strict=True)
+                if len(band) == 1:  # an area needs two points
+                    axes.vlines(steps, low, high, color=colour, linewidth=1)
+                axes.fill_between(steps, low, high, color=colour, alpha=0.13, linewidth=0)
     if chart.limit:
         axes.axvline(chart.limit, color=COLOURS["muted"], linestyle="--", label="window")
     axes.set_title(chart.title, loc="left", fontsize=11, color=COLOURS["ink"], fontweight="bold")

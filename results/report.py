@@ -21,7 +21,7 @@ from results.charts import (
     reliability_svg,
     training_charts,
 )
-from results.history import HistoryTable, history_table
+from results.history import HistoryTable, history_table, scored_history
 from results.report_configuration import argument_rows, command_line, run_facts, sorted_rows
 from results.report_corpus import label_table, length_rows, length_svg
 from results.report_mistakes import confusion_table, kind_tables, mistakes_shown
@@ -31,7 +31,6 @@ from results.report_scores import (
     score_rows,
     score_tiles,
     type_tables,
-    widest_interval,
 )
 from results.verdict import Run, date_of, nouns_of, scored_split, scores_of, title_of, verdict
 from scoring.mistakes import Survey, confusion_cells, survey_examples
@@ -51,12 +50,13 @@ def write_report(folder: str | os.PathLike[str], run: Run) -> None:
     `replaced` (sentences about stand-ins), `script`, `command`, `output_name`, `arguments`,
     `versions`, `suite_version`, `duration_s`, `device`, `precision`, `processes`; `step_losses`
     (`step`, `loss`, `learning_rate`); `history` (`step`, `train_loss`, `eval_loss`, `eval_f1`,
-    `eval_accuracy`, …); `epoch_steps`, `kept_step`, `still_improved`; `scores` (by split:
-    `overall`, `per_type`, `words`, `loss`, and what `scoring.evidence` adds); `calibration` (see
-    `calibration_rows`); `label_counts` (by split and label); `lengths` (by split: sentences by
-    number of sub-words), `max_seq_length`, `windowed` (sentences cut, by split); of the split
-    `examples_split` (default: the last one of `scores`) the `survey` (`scoring.mistakes.Survey`),
-    or the `examples` to make it of, read once as a stream.
+    `eval_accuracy`, …); `score_intervals` (see `training.progress.Progress`); `epoch_steps`,
+    `kept_step`, `still_improved`; `scores` (by split: `overall`, `per_type`, `words`, `loss`, and
+    what `scoring.evidence` adds); `calibration` (see `calibration_rows`); `label_errors`
+    (`report_label_errors.LabelErrorStudy`); `label_counts` (by split and label); `lengths` (by
+    split: sentences by number of sub-words), `max_seq_length`, `windowed` (sentences cut, by
+    split); of the split `examples_split` (default: the last one of `scores`) the `survey`
+    (`scoring.mistakes.Survey`), or the `examples` to make it of, read once as a stream.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def write_report(folder: str | os.PathLike[str], run: Run) -> None:
     survey = run.get("survey") or survey_examples(
         run.get("examples") or (), entity_tags, run.get("label_names")
     )
-    charts = training_charts(run.get("history") or [], run.get("step_losses") or [], entity_tags)
+    charts = training_charts(scored_history(run), run.get("step_losses") or [], entity_tags)
     _write_picture(folder / "training_curves.png", curves_png(charts) if charts else None)
     names, cells = confusion_cells(survey.confusion)
     _write_picture(folder / "confusion_matrix.png", confusion_png(names, cells) if names else None)
@@ -104,11 +104,12 @@ def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str
         kinds=kind_tables(survey),
         mistakes=mistakes,
         advice=advice(run, entity_tags, mistakes.sure),
+        suspects=run.get("label_errors"),
         reliability=reliability,
         reliability_svg=reliability_svg(reliability.rows) if reliability else None,
         charts=[chart_svg(chart) for chart in charts],
+        has_bands=any(chart.bands for chart in charts),
         history=evaluations(run),
-        history_interval=widest_interval(run, "validation", ("f1", "macro_f1", "accuracy")),
         labels=label_table(run.get("label_counts") or {}, run.get("label_names")),
         lengths=length_rows(run),
         length_svg=length_svg(run),
@@ -127,5 +128,5 @@ def is_entity_run(run: Run) -> bool:
 
 def evaluations(run: Run) -> HistoryTable:
     """Return the scores of every evaluation during training."""
-    table = history_table(run.get("history") or [], run.get("epoch_steps"))
+    table = history_table(scored_history(run), run.get("epoch_steps"))
     return HistoryTable([column.replace("_", " ") for column in table.columns], table.rows)

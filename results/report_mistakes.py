@@ -236,7 +236,7 @@ def _shown(
         predicted=side(mistake.pair.predicted),
         sentence=mistake.sentence,
         place=mistake.place,
-        file=_short_path(mistake.place.file) if mistake.place else "",
+        file=short_path(mistake.place.file) if mistake.place else "",
         confidence=None if confidence is None else f"{confidence:.3f}",
         is_sure=confidence is not None and confidence >= SURE,
         words=words,
@@ -247,7 +247,7 @@ def _shown(
     )
 
 
-def _short_path(file: str) -> str:
+def short_path(file: str) -> str:
     """Return a path relative to the current folder, if the file is in it."""
     path = Path(file)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file

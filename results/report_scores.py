@@ -1,10 +1,10 @@
 """The scores of a run as its page shows them, each with its interval, and the reliability."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from results.verdict import Run, scored_split, scores_of
-from scoring.evidence import IN_TRAINING, NEW
+from results.verdict import Run, nouns_of, scored_split, scores_of
+from scoring.evidence import FEW, IN_TRAINING, NEW
 from scoring.table import span
 
 SCORES = {
@@ -39,18 +39,29 @@ class Tile(NamedTuple):
     """A number in large print: a score, or a count without an interval."""
 
     label: str
+    note: str
     score: Score | None = None
     number: int | None = None
 
 
 def score_tiles(run: Run, entity_tags: bool) -> list[Tile]:
-    """Return the numbers that a reader looks for first."""
+    """Return the numbers that a reader looks for first, each with its meaning."""
     scores = scores_of(run)
     overall = scores.get("overall") or {}
     keys = ["f1", "precision", "recall"] if entity_tags else ["accuracy", "macro_f1"]
-    tiles = [Tile(SCORES[key], score_of(overall, key)) for key in keys if key in overall]
+    plural = nouns_of(run).plural
+    notes = {
+        "f1": "precision and recall in one",
+        "precision": f"of the {plural} it marks are right",
+        "recall": f"of the {plural} in the text are found",
+        "accuracy": "of the words have the right tag",
+        "macro_f1": "mean of all tags, also rare ones",
+    }
+    tiles = [
+        Tile(SCORES[key], notes[key], score_of(overall, key)) for key in keys if key in overall
+    ]
     if scores.get("words") is not None:
-        tiles.append(Tile("Words scored", number=scores["words"]))
+        tiles.append(Tile("Words scored", "all words of the split", number=scores["words"]))
     return tiles
 
 
@@ -197,6 +208,11 @@ class ReliabilityTable(NamedTuple):
     entities: int
     rows: list[ReliabilityRow]
 
+    @property
+    def is_rough(self) -> bool:
+        """Whether there are too few entities to judge the scores by."""
+        return self.entities < FEW
+
 
 def reliability_table(run: Run) -> ReliabilityTable | None:
     """Return the reliability of the scored split; None without a predicted entity."""
@@ -225,14 +241,3 @@ def wilson_interval(share: float, number: int) -> tuple[float, float]:
     half = (z2 * share * (1 - share) / number + z2 * z2 / (4 * number * number)) ** 0.5
     half /= 1 + z2 / number
     return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def widest_interval(run: Run, split: str, names: Iterable[str]) -> float | None:
-    """Return half the width of the widest interval of some overall scores of a split."""
-    overall = ((run.get("scores") or {}).get(split) or {}).get("overall") or {}
-    widths = [
-        score.interval[1] - score.interval[0]
-        for name in names
-        if (score := score_of(overall, name)).interval
-    ]
-    return max(widths) / 2 if widths else None

@@ -7,7 +7,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from itertools import tee
 from pathlib import Path
@@ -25,8 +25,10 @@ from results.args_file import write_args_file
 from results.calibration_rows import calibration_rows
 from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
+from results.report_label_errors import study_of
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
 from results.shareable import shareable, without_folders
+from results.study_files import sentences_of
 from results.verdict import best_step, measured, still_improved
 from scoring.calibration import (
     fit_calibration,
@@ -162,6 +164,7 @@ class RunResults:
         splits = self.corpus.splits.items()
         counts = ", ".join(f"{name} {len(split)}" for name, split in splits)
         return f"{self.corpus.name} ({self.settings.corpus.task_name}; {counts} sentences)"
+
     def _machine(self) -> str:
         """Return the machine that has the output folder, if there are several."""
         return f", on {socket.gethostname()}" if on_several_machines() else ""
@@ -212,11 +215,24 @@ class RunResults:
                 )
             self.scores[split] = scores
             flat = [self._flat_scores(split)]
+            if split == "validation" and self.settings.do_train:
+                intervals = self._intervals_of(split, flat[0])
+                self.progress.score_intervals.append({"step": self.progress.step} | intervals)
         if self.state.num_processes > 1:
             from accelerate.utils import broadcast_object_list
 
             broadcast_object_list(flat)
         return flat[0]
+
+    def _intervals_of(self, split: str, flat: dict[str, float]) -> dict[str, list[float]]:
+        """Return the intervals of flat scores of a split, as rows of the history name them."""
+        counter = EvidenceCounter(self.corpus.entity_tags, intervals_only=True)
+        for sentence, place in zip(self._sentences(split), self.corpus.places(split), strict=True):
+            counter.add(sentence.words, sentence.gold, sentence.predicted, place.document_in_file)
+        scores = counter.added_to(self.scores[split])
+        with_intervals = flat_scores(scores, label_types(self.tags, self.corpus.entity_tags))
+        names = {f"{name}_interval" for name in flat} & with_intervals.keys()
+        return {f"eval_{name}": with_intervals[name] for name in sorted(names)}
 
     def calibrate(self) -> None:
         """Calibrate the scores of entities, and choose the operating point if one is requested.
@@ -395,8 +411,7 @@ class RunResults:
             for sentence, place in zip(self._sentences(split), own_places, strict=True):
                 if split in self.scores:
                     words, gold, predicted, probability, _ = sentence
-                    document = None if place.document is None else (place.file, place.document)
-                    evidence.add(words, gold, predicted, document)
+                    evidence.add(words, gold, predicted, place.document_in_file)
                     example = {"tokens": words, "gold": gold, "predicted": predicted}
                     example |= {"probability": probability, "place": place}
                     add_example(survey, example, self.corpus.label_names)
@@ -476,6 +491,7 @@ class RunResults:
             "duration_s": round(time.time() - self.started, 1),
             "epoch_steps": self.epoch_steps,
             "history": self.progress.history,
+            "score_intervals": self.progress.score_intervals,
             "step_losses": self.progress.step_losses,
             "kept_step": self._kept_step(),
             "still_improved": still_improved(self.progress.history, self.best),
@@ -508,6 +524,9 @@ class RunResults:
 
     def _corpus_facts(self) -> dict[str, Any]:
         """Return the facts for the report alone: counts of the corpus and scored sentences."""
+        trained = [name for name in ("train", "validation") if name in self.corpus.splits]
+        folders = Path(), self.settings.output_dir.parent
+        parts = [partial(sentences_of, self.corpus, name) for name in trained]
         return {
             "label_counts": {
                 name: self._label_counts(rows)
@@ -520,6 +539,7 @@ class RunResults:
             },
             "max_seq_length": self.config.window_length,
             "windowed": {name: w.sentences_cut for name, w in self.windows.items()},
+            "label_errors": study_of(folders, parts) if "train" in trained else None,
             "survey": self.survey,
             "examples_split": self.survey_split,
         }

@@ -7,7 +7,10 @@ scores = pool_folds(folder, ["fold_1", ...], sentences, numbers)
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
 
 from common import are_entity_tags
 from results.result_files import PREDICTIONS, column_cell
@@ -29,8 +32,7 @@ def pool_folds(
     """
     readers = [_json_lines(folder / name / f"{PREDICTIONS_NAME}.jsonl") for name in names]
     entity_tags = are_entity_tags({tag for sentence in sentences for tag in sentence.tags})
-    gold, predicted = [], []
-    evidence = EvidenceCounter(entity_tags)
+    predicted = []
     with (
         written_whole(folder / f"{PREDICTIONS_NAME}.jsonl") as json_file,
         written_whole(folder / f"{PREDICTIONS_NAME}.txt") as columns_file,
@@ -55,10 +57,18 @@ def pool_folds(
             for row in zip(*columns, strict=True):
                 columns_file.write(" ".join(map(column_cell, row)) + "\n")
             columns_file.write("\n")
-            gold.append(sentence.tags)
             predicted.append(record["predicted_tags"])
-            document = None if place.document is None else (place.file, place.document)
-            evidence.add(*columns, document)
+    return score_sentences(sentences, predicted, entity_tags)
+
+
+def score_sentences(
+    sentences: Iterable[LabelledSentence], predicted: Sequence[list[str]], entity_tags: bool
+) -> dict[str, Any]:
+    """Return the scores of the predicted tags of sentences, with their intervals."""
+    evidence, gold = EvidenceCounter(entity_tags), []
+    for (words, tags, place), of_sentence in zip(sentences, predicted, strict=True):
+        evidence.add(words, tags, of_sentence, place.document_in_file)
+        gold.append(tags)
     return evidence.added_to(score_tags(gold, predicted, entity_tags))
 
 
@@ -71,19 +81,61 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
         raise UserError(f"{path}: cannot be read: {error}. Delete the study's folder.") from None
 
 
-def write_tags(path: Path, tagged: Iterable[tuple[list[str], list[float]]]) -> None:
-    """Write tags and their probabilities as JSON Lines, a line for each sentence."""
-    with written_whole(path) as file:
-        for tags, probabilities in tagged:
-            rounded = [round(probability, 5) for probability in probabilities]
-            file.write(json.dumps({"tags": tags, "probabilities": rounded}) + "\n")
+def write_label_predictions(
+    path: Path, label_names: Sequence[str], predictions: Iterable[tuple[list[str], np.ndarray]]
+) -> None:
+    """Write the predictions of a fold as arrays of numpy.
+
+    `predictions`: (tags, log probabilities) of each sentence, see `Tagger.predict_labels`.
+    """
+    tags, log_probabilities = zip(*predictions, strict=True)
+    names, numbers = np.unique([tag for of_words in tags for tag in of_words], return_inverse=True)
+    with written_whole(path, "wb") as file:
+        np.savez(
+            file,
+            tag_names=names,
+            tags=numbers,
+            label_names=np.array(label_names, str),
+            log_probabilities=np.concatenate(log_probabilities),
+        )
 
 
-def read_tags(
-    paths: Sequence[Path], folds: Sequence[int]
-) -> Iterator[tuple[list[str], list[float]]]:
-    """Yield tags and their probabilities of all folds, in the order of the corpus."""
-    readers = [_json_lines(path) for path in paths]
-    for fold in folds:
-        record = next(readers[fold])
-        yield record["tags"], record["probabilities"]
+class LabelPredictions(NamedTuple):
+    """The prediction of each sentence of a corpus, by a model that has not seen it.
+
+    `log_probabilities`: (words, labels), in the order of `label_names`.
+    """
+
+    label_names: list[str]
+    tags: list[list[str]]
+    log_probabilities: list[np.ndarray]
+
+
+def read_label_predictions(
+    paths: Sequence[Path], lengths: Sequence[int], folds: Sequence[int]
+) -> LabelPredictions:
+    """Return the predictions of all folds in the order of the corpus.
+
+    `paths`: the file of each fold. `lengths`: the words of each sentence. `folds`: the fold of each
+    sentence. Raises UserError if a file cannot be read.
+    """
+    files = [_label_predictions_of(path) for path in paths]
+    positions = [0] * len(files)
+    all_tags, all_log_probabilities = [], []
+    for length, fold in zip(lengths, folds, strict=True):
+        tags, log_probabilities, _ = files[fold]
+        words = slice(positions[fold], positions[fold] + length)
+        positions[fold] += length
+        all_tags.append(tags[words].tolist())
+        all_log_probabilities.append(log_probabilities[words])
+    return LabelPredictions(files[0][2], all_tags, all_log_probabilities)
+
+
+def _label_predictions_of(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return the tags, the log probabilities and the label names of a file."""
+    try:
+        with np.load(path) as file:
+            tags = file["tag_names"][file["tags"]]
+            return tags, file["log_probabilities"], file["label_names"].tolist()
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read: {error}. Delete the study's folder.") from None

@@ -85,13 +85,16 @@ def title_of(run: Run) -> str:
     task = run.get("task") or ""
     subject = SUBJECTS.get(task) or (f"Labels of {task}" if task else "Labels")
     corpus = run.get("corpus_name")
-    if not corpus:
-        return subject
-    first, *others = [name.strip() for name in str(corpus).split(",")]
+    return f"{subject} in {corpus_title(str(corpus))}" if corpus else subject
+
+
+def corpus_title(name: str) -> str:
+    """Return the name of a corpus without folders: `tickets.jsonl and 2 more files`."""
+    first, *others = [part.strip() for part in name.split(",")]
     more = f" and {counted(len(others), 'more file')}" if others else ""
     path = PurePath(first)
     # Only a file has an extension; data sets of the Hub have an owner.
-    return f"{subject} in {path.name if path.suffix else first}{more}"
+    return f"{path.name if path.suffix else first}{more}"
 
 
 def date_of(run: Run) -> str | None:
@@ -100,6 +103,11 @@ def date_of(run: Run) -> str | None:
         day = datetime.fromisoformat(str(run.get("run_id"))[:10])
     except ValueError:
         return None
+    return day_in_words(day)
+
+
+def day_in_words(day: datetime) -> str:
+    """Return a day as `26 November 2026`."""
     return f"{day.day} {day:%B %Y}"
 
 

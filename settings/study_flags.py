@@ -88,7 +88,7 @@ class StudyFlags:
     )
     keep_models: bool = flag(
         False,
-        "Keep the weights of all runs. By default, `seeds` keeps those of the run with the best "
+        "Keep the weights of all runs. By default, `seeds` keeps those of the run with the highest "
         "validation score, `curve` those of the whole training split, the other studies none.",
         group="output",
         switch=True,

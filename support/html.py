@@ -69,7 +69,7 @@ def number(value: object) -> str:
         return str(value)
     real = cast(float, value)
     if real == int(real):
-        return f"{int(real):,}".replace(",", "\u202f")
+        return f"{int(real):,}"
     return f"{real:.4f}" if abs(real) >= 0.001 else f"{real:.2e}"
 
 

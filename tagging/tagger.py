@@ -190,11 +190,37 @@ class Tagger:
         self, sentences: list[list[str]], documents: Sequence[Any] | None = None
     ) -> list[common.SentencePrediction]:
         """Return the predictions of sentences of words; `documents`: see `tag_words`."""
+        sentences, context = self._readable(sentences, documents)
+        return self._predictions(sentences, context)
+
+    def predict_labels(
+        self, sentences: list[list[str]], documents: Sequence[Any] | None = None
+    ) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Yield (tags, log probabilities) of each sentence of words.
+
+        The log probabilities are the model's, of all labels in the order of `label_names`: (words,
+        labels). For a word without a sub-word, all labels are equally probable. `documents`: see
+        `tag_words`.
+        """
+        sentences, context = self._readable(sentences, documents)
+        predictions = self.predict_words(sentences, context, all_labels=True)
+        unknown = predictions.tag_ids == common.NO_TAG
+        predictions.log_probabilities[unknown] = -np.log(len(self.label_names))
+        rows, start = [{"tokens": words} for words in sentences], 0
+        for sentence in common.postprocess(predictions, rows, self.label_names):
+            end = start + len(sentence.words)
+            yield sentence.predicted, predictions.log_probabilities[start:end]
+            start = end
+
+    def _readable(
+        self, sentences: list[list[str]], documents: Sequence[Any] | None
+    ) -> tuple[list[list[str]], common.Context | None]:
+        """Return sentences of readable words and their context, if the model has been given any."""
         sentences = [readable(words) for words in sentences_of(sentences)]
         context = None
         if documents is not None:
             context = common.Context(self.context, documents_of(documents, len(sentences)))
-        return self._predictions(sentences, context if self.context else None)
+        return sentences, context if self.context else None
 
     def _predictions(
         self, sentences: list[list[str]], context: common.Context | None
@@ -207,9 +233,15 @@ class Tagger:
         return list(common.postprocess(predictions, rows, self.label_names))
 
     def predict_words(
-        self, sentences: list[list[str]], context: common.Context | None = None
+        self,
+        sentences: list[list[str]],
+        context: common.Context | None = None,
+        all_labels: bool = False,
     ) -> WordPredictions:
-        """Return the decoded predictions of sentences of readable words, by word."""
+        """Return the decoded predictions of sentences of readable words, by word.
+
+        `all_labels`: keep the probabilities of all labels, even if decoding does not need them.
+        """
         lengths = [len(words) for words in sentences]
         starts = [0, *accumulate(lengths)]
         windows = []
@@ -219,7 +251,7 @@ class Tagger:
             word_numbers = range(starts[sentence], starts[sentence + 1])
             columns["word_index"] = common.align_labels_with_tokens(word_numbers, owned)
             windows.append(columns)
-        keep = self.decodes or self.exact_network is not None
+        keep = all_labels or self.decodes or self.exact_network is not None
         predictions = WordPredictions(
             starts[-1], self.label_names, keep, self.calibration, self.operating_point
         )

@@ -8,8 +8,9 @@ import pytest
 
 from corpus.problems import Place
 from results.comparison_files import ComparisonReport, write_comparison
-from results.label_error_files import rank_suspects, write_suspect_page
+from results.label_error_files import rank_suspects, suspect_json
 from results.report import write_report
+from results.report_label_errors import write_suspect_page
 from results.study_files import LabelledSentence
 from scoring.comparison import PairedCounter
 from scoring.mistake_changes import MistakeChanges
@@ -68,8 +69,16 @@ def pages(tmp_path_factory):
     report = ComparisonReport([endless], ["b"], comparison, survey)
     write_comparison(folder / "comparison.html", report)
     sentence = LabelledSentence(wide["tokens"], wide["gold"], place)
-    ranked = rank_suspects([sentence], [wide["predicted"]], [wide["probability"]], True)
-    write_suspect_page(folder / "label_errors.html", ranked, True)
+    ranked = rank_suspects([sentence], [wide["predicted"]], [[0.1] * 27], True)
+    write_suspect_page(
+        folder / "label_errors.html",
+        [suspect_json(row, True) for row in ranked],
+        True,
+        title=f"Suspected label errors in {endless}",
+        date="26 November 2026",
+        verdict=["27 suspected label errors.", endless],
+        cautions=[endless],
+    )
     return {
         "comparison": folder / "comparison.html",
         "label_errors": folder / "label_errors.html",

@@ -129,7 +129,8 @@ def test_seeds(cli, snapshot):
         for seed in (42, 43, 44)
     ]
     content = record()
-    assert content["study"] == "seeds" and content["best"] == "seed_43"
+    assert content["study"] == "seeds" and content["kept"] == "seed_43"
+    assert content["clearly_worse"] is None  # there are no predictions to compare
     assert content["flags"] == "--train_file 'a b.conll' --max_steps 7"
     assert [run["name"] for run in content["runs"]] == ["seed_42", "seed_43", "seed_44"]
     assert content["runs"][1]["scores"] == {"validation": 0.75, "test": 0.375}
@@ -151,12 +152,12 @@ def test_the_weights_of_the_best_run_are_kept(cli):
 def test_without_validation_all_weights_are_kept(cli):
     status, output, _ = cli("seeds", 2, "--", "--do_train")
     assert status == 0 and "all models are kept" in output
-    assert weights() == ["seed_42", "seed_43"] and record()["best"] is None
+    assert weights() == ["seed_42", "seed_43"] and record()["kept"] is None
 
 
 def test_plain_tags_are_ranked_by_accuracy(cli):
     cli("seeds", 2, "--", "--task_name", "pos")
-    assert record()["best"] == "seed_43" and record()["runs"][0]["scores"]["test"] == 0.25
+    assert record()["kept"] == "seed_43" and record()["runs"][0]["scores"]["test"] == 0.25
 
 
 def test_seed_script_and_folder_are_flags(cli):
@@ -362,8 +363,8 @@ def test_seeds_of_a_training_script(cli, tmp_path, tiny_encoder):
         assert run["scores"] == {"validation": result["eval_f1"], "test": result["predict_f1"]}
     assert len(weights()) == 1
     checkpoints = list(tmp_path.glob(f"seeds-study/*/*/{MANIFEST}"))
-    assert {path.parent.parent.name for path in checkpoints} == {record()["best"]}
-    assert os.path.exists(tmp_path / "seeds-study" / record()["best"] / "model.safetensors")
+    assert {path.parent.parent.name for path in checkpoints} == {record()["kept"]}
+    assert os.path.exists(tmp_path / "seeds-study" / record()["kept"] / "model.safetensors")
 
 
 # --- Errors ---------------------------------------------------------------------------------

@@ -61,6 +61,8 @@ class Progress:
     pending_loss: float = 0.0  # summed over the steps after it
     step_losses: list[dict[str, Any]] = field(default_factory=list)  # step, loss, learning_rate
     history: list[dict[str, Any]] = field(default_factory=list)  # one row per evaluation
+    # Of the scores of evaluations: `step`, and by name, such as "eval_f1_interval", both ends.
+    score_intervals: list[dict[str, Any]] = field(default_factory=list)
     scored_loss: float = 0.0  # summed over the steps up to the last evaluation
     best_score: float | None = None
     best_checkpoint: str | None = None  # its name

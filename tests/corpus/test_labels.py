@@ -61,6 +61,16 @@ def test_plain_tags(corpus_settings):
     assert not corpus.entity_tags
 
 
+def test_entity_tags_in_place_of_parts_of_speech_are_a_warning(corpus_settings, snapshot):
+    file = "Ada B-PER\nleft O\n"
+    corpus = load_corpus(corpus_settings(task_name="pos", train_file=file, validation_file=file))
+    assert corpus.entity_tags
+    assert [note for note in corpus.notes if note.startswith("WARNING")] == snapshot
+    for task, content in (("ner", file), ("pos", "Ada PROPN\nleft VERB\n"), ("pos", "Ada O\n")):
+        settings = corpus_settings(task_name=task, train_file=content, validation_file=content)
+        assert not any("WARNING" in note for note in load_corpus(settings).notes)
+
+
 def test_types_without_prefixes_are_entities_in_io_or_plain_tags(
     corpus_settings, tmp_path, snapshot
 ):

@@ -3,6 +3,10 @@
 import pytest
 
 from results.advice import MOST, advice
+from results.report_label_errors import LabelErrorStudy
+from results.report_mistakes import Mistakes
+
+NONE = Mistakes([], [], [], 0, 0)
 
 
 def scores(
@@ -58,6 +62,8 @@ SURFACES = {
         ({"still_improved": False}, 0, "Keep the best weights"),
         ({"still_improved": False, "kept_step": 10}, 0, "Try another encoder"),
         ({}, 3, "Check suspected labels"),
+        ({"label_errors": LabelErrorStudy("study", 7, [], NONE)}, 0, "Check suspected labels"),
+        ({"label_errors": LabelErrorStudy("study", 0, [], NONE)}, 0, "Try another encoder"),
         ({"scores": {"test": scores(weakest=(0.7, 0.8))}}, 0, "Label more ORG"),
         ({"scores": {"test": scores(by_surface=SURFACES)}}, 0, "Label text with other entities"),
         ({"scores": {"test": scores(recall=(0.6, 0.7))}}, 0, "Choose an operating point"),

@@ -22,8 +22,9 @@ POINT = {"outside_bias": -1.25, "min_score": 0.25, "precision": 0.75, "recall": 
         FITTED | {"temperature": 1.0, "fitted_to_entities": 0},
         FITTED | {"requested": "--tune_for recall", "operating_point": POINT},
         FITTED | {"requested": "--target_precision 0.99"},
+        FITTED | {"fitted_to_entities": 39, "requested": "--tune_for f1", "operating_point": POINT},
     ],
-    ids=["none", "fitted", "not fitted", "operating point", "not reached"],
+    ids=["none", "fitted", "not fitted", "operating point", "not reached", "few"],
 )
 def test_rows(calibration, snapshot):
     assert calibration_rows(calibration) == snapshot

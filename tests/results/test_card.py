@@ -58,6 +58,29 @@ def test_the_card_contains_metadata_for_the_hub_and_text_for_readers(folder, sna
     assert text == snapshot
 
 
+def test_scores_of_evaluations_and_of_the_metadata_have_their_intervals(folder):
+    overall = {"f1": 0.75, "f1_interval": [0.7, 0.8]}
+    scores = {"overall": overall, "per_type": {"PER": overall}, "words": 9}
+    scores["intervals"] = {"level": 0.95, "unit": "sentence", "units": 40}
+    scores["per_type"]["PER"] = overall | {"number": 400}
+    history = [{"step": 30, "eval_loss": 0.5, "eval_f1": 0.75, "eval_accuracy": 0.9}]
+    facts = FACTS | {
+        "scores": {"test": scores},
+        "history": history,
+        "score_intervals": [{"step": 30, "eval_f1_interval": [0.6, 0.85]}],
+    }
+    path = write_card(folder, facts)
+    assert "| 30 | 1 | 0.5000 | 0.7500 (0.600-0.850) |" in path.read_text()
+    assert problems_the_hub_would_find(path.read_text()) == []
+    (result,) = metadata(path)["model-index"][0]["results"]
+    assert [metric["name"] for metric in result["metrics"]] == [
+        "f1 (95 % interval 0.700-0.800)",
+        "PER f1 (95 % interval 0.700-0.800)",
+    ]
+    # Without an interval, the score of an evaluation is left out.
+    assert "0.9000" not in path.read_text()
+
+
 def test_the_example_is_of_the_corpus_only_if_the_facts_have_one(folder):
     """The facts have one only if the user pushes text from the corpus."""
     for language, given, shown in (

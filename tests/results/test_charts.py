@@ -27,3 +27,16 @@ def test_length_chart_equals_one_computed_by_hand():
     assert {start: share for start, share in train.items() if share} == {0: 25, 2: 25, 78: 50}
     assert {start: share for start, share in test.items() if share} == {4: 100}
     assert charts.length_chart(lengths, 512).limit is None
+
+
+def test_scores_with_intervals_have_bands():
+    history = [
+        {"step": 1, "eval_f1": 0.5, "eval_f1_interval": [0.4, 0.6], "eval_recall": 0.5},
+        {"step": 2, "eval_f1": 0.6, "eval_f1_interval": [0.5, 0.7], "eval_recall": 0.6},
+    ]
+    (chart,) = charts.training_charts(history, [], entity_tags=True)
+    assert chart.bands == {"F1": [(1, 0.4, 0.6), (2, 0.5, 0.7)]}
+    plain = charts.chart_svg(chart._replace(bands={}))
+    for rows in (chart.bands["F1"], chart.bands["F1"][:1]):
+        svg = charts.chart_svg(chart._replace(bands={"F1": rows}))
+        assert len(svg) > len(plain) and "#1f5fb4" not in svg

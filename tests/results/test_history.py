@@ -1,6 +1,6 @@
 """The table of a run's evaluations."""
 
-from results.history import history_table
+from results.history import history_table, scored_history
 
 
 def rows_of(*steps):
@@ -36,3 +36,14 @@ def test_a_long_history_is_thinned_and_keeps_the_last_row():
 
 def test_a_run_without_evaluations_has_no_table():
     assert history_table([], 10, longest=20) == ([], [])
+
+
+def test_a_score_is_followed_by_the_interval_of_its_step():
+    run = {
+        "history": [{"step": 1, "eval_loss": 0.5, "eval_f1": 0.25}, {"step": 2, "eval_f1": 0.75}],
+        "score_intervals": [{"step": 2, "eval_f1_interval": [0.7, 0.8125]}],
+    }
+    table = history_table(scored_history(run), None)
+    assert table.columns == ["step", "eval_loss", "eval_f1"]
+    assert [row[-1] for row in table.rows] == [0.25, "0.7500 (0.700-0.812)"]
+    assert scored_history({}) == []

@@ -1,11 +1,16 @@
 """Suspected label errors: kinds, scores, corrections."""
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common import entities
-from scoring.label_errors import Suspect, corrected, suspected_errors
+from scoring.label_errors import Suspect, corrected, label_probabilities, suspected_errors
+
+LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
 
 
 @pytest.mark.parametrize(
@@ -15,27 +20,59 @@ from scoring.label_errors import Suspect, corrected, suspected_errors
         ("O O", "O B-X", [("missing entity", 0.6, None, ("X", 1, 2), 1, 2)]),
         ("B-X O", "O O", [("not an entity", 0.8, ("X", 0, 1), None, 0, 1)]),
         ("B-X O", "B-Y O", [("other type", 0.8, ("X", 0, 1), ("Y", 0, 1), 0, 1)]),
-        ("B-X O", "B-X I-X", [("other boundary", 0.7, ("X", 0, 1), ("X", 0, 2), 0, 2)]),
+        # Only the second word differs.
+        ("B-X O", "B-X I-X", [("other boundary", 0.6, ("X", 0, 1), ("X", 0, 2), 0, 2)]),
+        # Here an entity begins at the second word, and that is the difference.
+        ("B-X I-X", "O B-X", [("other boundary", None, ("X", 0, 2), ("X", 1, 2), 0, 2)]),
+        # The first word is in an entity of the other suspect only.
+        (
+            "B-X B-Y",
+            "B-X I-X",
+            [
+                ("other boundary", 0.6, ("X", 0, 1), ("X", 0, 2), 0, 2),
+                ("other boundary", 0.6, ("Y", 1, 2), ("X", 0, 2), 0, 2),
+            ],
+        ),
     ],
 )
 def test_suspects_of_entity_tags(gold, predicted, expected):
-    suspects = suspected_errors(gold.split(), predicted.split(), [0.8, 0.6], entity_tags=True)
-    assert suspects == [(kind, pytest.approx(score), *rest) for kind, score, *rest in expected]
+    """The probabilities are those of the labels; the score is 1 - their geometric mean."""
+    suspects = suspected_errors(gold.split(), predicted.split(), [0.2, 0.4], entity_tags=True)
+    both = 1 - math.sqrt(0.2 * 0.4)
+    assert suspects == [
+        (kind, pytest.approx(both if score is None else score), *rest)
+        for kind, score, *rest in expected
+    ]
 
 
 def test_suspects_of_plain_tags_are_words():
-    suspects = suspected_errors(["NN", "VB"], ["NN", "NN"], [0.9, 0.7], entity_tags=False)
-    assert suspects == [Suspect("other tag", 0.7, ("VB", 1, 2), ("NN", 1, 2), 1, 2)]
+    suspects = suspected_errors(["NN", "VB"], ["NN", "NN"], [0.9, 0.25], entity_tags=False)
+    assert suspects == [Suspect("other tag", 0.75, ("VB", 1, 2), ("NN", 1, 2), 1, 2)]
 
 
-tags = st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"])
+def test_a_label_without_any_probability_has_the_highest_score():
+    (suspect,) = suspected_errors(["B-X"], ["O"], [0.0], entity_tags=True)
+    assert suspect.score == pytest.approx(1)
+
+
+def test_probabilities_of_labels_are_those_of_legal_sequences():
+    """After O, I-X is impossible: what the model gives to it counts for the other labels."""
+    rows = np.log([[0.9, 0.025, 0.025, 0.025, 0.025], [0.3, 0.1, 0.5, 0.05, 0.05]])
+    (first, second) = label_probabilities([["O", "B-X"], ["O"]], [rows, rows[:1]], LABELS, True)
+    assert first[1] > 0.1 and second[0] > 0.9
+    plain = label_probabilities([["O", "B-X"]], [rows], LABELS, entity_tags=False)
+    assert plain[0].tolist() == pytest.approx([0.9, 0.1])
+
+
+tags = st.sampled_from(LABELS)
 
 
 @given(st.lists(st.tuples(tags, tags), min_size=1, max_size=8))
 def test_a_correction_holds_the_suggestion_and_overlaps_nothing(rows):
     gold, predicted = (list(side) for side in zip(*rows, strict=True))
     labelled = entities(gold)
-    for suspect in suspected_errors(gold, predicted, [1.0] * len(gold), entity_tags=True):
+    for suspect in suspected_errors(gold, predicted, [0.5] * len(gold), entity_tags=True):
+        assert suspect.score == pytest.approx(0.5)
         spans = corrected(labelled, suspect)
         assert (suspect.suggested in spans) == (suspect.suggested is not None)
         assert suspect.label not in spans
