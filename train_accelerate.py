@@ -82,7 +82,13 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         training_precision,
     )
     from training.signals import StopSignals
-    from training.weights import restore_best, save_model, save_state_dict, save_weights_once
+    from training.weights import (
+        merge_for_good,
+        restore_best,
+        save_model,
+        save_state_dict,
+        save_weights_once,
+    )
 
     state = join_processes(flags.use_cpu)
     settings = make_settings(flags, "-accelerate", ask_hub(flags, state), arguments_of(argv))
@@ -264,13 +270,16 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
             restore_best(accelerator, model, output_dir, progress)
         with staged(output_dir, state, identity) as stage:
             save_model(accelerator, model, tokenizer, stage, progress.step)
+        if settings.model.lora:
+            merge_for_good(accelerator, model)
     else:
         # Without training each device holds the whole model, even under FSDP.
         model = accelerator.prepare_model(model, device_placement=True, evaluation_mode=True)
 
     # --- Evaluate and save ---
-    # Training may have scored the last weights already; restored weights are scored again.
+    # Training may have scored the last weights already; restored and merged ones are scored again.
     scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
+    scored = scored and not settings.model.lora
     if settings.do_eval and "validation" in windows and not scored:
         evaluate("validation")
     results.calibrate()

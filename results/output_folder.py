@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.load import Corpus
+from encoder.lora import ADAPTER, ADAPTER_WEIGHTS
 from settings.defaults import model_title
 from settings.run_settings import Settings
 from support.errors import UserError, on_main_process
@@ -124,10 +125,17 @@ def staged(folder: Path, state: Any, identity: dict[str, Any]) -> Iterator[Path]
             state.wait_for_everyone()
             if state.is_main_process:
                 write_json(stage / RUN_FILE, identity)
-                files = sorted(stage.iterdir())
+                files = sorted(path for path in stage.rglob("*") if path.is_file())
                 share_file_modes(stage / RUN_FILE, files)
-                for file in files:
-                    os.replace(file, folder / file.name)
+                _remove_adapter(folder)
+                for path in sorted(stage.iterdir()):
+                    os.replace(path, folder / path.name)
     finally:
         if state.is_main_process:
             shutil.rmtree(stage, ignore_errors=True)
+
+
+def _remove_adapter(folder: Path) -> None:
+    """Remove the adapter of an earlier run, which does not belong to the new model."""
+    if (folder / ADAPTER / ADAPTER_WEIGHTS).exists():
+        shutil.rmtree(folder / ADAPTER)

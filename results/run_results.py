@@ -136,6 +136,7 @@ class RunResults:
             **({"context": self._context()} if self.config.context else {}),
             "training": f"{plan.total_steps} steps of {batch} sentences, learning rate "
             f"{training.learning_rate:g}, {training.lr_scheduler_type}",
+            **({"weights": trained} if (trained := self._trained_weights()) else {}),
             "device": f"{self.state.device}, {self._precision_name()}",
             "output": str(output_dir),
         }
@@ -147,6 +148,15 @@ class RunResults:
             rows["push"] = self.pusher.plan
         say(*self.settings.replaced, *corpus.notes, *([self.note] if self.note else []))
         say(*(f"{name:10}{value}" for name, value in rows.items()))
+
+    def _trained_weights(self) -> str:
+        """Describe the weights that are trained, if they are not all of them."""
+        model, parts = self.settings.model, []
+        if model.lora:
+            parts.append(f"LoRA of rank {model.lora_rank}, and the head")
+        if model.freeze_layers is not None:
+            parts.append(f"embeddings and {counted(model.freeze_layers, 'layer')} frozen")
+        return "; ".join(parts)
 
     def _context(self) -> str:
         """Describe the context of the windows, and the documents of each split."""

@@ -12,8 +12,9 @@ from typing import Any
 
 from settings.flag_table import SETTLED
 from settings.json_flags import json_problems
-from settings.launcher import launch_problems
+from settings.launcher import launch_problems, sharding_library
 from settings.optimizer_arguments import optim_args_problems, optimizer_flag_problems
+from settings.optional_packages import package_problems
 from settings.trackers import tracker_problems
 from settings.value_types import text_of
 from support.text import CUTOFF, did_you_mean
@@ -31,6 +32,7 @@ AT_LEAST_ONE = (
     "gradient_accumulation_steps",
     "save_total_limit",
     "early_stopping_patience",
+    "lora_rank",
     "torch_empty_cache_steps",
     "dataloader_prefetch_factor",
     "ddp_bucket_cap_mb",
@@ -38,6 +40,7 @@ AT_LEAST_ONE = (
 )
 AT_LEAST_ZERO = (
     "context",
+    "freeze_layers",
     "learning_rate",
     "weight_decay",
     "warmup_steps",
@@ -49,6 +52,7 @@ AT_LEAST_ZERO = (
 )
 BELOW_ONE = ("label_smoothing_factor", "adam_beta1", "adam_beta2")
 INTERVALS = ("logging_steps", "eval_steps", "save_steps")
+WHOLE_MODELS = ("freeze_layers", "lora")  # each process needs all weights of the model
 CHOICES = {
     "ddp_backend": ("nccl", "gloo", "mpi", "ccl", "xccl", "hccl", "cncl", "mccl"),
     "dataloader_multiprocessing_context": ("fork", "spawn", "forkserver"),
@@ -72,6 +76,7 @@ def value_problems(flags: Any) -> list[str]:
         *json_problems(flags),
         *_settled_problems(flags),
         *launch_problems(flags),
+        *package_problems(flags),
     ]
 
 
@@ -197,6 +202,13 @@ def _contradictions(flags: Any) -> list[str]:
             f"{' and '.join(needing_scores)}: nothing is evaluated during training. {advice}"
         )
     problems += optimizer_flag_problems(flags)
+    if library := sharding_library(flags):
+        problems += [
+            f"--{name}: not available with {library}, which splits the weights among processes. "
+            f"Leave out --{name} or {library}"
+            for name, value in _given(flags, WHOLE_MODELS)
+            if value is not False
+        ]
     for name, owner in (
         ("fsdp_config", "fsdp"),
         ("gradient_checkpointing_kwargs", "gradient_checkpointing"),

@@ -180,7 +180,9 @@ class SharedFlags:
     )
     gradient_accumulation_steps: int | None = _training(None, "Batches per step. Default: 1.")
     learning_rate: float | None = _training(
-        None, "Peak learning rate. Default: 2e-5; the embedded encoder has its own."
+        None,
+        "Peak learning rate. Default: 2e-5, with --lora ten times that; the embedded encoder has "
+        "its own.",
     )
     weight_decay: float = _training(0.01, "Weight decay, on all parameters but biases and norms.")
     max_grad_norm: float | None = _training(
@@ -234,6 +236,19 @@ class SharedFlags:
         False,
         "Recompute activations in the backward pass: less memory, but slower.",
         "--activation_checkpointing",
+    )
+    lora: bool = _training(
+        False,
+        "Train small matrices beside the linear layers of the encoder (LoRA, through peft) and the "
+        "head: a tenth of the optimizer's memory or less. The saved model is whole; the matrices "
+        "are in its folder `adapter` too.",
+    )
+    lora_rank: int = _training(16, "Rank of the matrices of --lora.", metavar="N")
+    freeze_layers: int | None = _training(
+        None,
+        "Do not train the embeddings and the first N layers: less memory and time. 0: only the "
+        "embeddings. Default: all weights are trained.",
+        metavar="N",
     )
     dataloader_num_workers: int = _training(
         0, "Processes that prepare batches. Default: 0, the training process itself."

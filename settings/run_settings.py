@@ -48,6 +48,9 @@ class ModelSettings:
     hub_token: str | None = field(default=None, repr=False)
     trust_remote_code: bool = False
     ignore_mismatched_sizes: bool = False
+    freeze_layers: int | None = None  # None: all weights are trained
+    lora: bool = False
+    lora_rank: int = 16
     decode: str | None = None  # None: as `encoder.model.choose_decoding` chooses
 
     @property

@@ -35,6 +35,7 @@ BAD = {
     "early_stopping_patience": ("0", "-1"),
     "max_seq_length": ("0", "-1"),
     "context": ("-1", "0.5"),
+    "freeze_layers": ("-1", "0.5"),
     "max_train_samples": ("0", "-1"),
     "lr_scheduler_type": ("liner", ""),
     "lr_scheduler_kwargs": ("[1]", "1", "{bad", "num_cycles=2"),

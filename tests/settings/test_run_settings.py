@@ -44,6 +44,7 @@ EFFECTS = {
     "cache_dir": (["d"], "model.cache_dir", "d"),
     "trust_remote_code": ([], "model.trust_remote_code", True),
     "ignore_mismatched_sizes": ([], "model.ignore_mismatched_sizes", True),
+    "freeze_layers": (["2"], "model.freeze_layers", 2),
     "decode": (["argmax"], "model.decode", "argmax"),
     "target_precision": (["0.9"], "tuning.target_precision", 0.9),
     "tune_for": (["recall"], "tuning.tune_for", "recall"),
