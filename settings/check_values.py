@@ -52,6 +52,7 @@ AT_LEAST_ZERO = (
 )
 BELOW_ONE = ("label_smoothing_factor", "adam_beta1", "adam_beta2")
 INTERVALS = ("logging_steps", "eval_steps", "save_steps")
+DEFAULT_RANK = 16  # of --lora
 WHOLE_MODELS = ("freeze_layers", "lora")  # each process needs all weights of the model
 CHOICES = {
     "ddp_backend": ("nccl", "gloo", "mpi", "ccl", "xccl", "hccl", "cncl", "mccl"),
@@ -172,6 +173,8 @@ def _contradictions(flags: Any) -> list[str]:
                 f"--{name} {value}: got --decode argmax, expected legal sequences. Leave out one "
                 "of them"
             )
+    if flags.lora_rank != DEFAULT_RANK and not flags.lora:
+        problems.append(f"--lora_rank {flags.lora_rank}: only with --lora. Add it")
     if flags.output and not flags.check:
         problems.append("--output: only with --check; the folder of a run is --output_dir")
     if flags.sample and (flags.dataset_name or flags.train_file):

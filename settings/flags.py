@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from settings.check_values import settled_notes, value_problems
+from settings.check_values import DEFAULT_RANK, settled_notes, value_problems
 from settings.flag_table import LOOP, is_boolean, is_true
 from settings.trackers import requested_trackers
 from support.errors import UserError
@@ -243,7 +243,7 @@ class SharedFlags:
         "head: a tenth of the optimizer's memory or less. The saved model is whole; the matrices "
         "are in its folder `adapter` too.",
     )
-    lora_rank: int = _training(16, "Rank of the matrices of --lora.", metavar="N")
+    lora_rank: int = _training(DEFAULT_RANK, "Rank of the matrices of --lora.", metavar="N")
     freeze_layers: int | None = _training(
         None,
         "Do not train the embeddings and the first N layers: less memory and time. 0: only the "

@@ -36,6 +36,7 @@ BAD = {
     "max_seq_length": ("0", "-1"),
     "context": ("-1", "0.5"),
     "freeze_layers": ("-1", "0.5"),
+    "lora_rank": ("0", "1.5", "8"),  # the last without --lora
     "max_train_samples": ("0", "-1"),
     "lr_scheduler_type": ("liner", ""),
     "lr_scheduler_kwargs": ("[1]", "1", "{bad", "num_cycles=2"),
