@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from tests.helpers.architectures import ARCHITECTURES, build
 from tests.helpers.checkpoints import SETTINGS, name_of
 from tests.helpers.script_runs import (
     BOTH,
@@ -130,3 +131,28 @@ def test_an_adapter_does_not_outlive_its_model(script, flags, tmp_path):
     plain = [flag for flag in flags if flag not in ("--lora", "--lora_rank", 4)]
     run(script, plain, tmp_path)
     assert not (tmp_path / "out" / "adapter").exists()
+
+
+@pytest.mark.parametrize("architecture", ["qwen3", "llama"])
+def test_decoders_are_the_same_with_left_and_right_padding(architecture, flags, tmp_path):
+    """In both scripts, in batches that are padded and in batches that are not."""
+    (chosen,) = (a for a in ARCHITECTURES if str(a) == architecture)
+    plain = [*flags[: flags.index("--load_best_model_at_end")], *flags[flags.index("--lora") :]]
+    del plain[:2]
+    runs = {}
+    for side in ("left", "right"):
+        folder = tmp_path / side
+        build(chosen, folder)
+        config = json.loads((folder / "tokenizer_config.json").read_text())
+        (folder / "tokenizer_config.json").write_text(json.dumps(config | {"padding_side": side}))
+        for script in BOTH:
+            for padding in ([], ["--pad_to_max_length"]):
+                place = tmp_path / f"{side}-{script}-{len(padding)}"
+                run(script, ["--model_name_or_path", folder, *plain, *padding], place)
+                runs[side, script, len(padding)] = load_file(place / "out" / "model.safetensors")
+    for padding in (0, 1):
+        expected = runs["right", BOTH[0], padding]
+        for (_, _, own), saved in runs.items():
+            if own == padding:
+                for name, values in saved.items():
+                    np.testing.assert_allclose(values, expected[name], atol=1e-3, err_msg=name)
