@@ -191,9 +191,11 @@ class SharedFlags:
     label_smoothing_factor: float = _training(
         0.0, "Share of the probability that the loss spreads over all labels: at least 0, below 1."
     )
-    optim: Literal["adamw_torch_fused", "adamw_torch", "sgd", "rmsprop", "adagrad"] = _training(
+    optim: Literal[
+        "adamw_torch_fused", "adamw_torch", "adamw_bnb_8bit", "sgd", "rmsprop", "adagrad"
+    ] = _training(
         "adamw_torch_fused",
-        "Optimizer.",
+        "Optimizer. adamw_bnb_8bit has a quarter of the state of AdamW, and needs bitsandbytes.",
         hint="train_trainer.py accepts all optimizers of transformers.",
     )
     adam_beta1: float = _training(0.9, "Decay of AdamW's mean of the gradient.")

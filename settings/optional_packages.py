@@ -5,7 +5,10 @@ from typing import Any
 
 from packaging.specifiers import SpecifierSet
 
+from settings.value_types import text_of
+
 PEFT = "peft>=0.21,<0.22"
+BITSANDBYTES = "bitsandbytes>=0.49,<1"
 
 
 def package_problems(flags: Any) -> list[str]:
@@ -14,6 +17,9 @@ def package_problems(flags: Any) -> list[str]:
     `flags`: a `SharedFlags`.
     """
     needs = {"--lora": PEFT} if flags.lora else {}
+    optim = text_of(flags.optim)
+    if optim == "adamw_bnb_8bit":
+        needs[f"--optim {optim}"] = BITSANDBYTES
     return [
         f'{flag}: got {got}, expected {package}. Run `pip install "{package}"`, or leave out {flag}'
         for flag, package in needs.items()

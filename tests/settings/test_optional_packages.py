@@ -32,3 +32,13 @@ def test_whole_models_only(flags, installed, monkeypatch, snapshot):
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert refused(*flags) == snapshot
+
+
+@pytest.mark.parametrize("script", FLAGS_CLASSES)
+def test_8_bit_adamw_without_bitsandbytes_is_refused(script, installed, snapshot):
+    installed()
+    message = refused("--optim", "adamw_bnb_8bit", script=script)
+    assert "pip install" in message and len(message.splitlines()) == 1
+    assert message == snapshot
+    installed("bitsandbytes==0.50.2")
+    parse("--optim", "adamw_bnb_8bit", script=script)
