@@ -60,7 +60,13 @@ def add_adapter(network: PreTrainedModel, rank: int, num_frozen: int | None) -> 
         target_modules=targets,
         fan_in_fan_out=isinstance(network.get_submodule(targets[0]), Conv1D),
     )
-    inject_adapter_in_model(config, network, NAME)
+    try:
+        inject_adapter_in_model(config, network, NAME)
+    except ValueError as error:  # of layers that it does not know, such as mixtures of experts
+        raise UserError(
+            f"{network.config.name_or_path}: --lora: not available: peft refuses the layers of "
+            f"{network.config.model_type}: {error} Leave out the flag."
+        ) from None
     network.train(network.training)  # the new modules are in training
     for name, weight in network.named_parameters():
         if of_head(network, name):

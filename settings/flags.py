@@ -195,7 +195,7 @@ class SharedFlags:
         "adamw_torch_fused", "adamw_torch", "adamw_bnb_8bit", "sgd", "rmsprop", "adagrad"
     ] = _training(
         "adamw_torch_fused",
-        "Optimizer. adamw_bnb_8bit has a quarter of the state of AdamW, and needs bitsandbytes.",
+        "Optimizer.",
         hint="train_trainer.py accepts all optimizers of transformers.",
     )
     adam_beta1: float = _training(0.9, "Decay of AdamW's mean of the gradient.")
