@@ -270,7 +270,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
             restore_best(accelerator, model, output_dir, progress)
         with staged(output_dir, state, identity) as stage:
             save_model(accelerator, model, tokenizer, stage, progress.step)
-        if settings.model.lora:
+        if settings.model.lora_rank is not None:
             merge_for_good(accelerator, model)
     else:
         # Without training each device holds the whole model, even under FSDP.
@@ -279,7 +279,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     # --- Evaluate and save ---
     # Training may have scored the last weights already; restored and merged ones are scored again.
     scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
-    scored = scored and not settings.model.lora
+    scored = scored and settings.model.lora_rank is None
     if settings.do_eval and "validation" in windows and not scored:
         evaluate("validation")
     results.calibrate()

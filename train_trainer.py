@@ -182,13 +182,13 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
             restore_best(trainer.accelerator, trainer.model_wrapped, output_dir, progress)
         with staged(output_dir, state, identity) as stage:
             trainer.save_model(stage)
-        if settings.model.lora:
+        if settings.model.lora_rank is not None:
             merge_for_good(trainer.accelerator, trainer.model_wrapped)
 
     # --- Evaluate and save ---
     # Training may have scored the last weights already; restored and merged ones are scored again.
     scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
-    scored = scored and not settings.model.lora
+    scored = scored and settings.model.lora_rank is None
     if settings.do_eval and "validation" in windows and not scored:
         trainer.evaluate(windows["validation"])
     results.calibrate()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
 
-TRIED = 8  # sub-words of the window that shows which weights lie below a layer
+WINDOW = 8  # sub-words that show which weights lie below a layer
 
 
 def check_freezing(config: PretrainedConfig, num_frozen: int) -> None:
@@ -55,15 +55,24 @@ def freeze_layers(
 
 
 def layer_lists(network: PreTrainedModel) -> list[tuple[str, torch.nn.ModuleList]]:
-    """Return the outermost lists of modules in the encoder, each with its path in the network."""
+    """Return the outermost lists of modules in the encoder, each with its path in the network.
+
+    Encoders of images or audio, which text does not pass through, are left out.
+    """
     from torch import nn
+    from transformers import PreTrainedModel
 
     lists: list[tuple[str, nn.ModuleList]] = []
+    closed: list[str] = []  # paths whose submodules are not of interest
     for path, module in network.named_modules():
-        within = any(path.startswith(f"{outer}.") for outer, _ in lists)
-        if isinstance(module, nn.ModuleList) and len(module) and not within:
+        if path.startswith(tuple(f"{outer}." for outer in closed)):
+            continue
+        if isinstance(module, PreTrainedModel) and "text" not in module.input_modalities:
+            closed.append(path)
+        elif isinstance(module, nn.ModuleList) and len(module) and not of_head(network, path):
+            closed.append(path)
             lists.append((path, module))
-    return [(path, modules) for path, modules in lists if not of_head(network, path)]
+    return lists
 
 
 def of_head(network: PreTrainedModel, path: str) -> bool:
@@ -131,13 +140,13 @@ def _weights_below(
         hooks = [m.register_forward_hook(keep_output) for m in layers[num_frozen - 1]]
     else:
         hooks = [m.register_forward_pre_hook(keep_input, with_kwargs=True) for m in layers[0]]
-    some = [0] if token_ids is None else list(token_ids[:TRIED])
-    tried = torch.tensor([(some * TRIED)[:TRIED]], device=network.device)
+    some = [0] if token_ids is None else list(token_ids[:WINDOW])
+    window = torch.tensor([(some * WINDOW)[:WINDOW]], device=network.device)
     was_training = network.training
     try:
         with running(network), random_states_kept(network.device), torch.enable_grad():
             network.eval()
-            network(input_ids=tried, attention_mask=torch.ones_like(tried))
+            network(input_ids=window, attention_mask=torch.ones_like(window))
     finally:
         network.train(was_training)
         for hook in hooks:

@@ -10,6 +10,7 @@ torch and peft are imported by the functions that need them.
 from __future__ import annotations
 
 import copy
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,26 +27,32 @@ if TYPE_CHECKING:
 ADAPTER = "adapter"  # a folder in that of a model
 ADAPTER_WEIGHTS = "adapter_model.safetensors"  # peft's names, for files and for the adapter
 NAME = "default"
-PREFIX = "base_model.model."
+PREFIX = "base_model.model."  # of peft's names of weights and modules
+FROZEN = "frozen_weights_crc32"  # the suite's own key in the metadata of `ADAPTER_WEIGHTS`
 ALPHA = 2  # times the rank: the strength of the matrices
 DROPOUT = 0.1  # of their input
 
 
-def check_lora(config: PretrainedConfig, num_frozen: int | None) -> None:
-    """Raise UserError if a model does not have linear layers to train matrices beside.
+def check_lora(config: PretrainedConfig, rank: int, num_frozen: int | None) -> None:
+    """Raise UserError if `add_adapter` would refuse a model.
 
     A model whose own code needs its weights is checked when they are loaded.
     """
+    import torch
+
     network = without_weights(config)
     if network is not None:
-        _linear_layers(network, num_frozen)
+        # The random state stays that of the seed, from which a new head is drawn.
+        with torch.random.fork_rng(devices=[]):
+            add_adapter(network, rank, num_frozen)
 
 
 def add_adapter(network: PreTrainedModel, rank: int, num_frozen: int | None) -> None:
     """Train matrices of a rank beside all linear layers of the encoder's layers, and the head.
 
     The weights of the encoder are not trained. `num_frozen`: the first layers that get no
-    matrices. The matrices are drawn from torch's seed; at first they change nothing.
+    matrices. The matrices are drawn from torch's seed; at first they change nothing. Raises
+    UserError for a model without such linear layers, and for one that peft does not support.
     """
     from peft import LoraConfig, inject_adapter_in_model
     from transformers.pytorch_utils import Conv1D
@@ -62,12 +69,18 @@ def add_adapter(network: PreTrainedModel, rank: int, num_frozen: int | None) -> 
     )
     try:
         inject_adapter_in_model(config, network, NAME)
-    except ValueError as error:  # of layers that it does not know, such as mixtures of experts
+        supported = _adapted(network).keys() == set(targets)
+    except ValueError:
+        supported = False
+    if not supported:
+        # In models with a mixture of experts, peft takes the layers for those of older versions of
+        # transformers, and adds matrices to others or to none.
         raise UserError(
-            f"{network.config.name_or_path}: --lora: not available: peft refuses the layers of "
-            f"{network.config.model_type}: {error} Leave out the flag."
-        ) from None
-    network.train(network.training)  # the new modules are in training
+            f"{network.config.name_or_path}: --lora: not available: got "
+            f"{network.config.model_type}, whose linear layers peft does not support, expected an "
+            "architecture such as BERT or Llama. Leave out the flag."
+        )
+    network.train(network.training)  # the new modules are in training mode
     for name, weight in network.named_parameters():
         if of_head(network, name):
             weight.requires_grad_(True)
@@ -88,19 +101,20 @@ def _linear_layers(network: PreTrainedModel, num_frozen: int | None) -> list[str
 
     lists = tuple(f"{path}." for path, _ in layer_lists(network))
     frozen = layers_to_freeze(network, num_frozen)[:num_frozen] if num_frozen else []
-    without = {part for layer in frozen for module in layer for part in module.modules()}
+    excluded = {part for layer in frozen for module in layer for part in module.modules()}
     paths = [
         path
         for path, module in network.named_modules()
-        if path.startswith(lists) and isinstance(module, nn.Linear | Conv1D)
-        if module not in without
+        if path.startswith(lists)
+        and isinstance(module, nn.Linear | Conv1D)
+        and module not in excluded
     ]
     if not paths:
-        flags = "--lora" if num_frozen is None else f"--lora with --freeze_layers {num_frozen}"
+        flags = f"--lora with --freeze_layers {num_frozen}" if frozen else "--lora"
         raise UserError(
             f"{network.config.name_or_path}: {flags}: got no linear layer to train "
             f"({network.config.model_type}), expected some in the layers of the encoder. Leave out "
-            f"{'the flag' if num_frozen is None else 'one of the flags'}."
+            f"{'one of the flags' if frozen else 'the flag'}."
         )
     return paths
 
@@ -108,13 +122,11 @@ def _linear_layers(network: PreTrainedModel, num_frozen: int | None) -> list[str
 # --- The merged weights -----------------------------------------------------------------------
 
 
-def _adapted(network: PreTrainedModel) -> Iterator[tuple[str, Any]]:
-    """Yield the path and module of each linear layer that has matrices."""
+def _adapted(network: PreTrainedModel) -> dict[str, Any]:
+    """Return the linear layers that have matrices, by their paths."""
     from peft.tuners.lora import LoraLayer
 
-    for path, module in network.named_modules():
-        if isinstance(module, LoraLayer):
-            yield path, module
+    return {path: m for path, m in network.named_modules() if isinstance(m, LoraLayer)}
 
 
 def merged_weights(
@@ -124,21 +136,22 @@ def merged_weights(
 
     `weights`: those of its `state_dict`. The network is not changed.
     """
-    adapted = dict(_adapted(network))
+    adapted = _adapted(network)
+    matrices = {f"{path}.lora_{side}.{NAME}.weight" for path in adapted for side in "AB"}
     for name, weight in weights.items():
         path, _, kind = name.rpartition(".base_layer.")
         if path in adapted:
-            merged = weight
             if kind == "weight":
-                merged = weight + adapted[path].get_delta_weight(NAME).detach().to(weight.device)
-            yield f"{path}.{kind}", merged
-        elif not any(f".{part}." in name for part in ("lora_A", "lora_B")):
+                change = adapted[path].get_delta_weight(NAME).detach()
+                weight = weight + change.to(weight.device)
+            yield f"{path}.{kind}", weight
+        elif name not in matrices:
             yield name, weight
 
 
 def merge_adapter(network: PreTrainedModel) -> None:
     """Add the adapter of a network to its weights, for good: those that `merged_weights` yields."""
-    for path, module in list(_adapted(network)):
+    for path, module in _adapted(network).items():
         linear = module.get_base_layer()
         linear.weight.data = linear.weight.data + module.get_delta_weight(NAME).detach()
         network.set_submodule(path, linear)
@@ -146,6 +159,64 @@ def merge_adapter(network: PreTrainedModel) -> None:
 
 
 # --- The adapter on disk ----------------------------------------------------------------------
+
+
+def save_adapter(network: PreTrainedModel, folder: Path) -> None:
+    """Save the adapter and the head in a new folder, as `PeftModel.from_pretrained` reads them."""
+    import safetensors.torch
+
+    config = copy.deepcopy(network.peft_config[NAME])
+    config.inference_mode = True
+    config.target_modules = sorted(config.target_modules)
+    names = (name for name, _ in network.named_parameters() if of_head(network, name))
+    # peft looks for modules whose path ends so. The prefix makes it the whole path: some encoders
+    # have modules of the head's names too.
+    config.modules_to_save = sorted({PREFIX + name.partition(".")[0] for name in names})
+    config.save_pretrained(folder)
+    weights = {name: weight.detach().contiguous() for name, weight in _trained(network).items()}
+    metadata = {"format": "pt", FROZEN: str(_checksum_of_frozen(network))}
+    safetensors.torch.save_file(weights, folder / ADAPTER_WEIGHTS, metadata)
+
+
+def load_adapter(network: PreTrainedModel, folder: Path) -> None:
+    """Load the adapter and the head that `save_adapter` saved into the network it was made from.
+
+    Raises UserError if the weights beside it are not those it was trained beside, and RuntimeError
+    if a name or a shape is not exactly that of the network.
+    """
+    import safetensors.torch
+    import torch
+
+    if saved_checksum(folder) != str(_checksum_of_frozen(network)):
+        raise UserError(
+            f"{folder}: the weights of {model_title(network.config.name_or_path)} have changed "
+            "since the adapter was trained beside them: got another checksum than the saved one. "
+            "Restore that model, or train from the beginning, without --resume_from_checkpoint."
+        )
+    saved = safetensors.torch.load_file(folder / ADAPTER_WEIGHTS)
+    trained = _trained(network)
+    if different := saved.keys() ^ trained.keys():
+        raise RuntimeError(f"{folder}: not the adapter of this model: {sorted(different)}")
+    with torch.no_grad():
+        for name, weight in trained.items():
+            if weight.shape != saved[name].shape:
+                raise RuntimeError(f"{folder}: not the adapter of this model: {name}")
+            weight.copy_(saved[name])
+
+
+def saved_checksum(folder: Path) -> str | None:
+    """Return the checksum of the weights that a saved adapter was trained beside.
+
+    None if the folder holds no adapter, or one that the suite did not save.
+    """
+    import safetensors
+
+    try:
+        with safetensors.safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as file:
+            checksum: str | None = (file.metadata() or {}).get(FROZEN)
+            return checksum
+    except (OSError, safetensors.SafetensorError):
+        return None
 
 
 def _trained(network: PreTrainedModel) -> dict[str, Any]:
@@ -157,33 +228,13 @@ def _trained(network: PreTrainedModel) -> dict[str, Any]:
     }
 
 
-def save_adapter(network: PreTrainedModel, folder: Path) -> None:
-    """Save the adapter and the head in a new folder, as `PeftModel.from_pretrained` reads them."""
-    import safetensors.torch
-
-    config = copy.deepcopy(network.peft_config[NAME])
-    config.inference_mode = True
-    names = (name for name, _ in network.named_parameters() if of_head(network, name))
-    config.modules_to_save = sorted({name.partition(".")[0] for name in names})
-    config.save_pretrained(folder)
-    weights = {name: weight.detach().contiguous() for name, weight in _trained(network).items()}
-    safetensors.torch.save_file(weights, folder / ADAPTER_WEIGHTS, {"format": "pt"})
-
-
-def load_adapter(network: PreTrainedModel, folder: Path) -> None:
-    """Load the adapter and the head that `save_adapter` saved into the network it was made from.
-
-    Raises RuntimeError if a name or a shape is not exactly that of the network.
-    """
-    import safetensors.torch
+def _checksum_of_frozen(network: PreTrainedModel) -> int:
+    """Return the CRC-32 of all weights that are not trained."""
     import torch
 
-    saved = safetensors.torch.load_file(folder / ADAPTER_WEIGHTS)
-    trained = _trained(network)
-    if different := saved.keys() ^ trained.keys():
-        raise RuntimeError(f"{folder}: not the adapter of this model: {sorted(different)}")
-    with torch.no_grad():
-        for name, weight in trained.items():
-            if weight.shape != saved[name].shape:
-                raise RuntimeError(f"{folder}: not the adapter of this model: {name}")
-            weight.copy_(saved[name])
+    value = 0
+    for weight in network.parameters():
+        if not weight.requires_grad:
+            values = weight.detach().cpu().flatten().view(torch.uint8)
+            value = zlib.crc32(memoryview(values.numpy()), value)
+    return value

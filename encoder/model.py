@@ -55,8 +55,8 @@ def load_config(
     config = load_base_config(model)
     if do_train and model.freeze_layers is not None:
         check_freezing(config, model.freeze_layers)
-    if do_train and model.lora:
-        check_lora(config, model.freeze_layers)
+    if do_train and model.lora_rank is not None:
+        check_lora(config, model.lora_rank, model.freeze_layers)
     has_head = any("ForTokenClassification" in a for a in config.architectures or [])
     model_labels = [config.id2label[i] for i in range(config.num_labels)]
     if has_head and set(label_names) <= set(model_labels):
@@ -185,7 +185,7 @@ def load_model(
     A new head is drawn from torch's seed. The caller moves the model to `device`. `sharded_by`:
     "FSDP" or "DeepSpeed", if they are to split the parameters. `train_token_ids`: the distinct
     sub-words of the training split. `optim`: Trainer's name of the optimizer. The layers of
-    `model.freeze_layers` are frozen, and with `model.lora` an adapter is trained. Two speed-ups
+    `model.freeze_layers` are frozen, and an adapter of `model.lora_rank` is trained. Two speed-ups
     apply unless switched off here or by `encoder.cpu.enabled`: `cpu_dropout` (see
     `encoder.cpu.dropout`), on a CPU, and `occurring_rows_only` (see `encoder.cpu.embeddings`), in
     training without sharding and with an elementwise optimizer. Raises UserError if the weights
@@ -216,7 +216,7 @@ def load_model(
         _renew_head(network)  # from_pretrained compares sizes only, so it loaded the old head
     if do_train and model.freeze_layers is not None:
         freeze_layers(network, model.freeze_layers, train_token_ids)
-    if do_train and model.lora:
+    if do_train and model.lora_rank is not None:
         add_adapter(network, model.lora_rank, model.freeze_layers)
     if drops_on_cpu:
         use_cpu_dropout(network)

@@ -152,7 +152,7 @@ class RunResults:
     def _trained_weights(self) -> str:
         """Describe the weights that are trained, if they are not all of them."""
         model, parts = self.settings.model, []
-        if model.lora:
+        if model.lora_rank is not None:
             parts.append(f"LoRA of rank {model.lora_rank}, and the head")
         if model.freeze_layers is not None:
             parts.append(f"embeddings and {counted(model.freeze_layers, 'layer')} frozen")

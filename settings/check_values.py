@@ -52,8 +52,7 @@ AT_LEAST_ZERO = (
 )
 BELOW_ONE = ("label_smoothing_factor", "adam_beta1", "adam_beta2")
 INTERVALS = ("logging_steps", "eval_steps", "save_steps")
-DEFAULT_RANK = 16  # of --lora
-WHOLE_MODELS = ("freeze_layers", "lora")  # each process needs all weights of the model
+PARTLY_TRAINED = ("freeze_layers", "lora")  # only a part of the weights is trained
 CHOICES = {
     "ddp_backend": ("nccl", "gloo", "mpi", "ccl", "xccl", "hccl", "cncl", "mccl"),
     "dataloader_multiprocessing_context": ("fork", "spawn", "forkserver"),
@@ -173,8 +172,6 @@ def _contradictions(flags: Any) -> list[str]:
                 f"--{name} {value}: got --decode argmax, expected legal sequences. Leave out one "
                 "of them"
             )
-    if flags.lora_rank != DEFAULT_RANK and not flags.lora:
-        problems.append(f"--lora_rank {flags.lora_rank}: only with --lora. Add it")
     if flags.output and not flags.check:
         problems.append("--output: only with --check; the folder of a run is --output_dir")
     if flags.sample and (flags.dataset_name or flags.train_file):
@@ -205,16 +202,11 @@ def _contradictions(flags: Any) -> list[str]:
             f"{' and '.join(needing_scores)}: nothing is evaluated during training. {advice}"
         )
     problems += optimizer_flag_problems(flags)
-    if library := sharding_library(flags):
-        problems += [
-            f"--{name}: not available with {library}, which splits the weights among processes. "
-            f"Leave out --{name} or {library}"
-            for name, value in _given(flags, WHOLE_MODELS)
-            if value is not False
-        ]
+    problems += _partial_training_problems(flags)
     for name, owner in (
         ("fsdp_config", "fsdp"),
         ("gradient_checkpointing_kwargs", "gradient_checkpointing"),
+        ("lora_rank", "lora"),
     ):
         if getattr(flags, name, None) and not getattr(flags, owner, None):
             problems.append(f"--{name}: --{owner} is off. Add it, or leave out --{name}")
@@ -229,6 +221,27 @@ def _contradictions(flags: Any) -> list[str]:
             for name, value in _given(flags, workers)
             if value is not False
         ]
+    return problems
+
+
+def _partial_training_problems(flags: Any) -> list[str]:
+    """Return a line for each contradiction of the flags that train a part of the weights."""
+    problems = []
+    recomputation = getattr(flags, "gradient_checkpointing_kwargs", None)
+    reentrant = isinstance(recomputation, dict) and recomputation.get("use_reentrant")
+    library = sharding_library(flags)
+    for name in [name for name, value in _given(flags, PARTLY_TRAINED) if value is not False]:
+        if library:
+            problems.append(
+                f"--{name}: not available with {library}, which splits the weights among "
+                f"processes. Leave out --{name} or {library}"
+            )
+        if reentrant:
+            problems.append(
+                f"--gradient_checkpointing_kwargs use_reentrant: not available with --{name}: "
+                "layers above weights that are not trained would get no gradient. Leave out "
+                "use_reentrant"
+            )
     return problems
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from settings.check_values import DEFAULT_RANK, settled_notes, value_problems
+from settings.check_values import settled_notes, value_problems
 from settings.flag_table import LOOP, is_boolean, is_true
 from settings.trackers import requested_trackers
 from support.errors import UserError
@@ -242,15 +242,14 @@ class SharedFlags:
     lora: bool = _training(
         False,
         "Train small matrices beside the linear layers of the encoder (LoRA, through peft) and the "
-        "head: a tenth of the optimizer's memory or less. The saved model is whole; the matrices "
-        "are in its folder `adapter` too.",
+        "head: gradients and optimizer take a tenth of the memory or less. They are merged into "
+        "the saved model, and saved in its folder `adapter` too.",
     )
-    lora_rank: int = _training(DEFAULT_RANK, "Rank of the matrices of --lora.", metavar="N")
+    lora_rank: int | None = _training(None, "Rank of the matrices of --lora. Default: 16.")
     freeze_layers: int | None = _training(
         None,
         "Do not train the embeddings and the first N layers: less memory and time. 0: only the "
         "embeddings. Default: all weights are trained.",
-        metavar="N",
     )
     dataloader_num_workers: int = _training(
         0, "Processes that prepare batches. Default: 0, the training process itself."

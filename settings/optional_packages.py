@@ -8,7 +8,7 @@ from packaging.specifiers import SpecifierSet
 from settings.value_types import text_of
 
 PEFT = "peft>=0.21,<0.22"
-BITSANDBYTES = "bitsandbytes>=0.49,<1"
+BITSANDBYTES = "bitsandbytes>=0.50,<1"
 
 
 def package_problems(flags: Any) -> list[str]:

@@ -49,8 +49,7 @@ class ModelSettings:
     trust_remote_code: bool = False
     ignore_mismatched_sizes: bool = False
     freeze_layers: int | None = None  # None: all weights are trained
-    lora: bool = False
-    lora_rank: int = 16
+    lora_rank: int | None = None  # None: without LoRA
     decode: str | None = None  # None: as `encoder.model.choose_decoding` chooses
 
     @property

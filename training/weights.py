@@ -31,8 +31,8 @@ def save_model(accelerator: Any, model: Any, tokenizer: Any, folder: Path, step:
     """Save a model and its tokenizer in the layout that `from_pretrained` reads.
 
     Every process collects the weights, also under FSDP and DeepSpeed; the main one writes. An
-    adapter is merged in what is saved, and saved in a subfolder too. Raises UserError if a weight
-    is not finite.
+    adapter is merged into the saved weights, and saved in a subfolder too. Raises UserError if a
+    weight is not finite.
     """
     weights = accelerator.get_state_dict(model)
     # If they are sharded, the main process alone has them now.
@@ -57,8 +57,8 @@ def _check_finite(weights: Mapping[str, torch.Tensor], step: int) -> None:
 def save_state_dict(accelerator: Any, model: Any, folder: Path) -> None:
     """Complete a checkpoint whose model is saved: make sure that `load_weights` can read it.
 
-    Writes `STATE_FILE` if `save_pretrained` has stored other names than those of `state_dict`. Of a
-    model with an adapter, that is all that is loaded.
+    Writes `STATE_FILE` if `save_pretrained` has stored other names than those of `state_dict`. A
+    model with an adapter needs none: the adapter is all that is loaded.
     """
     unwrapped = accelerator.unwrap_model(model, keep_torch_compile=False)
     if accelerator.is_main_process and not has_adapter(unwrapped):
@@ -79,12 +79,11 @@ def save_state_dict(accelerator: Any, model: Any, folder: Path) -> None:
 def load_weights(model: Any, folder: Path) -> None:
     """Load the weights of a checkpoint into the unwrapped model that it was made from.
 
-    Raises RuntimeError if a name or a shape is not exactly that of the model, or if the weights
-    beside an adapter are others than those it was trained beside.
+    Raises RuntimeError if a name or a shape is not exactly that of the model, and UserError if an
+    adapter was trained beside other weights than those of the model.
     """
     if has_adapter(model):
         load_adapter(model, folder / ADAPTER)
-        _check_merged(model, folder)
         return
     state_file = folder / STATE_FILE
     files = [state_file] if state_file.exists() else _model_files(folder)
@@ -100,17 +99,8 @@ def load_weights(model: Any, folder: Path) -> None:
         )
 
 
-def _check_merged(model: Any, folder: Path) -> None:
-    """Raise RuntimeError unless a model with its adapter gives the merged weights in `folder`."""
-    merged = dict(merged_weights(model, model.state_dict()))
-    for file in _model_files(folder):
-        for name, weight in safetensors.torch.load_file(file).items():
-            if name in merged and not torch.allclose(merged[name].cpu(), weight, 1e-4, 1e-6):
-                raise RuntimeError(f"{folder}: the adapter of another model: {name} differs")
-
-
 def merge_for_good(accelerator: Any, model: Any) -> None:
-    """Add the adapter of a prepared model to its weights: the saved model is to be scored."""
+    """Add the adapter of a prepared model to its weights, so that the saved model is scored."""
     merge_adapter(accelerator.unwrap_model(model, keep_torch_compile=False))
 
 

@@ -4,18 +4,16 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForTokenClassification
 
-from encoder.layers import check_freezing, freeze_layers
+from encoder.layers import check_freezing, freeze_layers, layer_lists
 from support.errors import UserError
 from tests.helpers.architectures import ARCHITECTURES, build
 from tests.helpers.messages import stable
 
-# ALBERT's layers share their weights, Funnel's are in blocks, T5Gemma has a decoder too,
-# SqueezeBERT does not call its layers as modules, and the others have an encoder of pictures.
-WITHOUT_LAYERS = {
-    "albert", "funnel", "t5gemma", "t5gemma2", "squeezebert", "modernvbert", "ultravbert",
-}  # fmt: skip
+# ALBERT's layers share their weights, Funnel's are in blocks, T5Gemma has a decoder too, and
+# SqueezeBERT does not call its layers as modules.
+WITHOUT_LAYERS = {"albert", "funnel", "t5gemma", "t5gemma2", "squeezebert"}
 # Run by default; all with -m exhaustive.
-DEFAULT = ("bert-legacy", "deberta-v2", "xlm", "squeezebert", "t5", "qwen3", "llama", "albert")
+DEFAULT = ("deberta-v2", "xlm", "modernvbert")
 
 
 def network_of(folder):
@@ -93,6 +91,20 @@ def test_each_architecture_freezes_or_is_refused(architecture, tmp_path):
     changed = {name for name, weight in trained.items() if not torch.equal(after[name], weight)}
     assert any(name.split(".")[0] == network.base_model_prefix for name in changed)
     assert any(name.split(".")[0] != network.base_model_prefix for name in changed)
+
+
+def test_encoders_of_images_have_no_layers_of_text(tmp_path):
+    """ModernVBERT's two encoders have two layers each; text passes through one of them."""
+    (modernvbert,) = (a for a in ARCHITECTURES if a.model_type == "modernvbert")
+    build(modernvbert, tmp_path)
+    network = network_of(tmp_path)
+    assert [path for path, _ in layer_lists(network)] == ["model.text_model.layers"]
+    freeze_layers(network, 1, [5])
+    frozen = {name for name, w in network.named_parameters() if not w.requires_grad}
+    assert frozen and all(
+        name.startswith(("model.text_model.embeddings.", "model.text_model.layers.0."))
+        for name in frozen
+    )
 
 
 def test_more_layers_than_there_are(tiny_encoder, snapshot):

@@ -26,14 +26,6 @@ def test_lora_has_a_rate_of_its_own(installed, embedded):
     assert rates == [RECIPE["learning_rate"], LORA_RATE * RECIPE["learning_rate"], 1e-5]
 
 
-@pytest.mark.parametrize("flags", [["--lora"], ["--freeze_layers", "0"]])
-def test_whole_models_only(flags, installed, monkeypatch, snapshot):
-    installed("peft==0.21.2")
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert refused(*flags) == snapshot
-
-
 @pytest.mark.parametrize("script", FLAGS_CLASSES)
 def test_8_bit_adamw_without_bitsandbytes_is_refused(script, installed, snapshot):
     installed()

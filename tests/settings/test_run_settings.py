@@ -44,7 +44,7 @@ EFFECTS = {
     "cache_dir": (["d"], "model.cache_dir", "d"),
     "trust_remote_code": ([], "model.trust_remote_code", True),
     "ignore_mismatched_sizes": ([], "model.ignore_mismatched_sizes", True),
-    "lora": ([], "model.lora", True),
+    "lora": ([], "model.lora_rank", 16),
     "lora_rank": (["8", "--lora"], "model.lora_rank", 8),
     "freeze_layers": (["2"], "model.freeze_layers", 2),
     "decode": (["argmax"], "model.decode", "argmax"),
