@@ -1,6 +1,6 @@
 """Measure the memory and time of training with the flags for large encoders.
 
-    NER_CORPORA=... python benchmarks/memory.py      # the embedded encoder, wikigold and data/sample
+    NER_CORPORA=... python benchmarks/memory.py          # the embedded encoder on two corpora
     python benchmarks/memory.py --model xlm-r-base --corpora sample --steps 5
 
 Each run is a process of `train_accelerate.py`, one after another: some steps in fp32 without
