@@ -153,9 +153,10 @@ class RunResults:
         """Describe the weights that are trained, if they are not all of them."""
         model, parts = self.settings.model, []
         if model.lora_rank is not None:
-            parts.append(f"LoRA of rank {model.lora_rank}, and the head")
+            parts.append(f"LoRA of rank {model.lora_rank} and the head are trained")
         if model.freeze_layers is not None:
-            parts.append(f"embeddings and {counted(model.freeze_layers, 'layer')} frozen")
+            layers = f" and {counted(model.freeze_layers, 'layer')}" if model.freeze_layers else ""
+            parts.append(f"embeddings{layers} are frozen")
         return "; ".join(parts)
 
     def _context(self) -> str:
