@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from encoder.positions import without_weights
-from encoder.traits import random_states_kept, running
+from encoder.traits import random_states_kept, run_errors_reported
 from support.errors import UserError
 from support.text import counted
 
@@ -144,7 +144,7 @@ def _weights_below(
     window = torch.tensor([(some * WINDOW)[:WINDOW]], device=network.device)
     was_training = network.training
     try:
-        with running(network), random_states_kept(network.device), torch.enable_grad():
+        with run_errors_reported(network), random_states_kept(network.device), torch.enable_grad():
             network.eval()
             network(input_ids=window, attention_mask=torch.ones_like(window))
     finally:

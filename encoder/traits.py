@@ -84,7 +84,7 @@ def observe_traits(
     was_training = network.training
     try:
         with (
-            running(network),
+            run_errors_reported(network),
             random_states_kept(network.device),
             _whole_parameters(network),
         ):
@@ -105,7 +105,7 @@ def observe_traits(
 
 
 @contextmanager
-def running(network: PreTrainedModel) -> Iterator[None]:
+def run_errors_reported(network: PreTrainedModel) -> Iterator[None]:
     """Report the failure of a network to run on sub-words as a UserError."""
     try:
         yield
