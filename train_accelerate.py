@@ -93,7 +93,13 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     )
     from training.signals import StopSignals
     from training.trial import try_run
-    from training.weights import restore_best, save_model, save_state_dict, save_weights_once
+    from training.weights import (
+        merge_for_good,
+        restore_best,
+        save_model,
+        save_state_dict,
+        save_weights_once,
+    )
 
     imports_are_done()
     state = join_processes(flags.use_cpu)
@@ -287,13 +293,16 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
             restore_best(accelerator, model, output_dir, progress)
         with staged(output_dir, state, identity) as stage:
             save_model(accelerator, model, tokenizer, stage, progress.step)
+        if settings.model.lora_rank is not None:
+            merge_for_good(accelerator, model)
     else:
         # Without training each device holds the whole model, even under FSDP.
         model = accelerator.prepare_model(model, device_placement=True, evaluation_mode=True)
 
     # --- Evaluate and save ---
-    # Training may have scored the last weights already; restored weights are scored again.
+    # Training may have scored the last weights already; restored and merged ones are scored again.
     scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
+    scored = scored and settings.model.lora_rank is None
     if settings.do_eval and "validation" in windows and not scored:
         evaluate("validation")
     results.calibrate()

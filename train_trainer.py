@@ -85,7 +85,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         check_trainer_optimizer,
     )
     from training.trial import try_run
-    from training.weights import restore_best
+    from training.weights import merge_for_good, restore_best
 
     imports_are_done()
     state = join_processes(flags.use_cpu, flags.ddp_backend, flags.ddp_timeout)
@@ -211,10 +211,13 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
             restore_best(trainer.accelerator, trainer.model_wrapped, output_dir, progress)
         with staged(output_dir, state, identity) as stage:
             trainer.save_model(stage)
+        if settings.model.lora_rank is not None:
+            merge_for_good(trainer.accelerator, trainer.model_wrapped)
 
     # --- Evaluate and save ---
-    # Training may have scored the last weights already; restored weights are scored again.
+    # Training may have scored the last weights already; restored and merged ones are scored again.
     scored = results.is_scored("validation") and not checkpoints.load_best_model_at_end
+    scored = scored and settings.model.lora_rank is None
     if settings.do_eval and "validation" in windows and not scored:
         trainer.evaluate(windows["validation"])
     results.calibrate()

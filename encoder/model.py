@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from encoder.architecture import load_base_config
 from encoder.cpu import enabled
 from encoder.errors import loading
+from encoder.layers import check_freezing, freeze_layers
+from encoder.lora import add_adapter, check_lora
 from encoder.model_folder import check_weights, weights_of
 from encoder.positions import without_weights
 from encoder.traits import embedding_table
@@ -46,10 +48,15 @@ def load_config(
     """Return the model's configuration, with the corpus's labels.
 
     A model whose head already has these labels, and perhaps more, keeps its own list of them;
-    `match_labels` then maps the corpus to it. Raises UserError for a head with other labels, and,
-    if nothing is trained, for a model without a head.
+    `match_labels` then maps the corpus to it. Raises UserError for a head with other labels, for
+    layers to freeze or to adapt that the model does not have, and, if nothing is trained, for a
+    model without a head.
     """
     config = load_base_config(model)
+    if do_train and model.freeze_layers is not None:
+        check_freezing(config, model.freeze_layers)
+    if do_train and model.lora_rank is not None:
+        check_lora(config, model.lora_rank, model.freeze_layers)
     has_head = any("ForTokenClassification" in a for a in config.architectures or [])
     model_labels = [config.id2label[i] for i in range(config.num_labels)]
     if has_head and set(label_names) <= set(model_labels):
@@ -177,8 +184,9 @@ def load_model(
 
     A new head is drawn from torch's seed. The caller moves the model to `device`. `sharded_by`:
     "FSDP" or "DeepSpeed", if they are to split the parameters. `train_token_ids`: the distinct
-    sub-words of the training split. `optim`: Trainer's name of the optimizer. Two speed-ups apply
-    unless switched off here or by `encoder.cpu.enabled`: `cpu_dropout` (see
+    sub-words of the training split. `optim`: Trainer's name of the optimizer. The layers of
+    `model.freeze_layers` are frozen, and an adapter of `model.lora_rank` is trained. Two speed-ups
+    apply unless switched off here or by `encoder.cpu.enabled`: `cpu_dropout` (see
     `encoder.cpu.dropout`), on a CPU, and `occurring_rows_only` (see `encoder.cpu.embeddings`), in
     training without sharding and with an elementwise optimizer. Raises UserError if the weights
     cannot be loaded.
@@ -206,6 +214,10 @@ def load_model(
         saved_labels = AutoConfig.from_pretrained(name, **model.hub_options).id2label
     if saved_labels != config.id2label and len(saved_labels) == len(config.id2label):
         _renew_head(network)  # from_pretrained compares sizes only, so it loaded the old head
+    if do_train and model.freeze_layers is not None:
+        freeze_layers(network, model.freeze_layers, train_token_ids)
+    if do_train and model.lora_rank is not None:
+        add_adapter(network, model.lora_rank, model.freeze_layers)
     if drops_on_cpu:
         use_cpu_dropout(network)
     if sharded_by:

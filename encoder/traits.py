@@ -83,7 +83,11 @@ def observe_traits(
     """
     was_training = network.training
     try:
-        with _random_states_kept(network.device), _whole_parameters(network):
+        with (
+            run_errors_reported(network),
+            random_states_kept(network.device),
+            _whole_parameters(network),
+        ):
             network.eval()
             windows = _windows(network, tokenizer, window_length)
             alone = _logits_alone(network, PadBatch(tokenizer, padding_leaks=True), windows)
@@ -95,6 +99,16 @@ def observe_traits(
                 network, tokenizer, windows, alone, window_length
             )
             unused = num_processes > 1 and _unused_parameters(network, tokenizer, windows)
+    finally:
+        network.train(was_training)
+    return Traits(unpadded, position, leaks, unused)
+
+
+@contextmanager
+def run_errors_reported(network: PreTrainedModel) -> Iterator[None]:
+    """Report the failure of a network to run on sub-words as a UserError."""
+    try:
+        yield
     except (IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()
         raise UserError(
@@ -102,9 +116,6 @@ def observe_traits(
             f"{type(error).__name__} for a few sub-words, expected logits. Choose another model.\n"
             f"  {reason[0] if reason else type(error).__name__}"
         ) from None
-    finally:
-        network.train(was_training)
-    return Traits(unpadded, position, leaks, unused)
 
 
 def _whole_parameters(network: PreTrainedModel) -> AbstractContextManager[Any]:
@@ -244,7 +255,7 @@ def _unused_parameters(
 
 
 @contextmanager
-def _random_states_kept(device: torch.device) -> Iterator[None]:
+def random_states_kept(device: torch.device) -> Iterator[None]:
     """Restore the random states of torch, numpy and Python at the end."""
     import torch
 

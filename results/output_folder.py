@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.load import Corpus
+from encoder.lora import ADAPTER, saved_checksum
 from settings.defaults import model_title
 from settings.run_settings import Settings
 from support.errors import UserError, on_main_process
@@ -34,9 +35,10 @@ def run_identity(settings: Settings, corpus: Corpus) -> dict[str, Any]:
 def check_output_dir(settings: Settings, identity: dict[str, Any], state: Any) -> None:
     """Raise UserError, in every process, for a folder that this run must not or cannot write into.
 
-    That is a file, a folder that cannot be written, or one that holds a run with another corpus,
-    model, task or label set. A model may be scored into its own folder, on the
-    corpus that it was trained on. `state`: accelerate's `PartialState`.
+    That is a file, a folder that cannot be written, one in which the adapter of `--lora` would
+    replace something else, or one that holds a run with another corpus, model, task or label set. A
+    model may be scored into its own folder, on the corpus that it was trained on. `state`:
+    accelerate's `PartialState`.
     """
     on_main_process(state, lambda: _check_output_dir(settings, identity))
 
@@ -47,6 +49,13 @@ def _check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
         if path.exists() and not path.is_dir():
             raise UserError(f"--output_dir {folder}: got a file ({path}), expected a folder")
     _try_to_write(folder)
+    adapter = folder / ADAPTER
+    if do_train and settings.model.lora_rank and adapter.exists() and not saved_checksum(adapter):
+        raise UserError(
+            f"{adapter}: the name is needed for the adapter of --lora: got something that was not "
+            "saved by this suite, expected nothing of that name. Move it away, or choose another "
+            "folder with --output_dir."
+        )
     if settings.output.overwrite_output_dir or not folder.is_dir():
         return
     advice = "\nChoose another folder, or replace the run with --overwrite_output_dir."
@@ -124,10 +133,19 @@ def staged(folder: Path, state: Any, identity: dict[str, Any]) -> Iterator[Path]
             state.wait_for_everyone()
             if state.is_main_process:
                 write_json(stage / RUN_FILE, identity)
-                files = sorted(stage.iterdir())
+                files = sorted(path for path in stage.rglob("*") if path.is_file())
                 share_file_modes(stage / RUN_FILE, files)
-                for file in files:
-                    os.replace(file, folder / file.name)
+                _remove_adapter(folder)
+                for path in sorted(stage.iterdir()):
+                    os.replace(path, folder / path.name)
     finally:
         if state.is_main_process:
             shutil.rmtree(stage, ignore_errors=True)
+
+
+def _remove_adapter(folder: Path) -> None:
+    """Remove the adapter of an earlier run, which does not belong to the new model."""
+    if saved_checksum(folder / ADAPTER):
+        doomed = work_folder(folder) / f"{ADAPTER}.deleted"
+        (folder / ADAPTER).rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)

@@ -145,6 +145,7 @@ class RunResults:
             **({"context": self._context()} if self.config.context else {}),
             "training": f"{plan.total_steps} steps of {batch} sentences, learning rate "
             f"{training.learning_rate:g}, {training.lr_scheduler_type}",
+            **({"weights": trained} if (trained := self._trained_weights()) else {}),
             "device": f"{self.state.device}, {self._precision_name()}",
             "output": f"{output_dir}{self._machine()}",
         }
@@ -168,6 +169,16 @@ class RunResults:
     def _machine(self) -> str:
         """Return the machine that has the output folder, if there are several."""
         return f", on {socket.gethostname()}" if on_several_machines() else ""
+
+    def _trained_weights(self) -> str:
+        """Describe the weights that are trained, if they are not all of them."""
+        model, parts = self.settings.model, []
+        if model.lora_rank is not None:
+            parts.append(f"LoRA of rank {model.lora_rank} and the head are trained")
+        if model.freeze_layers is not None:
+            layers = f" and {counted(model.freeze_layers, 'layer')}" if model.freeze_layers else ""
+            parts.append(f"embeddings{layers} are frozen")
+        return "; ".join(parts)
 
     def _context(self) -> str:
         """Describe the context of the windows, and the documents of each split."""

@@ -13,8 +13,9 @@ from typing import Any
 
 from settings.flag_table import SETTLED
 from settings.json_flags import json_problems
-from settings.launcher import launch_problems
+from settings.launcher import launch_problems, sharding_library
 from settings.optimizer_arguments import optim_args_problems, optimizer_flag_problems
+from settings.optional_packages import package_problems
 from settings.trackers import tracker_problems
 from settings.value_types import text_of
 from support.text import CUTOFF, did_you_mean
@@ -32,6 +33,7 @@ AT_LEAST_ONE = (
     "gradient_accumulation_steps",
     "save_total_limit",
     "early_stopping_patience",
+    "lora_rank",
     "torch_empty_cache_steps",
     "dataloader_prefetch_factor",
     "ddp_bucket_cap_mb",
@@ -39,6 +41,7 @@ AT_LEAST_ONE = (
 )
 AT_LEAST_ZERO = (
     "context",
+    "freeze_layers",
     "learning_rate",
     "weight_decay",
     "warmup_steps",
@@ -50,6 +53,7 @@ AT_LEAST_ZERO = (
 )
 BELOW_ONE = ("label_smoothing_factor", "adam_beta1", "adam_beta2")
 INTERVALS = ("logging_steps", "eval_steps", "save_steps")
+PARTLY_TRAINED = ("freeze_layers", "lora")  # only a part of the weights is trained
 CHOICES = {
     "ddp_backend": ("nccl", "gloo", "mpi", "ccl", "xccl", "hccl", "cncl", "mccl"),
     "dataloader_multiprocessing_context": ("fork", "spawn", "forkserver"),
@@ -73,6 +77,7 @@ def value_problems(flags: Any) -> list[str]:
         *json_problems(flags),
         *_settled_problems(flags),
         *launch_problems(flags),
+        *package_problems(flags),
     ]
 
 
@@ -202,9 +207,11 @@ def _contradictions(flags: Any) -> list[str]:
             f"{' and '.join(needing_scores)}: nothing is evaluated during training. {advice}"
         )
     problems += optimizer_flag_problems(flags)
+    problems += _partial_training_problems(flags)
     for name, owner in (
         ("fsdp_config", "fsdp"),
         ("gradient_checkpointing_kwargs", "gradient_checkpointing"),
+        ("lora_rank", "lora"),
     ):
         if getattr(flags, name, None) and not getattr(flags, owner, None):
             problems.append(f"--{name}: --{owner} is off. Add it, or leave out --{name}")
@@ -237,6 +244,27 @@ def _save_contradictions(flags: Any, steps: str) -> list[str]:
         for name, (value, meant) in named.items()
         if meant is not None and value not in (meant, defaults[name])
     ]
+
+
+def _partial_training_problems(flags: Any) -> list[str]:
+    """Return a line for each contradiction of the flags that train a part of the weights."""
+    problems = []
+    recomputation = getattr(flags, "gradient_checkpointing_kwargs", None)
+    reentrant = isinstance(recomputation, dict) and recomputation.get("use_reentrant")
+    library = sharding_library(flags)
+    for name in [name for name, value in _given(flags, PARTLY_TRAINED) if value is not False]:
+        if library:
+            problems.append(
+                f"--{name}: not available with {library}, which splits the weights among "
+                f"processes. Leave out --{name} or {library}"
+            )
+        if reentrant:
+            problems.append(
+                f"--gradient_checkpointing_kwargs use_reentrant: not available with --{name}: "
+                "layers above weights that are not trained would get no gradient. Leave out "
+                "use_reentrant"
+            )
+    return problems
 
 
 def _settled_problems(flags: Any) -> list[str]:

@@ -185,7 +185,9 @@ class SharedFlags:
     )
     gradient_accumulation_steps: int | None = _training(None, "Batches per step. Default: 1.")
     learning_rate: float | None = _training(
-        None, "Peak learning rate. Default: 2e-5; the embedded encoder has its own."
+        None,
+        "Peak learning rate. Default: 2e-5, with --lora ten times that; the embedded encoder has "
+        "its own.",
     )
     weight_decay: float = _training(0.01, "Weight decay, on all parameters but biases and norms.")
     max_grad_norm: float | None = _training(
@@ -194,7 +196,9 @@ class SharedFlags:
     label_smoothing_factor: float = _training(
         0.0, "Share of the probability that the loss spreads over all labels: at least 0, below 1."
     )
-    optim: Literal["adamw_torch_fused", "adamw_torch", "sgd", "rmsprop", "adagrad"] = _training(
+    optim: Literal[
+        "adamw_torch_fused", "adamw_torch", "adamw_bnb_8bit", "sgd", "rmsprop", "adagrad"
+    ] = _training(
         "adamw_torch_fused",
         "Optimizer.",
         hint="train_trainer.py accepts all optimizers of transformers.",
@@ -239,6 +243,18 @@ class SharedFlags:
         False,
         "Recompute activations in the backward pass: less memory, but slower.",
         "--activation_checkpointing",
+    )
+    lora: bool = _training(
+        False,
+        "Train small matrices beside the linear layers of the encoder (LoRA, through peft) and the "
+        "head: gradients and optimizer take a tenth of the memory or less. They are merged into "
+        "the saved model, and saved in its folder `adapter` too.",
+    )
+    lora_rank: int | None = _training(None, "Rank of the matrices of --lora. Default: 16.")
+    freeze_layers: int | None = _training(
+        None,
+        "Do not train the embeddings and the first N layers: less memory and time. 0: only the "
+        "embeddings. Default: all weights are trained.",
     )
     dataloader_num_workers: int = _training(
         0, "Processes that prepare batches. Default: 0, the training process itself."

@@ -48,6 +48,8 @@ class ModelSettings:
     hub_token: str | None = field(default=None, repr=False)
     trust_remote_code: bool = False
     ignore_mismatched_sizes: bool = False
+    freeze_layers: int | None = None  # None: all weights are trained
+    lora_rank: int | None = None  # None: without LoRA
     decode: str | None = None  # None: as `encoder.model.choose_decoding` chooses
 
     @property

@@ -53,11 +53,28 @@ def make_optimizer(model: nn.Module, training: TrainingSettings) -> torch.optim.
         options |= {
             "betas": (training.adam_beta1, training.adam_beta2),
             "eps": training.adam_epsilon,
-            "fused": training.optim == "adamw_torch_fused" or None,
         }
+    if training.optim.startswith("adamw_torch"):
+        options["fused"] = training.optim == "adamw_torch_fused" or None
     with construction_errors_reported(f"--optim {training.optim}"):
         groups = parameter_groups(model, training.weight_decay)
+        if training.optim == "adamw_bnb_8bit":
+            return _8_bit_adamw(model, groups, options)
         return optimizers[training.optim](groups, **options)
+
+
+def _8_bit_adamw(
+    model: nn.Module, groups: list[dict[str, Any]], options: dict[str, Any]
+) -> torch.optim.Optimizer:
+    """Return AdamW of bitsandbytes; its state is in 32 bits for embeddings, as Trainer's."""
+    from bitsandbytes.optim import AdamW, GlobalOptimManager
+
+    optimizer: torch.optim.Optimizer = AdamW(groups, optim_bits=8, **options)
+    manager = GlobalOptimManager.get_instance()
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            manager.register_module_override(module, "weight", {"optim_bits": 32})
+    return optimizer
 
 
 def make_scheduler(

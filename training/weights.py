@@ -12,6 +12,14 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from encoder.lora import (
+    ADAPTER,
+    has_adapter,
+    load_adapter,
+    merge_adapter,
+    merged_weights,
+    save_adapter,
+)
 from support.errors import UserError, on_main_process
 from training.checkpoints import damage_of_best
 from training.machines import checkpoint_of_machine
@@ -23,8 +31,9 @@ STATE_FILE = "state_dict.safetensors"  # only where `save_pretrained` stores oth
 def save_model(accelerator: Any, model: Any, tokenizer: Any, folder: Path, step: int) -> None:
     """Save a model and its tokenizer in the layout that `from_pretrained` reads.
 
-    Every process collects the weights, also under FSDP and DeepSpeed; the main one writes. Raises
-    UserError if a weight is not finite.
+    Every process collects the weights, also under FSDP and DeepSpeed; the main one writes. An
+    adapter is merged into the saved weights, and saved in a subfolder too. Raises UserError if a
+    weight is not finite.
     """
     weights = accelerator.get_state_dict(model)
     # If they are sharded, the main process alone has them now.
@@ -33,6 +42,9 @@ def save_model(accelerator: Any, model: Any, tokenizer: Any, folder: Path, step:
         # torch.compile, which a launcher may request, adds a prefix to the names.
         weights = {name.replace("_orig_mod.", ""): weight for name, weight in weights.items()}
         unwrapped = accelerator.unwrap_model(model, keep_torch_compile=False)
+        if has_adapter(unwrapped):
+            save_adapter(unwrapped, folder / ADAPTER)
+            weights = dict(merged_weights(unwrapped, weights))
         unwrapped.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
 
@@ -46,10 +58,11 @@ def _check_finite(weights: Mapping[str, torch.Tensor], step: int) -> None:
 def save_state_dict(accelerator: Any, model: Any, folder: Path) -> None:
     """Complete a checkpoint whose model is saved: make sure that `load_weights` can read it.
 
-    Writes `STATE_FILE` if `save_pretrained` has stored other names than those of `state_dict`.
+    Writes `STATE_FILE` if `save_pretrained` has stored other names than those of `state_dict`. A
+    model with an adapter needs none: the adapter is all that is loaded.
     """
-    if accelerator.is_main_process:
-        unwrapped = accelerator.unwrap_model(model, keep_torch_compile=False)
+    unwrapped = accelerator.unwrap_model(model, keep_torch_compile=False)
+    if accelerator.is_main_process and not has_adapter(unwrapped):
         stored = {name: shape for file in _model_files(folder) for name, shape in _shapes(file)}
         own = {name: tuple(weight.shape) for name, weight in unwrapped.state_dict().items()}
         # A weight that the model uses under several names is stored under one of them.
@@ -67,8 +80,12 @@ def save_state_dict(accelerator: Any, model: Any, folder: Path) -> None:
 def load_weights(model: Any, folder: Path) -> None:
     """Load the weights of a checkpoint into the unwrapped model that it was made from.
 
-    Raises RuntimeError if a name or a shape is not exactly that of the model.
+    Raises RuntimeError if a name or a shape is not exactly that of the model, and UserError if an
+    adapter was trained beside other weights than those of the model.
     """
+    if has_adapter(model):
+        load_adapter(model, folder / ADAPTER)
+        return
     state_file = folder / STATE_FILE
     files = [state_file] if state_file.exists() else _model_files(folder)
     weights = {
@@ -81,6 +98,11 @@ def load_weights(model: Any, folder: Path) -> None:
         raise RuntimeError(
             f"{folder}: not the weights of this model: missing {missing}, unexpected {unexpected}"
         )
+
+
+def merge_for_good(accelerator: Any, model: Any) -> None:
+    """Add the adapter of a prepared model to its weights, so that the saved model is scored."""
+    merge_adapter(accelerator.unwrap_model(model, keep_torch_compile=False))
 
 
 def restore_weights(accelerator: Any, model: Any, folder: Path) -> None:

@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from encoder.lora import ADAPTER, ADAPTER_WEIGHTS, FROZEN, saved_checksum
 from results.output_folder import RUN_FILE, check_output_dir, earlier_run, run_identity, staged
 from settings.defaults import make_settings
 from settings.flags import SharedFlags
@@ -166,6 +169,39 @@ def test_staged_keeps_the_old_files_when_saving_fails(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "old"
     names = [".run", "config.json", "model.safetensors", "notes.txt", "run.json"]
     assert sorted(os.listdir(tmp_path)) == names
+
+
+def save_adapter(folder, metadata) -> None:
+    folder.mkdir()
+    save_file({"weight": np.zeros(1)}, folder / ADAPTER_WEIGHTS, metadata)
+
+
+def test_an_adapter_does_not_outlive_its_model(tmp_path):
+    for checksum in ("1", "2"):
+        with staged(tmp_path, ALONE, {}) as stage:
+            save_adapter(stage / ADAPTER, {FROZEN: checksum})
+        assert saved_checksum(tmp_path / ADAPTER) == checksum
+    with staged(tmp_path, ALONE, {}) as stage:
+        (stage / "config.json").write_text("new")
+    assert sorted(os.listdir(tmp_path)) == [".run", "config.json", "run.json"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "another tool's adapter"])
+def test_an_adapter_replaces_nothing_of_a_user(kind, tmp_path, monkeypatch, snapshot):
+    adapter, metadata = tmp_path / ADAPTER, {"format": "pt"}
+    if kind == "file":
+        adapter.write_text("mine")
+    elif kind == "folder":
+        adapter.mkdir()
+    else:
+        save_adapter(adapter, metadata)
+    check(tmp_path)
+    with staged(tmp_path, ALONE, {}):
+        pass
+    assert adapter.exists()
+    monkeypatch.setattr("settings.optional_packages.version", lambda name: "0.21.0")
+    message = refused(tmp_path, lora=True, overwrite_output_dir=True)
+    assert stable(message, tmp_path) == snapshot
 
 
 def test_only_the_main_process_writes_staged_files(tmp_path):

@@ -1,6 +1,7 @@
 """An environment of its own for each test of settings."""
 
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
@@ -24,9 +25,20 @@ def embedded(monkeypatch, tmp_path) -> str:
 
 @pytest.fixture
 def installed(monkeypatch) -> Callable[..., None]:
-    """Return a function that makes exactly the named modules count as installed."""
+    """Return a function that makes exactly the named modules count as installed.
+
+    A module may have a version: "peft==0.21.0".
+    """
 
     def install(*modules: str) -> None:
+        versions = dict(name.split("==") for name in modules if "==" in name)
+
+        def version(name: str) -> str:
+            if name not in versions:
+                raise PackageNotFoundError(name)
+            return versions[name]
+
+        monkeypatch.setattr("settings.optional_packages.version", version)
         for module in ("settings.trackers", "settings.launcher"):
             monkeypatch.setattr(f"{module}.find_spec", modules.__contains__)
 

@@ -35,6 +35,8 @@ BAD = {
     "early_stopping_patience": ("0", "-1"),
     "max_seq_length": ("0", "-1"),
     "context": ("-1", "0.5"),
+    "freeze_layers": ("-1", "0.5"),
+    "lora_rank": ("0", "1.5", "16"),  # the last without --lora
     "max_train_samples": ("0", "-1"),
     "lr_scheduler_type": ("liner", ""),
     "lr_scheduler_kwargs": ("[1]", "1", "{bad", "num_cycles=2"),
@@ -163,6 +165,28 @@ def test_flags_that_say_the_same_agree():
     parse("--checkpointing_steps", "3", "--save_strategy", "steps", "--save_steps", "3")
     parse("--checkpointing_steps", "no", "--save_strategy", "no")
     parse("--checkpointing_steps", "3", "--save_strategy", "epoch")  # the default says nothing
+
+
+@pytest.mark.parametrize("flags", [["--lora"], ["--freeze_layers", "0"]])
+def test_part_of_the_weights_is_trained_only_in_whole_models(
+    flags, installed, monkeypatch, snapshot
+):
+    installed("peft==0.21.2")
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert refused(*flags) == snapshot
+
+
+@pytest.mark.parametrize("flags", [["--lora"], ["--freeze_layers", "1"]])
+def test_part_of_the_weights_is_not_trained_with_reentrant_checkpointing(
+    flags, installed, snapshot
+):
+    installed("peft==0.21.2")
+    reentrant = ["--gradient_checkpointing", "--gradient_checkpointing_kwargs"]
+    message = refused(*flags, *reentrant, '{"use_reentrant": true}', script=TrainerFlags)
+    assert message == snapshot
+    parse(*flags, *reentrant, '{"use_reentrant": false}', script=TrainerFlags)
+    parse(*reentrant, '{"use_reentrant": true}', script=TrainerFlags)
 
 
 def test_schedule_that_follows_the_scores_needs_them():

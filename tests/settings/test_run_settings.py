@@ -45,6 +45,9 @@ EFFECTS = {
     "cache_dir": (["d"], "model.cache_dir", "d"),
     "trust_remote_code": ([], "model.trust_remote_code", True),
     "ignore_mismatched_sizes": ([], "model.ignore_mismatched_sizes", True),
+    "lora": ([], "model.lora_rank", 16),
+    "lora_rank": (["8", "--lora"], "model.lora_rank", 8),
+    "freeze_layers": (["2"], "model.freeze_layers", 2),
     "decode": (["argmax"], "model.decode", "argmax"),
     "target_precision": (["0.9"], "tuning.target_precision", 0.9),
     "tune_for": (["recall"], "tuning.tune_for", "recall"),
@@ -117,7 +120,7 @@ EFFECTS = {
 @pytest.fixture
 def settings(embedded, installed):
     """Return a function that turns a command line into settings."""
-    installed("tensorboard")
+    installed("tensorboard", "peft==0.21.0")
 
     def make(*argv: str, script=SharedFlags):
         return make_settings(parse(*argv, script=script), "", True)
