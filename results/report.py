@@ -51,12 +51,13 @@ def write_report(folder: str | os.PathLike[str], run: Run) -> None:
     `replaced` (sentences about stand-ins), `script`, `command`, `output_name`, `arguments`,
     `versions`, `suite_version`, `duration_s`, `device`, `precision`, `processes`; `step_losses`
     (`step`, `loss`, `learning_rate`); `history` (`step`, `train_loss`, `eval_loss`, `eval_f1`,
-    `eval_accuracy`, …); `epoch_steps`, `kept_step`, `still_improved`; `scores` (by split:
-    `overall`, `per_type`, `words`, `loss`, and what `scoring.evidence` adds); `calibration` (see
-    `calibration_rows`); `label_counts` (by split and label); `lengths` (by split: sentences by
-    number of sub-words), `max_seq_length`, `windowed` (sentences cut, by split); `examples`, read
-    once as a stream (see `survey_examples`), of the split `examples_split` (default: the last one
-    of `scores`).
+    `eval_accuracy`, …); `epoch_steps`, `more_epochs` (why there are more than usual), `kept_step`,
+    `still_improved`, `patience_ended` (evaluations without a better score that ended training);
+    `scores` (by split: `overall`, `per_type`, `words`, `loss`, and what `scoring.evidence` adds);
+    `calibration` (see `calibration_rows`); `label_counts` (by split and label); `lengths` (by
+    split: sentences by number of sub-words), `max_seq_length`, `windowed` (sentences cut, by
+    split); `examples`, read once as a stream (see `survey_examples`), of the split
+    `examples_split` (default: the last one of `scores`).
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

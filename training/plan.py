@@ -28,6 +28,7 @@ class Plan:
 
     order: TrainingOrder
     calendar: Calendar
+    num_train_epochs: float  # in force, unless --max_steps is
     warmup_steps: int
     accumulation: int  # batches of a step
     seed: int
@@ -148,9 +149,11 @@ def plan_training(
         training.group_by_length,
         windows["train"].lengths_alone,
     )
+    # Steps of the optimizer count, so that all ways to cut a step have the same epochs.
+    num_train_epochs = training.epochs_of(order.steps)
     total_steps = training.max_steps
     if total_steps <= 0:
-        total_steps = math.ceil(training.num_train_epochs * order.steps)
+        total_steps = math.ceil(num_train_epochs * order.steps)
     intervals = settings.intervals
     validation = corpus.splits.get("validation")
     if validation is None or "labels" not in validation.column_names:
@@ -183,6 +186,7 @@ def plan_training(
         "precision": precision,
         "best score": [best.name, best.greater_is_better],
     } | settings.weight_flags
+    conditions["num_train_epochs"] = num_train_epochs
     conditions = json.loads(json.dumps(conditions))  # as they are read from a manifest
     output_dir = settings.output_dir
     checkpoint = find_checkpoint(checkpoints.resume_from_checkpoint, output_dir, conditions)
@@ -197,6 +201,7 @@ def plan_training(
     return Plan(
         order=order,
         calendar=calendar,
+        num_train_epochs=num_train_epochs,
         warmup_steps=calendar.whole_steps(training.warmup_steps),
         accumulation=accumulation,
         seed=training.seed,
