@@ -126,7 +126,7 @@ class TrainingSettings:
     def epochs_of(self, epoch_steps: int) -> float:
         """Return the number of epochs of a corpus whose epoch has `epoch_steps` steps."""
         needed = math.ceil(self.fewest_steps / epoch_steps)
-        return max(self.num_train_epochs, min(needed, self.most_epochs))
+        return max(self.num_train_epochs, float(min(needed, self.most_epochs)))
 
 
 @dataclass(frozen=True)
