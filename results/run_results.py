@@ -383,9 +383,10 @@ class RunResults:
     def _say_kept_weights(self) -> None:
         """Print which weights are kept, and how to train longer if the score still improved."""
         facts = self._facts()
-        advice = longer_training(facts)
-        longer = [f"To train longer, add to the command: {advice.command}"] if advice else []
-        say(*(f"\n{text}" for text in [kept_weights(facts)] if text), *longer)
+        if text := kept_weights(facts):
+            say(f"\n{text}")
+        if advice := longer_training(facts):
+            say(f"To train longer, add to the command: {advice.command}")
 
     def _add_evidence(self, split: str) -> None:
         """Add intervals and the other evidence to the scores of a split."""
