@@ -327,6 +327,7 @@ def train_folds(
         *without_flags(arguments, REPLACED_FLAGS),
         *("--model_name_or_path", settings.model.model_name_or_path),
         *corpus_flags(study.folder / "labels.txt", corpus, settings.corpus.task_name),
+        *recipe_flags(settings),
         *("--seed", str(flags.seed), "--do_train", "--do_predict"),
     ]
     names = [f"fold_{fold + 1}" for fold in range(number)]
@@ -373,6 +374,7 @@ def study_curve(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
         *without_flags(arguments, REPLACED_FLAGS),
         *("--model_name_or_path", settings.model.model_name_or_path),
         *corpus_flags(study.folder / "labels.txt", corpus, settings.corpus.task_name),
+        *recipe_flags(settings),
         *("--seed", str(flags.seed)),
     ]
     scored = [
@@ -444,6 +446,19 @@ def load_training_corpus(
     corpus = load_corpus(dataclasses.replace(settings.corpus, hold_out=hold_out))
     say(*settings.replaced, *corpus.notes)
     return settings, corpus
+
+
+def recipe_flags(settings: "Settings") -> list[str]:
+    """Return the flags of the recipe, where the files of a study would give its runs another one.
+
+    A corpus that the user named has no recipe of its own, and the size of each file then decides
+    how many epochs a run has.
+    """
+    from settings.defaults import RECIPE
+
+    if settings.training.fewest_steps:
+        return []
+    return [text for name in RECIPE for text in (f"--{name}", str(settings.flags[name]))]
 
 
 def finished_run(

@@ -236,7 +236,9 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
             accelerator.load_state(plan.checkpoint)
         progress = results.begin_training(plan, precision)
         start_trackers(
-            accelerator, f"{settings.corpus.task_name}_no_trainer", settings.simple_flags
+            accelerator,
+            f"{settings.corpus.task_name}_no_trainer",
+            settings.simple_flags | {"num_train_epochs": plan.num_train_epochs},
         )
         stop_signals = StopSignals(state)
         run = TrainingRun(accelerator, plan, progress, stop_signals, settings.output)

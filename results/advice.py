@@ -35,7 +35,7 @@ def advice(run: Run, entity_tags: bool, sure_mistakes: int) -> list[Advice]:
         return []
     rules = (
         _more_to_score(run, scores, entity_tags),
-        _train_longer(run),
+        longer_training(run),
         _keep_best(run),
         _check_labels(run, sure_mistakes),
         _more_labels(run, scores, entity_tags),
@@ -73,7 +73,8 @@ def _more_to_score(run: Run, scores: Mapping[str, Any], entity_tags: bool) -> Ad
     )
 
 
-def _train_longer(run: Run) -> Advice | None:
+def longer_training(run: Run) -> Advice | None:
+    """Return the advice to train longer, if the last evaluation of a run was its best."""
     if not run.get("still_improved"):
         return None
     arguments = run.get("arguments") or {}

@@ -105,11 +105,11 @@ def generate_card(facts: Facts, folder: Path) -> str:
             another name), `label_names`, `entity_tags`, `language`, `scores` (split -> {"overall":
             metric -> value, "per_type": type -> metric -> value, "words": number scored}; see
             `scoring.evidence` for intervals), `sentences` (of each split), `run_id` (which begins
-            with the date), `kept_step`, `still_improved`, `calibration` (see `calibration_rows`),
-            `history` (one mapping for each evaluation), `score_intervals`, `epoch_steps`,
-            `arguments`, `command`, `versions`, `suite_version`, `script`, `example_text`,
-            `replaced` (sentences about what replaced a default). Unknown facts may be missing or
-            None.
+            with the date), `more_epochs`, `kept_step`, `still_improved`, `patience_ended` (see
+            `write_report`), `calibration` (see `calibration_rows`), `history` (one mapping for each
+            evaluation), `score_intervals`, `epoch_steps`, `arguments`, `command`, `versions`,
+            `suite_version`, `script`, `example_text`, `replaced` (sentences about what replaced a
+            default). Unknown facts may be missing or None.
     """
     data = _card_metadata(facts)
     hashes = {key: _short_hash(value) for key, value in data.to_dict().items()}
@@ -344,6 +344,7 @@ def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
             for split, number in (facts.get("sentences") or {}).items()
         ],
         "date": date_of(facts),
+        "more_epochs": facts.get("more_epochs"),
         "seed": (facts.get("arguments") or {}).get("seed"),
         "limits": _limits(facts),
         "script": facts.get("script"),

@@ -51,12 +51,14 @@ def write_report(folder: str | os.PathLike[str], run: Run) -> None:
     `versions`, `suite_version`, `duration_s`, `device`, `precision`, `processes`; `step_losses`
     (`step`, `loss`, `learning_rate`); `history` (`step`, `train_loss`, `eval_loss`, `eval_f1`,
     `eval_accuracy`, …); `score_intervals` (see `training.progress.Progress`); `epoch_steps`,
-    `kept_step`, `still_improved`; `scores` (by split: `overall`, `per_type`, `words`, `loss`, and
-    what `scoring.evidence` adds); `calibration` (see `calibration_rows`); `label_errors`
-    (`report_label_errors.LabelErrorStudy`); `label_counts` (by split and label); `lengths` (by
-    split: sentences by number of sub-words), `max_seq_length`, `windowed` (sentences cut, by
-    split); of the split `examples_split` (default: the last one of `scores`) the `survey`
-    (`scoring.mistakes.Survey`), or the `examples` to make it of, read once as a stream.
+    `more_epochs` (why there are more than usual), `kept_step`, `still_improved`, `patience_ended`
+    (evaluations without a better score that ended training); `scores` (by split: `overall`,
+    `per_type`, `words`, `loss`, and what `scoring.evidence` adds); `calibration` (see
+    `calibration_rows`); `label_errors` (`report_label_errors.LabelErrorStudy`); `label_counts` (by
+    split and label); `lengths` (by split: sentences by number of sub-words), `max_seq_length`,
+    `windowed` (sentences cut, by split); of the split `examples_split` (default: the last one of
+    `scores`) the `survey` (`scoring.mistakes.Survey`), or the `examples` to make it of, read once
+    as a stream.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,7 @@ def run_facts(run: Run, entity_tags: bool) -> list[Fact]:
         Fact("Task", run.get("task")),
         label_fact(run, entity_tags),
         *(Fact(name, text) for name, text in calibration),
+        Fact("Epochs", run.get("more_epochs")),
         Fact("Seed", (run.get("arguments") or {}).get("seed")),
         Fact("Device", run.get("device")),
         Fact("Precision", run.get("precision")),

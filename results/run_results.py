@@ -21,6 +21,7 @@ from corpus.load import Corpus
 from encoder.batches import WindowSet, words_of_sentences
 from encoder.model import CALIBRATION
 from results import report
+from results.advice import longer_training
 from results.args_file import write_args_file
 from results.calibration_rows import calibration_rows
 from results.card import write_card
@@ -29,7 +30,7 @@ from results.report_label_errors import study_of
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
 from results.shareable import shareable, without_folders
 from results.study_files import sentences_of
-from results.verdict import best_step, measured, still_improved
+from results.verdict import best_step, epochs_done, kept_weights, measured, still_improved
 from scoring.calibration import (
     fit_calibration,
     gold_labels,
@@ -113,12 +114,15 @@ class RunResults:
         self.epoch_steps: int | None = None
         self.survey: Survey | None = None  # of the last split with scores, once it is written
         self.survey_split: str | None = None
+        self.num_train_epochs = settings.training.num_train_epochs
+        self.patience_ended: int | None = None  # the patience that ended training early
 
     # --- Training ---
 
     def begin_training(self, plan: Plan, precision: str) -> Progress:
         """Print what will run; return the progress that training continues."""
         self.precision, self.progress = precision, plan.restored_progress()
+        self.num_train_epochs = plan.num_train_epochs
         self._announce(plan)
         self.epoch_steps = plan.order.steps
         return self.progress
@@ -128,6 +132,8 @@ class RunResults:
         last_step = self.progress.step
         samples = plan.num_windows(first_step, last_step)
         self.train_metrics = self.progress.train_metrics(seconds, last_step - first_step, samples)
+        if last_step < plan.total_steps:
+            self.patience_ended = plan.patience
 
     def _announce(self, plan: Plan) -> None:
         """Print what will run, as a short table."""
@@ -137,7 +143,7 @@ class RunResults:
             batch += f" x {training.gradient_accumulation_steps} accumulated"
         if self.state.num_processes > 1:
             batch += f" x {self.state.num_processes} processes"
-        output_dir = self.settings.output_dir
+        output_dir, more = self.settings.output_dir, self._more_epochs()
         rows = {
             "corpus": self.corpus_row,
             "labels": f"{len(corpus.label_names)}: {shortened(corpus.label_names, 60)}",
@@ -146,6 +152,7 @@ class RunResults:
             "training": f"{plan.total_steps} steps of {batch} sentences, learning rate "
             f"{training.learning_rate:g}, {training.lr_scheduler_type}",
             **({"weights": trained} if (trained := self._trained_weights()) else {}),
+            **({"epochs": f"{more}; --num_train_epochs sets another number"} if more else {}),
             "device": f"{self.state.device}, {self._precision_name()}",
             "output": f"{output_dir}{self._machine()}",
         }
@@ -179,6 +186,17 @@ class RunResults:
             layers = f" and {counted(model.freeze_layers, 'layer')}" if model.freeze_layers else ""
             parts.append(f"embeddings{layers} are frozen")
         return "; ".join(parts)
+
+    def _more_epochs(self) -> str | None:
+        """Describe the epochs of a small corpus, if it gets more than the recipe has."""
+        training = self.settings.training
+        if self.num_train_epochs == training.num_train_epochs:
+            return None
+        return (
+            f"{self.num_train_epochs:g} instead of {training.num_train_epochs:g}, because the "
+            f"corpus is small: at least {training.fewest_steps} steps, in at most "
+            f"{training.most_epochs} epochs"
+        )
 
     def _context(self) -> str:
         """Describe the context of the windows, and the documents of each split."""
@@ -334,13 +352,15 @@ class RunResults:
         if do_train:
             identity = run_identity(self.settings, self.corpus)
             write_json(folder / RUN_FILE, identity | self._shareable_facts())
-            write_args_file(folder, self.settings.flags, self.precision, self.script)
+            flags = self.settings.flags | {"num_train_epochs": self.num_train_epochs}
+            write_args_file(folder, flags, self.precision, self.script)
         # A model's folder that is only scored keeps the report of its training.
         has_report = bool(self.scores) and (do_train or not (folder / RUN_FILE).exists())
         if has_report:
             report.write_report(folder, self._facts() | self._corpus_facts())
         if do_train:
             self.write_card(folder)  # after the report, whose pictures it shows
+            self._say_kept_weights()
         self._say_ending(has_report)
         if self.pusher is not None and not do_train:  # otherwise `_announce` has printed it
             say(f"Pushes to {self.pusher.plan}.")
@@ -412,6 +432,14 @@ class RunResults:
         if context and not self.settings.do_train:  # otherwise `_announce` has printed it
             say(f"Context: {context} sub-words on each side ({self._documents(split)}).")
 
+    def _say_kept_weights(self) -> None:
+        """Print which weights are kept, and how to train longer if the score still improved."""
+        facts = self._facts()
+        if text := kept_weights(facts):
+            say(f"\n{text}")
+        if advice := longer_training(facts):
+            say(f"To train longer, add to the command: {advice.command}")
+
     def _write_predictions(self, folder: Path, split: str) -> None:
         """Write the predictions of a split, and count them for scores and report, in one pass."""
         evidence = EvidenceCounter(self.corpus.entity_tags, self._training_surfaces)
@@ -464,6 +492,8 @@ class RunResults:
             # A path on this machine is of no use to others.
             "model_name_or_path": model_title(model) if is_local else model,
             "context": self.config.context,
+            # Those of a small corpus may be more than the recipe's.
+            "num_train_epochs": self.num_train_epochs,
             # The precision used, whichever flag or launcher chose it.
             "mixed_precision": self.precision,
             "metric_for_best_model": self.best.name,
@@ -504,7 +534,10 @@ class RunResults:
             "history": self.progress.history,
             "score_intervals": self.progress.score_intervals,
             "step_losses": self.progress.step_losses,
+            "more_epochs": self._more_epochs(),
+            "patience_ended": self.patience_ended,
             "kept_step": self._kept_step(),
+            "kept_epoch": epochs_done(self._kept_step(), self.epoch_steps),
             "still_improved": still_improved(self.progress.history, self.best),
             "scores": self.scores,
             "calibration": self.calibration or None,

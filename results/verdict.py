@@ -65,6 +65,11 @@ def still_improved(history: Sequence[Mapping[str, Any]], best: BestScore) -> boo
     return None if len(history) < 2 else best_step(history, best) == history[-1]["step"]
 
 
+def epochs_done(step: int, epoch_steps: int | None) -> float | None:
+    """Return the epochs done at a step, rounded; None without the steps of an epoch."""
+    return round(step / epoch_steps, 2) if epoch_steps else None
+
+
 # --- In words -----------------------------------------------------------------------------------
 
 
@@ -117,7 +122,7 @@ def verdict(run: Run, entity_tags: bool) -> list[str]:
     sentences = [measured(run, entity_tags)]
     if "intervals" in scores:
         sentences += [few_note(scores), _types(scores, entity_tags)]
-    sentences.append(_training(run))
+    sentences.append(kept_weights(run))
     return [sentence for sentence in sentences if sentence]
 
 
@@ -157,16 +162,22 @@ def _types(scores: Mapping[str, Any], entity_tags: bool) -> str:
     return f"{text}." if ends.clear else f"{text}; their intervals overlap."
 
 
-def _training(run: Run) -> str:
-    """Return whether the model still improved at the end, and which weights were kept."""
+def kept_weights(run: Run) -> str:
+    """Return whether the score still improved at the end, and which weights were kept.
+
+    "" for a run that was not evaluated.
+    """
     kept, history = run.get("kept_step"), run.get("history") or []
     if kept is None or not history:
         return ""
     text = {
-        True: "It still improved at the last evaluation",
-        False: "It no longer improved at the last evaluation",
-        None: "It was evaluated once",
+        True: "The score still improved at the last evaluation",
+        False: "The score no longer improved at the last evaluation",
+        None: "The model was evaluated once during training",
     }[run.get("still_improved")]
+    if patience := run.get("patience_ended"):
+        number = counted(patience, "evaluation")
+        text = f"Training stopped early, after {number} without a better score"
     last = kept == history[-1].get("step")
     return (
         f"{text}; the {'last weights' if last else 'best weights'} were kept ({_when(run, kept)})."
@@ -175,6 +186,7 @@ def _training(run: Run) -> str:
 
 def _when(run: Run, step: int) -> str:
     """Return a step with the epochs done."""
-    if not run.get("epoch_steps"):
-        return f"step {step:,}"
-    return f"epoch {round(step / run['epoch_steps'], 2):g}, step {step:,}"
+    epochs = epochs_done(step, run.get("epoch_steps"))
+    if epochs is None:
+        return f"after step {step:,}"
+    return f"after {epochs:g} {'epoch' if epochs == 1 else 'epochs'}, step {step:,}"

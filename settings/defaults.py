@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from settings.flag_table import WEIGHT_FLAGS
-from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL, SharedFlags
+from settings.flags import (
+    DEFAULT_CORPUS,
+    DEFAULT_MODEL,
+    FEWEST_STEPS,
+    MOST_EPOCHS,
+    SharedFlags,
+)
 from settings.json_flags import read_json
 from settings.launcher import sharding_library
 from settings.run_settings import (
@@ -163,7 +169,12 @@ def _by_subject(
         model=pick(ModelSettings),
         tuning=pick(TuningSettings),
         windows=pick(WindowSettings),
-        training=pick(TrainingSettings, sharded_by=sharding_library(flags)),
+        training=pick(
+            TrainingSettings,
+            sharded_by=sharding_library(flags),
+            fewest_steps=FEWEST_STEPS if _chooses_epochs(flags) else 0,
+            most_epochs=MOST_EPOCHS,
+        ),
         # A push of each epoch needs the checkpoint of that epoch.
         intervals=pick(IntervalSettings, save_each_epoch=pushes_epochs),
         checkpoints=pick(CheckpointSettings),
@@ -185,6 +196,17 @@ def _by_subject(
         weight_flags=_weight_flags(values),
         command=command,
     )
+
+
+def _chooses_epochs(flags: SharedFlags) -> bool:
+    """Return whether the size of the corpus may raise the number of epochs.
+
+    Not with a number of epochs or steps, not for a corpus that is cut to try it out (as --debug
+    does), and not for the default corpora, which have their recipes.
+    """
+    named = flags.train_file or flags.dataset_name not in (None, DEFAULT_CORPUS)
+    numbers = (flags.num_train_epochs, flags.max_train_samples)
+    return bool(named) and numbers == (None, None) and flags.max_steps < 1
 
 
 def _weight_flags(values: dict[str, Any]) -> dict[str, Any]:

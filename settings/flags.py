@@ -17,6 +17,9 @@ from support.processes import launcher_requests
 
 DEFAULT_CORPUS = "lhoestq/conll2003"
 DEFAULT_MODEL = "bert-base-cased"
+# A corpus that would get fewer steps gets more epochs, unless a flag sets their number. Chosen over
+# 3 seeds on corpora of 50 to 2000 sentences: see "Small corpora" in benchmarks/README.md.
+FEWEST_STEPS, MOST_EPOCHS = 600, 30
 
 
 def flag(default: Any, help: str, *aliases: str, group: str = "options", **options: Any) -> Any:
@@ -172,7 +175,10 @@ class SharedFlags:
 
     # Training
     num_train_epochs: float | None = _training(
-        None, "Epochs. Default: 3; the embedded encoder has its own."
+        None,
+        "Epochs. Default: 3; the embedded encoder has its own. A small corpus gets more, unless it "
+        f"is cut with --max_train_samples: at least {FEWEST_STEPS} steps, in at most {MOST_EPOCHS} "
+        "epochs.",
     )
     max_steps: int = _training(
         -1, "Number of steps, instead of epochs. Default: set by the epochs.", "--max_train_steps"

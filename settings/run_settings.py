@@ -4,6 +4,7 @@
 plain values. A field is named like its flag, whose help says what it means.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ class TrainingSettings:
     """The training of the weights: steps, batches, rate, precision."""
 
     num_train_epochs: float = 3.0
+    fewest_steps: int = 0  # with fewer steps, the corpus gets more epochs, at most `most_epochs`
+    most_epochs: int = 0
     max_steps: int = -1  # -1: set by the epochs
     per_device_train_batch_size: int = 8
     per_device_eval_batch_size: int = 32
@@ -121,6 +124,11 @@ class TrainingSettings:
     group_by_length: bool = False
     dataloader_num_workers: int = 0
     sharded_by: str | None = None  # "FSDP" or "DeepSpeed"
+
+    def epochs_of(self, epoch_steps: int) -> float:
+        """Return the number of epochs of a corpus whose epoch has `epoch_steps` steps."""
+        needed = math.ceil(self.fewest_steps / epoch_steps)
+        return max(self.num_train_epochs, float(min(needed, self.most_epochs)))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from settings.argument_parser import make_parser
 from settings.study_flags import StudyFlags
 from support import errors
 from support.manifests import MANIFEST
+from tests.helpers.flags import settings_from
 from tests.helpers.messages import stable
 from tests.helpers.models import ROOT
 from tests.helpers.pages import Page, assert_inert
@@ -345,6 +346,21 @@ def test_label_errors(cli, tmp_path, tiny_encoder, tiny_tagger, look_up, monkeyp
     assert weights() == [] and len(calls()) == 3
     assert cli("label_errors", 3, "--", *flags, launcher=PREDICT)[0] == 0
     assert len(calls()) == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "epochs"),
+    [
+        (["--train_file", "a.conll"], None),  # each file of the study decides
+        (["--train_file", "a.conll", "--num_train_epochs", "2"], "2.0"),
+        (["--train_file", "a.conll", "--max_train_samples", "9"], "3.0"),
+        ([], "3.0"),
+    ],
+)
+def test_the_files_of_a_study_keep_the_recipe_of_its_corpus(argv, epochs):
+    flags = study.recipe_flags(settings_from(*argv, "--model_name_or_path", "m"))
+    expected = ["--num_train_epochs", epochs, "--per_device_train_batch_size", "8"]
+    assert flags == ([*expected, "--learning_rate", "2e-05"] if epochs else [])
 
 
 # --- A real run -----------------------------------------------------------------------------

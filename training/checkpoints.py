@@ -12,7 +12,7 @@ import shutil
 import socket
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -247,19 +247,34 @@ def find_checkpoint(
             )
     manifest = read_manifest(folder)
     saved = manifest.conditions if manifest else {}
-    differences = [
-        f"  {name}: {saved.get(name)} in the checkpoint, {conditions.get(name)} in this run"
+    differing = [
+        name
         for name in dict.fromkeys([*conditions, *saved])
         if saved.get(name) != conditions.get(name)
     ]
-    if differences:
+    if differing:
+        rows = (
+            f"  {name}: {saved.get(name)} in the checkpoint, {conditions.get(name)} in this run"
+            for name in differing
+        )
         raise UserError(
             f"{folder}: checkpoint of a run under other conditions:\n"
-            + "\n".join(differences)
+            + "\n".join(rows)
             + "\nResume under the same conditions, or leave out --resume_from_checkpoint to start "
-            "from the beginning."
+            "from the beginning." + _other_length(folder, differing)
         )
     return folder
+
+
+def _other_length(folder: Path, differing: Collection[str]) -> str:
+    """Return how to train on from a checkpoint, if only the length of the run differs."""
+    if not {*differing} <= {"steps", "max_steps", "num_train_epochs"}:
+        return ""
+    return (
+        " The learning rate follows a schedule over all steps of a run, so a longer run is another "
+        "run. To train on from the weights of the checkpoint, start a new run from them, without "
+        f"--resume_from_checkpoint: --model_name_or_path {folder} --output_dir NEW_FOLDER"
+    )
 
 
 def _newest_complete(output_dir: Path) -> Path:

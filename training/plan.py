@@ -35,6 +35,7 @@ class Plan:
 
     order: TrainingOrder
     calendar: Calendar
+    num_train_epochs: float  # in force, unless --max_steps is
     warmup_steps: int
     accumulation: int  # batches of a step
     seed: int
@@ -167,9 +168,11 @@ def plan_training(
         training.group_by_length,
         windows["train"].lengths_alone,
     )
+    # Steps of the optimizer count, so that all ways to cut a step have the same epochs.
+    num_train_epochs = training.epochs_of(order.steps)
     total_steps = training.max_steps
     if total_steps <= 0:
-        total_steps = math.ceil(training.num_train_epochs * order.steps)
+        total_steps = math.ceil(num_train_epochs * order.steps)
     intervals = settings.intervals
     validation = corpus.splits.get("validation")
     if validation is None or "labels" not in validation.column_names:
@@ -202,6 +205,7 @@ def plan_training(
         "precision": precision,
         "best score": [best.name, best.greater_is_better],
     } | settings.weight_flags
+    conditions["num_train_epochs"] = num_train_epochs
     conditions = json.loads(json.dumps(conditions))  # as they are read from a manifest
     checkpoint = on_main_process(
         state, lambda: _find_checkpoint(checkpoints, settings.output_dir, conditions)
@@ -212,6 +216,7 @@ def plan_training(
     return Plan(
         order=order,
         calendar=calendar,
+        num_train_epochs=num_train_epochs,
         warmup_steps=calendar.whole_steps(training.warmup_steps),
         accumulation=accumulation,
         seed=training.seed,

@@ -63,6 +63,7 @@ class WindowTrainer(Trainer):
         `work`: see `support.work_folder.lock_output_dir`.
         """
         if plan is not None:  # known only once the corpus is encoded
+            args.num_train_epochs = plan.num_train_epochs
             args.metric_for_best_model = plan.best.name
             args.greater_is_better = plan.best.greater_is_better
             args.warmup_steps = plan.warmup_steps

@@ -104,6 +104,13 @@ def test_the_card_and_the_help_of_infer_name_the_flag_alike(folder):
     assert flag in {f"--{field.name}" for field in dataclasses.fields(TaggingFlags)}
 
 
+def test_the_card_states_why_there_are_more_epochs(folder):
+    reason = "30 instead of 6, because the corpus is small"
+    text = write_card(folder, {**FACTS, "more_epochs": reason}).read_text()
+    assert f"\n- Epochs: {reason}.\n" in text
+    assert "- Epochs" not in write_card(folder, FACTS).read_text()
+
+
 def test_the_card_shows_an_existing_picture(folder):
     (folder / "training_curves.png").write_bytes(b"")
     assert re.search(r"!\[.+\]\(training_curves.png\)", write_card(folder, FACTS).read_text())

@@ -238,6 +238,11 @@ def test_the_report_names_the_version_of_the_suite(tmp_path):
     assert "1.2.3" in [row[-1] for row in page.rows]
 
 
+def test_the_report_states_why_there_are_more_epochs(tmp_path):
+    page = report_page(tmp_path, entity_run(more_epochs="30 instead of 6, because ..."))
+    assert ["Epochs", "30 instead of 6, because ..."] in page.rows
+
+
 def test_a_run_without_mistakes_or_validation(tmp_path, snapshot):
     examples = [example("B-PER O", "B-PER O", [0.9, 0.9], "Ada left")]
     scores = {"test": entity_run()["scores"]["test"]}

@@ -99,6 +99,7 @@ TRAINED = {"history": [{"step": 10}, {"step": 20}], "epoch_steps": 10}
         ({"scores": {"validation": evidence(PER=(0.9, 0.6, 1, 1))}, "task": "chunk"}, True),
         ({**TRAINED, "kept_step": 20, "still_improved": True}, True),
         ({**TRAINED, "kept_step": 10, "still_improved": False}, True),
+        ({**TRAINED, "kept_step": 10, "still_improved": False, "patience_ended": 1}, True),
         ({"history": [{"step": 1500}], "kept_step": 1500, "still_improved": None}, True),
     ],
 )

@@ -14,6 +14,7 @@ from settings.defaults import (
     is_embedded,
     model_title,
 )
+from settings.flags import DEFAULT_CORPUS, FEWEST_STEPS, MOST_EPOCHS
 from support.errors import UserError
 from tests.helpers.flags import settings_from
 
@@ -149,6 +150,30 @@ def test_sample_with_a_named_model(embedded, tmp_path):
     assert settings.replaced == ()
     assert settings.training.learning_rate == 2e-5
     assert str(settings.output_dir) == "my-encoder-finetuned-ner"
+
+
+@pytest.mark.parametrize("hub_ready", [True, False])
+@pytest.mark.parametrize(
+    ("argv", "chosen"),
+    [
+        ([], False),
+        (["--sample"], False),
+        (["--dataset_name", DEFAULT_CORPUS], False),
+        (["--dataset_name", "wnut_17"], True),
+        (["--train_file", "my.conll"], True),
+        (["--train_file", "my.conll", "--learning_rate", "3e-5"], True),
+        (["--train_file", "my.conll", "--num_train_epochs", "3"], False),
+        (["--train_file", "my.conll", "--max_steps", "9"], False),
+        (["--train_file", "my.conll", "--max_train_samples", "9"], False),
+        (["--train_file", "my.conll", "--debug"], False),
+    ],
+)
+def test_the_size_of_a_named_corpus_chooses_the_epochs(argv, chosen, hub_ready, embedded, tmp_path):
+    argv = [*argv, "--cache_dir", str(tmp_path)]
+    training = settings_from(*argv, hub_ready=hub_ready).training
+    assert training.fewest_steps == (FEWEST_STEPS if chosen else 0)
+    epochs = training.epochs_of(epoch_steps=1)
+    assert epochs == (MOST_EPOCHS if chosen else training.num_train_epochs)
 
 
 def test_flags_win_over_the_embedded_encoders_recipe(embedded):

@@ -12,6 +12,7 @@ from settings import defaults
 from settings.defaults import make_settings
 from settings.flag_table import OF_TRAINER, THROUGH_OTHERS, WEIGHT_FLAGS
 from settings.flags import SharedFlags
+from settings.run_settings import TrainingSettings
 from settings.trainer_flags import TrainerFlags
 from tests.helpers.flags import FLAGS_CLASSES, parse
 
@@ -139,6 +140,26 @@ def test_flag_reaches_the_settings(name, script, settings):
     value = operator.attrgetter(place)
     assert value(settings(f"--{name}", *words, script=script)) == expected
     assert value(settings(script=script)) != expected
+
+
+@pytest.mark.parametrize(
+    ("recipe", "epoch_steps", "epochs"),
+    [
+        (3.0, 1, 30),
+        (3.0, 20, 30),  # 600 steps
+        (3.0, 21, 29),
+        (3.0, 199, 4),
+        (3.0, 200, 3),
+        (3.0, 1756, 3),
+        (6.0, 116, 6),
+        (2.5, 300, 2.5),
+        (40.0, 2, 40),  # never fewer than the recipe's
+    ],
+)
+def test_epochs_of_a_corpus_by_the_steps_of_an_epoch(recipe, epoch_steps, epochs):
+    training = TrainingSettings(num_train_epochs=recipe, fewest_steps=600, most_epochs=30)
+    assert training.epochs_of(epoch_steps) == epochs
+    assert TrainingSettings(num_train_epochs=recipe).epochs_of(epoch_steps) == recipe
 
 
 # --- The conditions of a checkpoint -----------------------------------------------------------

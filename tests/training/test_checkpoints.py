@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,7 @@ from support.errors import UserError
 from support.manifests import checkpoint_folders
 from support.work_folder import work_folder
 from tests.helpers.checkpoints import ALONE, MICRO_BATCH, PLAN, complete, history, name_of
+from tests.helpers.messages import stable
 from tests.helpers.script_runs import (
     BOTH,
     CHECKSUM,
@@ -21,6 +24,7 @@ from tests.helpers.script_runs import (
     Run,
     facts,
     interrupt,
+    losses,
     results,
     run,
     weights,
@@ -201,6 +205,33 @@ def test_every_other_condition_is_refused_by_name(stopped, tmp_path):
     flags = [*flags, "--train_file", "train.conll", *resume]
     output = run(script, flags, tmp_path, status=2)
     assert "  corpus" in output and "  labels" in output and "B-FRUIT" in output
+
+
+def test_a_longer_run_is_told_how_to_train_on(tmp_path, snapshot):
+    plan = SimpleNamespace(
+        identity={}, conditions={"steps": 30, "num_train_epochs": 3.0, "seed": 42}
+    )
+    with checkpoint_staged(tmp_path / "epoch_2", plan, Progress(step=30), ALONE) as partial_folder:
+        (partial_folder / "file").write_text("x")
+    longer = {"steps": 60, "num_train_epochs": 6.0, "seed": 42}
+    for conditions in (longer, longer | {"seed": 1}):
+        with pytest.raises(UserError) as error:
+            find_checkpoint("latest", tmp_path, conditions)
+        assert stable(str(error.value), tmp_path) == snapshot
+    assert find_checkpoint("latest", tmp_path, plan.conditions) == tmp_path / "epoch_2"
+
+
+@pytest.mark.parametrize("script", BOTH)
+def test_a_new_run_trains_on_from_a_checkpoint(script, flags, tmp_path):
+    """By the command that the refusal to resume with more epochs names."""
+    run(script, [*flags, "--num_train_epochs", 1], tmp_path)
+    resume = ["--num_train_epochs", 2, "--resume_from_checkpoint"]
+    output = run(script, [*flags, *resume], tmp_path, status=2)
+    named = re.search("--model_name_or_path (\\S+) --output_dir NEW_FOLDER", output)[1]
+    more = ["--model_name_or_path", named, "--output_dir", "new", "--num_train_epochs", 1]
+    run(script, [*flags, *more], tmp_path)
+    before, after = (losses(tmp_path / name)[:, 0] for name in ("out", "new"))
+    assert after[0] < before[0] / 2
 
 
 def test_conditions_hold_all_that_changes_training(flags, tmp_path):
