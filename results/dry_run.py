@@ -70,8 +70,8 @@ def _encoder(model: Any) -> str:
     parameters = [*model.parameters()]
     total = sum(parameter.numel() for parameter in parameters)
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-    text = f"{model.config.model_type}, {total / 1e6:.1f} million parameters"
-    return text if trained == total else f"{text}, {trained / 1e6:.1f} million of them trained"
+    text = f"{model.config.model_type}, {counted(total, 'parameter')}"
+    return text if trained == total else f"{text}, {trained:,} of them trained"
 
 
 def _windows(windows: WindowSet) -> str:

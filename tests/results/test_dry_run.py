@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from support.processes import world_size
-from tests.helpers.hub_server import HubServer
 from tests.helpers.messages import stable
 from tests.helpers.script_runs import (
     BOTH,
@@ -158,19 +157,3 @@ def test_a_step_that_does_not_fit_is_an_error(flags, tmp_path, snapshot):
     output = run(LOOP, [*flags, "--dry_run"], tmp_path, status=2, before=fill_memory)
     assert output[output.index("error: ") :] == snapshot
     assert files_in(tmp_path) == set()
-
-
-def test_nothing_is_created_on_the_hub(flags, tmp_path):
-    with HubServer() as server:
-        home = tmp_path / "home"
-        flags = [*flags, "--dry_run", "--push_to_hub", "--hub_model_id", "mine"]
-        flags += ["--output_dir", "out"]
-        folder = tmp_path / "run"
-        plan = rows(run(LOOP, flags, folder, **server.environment(home)))
-        assert "tester/mine" in plan["push"] and "will be created" in plan["push"]
-        assert ("model", "tester/mine") not in server.repos
-        server.create("tester/mine")
-        plan = rows(run(LOOP, flags, folder, **server.environment(home)))
-        assert "will be created" not in plan["push"]
-        assert server.commits("tester/mine") == []
-        assert not any(request.startswith(("PUT", "DELETE")) for request in server.requests)
