@@ -54,7 +54,7 @@ def print_dry_run(
         rows["steps"] = _steps(plan, results.progress.step)
     rows |= _measured(results, plan, trial)
     rows["files"] = ", ".join(files_of_run(results, plan, model, tokenizer))
-    if plan is not None and (checkpoints := _checkpoints(results, plan, trial)):
+    if plan is not None and (checkpoints := _checkpoints(results, plan, trial, model)):
         rows["saves"] = checkpoints
     rows["caches"] = str(cache_folder(settings.corpus))
     if results.pusher is None:
@@ -67,11 +67,17 @@ def print_dry_run(
 
 def _encoder(model: Any) -> str:
     """Describe the size of a model."""
-    parameters = [*model.parameters()]
-    total = sum(parameter.numel() for parameter in parameters)
-    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-    text = f"{model.config.model_type}, {total / 1e6:.1f} million parameters"
-    return text if trained == total else f"{text}, {trained / 1e6:.1f} million of them trained"
+    # Not those of the module: it may hold the embeddings that are trained a second time.
+    total = sum(tensor.numel() for tensor in _saved_tensors(model))
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    text = f"{model.config.model_type}, {counted(total, 'parameter')}"
+    return text if trained == total else f"{text}, {trained:,} of them trained"
+
+
+def _saved_tensors(model: Any) -> list[Any]:
+    """Return the weights of a model as they are saved: each tensor once."""
+    tensors = (tensor for tensor in model.state_dict().values() if tensor.is_floating_point())
+    return [*{tensor.data_ptr(): tensor for tensor in tensors}.values()]
 
 
 def _windows(windows: WindowSet) -> str:
@@ -80,7 +86,8 @@ def _windows(windows: WindowSet) -> str:
         return "none"
     mean, longest = windows.lengths.mean(), windows.lengths.max()
     cut = counted(windows.sentences_cut, "sentence")
-    return f"{len(windows):,} of {mean:.0f} sub-words on average, {longest} at most, {cut} cut"
+    number = counted(len(windows), "window")
+    return f"{number} of {mean:.0f} sub-words on average, {longest} at most, {cut} cut"
 
 
 def _steps(plan: Plan, done: int) -> str:
@@ -199,7 +206,7 @@ def _elsewhere(settings: Settings) -> list[str]:
     return [*names, *(f"what {tracker} writes" for tracker in settings.output.report_to)]
 
 
-def _checkpoints(results: RunResults, plan: Plan, trial: Trial | None) -> str:
+def _checkpoints(results: RunResults, plan: Plan, trial: Trial | None, model: Any) -> str:
     """Describe the checkpoints that a run saves, or return an empty string."""
     checkpoints, calendar = results.settings.checkpoints, plan.calendar
     steps = range(results.progress.step + 1, plan.total_steps + 1)
@@ -215,6 +222,7 @@ def _checkpoints(results: RunResults, plan: Plan, trial: Trial | None) -> str:
     if calendar.keeps_best or calendar.intervals.save_strategy == "best":
         parts.append("a checkpoint of each better score" if not kept else "and that of the best")
     if parts and trial is not None and trial.memory is not None:
-        size = trial.memory.weights + trial.memory.optimizer
+        size = trial.memory.optimizer
+        size += sum(tensor.numel() * tensor.element_size() for tensor in _saved_tensors(model))
         parts.append(f"about {size_text(size)} each")
     return ", ".join(parts)

@@ -79,11 +79,6 @@ class SharedFlags:
         "With --check: also write every problem to this file, one JSON object per line.",
         metavar="FILE",
     )
-    dry_run: bool = _training(
-        False,
-        "Do everything but train: print the plan of the run, with the time and memory of a few "
-        "measured steps and the files that it would write, and stop. Nothing is saved.",
-    )
     text_column_name: str | None = _corpus(
         None, "Column of the words: a name, or a number from 0, negative from the end."
     )
@@ -143,6 +138,11 @@ class SharedFlags:
 
     # Tasks
     do_train: bool = _training(False, "Train. Without any --do_ flag, all three are done.")
+    dry_run: bool = _training(
+        False,
+        "Do everything but train: print the plan of the run, with the time and memory of a few "
+        "measured steps and the files that it would write, and stop. Nothing is saved.",
+    )
     do_eval: bool = _evaluation(False, "Score the validation split.")
     do_predict: bool = _evaluation(False, "Score the test split and write its predictions.")
     output_dir: str | None = _checkpoints(

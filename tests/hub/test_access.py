@@ -25,7 +25,7 @@ def test_check_access_takes_names_with_and_without_a_namespace(server, folder):
     assert check_access(private, folder) == ("tester/mine", True, True)
     assert server.repos["model", "tester/mine"].private
     public = check_access(HubSettings(hub_model_id="friends/ours"), folder)
-    assert public == ("friends/ours", False)
+    assert public == ("friends/ours", False, True)
 
 
 def test_a_public_repository_does_not_count_as_a_private_one(server, folder, snapshot):

@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 
 from support.processes import world_size
-from tests.helpers.hub_server import HubServer
 from tests.helpers.messages import stable
 from tests.helpers.script_runs import (
     BOTH,
     LOOP,
-    TRAINER,
     facts,
     replace,
     run,
@@ -63,17 +61,15 @@ FILES = {
     "training alone": ["--do_train", "--log_file", "steps.jsonl"],
     "best": ["--load_best_model_at_end", "--save_strategy", "steps", "--save_steps", 2],
 }
+CASES = [pytest.param(case, marks=pytest.mark.exhaustive if FILES[case] else []) for case in FILES]
 
 
-@pytest.mark.parametrize("script", BOTH)
-@pytest.mark.parametrize("case", FILES)
-def test_the_files_of_the_plan_are_those_that_the_run_writes(case, script, flags, tmp_path):
-    if case != "all" and script == TRAINER:
-        pytest.skip("the same function for both scripts")
+@pytest.mark.parametrize("case", CASES)
+def test_the_files_of_the_plan_are_those_that_the_run_writes(case, flags, tmp_path):
     flags = [*flags, *FILES[case], "--output_dir", "out", "--num_train_epochs", 2]
-    plan = rows(run(script, [*flags, "--dry_run"], tmp_path))
+    plan = rows(run(LOOP, [*flags, "--dry_run"], tmp_path))
     assert files_in(tmp_path) == set()
-    run(script, flags, tmp_path, before=with_report)
+    run(LOOP, flags, tmp_path, before=with_report)
     written = {name.removeprefix("out/") for name in files_in(tmp_path)} - {"out"}
     checkpoints = {name.partition("/")[0] for name in written if "/" in name}
     assert set(plan["files"].split(", ")) == {
@@ -108,6 +104,7 @@ def say_rank() -> None:
     replace("training.trial._try_step", make)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("script", BOTH)
 def test_two_processes_try_their_shares_of_the_same_steps(script, flags, tmp_path):
     flags = [*flags, "--dry_run", "--per_device_train_batch_size", 2, "--output_dir", "out"]
@@ -158,19 +155,3 @@ def test_a_step_that_does_not_fit_is_an_error(flags, tmp_path, snapshot):
     output = run(LOOP, [*flags, "--dry_run"], tmp_path, status=2, before=fill_memory)
     assert output[output.index("error: ") :] == snapshot
     assert files_in(tmp_path) == set()
-
-
-def test_nothing_is_created_on_the_hub(flags, tmp_path):
-    with HubServer() as server:
-        home = tmp_path / "home"
-        flags = [*flags, "--dry_run", "--push_to_hub", "--hub_model_id", "mine"]
-        flags += ["--output_dir", "out"]
-        folder = tmp_path / "run"
-        plan = rows(run(LOOP, flags, folder, **server.environment(home)))
-        assert "tester/mine" in plan["push"] and "will be created" in plan["push"]
-        assert ("model", "tester/mine") not in server.repos
-        server.create("tester/mine")
-        plan = rows(run(LOOP, flags, folder, **server.environment(home)))
-        assert "will be created" not in plan["push"]
-        assert server.commits("tester/mine") == []
-        assert not any(request.startswith(("PUT", "DELETE")) for request in server.requests)
