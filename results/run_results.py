@@ -2,7 +2,6 @@
 
 import json
 import platform
-import shlex
 import shutil
 import socket
 import time
@@ -49,7 +48,7 @@ from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL
 from settings.run_settings import Settings
 from support.files import disk_errors_reported, write_json
 from support.processes import on_several_machines
-from support.secrets import scrub
+from support.secrets import scrubbed_command
 from support.terminal import say
 from support.text import counted, shortened
 from support.version import VERSION
@@ -551,7 +550,7 @@ class RunResults:
         return facts | {"command": command, "arguments": arguments}
 
     def _command(self, arguments: Iterable[str]) -> str:
-        return scrub(shlex.join([self.script, *arguments]), self.settings.corpus.hub_token)
+        return scrubbed_command([self.script, *arguments], self.settings.corpus.hub_token)
 
     def _kept_step(self) -> int:
         """Return the step whose weights are in the folder."""

@@ -16,7 +16,6 @@ nobody reads, is in a temporary folder.
 import errno
 import json
 import os
-import shlex
 import shutil
 import socket
 import sys
@@ -33,7 +32,7 @@ from filelock import FileLock, Timeout
 from support.end_of_run import at_end_of_run
 from support.errors import UserError, on_main_process
 from support.files import write_json
-from support.secrets import scrub
+from support.secrets import scrubbed_command
 from support.text import on_terminal
 
 NAME = ".run"
@@ -89,7 +88,7 @@ def lock_output_dir(
     for it and is still empty. Raises UserError in every process if another run holds the lock, or
     if the model is sharded and a process does not share the disk.
     """
-    shown = scrub(shlex.join(command or [Path(sys.argv[0]).name, *sys.argv[1:]]))
+    shown = scrubbed_command(command or [Path(sys.argv[0]).name, *sys.argv[1:]])
     owner = on_main_process(state, lambda: _lock(Path(output_dir), shown))
     if state.num_processes == 1 or (state.is_main_process and sharded_by is None):
         return work_folder(output_dir)

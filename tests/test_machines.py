@@ -82,6 +82,7 @@ def assert_same_results(expected: Path, actual: Path) -> None:
     assert (actual / name).read_bytes() == (expected / name).read_bytes()
 
 
+@pytest.mark.exhaustive
 def test_a_run_is_resumed_from_the_disk_of_the_first_machine(machines, tmp_path):
     """The resume point and the weights of the best score reach the second machine."""
     first, second = machines
