@@ -267,7 +267,8 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
     for suspect, sentence, _ in ranked[:SUSPECTS_SHOWN]:
         words = quote(" ".join(sentence.words[suspect.start : suspect.end]))
         label, suggested = (
-            entity[0] if entity else "none" for entity in (suspect.label, suspect.suggested)
+            ", ".join(str(entity[0]) for entity in side) or "none"
+            for side in (suspect.labels, suspect.suggested)
         )
         say(
             f"{suspect.score:.3f}  {sentence.place}: {words}: {suspect.kind}: label {label}, "
