@@ -157,7 +157,8 @@ def study_seeds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
     splits = [split for split in runs[0]["scores"] if all(split in run["scores"] for run in runs)]
     summary = {split: spread([run["scores"][split] for run in runs]) for split in splits}
     best = best_run(runs)
-    kept = best and compare_with_kept(study.folder, best["name"], [run["name"] for run in runs])
+    names = [run["name"] for run in runs]
+    kept = None if best is None else compare_with_kept(study.folder, best["name"], names)
     study.write(
         {
             "summary": summary,

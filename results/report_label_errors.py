@@ -100,8 +100,8 @@ def _shown(
     shown = []
     for position, (word, space) in enumerate(zip(words, between, strict=True)):
         wrong = inside.start <= position < inside.stop
-        tags = next(tagged) if wrong else ("", "")
-        shown.append(Word(word, *tags, bare=not wrong, wrong=wrong, after=space))
+        gold_tag, predicted_tag = next(tagged) if wrong else ("", "")
+        shown.append(Word(word, gold_tag, predicted_tag, not wrong, wrong, space))
 
     differ = record["kind"] == "other boundary"
     gold, predicted = (
