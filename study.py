@@ -170,7 +170,8 @@ def study_seeds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
     splits = [split for split in runs[0]["scores"] if all(split in run["scores"] for run in runs)]
     summary = {split: spread([run["scores"][split] for run in runs]) for split in splits}
     best = best_run(runs)
-    kept = best and compare_with_kept(study.folder, best["name"], [run["name"] for run in runs])
+    names = [run["name"] for run in runs]
+    kept = None if best is None else compare_with_kept(study.folder, best["name"], names)
     study.write(
         {
             "summary": summary,
@@ -280,7 +281,8 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
     for suspect, sentence, _ in ranked[:SUSPECTS_SHOWN]:
         words = quote(" ".join(sentence.words[suspect.start : suspect.end]))
         label, suggested = (
-            entity[0] if entity else "none" for entity in (suspect.label, suspect.suggested)
+            ", ".join(str(entity[0]) for entity in side) or "none"
+            for side in (suspect.labels, suspect.suggested)
         )
         say(
             f"{suspect.score:.3f}  {sentence.place}: {words}: {suspect.kind}: label {label}, "

@@ -81,7 +81,7 @@ def main():
     except ImportError:
         parser.error("cleanlab is not installed: `pip install cleanlab`")
     rows = []
-    for corpus, seed in itertools.product(options.corpora, range(options.seeds)):
+    for seed, corpus in itertools.product(range(options.seeds), options.corpora):
         case = make_case(Path(corpora, corpus), options.results, seed)
         if not options.report:
             make_study(case)
@@ -92,7 +92,7 @@ def main():
             print(*rows[-1], flush=True)
     if rows:
         print(f"\n{describe()}, cleanlab {cleanlab.__version__}\n")
-        print_table(rows)
+        print_table(sorted(rows, key=lambda row: row[:2]))
 
 
 # --- Corruption ---------------------------------------------------------------------------------

@@ -19,14 +19,14 @@ def calibration_rows(
         return []
     temperature, count = calibration["temperature"], calibration["fitted_to_entities"]
     text = "probabilities, not calibrated: no predicted entities in a validation split"
+    is_rough = 0 < count < FEW
     if count:
         text = (
-            f"probabilities, calibrated on {count:,} predicted entities of the validation split "
-            f"(temperature {temperature:.3f}, offset {calibration['offset']:+.3f})"
+            f"probabilities, calibrated on {'only ' * is_rough}{count:,} predicted entities of the "
+            f"validation split (temperature {temperature:.3f}, offset {calibration['offset']:+.3f})"
+            + ": treat as rough"
+            * is_rough
         )
-    is_rough = 0 < count < FEW
-    if is_rough:
-        text += "; fitted on so few entities, they are rough"
     rows = [("Entity scores", text)]
     if requested := calibration["requested"]:
         point = calibration["operating_point"]
@@ -39,6 +39,6 @@ def calibration_rows(
                 f"{point['recall']:.4f}, F1 {point['f1']:.4f}"
             )
         if point and is_rough:
-            text += f"; chosen on only {count:,} predicted entities, so other text may differ much"
+            text += f"; chosen on only {count:,} predicted entities: treat as rough"
         rows.append(("Operating point", f"{requested}: {text}"))
     return rows

@@ -82,9 +82,7 @@ def suspect_json(row: RankedSuspect, entity_tags: bool) -> dict[str, Any]:
     def span(entity: Entity) -> tuple[int, int, str | None]:
         return starts[entity[1]], starts[entity[2]] - 1, entity[0]
 
-    def described(entity: Entity | None) -> dict[str, Any] | None:
-        if entity is None:
-            return None
+    def described(entity: Entity) -> dict[str, Any]:
         start, end, name = span(entity)
         return {"label": name, "start": start, "end": end, "text": text[start:end]}
 
@@ -100,8 +98,8 @@ def suspect_json(row: RankedSuspect, entity_tags: bool) -> dict[str, Any]:
         "spans": [{"start": start, "end": end, "label": name} for start, end, name in spans],
         "score": round(suspect.score, 4),
         "kind": suspect.kind,
-        "labelled": described(suspect.label),
-        "suggested": described(suspect.suggested),
+        "labelled": [described(entity) for entity in suspect.labels],
+        "suggested": [described(entity) for entity in suspect.suggested],
         "file": place.file,
         "line": place.line,
         "record_id": place.record_id,

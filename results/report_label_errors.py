@@ -15,7 +15,15 @@ from typing import Any, NamedTuple
 from corpus.problems import Place
 from results.label_error_files import LABEL_ERRORS, read_suspects
 from results.original_text import OriginalTexts
-from results.report_mistakes import Choice, Mistakes, ShownMistake, Side, Word, short_path
+from results.report_mistakes import (
+    NO_SIDE,
+    Choice,
+    Mistakes,
+    ShownMistake,
+    Side,
+    Word,
+    short_path,
+)
 from results.study_files import LabelledSentence
 from results.study_folder import STUDY_FILE
 from scoring.evidence import few_note, number_of
@@ -27,8 +35,9 @@ from support.type_colours import type_hues
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_ON_PAGE = 200
-SHOWN_IN_REPORT = 15
+SHOWN_IN_REPORT, OPEN_IN_REPORT = 15, 5
 PAIRS_SHOWN = 12
+SIDES = ("labelled", "suggested")
 PLACE = ("file", "line", "record_id", "document")
 STUDIES = f"*/{STUDY_FILE}"
 FINISHED = {"sentences_digest", "suspects", "cautions"}  # keys of the record of such a study
@@ -67,8 +76,8 @@ def suspects_shown(records: Sequence[Mapping[str, Any]], total: int) -> Mistakes
 
 def _types_of(record: Mapping[str, Any]) -> list[str]:
     """Return the types of the label and of the suggestion."""
-    sides = (record["labelled"], record["suggested"])
-    return sorted({side["label"] for side in sides if side and side["label"] is not None})
+    found = {entity["label"] for side in SIDES for entity in record[side]}
+    return sorted(name for name in found if name is not None)
 
 
 def _shown(
@@ -91,20 +100,19 @@ def _shown(
     shown = []
     for position, (word, space) in enumerate(zip(words, between, strict=True)):
         wrong = inside.start <= position < inside.stop
-        tags = next(tagged) if wrong else ("", "")
-        shown.append(Word(word, *tags, bare=not wrong, wrong=wrong, after=space))
+        gold_tag, predicted_tag = next(tagged) if wrong else ("", "")
+        shown.append(Word(word, gold_tag, predicted_tag, not wrong, wrong, space))
 
-    def side(name: str) -> Side:
-        if (entity := record[name]) is None:
-            return Side(None, "")
-        differ = record["labelled"] and record["suggested"] and record["kind"] == "other boundary"
-        return Side(entity["label"], entity["text"] if differ else "")
-
+    differ = record["kind"] == "other boundary"
+    gold, predicted = (
+        [Side(entity["label"], entity["text"] if differ else "") for entity in record[side]]
+        for side in SIDES
+    )
     return ShownMistake(
         kind_name=record["kind"],
         mention="".join(word.text + word.after for word in shown[inside]).strip(),
-        gold=side("labelled"),
-        predicted=side("suggested"),
+        gold=gold or [NO_SIDE],
+        predicted=predicted or [NO_SIDE],
         sentence=number,
         place=place,
         file=short_path(place.file),
@@ -162,22 +170,22 @@ def _main_score(scores: Mapping[str, Any]) -> tuple[str, float, float, float]:
 
 
 class SuspectPair(NamedTuple):
-    """The suspects with this label and this suggestion; None for no entity."""
+    """The suspects with these labels and suggestions; no label means no entity."""
 
-    label: str | None
-    suggested: str | None
+    labels: tuple[str | None, ...]
+    suggested: tuple[str | None, ...]
     suspects: int
     highest: float
 
 
 def suspect_pairs(records: Iterable[Mapping[str, Any]]) -> list[SuspectPair]:
     """Return the most frequent pairs of label and suggestion."""
-    scores: dict[tuple[str | None, str | None], list[float]] = {}
+    scores: dict[tuple[Any, Any], list[float]] = {}
     for record in records:
-        label, suggested = (
-            side and side["label"] for side in (record["labelled"], record["suggested"])
+        labels, suggested = (
+            tuple(entity["label"] for entity in record[side]) or (None,) for side in SIDES
         )
-        scores.setdefault((label, suggested), []).append(record["score"])
+        scores.setdefault((labels, suggested), []).append(record["score"])
     pairs = [SuspectPair(*pair, len(values), max(values)) for pair, values in scores.items()]
     return sorted(pairs, key=lambda pair: (-pair.suspects, -pair.highest))[:PAIRS_SHOWN]
 
@@ -219,6 +227,7 @@ class LabelErrorStudy(NamedTuple):
     total: int
     cautions: list[str]
     shown: Mistakes
+    open: int = OPEN_IN_REPORT  # the others are folded
 
 
 def study_of(

@@ -110,6 +110,9 @@ class Side:
     words: str
 
 
+NO_SIDE = Side(None, "")
+
+
 @dataclass(frozen=True)
 class ShownMistake:
     """A mistake as the page shows it: one line about it, then its sentence word by word.
@@ -120,8 +123,8 @@ class ShownMistake:
 
     kind_name: str
     mention: str
-    gold: Side
-    predicted: Side
+    gold: list[Side]
+    predicted: list[Side]
     sentence: int
     place: Place | None
     file: str
@@ -212,11 +215,11 @@ def _shown(
     """Return a mistake as the page shows it."""
     between = originals.between(mistake.place, mistake.tokens)
 
-    def side(entity: tuple[str | None, int, int] | None) -> Side:
+    def side(entity: tuple[str | None, int, int] | None) -> list[Side]:
         if entity is None:
-            return Side(None, "")
+            return [NO_SIDE]
         differ = mistake.pair.kind == "wrong boundary"
-        return Side(entity[0], " ".join(mistake.words_of(entity)) if differ else "")
+        return [Side(entity[0], " ".join(mistake.words_of(entity)) if differ else "")]
 
     words = []
     tagged = zip(mistake.tokens, mistake.gold, mistake.predicted, between, strict=True)

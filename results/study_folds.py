@@ -137,5 +137,5 @@ def _label_predictions_of(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]
         with np.load(path) as file:
             tags = file["tag_names"][file["tags"]]
             return tags, file["log_probabilities"], file["label_names"].tolist()
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UserError(f"{path}: cannot be read: {error}. Delete the study's folder.") from None

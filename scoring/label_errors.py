@@ -3,7 +3,8 @@
     chances = label_probabilities(gold, log_probabilities, label_names, entity_tags=True)
     suspects = suspected_errors(gold[0], predicted[0], chances[0], entity_tags=True)
 
-A suspect is a mistake of the model (`scoring.mistakes.pair_entities`), read as one of the label.
+A suspect is a mistake of the model (`scoring.mistakes.pair_entities`), read as one of the label;
+mistakes that overlap, such as an entity that is predicted in two parts, are one suspect.
 Its score is high if the model gives the labels of its words a low probability, whatever it predicts
 instead: 1 - the geometric mean of their probabilities, over the words where label and prediction
 differ. A sum of logarithms over all of them would prefer long entities, as their words are not
@@ -11,14 +12,14 @@ independent; the lowest probability alone would be the noise of a single word.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from common import entities
 from scoring.decoding import sequence_probabilities
-from scoring.mistakes import Entity, extent, pair_entities
+from scoring.mistakes import Entity, Pair, extent, pair_entities
 
 LOWEST = 1e-9  # of a probability; less is rounding
 KINDS = {  # kind of mistake -> kind of label error
@@ -32,14 +33,15 @@ KINDS = {  # kind of mistake -> kind of label error
 class Suspect(NamedTuple):
     """A suspected label error of a sentence.
 
-    `kind`: a value of `KINDS`. `label` and `suggested`: the entity, or word with a plain tag, as
-    labelled and as predicted; None for none. `start` and `end`: the words concerned, end exclusive.
+    `kind`: a value of `KINDS`, or "other tag". `labels` and `suggested`: the entities, or the word
+    with a plain tag, as labelled and as predicted. `start` and `end`: the words concerned, end
+    exclusive.
     """
 
     kind: str
     score: float
-    label: Entity | None
-    suggested: Entity | None
+    labels: list[Entity]
+    suggested: list[Entity]
     start: int
     end: int
 
@@ -76,19 +78,51 @@ def suspected_errors(
 
     `probabilities`: of the label of each word, see `label_probabilities`.
     """
-    if entity_tags:
-        pairs = [p for p in pair_entities(entities(gold), entities(predicted)) if p.kind != "exact"]
-        spans = [(KINDS[p.kind], p.gold, p.predicted, *extent(p)) for p in pairs]
-    else:
-        spans = [
-            ("other tag", (tag, word, word + 1), (suggested, word, word + 1), word, word + 1)
-            for word, (tag, suggested) in enumerate(zip(gold, predicted, strict=True))
-            if tag != suggested
-        ]
+    places = _places(gold, predicted) if entity_tags else _other_tags(gold, predicted)
     differ = [tag != suggested for tag, suggested in zip(gold, predicted, strict=True)]
     return [
-        Suspect(kind, _score(probabilities, differ, start, end), label, suggested, start, end)
-        for kind, label, suggested, start, end in spans
+        Suspect(kind, _score(probabilities, differ, start, end), labels, suggested, start, end)
+        for kind, labels, suggested, start, end in places
+    ]
+
+
+Place = tuple[str, list[Entity], list[Entity], int, int]  # the fields of `Suspect` but its score
+
+
+def _places(gold: Sequence[str], predicted: Sequence[str]) -> list[Place]:
+    """Return the places where entities differ, those that overlap as one."""
+    pairs = [p for p in pair_entities(entities(gold), entities(predicted)) if p.kind != "exact"]
+    groups: list[tuple[list[Pair], int, int]] = []
+    for pair in pairs:  # sorted by where they begin
+        start, end = extent(pair)
+        if groups and start < groups[-1][2]:
+            members, first, last = groups.pop()
+            groups.append(([*members, pair], first, max(last, end)))
+        else:
+            groups.append(([pair], start, end))
+    return [
+        (
+            KINDS[members[0].kind] if len(members) == 1 else KINDS["wrong boundary"],
+            _distinct(pair.gold for pair in members),
+            _distinct(pair.predicted for pair in members),
+            first,
+            last,
+        )
+        for members, first, last in groups
+    ]
+
+
+def _distinct(found: Iterable[Entity | None]) -> list[Entity]:
+    """Return the entities that occur, each once, in order."""
+    return sorted({entity for entity in found if entity}, key=lambda entity: entity[1:])
+
+
+def _other_tags(gold: Sequence[str], predicted: Sequence[str]) -> list[Place]:
+    """Return the words whose plain tags differ."""
+    return [
+        ("other tag", [(tag, word, word + 1)], [(suggested, word, word + 1)], word, word + 1)
+        for word, (tag, suggested) in enumerate(zip(gold, predicted, strict=True))
+        if tag != suggested
     ]
 
 
@@ -103,16 +137,6 @@ def _score(
 
 
 def corrected(gold: Sequence[Entity], suspect: Suspect) -> list[Entity]:
-    """Return the entities of a sentence with the suggestion in place of those it overlaps."""
-    kept = [
-        entity
-        for entity in gold
-        if entity != suspect.label
-        and not (
-            suspect.suggested
-            and entity[1] < suspect.suggested[2]
-            and suspect.suggested[1] < entity[2]
-        )
-    ]
-    added = [suspect.suggested] if suspect.suggested else []
-    return sorted([*kept, *added], key=lambda entity: entity[1:])
+    """Return the entities of a sentence with the suggestion in place of the labels."""
+    kept = [entity for entity in gold if entity not in suspect.labels]
+    return sorted([*kept, *suspect.suggested], key=lambda entity: entity[1:])

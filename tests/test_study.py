@@ -338,10 +338,11 @@ def test_label_errors(cli, tmp_path, tiny_encoder, tiny_tagger, look_up, monkeyp
         (41, ["Peter"], "other type"),
     ]
     assert rows[1]["text"] == "w10 Peter said" and rows[1]["label"] == [[4, 9, "PER"]]
-    assert rows[1]["labelled"] == {"label": "LOC", "start": 4, "end": 9, "text": "Peter"}
+    assert rows[1]["labelled"] == [{"label": "LOC", "start": 4, "end": 9, "text": "Peter"}]
     page = Page(Path("label_errors-study/label_errors.html").read_text(encoding="utf-8"))
     assert_inert(page)
-    assert stable(page.wording, tmp_path) == snapshot
+    wording = re.sub("Study of .*", "Study of <day>", page.wording)
+    assert stable(wording, tmp_path) == snapshot
     # No weights are left; the study is complete all the same.
     assert weights() == [] and len(calls()) == 3
     assert cli("label_errors", 3, "--", *flags, launcher=PREDICT)[0] == 0

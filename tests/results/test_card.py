@@ -179,7 +179,11 @@ def test_scores_have_their_intervals_and_a_note_if_there_are_few_entities(folder
     note = "95 % intervals, from resampling 1,200 documents. Only 39 entities: treat as rough."
     assert f"\n\n{note}\n\n## Training" in text
     (result,) = metadata(path)["model-index"][0]["results"]
-    assert [m["name"] for m in result["metrics"]] == ["f1", "accuracy", "LOC recall"]
+    assert [m["name"] for m in result["metrics"]] == [
+        "f1 (95 % interval 0.510-0.801)",
+        "accuracy",
+        "LOC recall (95 % interval 0.100-0.900)",
+    ]
 
 
 def test_a_card_before_any_score_is_valid(folder):

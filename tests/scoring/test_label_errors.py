@@ -17,20 +17,31 @@ LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
     ("gold", "predicted", "expected"),
     [
         ("B-X O", "B-X O", []),
-        ("O O", "O B-X", [("missing entity", 0.6, None, ("X", 1, 2), 1, 2)]),
-        ("B-X O", "O O", [("not an entity", 0.8, ("X", 0, 1), None, 0, 1)]),
-        ("B-X O", "B-Y O", [("other type", 0.8, ("X", 0, 1), ("Y", 0, 1), 0, 1)]),
+        ("O O", "O B-X", [("missing entity", 0.6, [], [("X", 1, 2)], 1, 2)]),
+        ("B-X O", "O O", [("not an entity", 0.8, [("X", 0, 1)], [], 0, 1)]),
+        ("B-X O", "B-Y O", [("other type", 0.8, [("X", 0, 1)], [("Y", 0, 1)], 0, 1)]),
         # Only the second word differs.
-        ("B-X O", "B-X I-X", [("other boundary", 0.6, ("X", 0, 1), ("X", 0, 2), 0, 2)]),
+        ("B-X O", "B-X I-X", [("other boundary", 0.6, [("X", 0, 1)], [("X", 0, 2)], 0, 2)]),
         # Here an entity begins at the second word, and that is the difference.
-        ("B-X I-X", "O B-X", [("other boundary", None, ("X", 0, 2), ("X", 1, 2), 0, 2)]),
-        # The first word is in an entity of the other suspect only.
+        ("B-X I-X", "O B-X", [("other boundary", None, [("X", 0, 2)], [("X", 1, 2)], 0, 2)]),
+        # Two labels in place of one, and the reverse, are one suspect.
         (
             "B-X B-Y",
             "B-X I-X",
+            [("other boundary", 0.6, [("X", 0, 1), ("Y", 1, 2)], [("X", 0, 2)], 0, 2)],
+        ),
+        (
+            "B-X I-X",
+            "B-X B-Y",
+            [("other boundary", 0.6, [("X", 0, 2)], [("X", 0, 1), ("Y", 1, 2)], 0, 2)],
+        ),
+        # Neighbours that do not overlap are two.
+        (
+            "B-X B-Y",
+            "B-Y B-X",
             [
-                ("other boundary", 0.6, ("X", 0, 1), ("X", 0, 2), 0, 2),
-                ("other boundary", 0.6, ("Y", 1, 2), ("X", 0, 2), 0, 2),
+                ("other type", 0.8, [("X", 0, 1)], [("Y", 0, 1)], 0, 1),
+                ("other type", 0.6, [("Y", 1, 2)], [("X", 1, 2)], 1, 2),
             ],
         ),
     ],
@@ -47,7 +58,7 @@ def test_suspects_of_entity_tags(gold, predicted, expected):
 
 def test_suspects_of_plain_tags_are_words():
     suspects = suspected_errors(["NN", "VB"], ["NN", "NN"], [0.9, 0.25], entity_tags=False)
-    assert suspects == [Suspect("other tag", 0.75, ("VB", 1, 2), ("NN", 1, 2), 1, 2)]
+    assert suspects == [Suspect("other tag", 0.75, [("VB", 1, 2)], [("NN", 1, 2)], 1, 2)]
 
 
 def test_a_label_without_any_probability_has_the_highest_score():
@@ -74,9 +85,8 @@ def test_a_correction_holds_the_suggestion_and_overlaps_nothing(rows):
     for suspect in suspected_errors(gold, predicted, [0.5] * len(gold), entity_tags=True):
         assert suspect.score == pytest.approx(0.5)
         spans = corrected(labelled, suspect)
-        assert (suspect.suggested in spans) == (suspect.suggested is not None)
-        assert suspect.label not in spans
-        assert set(spans) <= {*labelled, suspect.suggested}
+        assert set(suspect.suggested) <= set(spans) <= {*labelled, *suspect.suggested}
+        assert not set(suspect.labels) & set(spans) - set(suspect.suggested)
         words = [word for _, start, end in spans for word in range(start, end)]
         assert words == sorted(set(words))
         untouched = [e for e in labelled if e[2] <= suspect.start or e[1] >= suspect.end]

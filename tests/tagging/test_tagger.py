@@ -43,13 +43,16 @@ def test_all_words_and_min_score(look_up):
     assert len(look_up(TEXT, min_score=SURE - 0.01)[0]["entities"]) == 3
 
 
-def test_probabilities_of_all_labels(look_up, tiny_pos_tagger):
+def test_probabilities_of_all_labels(look_up):
     first, second = look_up.predict_labels([["Peter", "said"], ["\u200b"]])
     assert first[0] == ["B-PER", "O"] and first[1].shape == (2, len(look_up.label_names))
     row = dict(zip(look_up.label_names, np.exp(first[1][0]), strict=True))
     assert row["B-PER"] == pytest.approx(SURE) and sum(row.values()) == pytest.approx(1)
     # A word without a sub-word says nothing.
     assert second[0] == ["O"] and np.exp(second[1][0]) == pytest.approx(1 / len(row))
+
+
+def test_probabilities_of_all_plain_tags(tiny_pos_tagger):
     ((tags, rows),) = Tagger(tiny_pos_tagger).predict_labels([["Peter", "said"]])
     assert len(tags) == 2 and np.exp(rows).sum(1) == pytest.approx(1)
 
