@@ -10,6 +10,7 @@ torch and peft are imported by the functions that need them.
 from __future__ import annotations
 
 import copy
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -68,7 +69,9 @@ def add_adapter(network: PreTrainedModel, rank: int, num_frozen: int | None) -> 
         fan_in_fan_out=isinstance(network.get_submodule(targets[0]), Conv1D),
     )
     try:
-        inject_adapter_in_model(config, network, NAME)
+        # peft warns of layers that it does not find, which is checked here.
+        with warnings.catch_warnings(action="ignore"):
+            inject_adapter_in_model(config, network, NAME)
         supported = _adapted(network).keys() == set(targets)
     except ValueError:
         supported = False

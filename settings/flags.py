@@ -253,8 +253,8 @@ class SharedFlags:
     lora: bool = _training(
         False,
         "Train small matrices beside the linear layers of the encoder (LoRA, through peft) and the "
-        "head: gradients and optimizer take a tenth of the memory or less. They are merged into "
-        "the saved model, and saved in its folder `adapter` too.",
+        "head: gradients and optimizer take a tenth of the memory or less. The matrices are merged "
+        "into the saved model, and saved in its folder `adapter` too.",
     )
     lora_rank: int | None = _training(None, "Rank of the matrices of --lora. Default: 16.")
     freeze_layers: int | None = _training(

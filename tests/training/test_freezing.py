@@ -11,7 +11,16 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.helpers.checkpoints import SETTINGS
-from tests.helpers.script_runs import BOTH, SEED_STEP, interrupt, run, weights, write_corpus
+from tests.helpers.script_runs import (
+    BOTH,
+    LOOP,
+    SEED_STEP,
+    TRAINER,
+    interrupt,
+    run,
+    weights,
+    write_corpus,
+)
 
 FROZEN = ("bert.embeddings.", "bert.encoder.layer.0.")
 
@@ -50,7 +59,7 @@ def test_both_scripts_give_the_same(straight):
     assert weights(loop) == weights(trainer)
 
 
-@pytest.mark.parametrize("script", BOTH)
+@pytest.mark.parametrize("script", [LOOP, pytest.param(TRAINER, marks=pytest.mark.exhaustive)])
 def test_killed_and_resumed_equals_straight(script, flags, straight, tmp_path):
     before = partial(interrupt, SEED_STEP, 2, signal.SIGTERM)
     run(script, flags, tmp_path, status=128 + signal.SIGTERM, before=before)
