@@ -12,6 +12,7 @@ from results.args_file import ARGS_FILE
 from results.output_folder import RUN_FILE
 from results.result_files import FILE_PREFIXES, PREDICTIONS
 from results.run_results import RunResults
+from results.run_rows import corpus_row
 from settings.run_settings import Settings
 from support.html import duration
 from support.terminal import say
@@ -44,7 +45,7 @@ def print_dry_run(
         results.begin_training(plan, precision)  # prints the first rows
     else:
         say(*settings.replaced, *results.corpus.notes)
-        rows["corpus"] = results.corpus_row
+        rows["corpus"] = corpus_row(settings, results.corpus)
     rows["encoder"] = _encoder(model)
     windows = {name: _windows(split) for name, split in results.windows.items()}
     rows["windows"] = f"at most {results.config.window_length} sub-words; " + "; ".join(

@@ -2,8 +2,8 @@
 
 import json
 import platform
+import shlex
 import shutil
-import socket
 import time
 from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 
 import common
-from corpus.documents import document_numbers, has_neighbours
 from corpus.load import Corpus
 from encoder.batches import WindowSet, words_of_sentences
 from encoder.model import CALIBRATION
@@ -27,6 +26,7 @@ from results.card import write_card
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.report_label_errors import study_of
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
+from results.run_rows import documents_text, more_epochs, run_rows
 from results.shareable import shareable, without_folders
 from results.study_files import sentences_of
 from results.verdict import best_step, epochs_done, kept_weights, measured, still_improved
@@ -47,10 +47,8 @@ from settings.defaults import is_embedded, model_title
 from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL
 from settings.run_settings import Settings
 from support.files import disk_errors_reported, write_json
-from support.processes import on_several_machines
 from support.secrets import scrubbed_command
 from support.terminal import say
-from support.text import counted, shortened
 from support.version import VERSION
 from training.plan import Plan
 from training.progress import BestScore, Progress
@@ -136,80 +134,17 @@ class RunResults:
 
     def _announce(self, plan: Plan) -> None:
         """Print what will run, as a short table."""
-        training, corpus = self.settings.training, self.corpus
-        batch = f"{training.per_device_train_batch_size}"
-        if training.gradient_accumulation_steps > 1:
-            batch += f" x {training.gradient_accumulation_steps} accumulated"
-        if self.state.num_processes > 1:
-            batch += f" x {self.state.num_processes} processes"
-        output_dir, more = self.settings.output_dir, self._more_epochs()
-        rows = {
-            "corpus": self.corpus_row,
-            "labels": f"{len(corpus.label_names)}: {shortened(corpus.label_names, 60)}",
-            "model": model_title(self.settings.model.model_name_or_path),
-            **({"context": self._context()} if self.config.context else {}),
-            "training": f"{plan.total_steps} steps of {batch} sentences, learning rate "
-            f"{training.learning_rate:g}, {training.lr_scheduler_type}",
-            **({"weights": trained} if (trained := self._trained_weights()) else {}),
-            **({"epochs": f"{more}; --num_train_epochs sets another number"} if more else {}),
-            "device": f"{self.state.device}, {self._precision_name()}",
-            "output": f"{output_dir}{self._machine()}",
-        }
+        settings, corpus = self.settings, self.corpus
+        rows = run_rows(settings, corpus, self.config, plan, self.state, self._precision_name())
         if plan.checkpoint is not None:
             rows["resumes"] = f"{plan.checkpoint}, step {self.progress.step}"
         else:
-            rows |= earlier_run(output_dir)
+            rows |= earlier_run(settings.output_dir)
         if self.pusher is not None:
             rows["push"] = self.pusher.plan
         notes = [note for note in (self.note, plan.note) if note]
-        say(*self.settings.replaced, *corpus.notes, *notes)
+        say(*settings.replaced, *corpus.notes, *notes)
         say(*(f"{name:10}{value}" for name, value in rows.items()))
-
-    @property
-    def corpus_row(self) -> str:
-        """Describe the corpus: its name, the task, the sentences of each split."""
-        splits = self.corpus.splits.items()
-        counts = ", ".join(f"{name} {len(split)}" for name, split in splits)
-        return f"{self.corpus.name} ({self.settings.corpus.task_name}; {counts} sentences)"
-
-    def _machine(self) -> str:
-        """Return the machine that has the output folder, if there are several."""
-        return f", on {socket.gethostname()}" if on_several_machines() else ""
-
-    def _trained_weights(self) -> str:
-        """Describe the weights that are trained, if they are not all of them."""
-        model, parts = self.settings.model, []
-        if model.lora_rank is not None:
-            parts.append(f"LoRA of rank {model.lora_rank} and the head are trained")
-        if model.freeze_layers is not None:
-            layers = f" and {counted(model.freeze_layers, 'layer')}" if model.freeze_layers else ""
-            parts.append(f"embeddings{layers} are frozen")
-        return "; ".join(parts)
-
-    def _more_epochs(self) -> str | None:
-        """Describe the epochs of a small corpus, if it gets more than the recipe has."""
-        training = self.settings.training
-        if self.num_train_epochs == training.num_train_epochs:
-            return None
-        return (
-            f"{self.num_train_epochs:g} instead of {training.num_train_epochs:g}, because the "
-            f"corpus is small: at least {training.fewest_steps} steps, in at most "
-            f"{training.most_epochs} epochs"
-        )
-
-    def _context(self) -> str:
-        """Describe the context of the windows, and the documents of each split."""
-        splits = "; ".join(map(self._documents, self.corpus.splits))
-        return f"{self.config.context} sub-words on each side ({splits})"
-
-    def _documents(self, split: str) -> str:
-        """Describe the documents of a split, and the files that are one each."""
-        numbers = document_numbers(self.corpus, split)
-        if not has_neighbours(numbers):
-            return f"{split}: each sentence alone, because it has no documents"
-        files = len(self.corpus.whole_files.get(split, ()))
-        of_files = ", each file without documents of its own being one" if files else ""
-        return f"{split}: {counted(int(numbers[-1]) + 1, 'document')}{of_files}"
 
     # --- Scores ---
 
@@ -429,7 +364,9 @@ class RunResults:
         )
         context = self.config.context
         if context and not self.settings.do_train:  # otherwise `_announce` has printed it
-            say(f"Context: {context} sub-words on each side ({self._documents(split)}).")
+            say(
+                f"Context: {context} sub-words on each side ({documents_text(self.corpus, split)})."
+            )
 
     def _say_kept_weights(self) -> None:
         """Print which weights are kept, and how to train longer if the score still improved."""
@@ -533,7 +470,7 @@ class RunResults:
             "history": self.progress.history,
             "score_intervals": self.progress.score_intervals,
             "step_losses": self.progress.step_losses,
-            "more_epochs": self._more_epochs(),
+            "more_epochs": more_epochs(self.settings.training, self.num_train_epochs),
             "patience_ended": self.patience_ended,
             "kept_step": self._kept_step(),
             "kept_epoch": epochs_done(self._kept_step(), self.epoch_steps),

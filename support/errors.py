@@ -82,7 +82,7 @@ def run_script(main: Callable[[], object]) -> None:
             print(f"\n{message}" if sys.stderr.isatty() else message, file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except Terminated as stop:
-        if is_main_process():
+        if is_first_on_machine():
             print(on_terminal(stop.message), file=sys.stderr)
         raise
     except RuntimeError as error:
