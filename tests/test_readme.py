@@ -22,7 +22,7 @@ import pytest
 
 from tests.helpers.hub_server import HubServer
 from tests.helpers.models import ROOT
-from tests.helpers.script_runs import facts, free_port, run
+from tests.helpers.script_runs import facts, free_port
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = ["--max_steps", "2", "--max_seq_length", "32", "--use_cpu", "--mixed_precision", "no"]
@@ -170,8 +170,10 @@ def run_torchrun(words: list[str], folder: Path, encoder: Path) -> None:
 
 def push(words: list[str], folder: Path, encoder: Path) -> None:
     with HubServer() as server:
-        flags = [*words[2:], "--model_name_or_path", encoder, *TINY, "--output_dir", "out"]
-        run(words[1], flags, folder, **server.environment(folder / "home"))
+        command = [sys.executable, ROOT / words[1], *words[2:]]
+        command += ["--model_name_or_path", encoder, *TINY, "--output_dir", "out"]
+        environment = os.environ | server.environment(folder / "home")
+        subprocess.run(command, cwd=folder, env=environment, check=True, timeout=300)
         assert server.commits("tester/out")[-1].message == "Training complete"
 
 

@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 from transformers.optimization import GreedyLR
+from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
@@ -89,7 +90,7 @@ class WindowTrainer(Trainer):
         self.nothing_left = False
         self.staging = work / "checkpoint"
         self.saving: Any = None  # path of the checkpoint being written
-        self.remove_callback(ProgressCallback)
+        self.remove_callback(DEFAULT_PROGRESS_CALLBACK)  # in a notebook another one
         if plan is None:
             # Each device holds the whole model: Trainer would shard it, which needs an optimizer.
             self.is_fsdp_enabled = self.is_deepspeed_enabled = False

@@ -55,7 +55,7 @@ def text_of(cell: dict) -> str:
 
 @pytest.mark.exhaustive
 def test_it_runs_to_its_end(tmp_path):
-    code = {cell.id: cell for cell in run_notebook(tmp_path, EPOCHS=0.2, OUTPUT="out")}
+    code = {cell.id: cell for cell in run_notebook(tmp_path, EPOCHS=0.5, OUTPUT="out")}
     assert "words scored" in text_of(code["train-code"])
     assert "f1_interval" in text_of(code["scores-code"]) and "overall" in text_of(
         code["scores-code"]
