@@ -1,5 +1,6 @@
 """Errors the user can fix, and the exit status of a script that meets one."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -56,6 +57,8 @@ def run_script(main: Callable[[], object]) -> None:
         # By default the process would end without clearing its work folder. Training replaces
         # the handler while it runs.
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    if sys.stderr is None:  # closed: a file that is opened would get the messages of libraries
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # the stream is missing, or not one of Python's own
             # For characters that its encoding lacks.
