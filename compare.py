@@ -106,7 +106,7 @@ def check(flags: ComparisonFlags) -> tuple[Sides, list[str]]:
     names = [*sides.a, *sides.b]
     spellings: dict[str, list[str]] = {}  # of the path of each run
     for name in names:
-        path = os.path.realpath(name) if os.path.exists(name) else name
+        path = os.path.abspath(name) if os.path.exists(name) else name
         spellings.setdefault(path, []).append(name)
     for same in spellings.values():
         if len(same) > 1:
@@ -212,7 +212,8 @@ def tag_input(
     columns = flags.text_column_name, flags.label_column_name
     options = ReadOptions(tagger.task or "ner", *columns, word_splitter=tagger.word_splitter)
     is_labelled = flags.label_column_name is not None
-    items = labelled_items(files, options, BrokenLines(skip=False), may_be_prose=not is_labelled)
+    problems = BrokenLines(skip=False, can_skip=False)
+    items = labelled_items(files, options, problems, may_be_prose=not is_labelled)
     for chunk in in_chunks(items, lambda seconds=0: False, tagger):
         pairs = zip(*tag_labelled(tagger, chunk), strict=True)
         for item, (references, predictions) in zip(chunk.items, pairs, strict=True):

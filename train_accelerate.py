@@ -144,7 +144,9 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     identity = run_identity(settings, corpus)
     check_output_dir(settings, identity, state)
     work = lock_output_dir(output_dir, state, settings.command, training.sharded_by)
-    max_length = window_length(tokenizer, config, settings.windows.max_seq_length)
+    max_length = window_length(
+        tokenizer, config, settings.windows.max_seq_length, do_train=settings.do_train
+    )
     remember_encoding(config, max_length, settings.corpus.task_name, corpus.word_splitter)
     choose_decoding(config, settings.model.decode, corpus.entity_tags, do_train=settings.do_train)
     choose_context(config, settings.windows.context, corpus, do_train=settings.do_train)

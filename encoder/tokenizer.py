@@ -60,16 +60,23 @@ def load_run_tokenizer(model: ModelSettings) -> PreTrainedTokenizerFast:
 
 
 def window_length(
-    tokenizer: PreTrainedTokenizerFast, config: PretrainedConfig, max_seq_length: int | None
+    tokenizer: PreTrainedTokenizerFast,
+    config: PretrainedConfig,
+    max_seq_length: int | None,
+    *,
+    do_train: bool = True,
 ) -> int:
     """Return the longest window in tokens, special tokens included.
 
-    That is `max_seq_length` or, if None, the limit that tokenizer and model state, which is 512 if
-    they state none. Raises UserError if `max_seq_length` is beyond what the model can compute, or
-    has no room for a sub-word.
+    That is `max_seq_length` or, if None, the length that a model was trained with, unless it is
+    trained again, or else the limit that tokenizer and model state, which is 512 if they state
+    none. Raises UserError if `max_seq_length` is beyond what the model can compute, or has no room
+    for a sub-word.
     """
     positions = usable_positions(config)
     shortest = tokenizer.num_special_tokens_to_add() + 1
+    if max_seq_length is None and not do_train:  # as `infer.py`
+        max_seq_length = getattr(config, "window_length", None)
     if max_seq_length is None:
         stated = getattr(config.get_text_config(), "max_position_embeddings", None)
         limits = [tokenizer.model_max_length, positions or stated]

@@ -48,6 +48,7 @@ def _check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
     for path in (folder, *folder.parents):
         if path.exists() and not path.is_dir():
             raise UserError(f"--output_dir {folder}: got a file ({path}), expected a folder")
+<<<<<<< HEAD
     _try_to_write(folder)
     adapter = folder / ADAPTER
     if do_train and settings.model.lora_rank and adapter.exists() and not saved_checksum(adapter):
@@ -56,6 +57,11 @@ def _check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
             "saved by this suite, expected nothing of that name. Move it away, or choose another "
             "folder with --output_dir."
         )
+=======
+    _try_to_write(folder, f"--output_dir {folder}")
+    if log_file := settings.output.log_file:
+        _try_to_write(Path(log_file).parent, f"--log_file {log_file}")
+>>>>>>> edges
     if settings.output.overwrite_output_dir or not folder.is_dir():
         return
     advice = "\nChoose another folder, or replace the run with --overwrite_output_dir."
@@ -83,8 +89,8 @@ def _check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
         raise UserError(f"--output_dir {folder}: contains another run:\n{text}{advice}")
 
 
-def _try_to_write(folder: Path) -> None:
-    """Raise UserError if the folder cannot be written; remove the folders that the try created."""
+def _try_to_write(folder: Path, flag: str) -> None:
+    """Raise UserError if a flag's folder cannot be written; remove what the try created."""
     created = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +98,7 @@ def _try_to_write(folder: Path) -> None:
             pass
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"--output_dir {folder}: cannot be written: {reason}") from None
+        raise UserError(f"{flag}: cannot be written: {reason}") from None
     finally:
         with suppress(OSError):
             for path in created:

@@ -120,7 +120,8 @@ class SharedFlags:
     max_seq_length: int | None = _model(
         None,
         "Longest window in sub-words, special tokens included. A longer sentence becomes several "
-        "overlapping windows; no word is lost. Default: the model's own limit.",
+        "overlapping windows; no word is lost. Default: the model's own limit; without training, "
+        "the length that the model was trained with.",
         "--max_length",
     )
     context: int | None = _model(

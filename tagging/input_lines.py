@@ -30,12 +30,13 @@ LONGEST_LINE = 1 << 28  # bytes of a line that arrives through a pipe; a device 
 class BrokenLines(Problems):
     """Lines that cannot be read: an error at the first, or skipped and counted.
 
-    `skip`: skip such lines. `verbose`: report each skipped line on standard error.
+    `skip`: skip such lines. `verbose`: report each skipped line on standard error. `can_skip`:
+    whether the script has the flag --skip_errors.
     """
 
-    def __init__(self, *, skip: bool, verbose: bool = True):
+    def __init__(self, *, skip: bool, verbose: bool = True, can_skip: bool = True):
         super().__init__()
-        self.skip, self.verbose = skip, verbose
+        self.skip, self.verbose, self.can_skip = skip, verbose, can_skip
         self._places: set[Place] = set()
 
     @property
@@ -50,10 +51,10 @@ class BrokenLines(Problems):
         if problem.kind in (ProblemKind.ROW_WIDTH, ProblemKind.NOT_CSV):
             message += f"; expected {problem.expected}"
         if not self.skip:
-            advice = "To skip lines that cannot be read: --skip_errors"
+            advice = "\nTo skip lines that cannot be read: --skip_errors" if self.can_skip else ""
             if problem.kind is ProblemKind.RECORD_WITHOUT_TEXT:  # probably of every line
-                advice = "To name the field of the text or the words: --text_column_name"
-            raise UserError(f"{message}\n{advice}")
+                advice = "\nTo name the field of the text or the words: --text_column_name"
+            raise UserError(f"{message}{advice}")
         is_new = problem.place not in self._places
         self._places.add(problem.place)
         if self.verbose and is_new:

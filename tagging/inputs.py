@@ -141,6 +141,8 @@ def _items_of_columns(
     """Yield the sentences of columns, from a pipe as they come."""
     kept = _KeptLines(lines)
     head = _first_sentences(kept, source)
+    if len(head) < HEAD_SIZE and not any(map(str.strip, head)):
+        return  # empty, as any other form may be
     options = options._replace(needs_labels=False)
     opened = open_columns(kept, options, problems, source.name, head)
     for note in opened.notes:

@@ -241,7 +241,7 @@ def test_texts_of_a_corpus_are_data(cli, tmp_path):
         ("a",),
         ("a", "b", "b2"),
         ("a", "a"),
-        ("a", "b", "--against", "./b", "b2"),
+        ("a", "--against", "b", "./b"),
         ("a", "missing"),
         ("a", "--against"),
         ("a", "empty"),
@@ -275,6 +275,12 @@ def test_user_errors_produce_one_message(cli, runs, tmp_path, argv, snapshot):
     assert (status, output) == (2, "")
     assert messages.count("error: ") == 1 and messages == snapshot
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_no_flag_is_named_that_the_script_does_not_have(cli, tmp_path, tiny_tagger):
+    (tmp_path / "empty.conll").write_text("")
+    status, _, errors = cli(tiny_tagger, tmp_path, "--input", "empty.conll")
+    assert status == 2 and "no sentences" in errors and "--skip_errors" not in errors
 
 
 def test_an_output_that_cannot_be_written_is_one_message(cli, runs, tmp_path, snapshot):

@@ -56,7 +56,7 @@ SIDE_EFFECTS = {
     "results/charts.py": {"global"},
     "settings/trainer_flags.py": {"patch"},
     "support/end_of_run.py": {"global"},
-    "support/errors.py": {"global"},
+    "support/errors.py": {"global", "patch"},
     "support/reachability.py": {"environment", "patch"},
     "support/start.py": {"global"},
     "tagging/loading.py": {"global"},

@@ -136,6 +136,7 @@ def plan_training(
     nothing to train on, or if the checkpoint to resume from is missing, damaged or from a run
     under other conditions.
     """
+    _check_splits(settings, corpus)
     tokenizer_digest = _tokenizer_digest(tokenizer)
     check_same_run(
         settings,
@@ -229,6 +230,24 @@ def plan_training(
         checkpoint=checkpoint,
         note=None if checkpoint is None else other_hardware(checkpoint, hardware),
     )
+
+
+def _check_splits(settings: Settings, corpus: Corpus) -> None:
+    """Raise UserError for requested stages whose split the corpus lacks.
+
+    All stages together are the default, which leaves out what the corpus does not have.
+    """
+    if settings.do_train and settings.do_eval and settings.do_predict:
+        return
+    needs = {"do_eval": "validation", "do_predict": "test"}
+    problems = [
+        f"--{stage}: {corpus.name} has no {split} split. Name one with --{split}_file, or leave "
+        f"out --{stage}."
+        for stage, split in needs.items()
+        if getattr(settings, stage) and split not in corpus.splits
+    ]
+    if problems:
+        raise UserError("\n".join(problems))
 
 
 def _find_checkpoint(

@@ -255,3 +255,12 @@ def test_folder_inside_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError):
         check(tmp_path / "file" / "run")
+
+
+def test_a_log_file_that_cannot_be_written_is_refused_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    log_file = str(tmp_path / "file" / "steps.jsonl")
+    message = refused(tmp_path / "out", log_file=log_file)
+    assert message.startswith(f"--log_file {log_file}: cannot be written: ")
+    check(tmp_path / "out", log_file=str(tmp_path / "new" / "steps.jsonl"))
+    assert not (tmp_path / "new").exists()

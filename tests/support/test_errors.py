@@ -3,8 +3,13 @@
 import os
 import signal
 
+import os
+import subprocess
+import sys
+
 import pytest
 
+<<<<<<< HEAD
 from support.errors import Terminated, UserError, run_script
 
 
@@ -14,6 +19,10 @@ def handler():
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
+=======
+from support.errors import UserError, run_script
+from tests.helpers.models import ROOT
+>>>>>>> edges
 
 
 def test_user_errors_end_in_a_message_and_status_2(capsys, monkeypatch):
@@ -30,11 +39,13 @@ def test_user_errors_end_in_a_message_and_status_2(capsys, monkeypatch):
         run_script(lambda: (_ for _ in ()).throw(shown))
     assert end.value.code == 2
     assert capsys.readouterr().err == ""
-    monkeypatch.setenv("RANK", "1")  # only the main process reports it
-    with pytest.raises(SystemExit) as end:
-        run_script(fail)
-    assert end.value.code == 2
-    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("RANK", "9")
+    for local_rank, message in (("1", ""), ("0", "error: no such corpus\n")):
+        monkeypatch.setenv("LOCAL_RANK", local_rank)  # the first of each machine reports it
+        with pytest.raises(SystemExit) as end:
+            run_script(fail)
+        assert end.value.code == 2
+        assert capsys.readouterr().err == message
 
 
 def test_other_errors_keep_their_traceback():
@@ -42,6 +53,7 @@ def test_other_errors_keep_their_traceback():
         run_script(lambda: 1 / 0)
 
 
+<<<<<<< HEAD
 def test_sigterm_ends_in_a_line_and_status_143(capsys, handler):
     with pytest.raises(SystemExit) as end:
         run_script(lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -55,3 +67,20 @@ def test_sigterm_ends_in_a_line_and_status_143(capsys, handler):
         run_script(fail)
     assert end.value.code == 143
     assert capsys.readouterr().err == "Terminated. The same command resumes.\n"
+=======
+def test_a_closed_standard_error_does_not_end_a_script(tmp_path):
+    """Nor is its number given to the next file that is opened."""
+    code = """
+import os, sys
+from support.errors import run_script
+def main():
+    print(sys.stderr.isatty(), open("result.txt", "w").fileno() > 2)
+    os.write(2, b"a message of a library")
+run_script(main)
+"""
+    command = ["bash", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, code]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "False True\n")
+    assert (tmp_path / "result.txt").read_text() == ""
+>>>>>>> edges

@@ -294,3 +294,14 @@ def test_documents_of_other_programs_are_named(tmp_path, snapshot):
     with pytest.raises(UserError) as error:
         items_of(path)
     assert stable(str(error.value), tmp_path) == snapshot
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\n\r\n\n"])
+@pytest.mark.parametrize("name", ["a.txt", "a.conll", "a.jsonl", "a.csv", "a.json"])
+def test_a_file_without_content_has_no_texts(tmp_path, name, content):
+    """In a folder of many files, it does not end the run; blank lines of text are texts."""
+    (tmp_path / name).write_text(content)
+    source, problems = Source(str(tmp_path / name)), BrokenLines(skip=False)
+    items = list(read_items(source, "auto", "line", ReadOptions(), problems))
+    assert not any(item.text.strip() for item in items)
+    assert name == "a.txt" or items == []
