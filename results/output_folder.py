@@ -48,8 +48,7 @@ def _check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
     for path in (folder, *folder.parents):
         if path.exists() and not path.is_dir():
             raise UserError(f"--output_dir {folder}: got a file ({path}), expected a folder")
-<<<<<<< HEAD
-    _try_to_write(folder)
+    _try_to_write(folder, f"--output_dir {folder}")
     adapter = folder / ADAPTER
     if do_train and settings.model.lora_rank and adapter.exists() and not saved_checksum(adapter):
         raise UserError(
@@ -57,11 +56,8 @@ def _check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
             "saved by this suite, expected nothing of that name. Move it away, or choose another "
             "folder with --output_dir."
         )
-=======
-    _try_to_write(folder, f"--output_dir {folder}")
     if log_file := settings.output.log_file:
         _try_to_write(Path(log_file).parent, f"--log_file {log_file}")
->>>>>>> edges
     if settings.output.overwrite_output_dir or not folder.is_dir():
         return
     advice = "\nChoose another folder, or replace the run with --overwrite_output_dir."

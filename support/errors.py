@@ -65,13 +65,9 @@ def run_script(main: Callable[[], object]) -> None:
     with suppress(ValueError):  # not in the main thread
         # By default the process would end without clearing its work folder. Training replaces
         # the handler while it runs.
-<<<<<<< HEAD
         signal.signal(signal.SIGTERM, _terminate)
-=======
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if sys.stderr is None:  # closed: a file that is opened would get the messages of libraries
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
->>>>>>> edges
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # the stream is missing, or not one of Python's own
             # For characters that its encoding lacks.

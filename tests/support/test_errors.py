@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-<<<<<<< HEAD
 from support.errors import Terminated, UserError, run_script
+from tests.helpers.models import ROOT
 
 
 @pytest.fixture
@@ -19,10 +19,6 @@ def handler():
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
-=======
-from support.errors import UserError, run_script
-from tests.helpers.models import ROOT
->>>>>>> edges
 
 
 def test_user_errors_end_in_a_message_and_status_2(capsys, monkeypatch):
@@ -53,7 +49,6 @@ def test_other_errors_keep_their_traceback():
         run_script(lambda: 1 / 0)
 
 
-<<<<<<< HEAD
 def test_sigterm_ends_in_a_line_and_status_143(capsys, handler):
     with pytest.raises(SystemExit) as end:
         run_script(lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -67,7 +62,8 @@ def test_sigterm_ends_in_a_line_and_status_143(capsys, handler):
         run_script(fail)
     assert end.value.code == 143
     assert capsys.readouterr().err == "Terminated. The same command resumes.\n"
-=======
+
+
 def test_a_closed_standard_error_does_not_end_a_script(tmp_path):
     """Nor is its number given to the next file that is opened."""
     code = """
@@ -83,4 +79,3 @@ run_script(main)
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "False True\n")
     assert (tmp_path / "result.txt").read_text() == ""
->>>>>>> edges
