@@ -2,8 +2,6 @@
 
 import os
 import signal
-
-import os
 import subprocess
 import sys
 
