@@ -6,6 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from huggingface_hub.constants import HF_HUB_CACHE
+
 from corpus.load import cache_folder
 from encoder.batches import WindowSet
 from results.args_file import ARGS_FILE
@@ -57,7 +59,7 @@ def print_dry_run(
     rows["files"] = ", ".join(files_of_run(results, plan, model, tokenizer))
     if plan is not None and (checkpoints := _checkpoints(results, plan, trial, model)):
         rows["saves"] = checkpoints
-    rows["caches"] = str(cache_folder(settings.corpus))
+    rows["caches"] = ", ".join(_caches(settings))
     if results.pusher is None:
         rows["push"] = "nothing is pushed"
     elif plan is None:  # otherwise it is printed already
@@ -198,6 +200,13 @@ def _model_files(model: Any, tokenizer: Any) -> Iterator[str]:
         model.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         yield from sorted(path.name for path in Path(folder).iterdir())
+
+
+def _caches(settings: Settings) -> list[str]:
+    """Return the folders of the cached corpora and of the models from the Hub."""
+    name, folder = settings.model.model_name_or_path, settings.model.cache_dir
+    of_models = [] if Path(name).exists() else [folder or HF_HUB_CACHE]
+    return [str(cache_folder(settings.corpus)), *of_models]
 
 
 def _elsewhere(settings: Settings) -> list[str]:

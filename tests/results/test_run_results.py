@@ -1,14 +1,16 @@
 """The results of a run: scores for the history, and facts that all of its files agree on."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from results.run_results import RunResults
+from results.run_results import RunResults, tagging_command
 from settings.defaults import make_settings
 from settings.flags import SharedFlags
+from tests.helpers.models import ROOT
 from tests.helpers.sub_words import corpus_of
 from training.progress import BestScore
 
@@ -91,6 +93,22 @@ def test_evidence_is_added_at_the_end_alone(tmp_path, capsys):
         assert shown in text
         assert "Only 3 entities: treat as rough." in text
     assert "seen in training (2) 0.5000" in printed
+
+
+def test_a_run_ends_with_score_folder_command_and_page(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = results_of(tmp_path)
+    score(results)
+    results.write()
+    out = tmp_path / "out"
+    measured, folder, tag, page = capsys.readouterr().out.splitlines()[-4:]
+    assert measured.startswith("F1 0.800 (95 % interval 0.")
+    assert measured.endswith(" on the validation split: 9 words with 3 entities.")
+    assert folder == f"Everything is in {out}."
+    assert tag == f'Tag a text: python {ROOT / "infer.py"} --model {out} "The text to tag."'
+    assert page == f"Open: {out / 'report.html'}"
+    monkeypatch.chdir(ROOT)
+    assert tagging_command(Path("a b")) == """python infer.py --model 'a b' "The text to tag.\""""
 
 
 def test_without_a_training_split_nothing_is_known_about_surfaces(tmp_path):
