@@ -161,7 +161,7 @@ def _send_file(source: Path, target: Path, receives: bool, state: Any, broadcast
             target.parent.mkdir(parents=True, exist_ok=True)
             write = files.enter_context(open(target, "wb")).write
         for _ in range(0, size, BLOCK):
-            block: list[Any] = [None if read is None else read(BLOCK)]
+            block = [b"" if read is None else read(BLOCK)]  # of the main process, then of all
             broadcast(block)
             if write is not None:
                 write(block[0])
