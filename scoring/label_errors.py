@@ -5,13 +5,13 @@
 
 A suspect is a mistake of the model (`scoring.mistakes.pair_entities`), read as one of the label;
 mistakes that overlap, such as an entity that is predicted in two parts, are one suspect.
-Its score is high if the model gives the labels of its words a low probability, whatever it predicts
-instead: 1 - the geometric mean of their probabilities, over the words where label and prediction
-differ. A sum of logarithms over all of them would prefer long entities, as their words are not
-independent; the lowest probability alone would be the noise of a single word.
+Its score is 1 - the lowest probability that the model gives to the label of a word where label and
+prediction differ. Labels of an entity are right together or not at all, so the probability that they
+are is at most that of the least probable one, however much the words depend on each other. A mean
+over the words would hide one that is certainly wrong; a product would take them for independent, and
+prefer long entities.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -21,7 +21,6 @@ from common import entities
 from scoring.decoding import sequence_probabilities
 from scoring.mistakes import Entity, Pair, extent, pair_entities
 
-LOWEST = 1e-9  # of a probability; less is rounding
 KINDS = {  # kind of mistake -> kind of label error
     "missed": "not an entity",
     "spurious": "missing entity",
@@ -132,8 +131,7 @@ def _score(
     """Return the score of the words from `start` to `end`, of those where `differ` is true."""
     words = list(range(start, end))
     words = [word for word in words if differ[word]] or words
-    logs = [math.log(max(probabilities[word], LOWEST)) for word in words]
-    return 1 - math.exp(sum(logs) / len(logs))
+    return 1 - float(min(probabilities[word] for word in words))
 
 
 def corrected(gold: Sequence[Entity], suspect: Suspect) -> list[Entity]:
