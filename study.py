@@ -238,9 +238,7 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
     gold = [sentence.tags for sentence in sentences]
     files = [study_file(name) for name in folds.names]
     predictions = read_label_predictions(files, list(map(len, gold)), folds.numbers)
-    chances = label_probabilities(
-        gold, predictions.log_probabilities, predictions.label_names, entity_tags
-    )
+    chances = label_probabilities(gold, predictions.log_probabilities, predictions.label_names)
     ranked = rank_suspects(sentences, predictions.tags, chances, entity_tags)
     scores = score_sentences(sentences, predictions.tags, entity_tags)
     verdict, cautions = study_verdict(len(ranked), len(gold), scores), study_cautions(scores)

@@ -318,7 +318,6 @@ def own_ranking(
         [sentence.tags for sentence in sentences],
         predictions.log_probabilities,
         predictions.label_names,
-        entity_tags=True,
     )
     ranked = rank_suspects(sentences, predictions.tags, chances, entity_tags=True)
     return [

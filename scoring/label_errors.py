@@ -1,15 +1,16 @@
 """Suspected label errors: labels that differ from the predictions for an unseen sentence.
 
-    chances = label_probabilities(gold, log_probabilities, label_names, entity_tags=True)
+    chances = label_probabilities(gold, log_probabilities, label_names)
     suspects = suspected_errors(gold[0], predicted[0], chances[0], entity_tags=True)
 
 A suspect is a mistake of the model (`scoring.mistakes.pair_entities`), read as one of the label;
-mistakes that overlap, such as an entity that is predicted in two parts, are one suspect.
-Its score is 1 - the lowest probability that the model gives to the label of a word where label and
-prediction differ. Labels of an entity are right together or not at all, so the probability that they
-are is at most that of the least probable one, however much the words depend on each other. A mean
-over the words would hide one that is certainly wrong; a product would take them for independent, and
-prefer long entities.
+mistakes that overlap, such as an entity that is predicted in two parts, are one suspect. Its score
+is 1 - the lowest probability that the model gives to the label of a word, of those where label and
+prediction differ. The labels of an entity are right together, so the probability that they are is
+at most that of the least probable one, however much the words depend on each other. A mean would
+hide a word that is certainly wrong. A product would take the words for independent and prefer long
+entities; so would probabilities among legal sequences of tags, in which an I- depends on all words
+before it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 
 from common import entities
-from scoring.decoding import sequence_probabilities
 from scoring.mistakes import Entity, Pair, extent, pair_entities
 
 KINDS = {  # kind of mistake -> kind of label error
@@ -49,22 +49,16 @@ def label_probabilities(
     gold: Sequence[Sequence[str]],
     log_probabilities: Sequence[np.ndarray],
     label_names: Sequence[str],
-    entity_tags: bool,
 ) -> list[np.ndarray]:
     """Return the probability of the label of each word, for each sentence.
 
-    For entity tags, it is that among all legal sequences of tags (`scoring.decoding`).
     `log_probabilities`: (words, labels) of each sentence, in the order of `label_names`.
     """
-    lengths = [len(tags) for tags in gold]
     ids = {name: number for number, name in enumerate(label_names)}
-    labels = np.array([ids[tag] for tags in gold for tag in tags])
-    rows = np.concatenate(log_probabilities)
-    if entity_tags:
-        of_words = sequence_probabilities(rows, labels, lengths, label_names).words
-    else:
-        of_words = np.exp(rows[np.arange(len(labels)), labels])
-    return np.split(of_words, np.cumsum(lengths)[:-1])
+    return [
+        np.exp(rows[np.arange(len(tags)), [ids[tag] for tag in tags]])
+        for tags, rows in zip(gold, log_probabilities, strict=True)
+    ]
 
 
 def suspected_errors(

@@ -55,13 +55,10 @@ def test_suspects_of_plain_tags_are_words():
     assert suspects == [Suspect("other tag", 0.75, [("VB", 1, 2)], [("NN", 1, 2)], 1, 2)]
 
 
-def test_probabilities_of_labels_are_those_of_legal_sequences():
-    """After O, I-X is impossible: what the model gives to it counts for the other labels."""
+def test_probabilities_of_labels_are_those_of_single_words():
     rows = np.log([[0.9, 0.025, 0.025, 0.025, 0.025], [0.3, 0.1, 0.5, 0.05, 0.05]])
-    (first, second) = label_probabilities([["O", "B-X"], ["O"]], [rows, rows[:1]], LABELS, True)
-    assert first[1] > 0.1 and second[0] > 0.9
-    plain = label_probabilities([["O", "B-X"]], [rows], LABELS, entity_tags=False)
-    assert plain[0].tolist() == pytest.approx([0.9, 0.1])
+    first, second = label_probabilities([["O", "I-X"], ["B-X"]], [rows, rows[1:]], LABELS)
+    assert first.tolist() == pytest.approx([0.9, 0.5]) and second.tolist() == pytest.approx([0.1])
 
 
 tags = st.sampled_from(LABELS)
