@@ -56,7 +56,7 @@ from results.study_folds import (
     write_label_predictions,
 )
 from scoring.decoding import legal_transitions, most_probable_tags
-from scoring.label_errors import label_probabilities
+from scoring.label_errors import relative_probabilities
 from scoring.scores import score_tags
 from settings.defaults import embedded_encoder
 from settings.run_settings import CorpusSettings
@@ -314,7 +314,7 @@ def own_ranking(
 ) -> list[list[Word]]:
     """Return the suspects of `study.py`, as their words where label and suggestion differ."""
     numbers = {id(sentence): number for number, sentence in enumerate(sentences)}
-    chances = label_probabilities(
+    chances = relative_probabilities(
         [sentence.tags for sentence in sentences],
         predictions.log_probabilities,
         predictions.label_names,

@@ -1,18 +1,21 @@
 """Suspected label errors: labels that differ from the predictions for an unseen sentence.
 
-    chances = label_probabilities(gold, log_probabilities, label_names)
+    chances = relative_probabilities(gold, log_probabilities, label_names)
     suspects = suspected_errors(gold[0], predicted[0], chances[0], entity_tags=True)
 
 A suspect is a mistake of the model (`scoring.mistakes.pair_entities`), read as one of the label;
 mistakes that overlap, such as an entity that is predicted in two parts, are one suspect. Its score
-is 1 - the lowest probability that the model gives to the label of a word, of those where label and
-prediction differ. The labels of an entity are right together, so the probability that they are is
-at most that of the least probable one, however much the words depend on each other. A mean would
-hide a word that is certainly wrong. A product would take the words for independent and prefer long
-entities; so would probabilities among legal sequences of tags, in which an I- depends on all words
-before it.
+is 1 - the geometric mean of the relative probabilities of the labels of its words, of those where
+label and prediction differ. A relative probability is that of the label, divided by the mean for
+the same label in the whole corpus, and at most 1: models are less sure of some labels than of
+others, and a low probability of a label that is always difficult says little (the idea of confident
+learning, Northcutt et al. 2021, arXiv:1911.00068). The mean neither depends on a single word, as the
+lowest probability does, nor prefers long entities, as a product would; so would probabilities among
+legal sequences of tags, in which an I- depends on all words before it. `benchmarks/label_errors.py`
+compares the ranking with that of cleanlab.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -21,6 +24,7 @@ import numpy as np
 from common import entities
 from scoring.mistakes import Entity, Pair, extent, pair_entities
 
+LOWEST = 1e-300  # of a probability, so that it has a logarithm
 KINDS = {  # kind of mistake -> kind of label error
     "missed": "not an entity",
     "spurious": "missing entity",
@@ -45,20 +49,23 @@ class Suspect(NamedTuple):
     end: int
 
 
-def label_probabilities(
+def relative_probabilities(
     gold: Sequence[Sequence[str]],
     log_probabilities: Sequence[np.ndarray],
     label_names: Sequence[str],
 ) -> list[np.ndarray]:
-    """Return the probability of the label of each word, for each sentence.
+    """Return the relative probability of the label of each word, for each sentence: (words,) each.
 
     `log_probabilities`: (words, labels) of each sentence, in the order of `label_names`.
     """
     ids = {name: number for number, name in enumerate(label_names)}
-    return [
-        np.exp(rows[np.arange(len(tags)), [ids[tag] for tag in tags]])
-        for tags, rows in zip(gold, log_probabilities, strict=True)
-    ]
+    labels = np.array([ids[tag] for tags in gold for tag in tags], int)
+    rows = np.concatenate(log_probabilities)
+    probabilities = np.exp(rows[np.arange(len(labels)), labels].astype(float))
+    words = np.bincount(labels, minlength=len(ids))
+    means = np.bincount(labels, probabilities, len(ids)) / np.maximum(words, 1)
+    relative = np.minimum(probabilities / np.maximum(means[labels], LOWEST), 1)
+    return np.split(relative, np.cumsum([len(tags) for tags in gold])[:-1])
 
 
 def suspected_errors(
@@ -69,7 +76,7 @@ def suspected_errors(
 ) -> list[Suspect]:
     """Return the suspected errors of a sentence, in order.
 
-    `probabilities`: of the label of each word, see `label_probabilities`.
+    `probabilities`: of the label of each word, see `relative_probabilities`.
     """
     places = _places(gold, predicted) if entity_tags else _other_tags(gold, predicted)
     differ = [tag != suggested for tag, suggested in zip(gold, predicted, strict=True)]
@@ -125,7 +132,8 @@ def _score(
     """Return the score of the words from `start` to `end`, of those where `differ` is true."""
     words = list(range(start, end))
     words = [word for word in words if differ[word]] or words
-    return 1 - float(min(probabilities[word] for word in words))
+    logs = [math.log(max(probabilities[word], LOWEST)) for word in words]
+    return 1 - math.exp(sum(logs) / len(logs))
 
 
 def corrected(gold: Sequence[Entity], suspect: Suspect) -> list[Entity]:

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import entities
-from scoring.label_errors import Suspect, corrected, label_probabilities, suspected_errors
+from scoring.label_errors import Suspect, corrected, relative_probabilities, suspected_errors
 
+BOTH = 1 - (0.2 * 0.4) ** 0.5
 LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
 
 
@@ -21,7 +22,7 @@ LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
         # Only the second word differs.
         ("B-X O", "B-X I-X", [("other boundary", 0.6, [("X", 0, 1)], [("X", 0, 2)], 0, 2)]),
         # Here an entity begins at the second word, and that is the difference.
-        ("B-X I-X", "O B-X", [("other boundary", 0.8, [("X", 0, 2)], [("X", 1, 2)], 0, 2)]),
+        ("B-X I-X", "O B-X", [("other boundary", BOTH, [("X", 0, 2)], [("X", 1, 2)], 0, 2)]),
         # Two labels in place of one, and the reverse, are one suspect.
         (
             "B-X B-Y",
@@ -45,7 +46,7 @@ LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
     ],
 )
 def test_suspects_of_entity_tags(gold, predicted, expected):
-    """The probabilities are those of the labels; the score is 1 - the lowest that differs."""
+    """The probabilities are those of the labels; the score is 1 - their geometric mean."""
     suspects = suspected_errors(gold.split(), predicted.split(), [0.2, 0.4], entity_tags=True)
     assert suspects == [(kind, pytest.approx(score), *rest) for kind, score, *rest in expected]
 
@@ -55,10 +56,16 @@ def test_suspects_of_plain_tags_are_words():
     assert suspects == [Suspect("other tag", 0.75, [("VB", 1, 2)], [("NN", 1, 2)], 1, 2)]
 
 
-def test_probabilities_of_labels_are_those_of_single_words():
+def test_a_label_without_any_probability_has_the_highest_score():
+    (suspect,) = suspected_errors(["B-X"], ["O"], [0.0], entity_tags=True)
+    assert suspect.score == pytest.approx(1)
+
+
+def test_probabilities_are_relative_to_the_mean_of_the_same_label():
+    """O has a mean of 0.6; B-X occurs once, so its probability is what it usually is."""
     rows = np.log([[0.9, 0.025, 0.025, 0.025, 0.025], [0.3, 0.1, 0.5, 0.05, 0.05]])
-    first, second = label_probabilities([["O", "I-X"], ["B-X"]], [rows, rows[1:]], LABELS)
-    assert first.tolist() == pytest.approx([0.9, 0.5]) and second.tolist() == pytest.approx([0.1])
+    first, second = relative_probabilities([["O", "O"], ["B-X"]], [rows, rows[1:]], LABELS)
+    assert first.tolist() == pytest.approx([1, 0.5]) and second.tolist() == pytest.approx([1])
 
 
 tags = st.sampled_from(LABELS)
