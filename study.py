@@ -230,7 +230,7 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
         write_label_predictions,
     )
     from results.verdict import corpus_title, day_in_words
-    from scoring.label_errors import label_probabilities
+    from scoring.label_errors import relative_probabilities
 
     def tag(name: str, sentences: "list[LabelledSentence]") -> None:
         from tagging.tagger import Tagger
@@ -251,9 +251,7 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
     gold = [sentence.tags for sentence in sentences]
     files = [study_file(name) for name in folds.names]
     predictions = read_label_predictions(files, list(map(len, gold)), folds.numbers)
-    chances = label_probabilities(
-        gold, predictions.log_probabilities, predictions.label_names, entity_tags
-    )
+    chances = relative_probabilities(gold, predictions.log_probabilities, predictions.label_names)
     ranked = rank_suspects(sentences, predictions.tags, chances, entity_tags)
     scores = score_sentences(sentences, predictions.tags, entity_tags)
     verdict, cautions = study_verdict(len(ranked), len(gold), scores), study_cautions(scores)
@@ -451,10 +449,10 @@ def load_training_corpus(
 
 
 def recipe_flags(settings: "Settings") -> list[str]:
-    """Return the flags of the recipe, where the files of a study would give its runs another one.
+    """Return the flags that give the runs of a study the recipe of its corpus.
 
-    A corpus that the user named has no recipe of its own, and the size of each file then decides
-    how many epochs a run has.
+    The runs read files, so they cannot know that the corpus is a default one. If the size of the
+    corpus chooses the number of epochs, no flags are needed: the size of each file does the same.
     """
     from settings.defaults import RECIPE
 

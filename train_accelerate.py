@@ -249,11 +249,11 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         def save_checkpoint() -> Path:
             run.losses.store_pending()
             folder = run.checkpoint_folder()
-            with checkpoint_staged(folder, plan, progress, state, work) as partial:
-                accelerator.save_state(partial)  # with weights only if they are sharded
-                save_model(accelerator, model, tokenizer, partial, progress.step)
-                save_state_dict(accelerator, model, partial)
-                results.write_card(partial)
+            with checkpoint_staged(folder, plan, progress, state, work) as stage:
+                accelerator.save_state(stage)  # with weights only if they are sharded
+                save_model(accelerator, model, tokenizer, stage, progress.step)
+                save_state_dict(accelerator, model, stage)
+                results.write_card(stage)
             delete_old(output_dir, checkpoints.save_total_limit, progress, state)
             return folder
 

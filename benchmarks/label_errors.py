@@ -3,6 +3,7 @@
     pip install cleanlab
     NER_CORPORA=... python benchmarks/label_errors.py --results FOLDER     # two corpora, 3 seeds
     python benchmarks/label_errors.py --results FOLDER --report            # of the studies there
+    python benchmarks/label_errors.py --results FOLDER --frozen            # without training
 
 Of the entities of a corpus, 5 % are corrupted: a third of them are dropped, a third get another
 type, a third are shifted by one word. `study.py label_errors` trains on the corrupted corpus and
@@ -20,6 +21,10 @@ sentences   a sentence is right if one of its words is. Its place is that of its
 entities    a word of cleanlab's stands for the entities, labelled or predicted, that it is in, and
             a later word of them is skipped. One is right if a word in it is, and a corrupted entity
             that has been listed is skipped after that.
+
+With `--frozen`, the models of the folds are not fine-tuned. They are softmax regressions on the
+vectors of a word and its neighbours, from two layers of the encoder. That takes seconds, not
+minutes, and gives weaker models.
 
 Errors that the corpus had before count as wrong on all sides. A study that exists in the folder of
 results is resumed, and its probabilities are read again.
@@ -45,8 +50,13 @@ from corpus.folds import make_folds
 from corpus.load import load_corpus
 from results.label_error_files import rank_suspects
 from results.study_files import LabelledSentence, sentences_of, write_sentences
-from results.study_folds import LabelPredictions, read_label_predictions
-from scoring.label_errors import label_probabilities
+from results.study_folds import (
+    LabelPredictions,
+    read_label_predictions,
+    write_label_predictions,
+)
+from scoring.decoding import legal_transitions, most_probable_tags
+from scoring.label_errors import relative_probabilities
 from scoring.scores import score_tags
 from settings.defaults import embedded_encoder
 from settings.run_settings import CorpusSettings
@@ -72,6 +82,7 @@ def main():
     parser.add_argument("--corpora", nargs="+", choices=FILES, default=["wikigold", "sec"])
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1 (default: 3)")
     parser.add_argument("--report", action="store_true", help="report on the studies that exist")
+    parser.add_argument("--frozen", action="store_true", help="models on a frozen encoder")
     options = parser.parse_args()
     corpora = os.environ.get("NER_CORPORA")
     if not corpora:
@@ -82,12 +93,10 @@ def main():
         parser.error("cleanlab is not installed: `pip install cleanlab`")
     rows = []
     for seed, corpus in itertools.product(range(options.seeds), options.corpora):
-        case = make_case(Path(corpora, corpus), options.results, seed)
+        case = make_case(Path(corpora, corpus), options.results, seed, options.frozen)
         if not options.report:
-            make_study(case)
-        if (case.study / "study.json").exists() and "suspects" in (
-            case.study / "study.json"
-        ).read_text("utf-8"):
+            (train_on_frozen if options.frozen else make_study)(case)
+        if all(file.exists() for file in case.files):
             rows.append((corpus, seed, *measure(case)))
             print(*rows[-1], flush=True)
     if rows:
@@ -109,8 +118,13 @@ class Case(NamedTuple):
     seed: int
     changed: list[set[Word]]
 
+    @property
+    def files(self) -> list[Path]:
+        """The probabilities of each fold."""
+        return [self.study / f"fold_{fold + 1}_probabilities.npz" for fold in range(FOLDS)]
 
-def make_case(folder: Path, results: Path, seed: int) -> Case:
+
+def make_case(folder: Path, results: Path, seed: int, frozen: bool) -> Case:
     """Write the corrupted corpus; return it."""
     files = sorted(map(str, folder.glob(FILES[folder.name])))
     corpus = load_corpus(CorpusSettings(train_file=tuple(files), hold_out=False))
@@ -123,7 +137,7 @@ def make_case(folder: Path, results: Path, seed: int) -> Case:
         for sentence, of_sentence in zip(sentences, tags, strict=True)
     ]
     write_sentences(file, corrupted)
-    return Case(file, results / f"{folder.name}-{seed}", seed, changed)
+    return Case(file, results / f"{folder.name}-{seed}{'-frozen' * frozen}", seed, changed)
 
 
 def corrupt(tags: list[list[str]], seed: int) -> tuple[list[list[str]], list[set[Word]]]:
@@ -192,15 +206,86 @@ def make_study(case: Case) -> None:
         sys.exit(f"{case.study}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
 
 
-def read_study(case: Case) -> tuple[list[LabelledSentence], LabelPredictions]:
-    """Return the sentences of a corrupted corpus and the predictions of its study."""
+def read_corpus(case: Case) -> tuple[list[LabelledSentence], list[int]]:
+    """Return the sentences of a corrupted corpus, and the fold of each in its study."""
     settings = CorpusSettings(train_file=(str(case.file),), hold_out=False, **COLUMNS)
     sentences = sentences_of(load_corpus(settings), "train")
     pairs = ((sentence.words, sentence.place.document) for sentence in sentences)
-    folds = make_folds(pairs, FOLDS, case.seed).numbers
-    files = [case.study / f"fold_{fold + 1}_probabilities.npz" for fold in range(FOLDS)]
+    return sentences, make_folds(pairs, FOLDS, case.seed).numbers
+
+
+def train_on_frozen(case: Case) -> None:
+    """Write the probabilities of models on a frozen encoder, unless they are there."""
+    import torch
+
+    if all(file.exists() for file in case.files):
+        return
+    case.study.mkdir(exist_ok=True)
+    torch.manual_seed(case.seed)
+    sentences, folds = read_corpus(case)
+    vectors = [torch.from_numpy(rows) for rows in vectors_of(sentences)]
+    names = sorted({tag for sentence in sentences for tag in sentence.tags})
+    ids = {name: number for number, name in enumerate(names)}
+    labels = [torch.tensor([ids[tag] for tag in sentence.tags]) for sentence in sentences]
+    legal = legal_transitions(names)
+    for fold, file in enumerate(case.files):
+        train = [number for number, of_sentence in enumerate(folds) if of_sentence != fold]
+        x, y = (torch.cat([rows[number] for number in train]) for rows in (vectors, labels))
+        mean, deviation = x.mean(0), x.std(0) + 1e-6
+        model = torch.nn.Linear(x.shape[1], len(names))
+        with torch.no_grad():  # begins with the frequencies of the labels
+            model.weight.zero_()
+            model.bias.copy_(torch.bincount(y, minlength=len(names)).add(1).log())
+        optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, weight_decay=0.1)
+        for _ in range(4):
+            for batch in torch.randperm(len(y)).split(128):
+                logits = model((x[batch] - mean) / deviation)
+                torch.nn.functional.cross_entropy(logits, y[batch]).backward()
+                optimizer.step()
+                optimizer.zero_grad()
+        predictions = []
+        for rows, of_sentence in zip(vectors, folds, strict=True):
+            if of_sentence == fold:
+                with torch.inference_mode():
+                    log_probabilities = model((rows - mean) / deviation).log_softmax(-1).numpy()
+                tags = [names[tag] for tag in most_probable_tags(log_probabilities, legal)]
+                predictions.append((tags, log_probabilities))
+        write_label_predictions(file, names, predictions)
+
+
+VECTORS: dict[tuple, np.ndarray] = {}  # by the words of a sentence, which seeds do not change
+
+
+def vectors_of(sentences: list[LabelledSentence]) -> list[np.ndarray]:
+    """Return the vectors of the words of sentences, beside those of their neighbours."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = embedded_encoder()
+    tokenizer, encoder = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+    encoder.eval()
+    for sentence in sentences:
+        if (key := tuple(sentence.words)) in VECTORS:
+            continue
+        encoded = tokenizer(
+            sentence.words, is_split_into_words=True, truncation=True, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            layers = encoder(**encoded, output_hidden_states=True).hidden_states
+        of_sub_words = torch.cat([layers[-1][0], layers[-3][0]], 1).numpy()
+        rows = np.zeros((len(key) + 2, of_sub_words.shape[1]), np.float32)
+        for position, word in reversed([*enumerate(encoded.word_ids())]):
+            if word is not None:  # the first sub-word of a word is the last to be written
+                rows[word + 1] = of_sub_words[position]
+        VECTORS[key] = np.concatenate([rows[1:-1], rows[:-2], rows[2:]], 1)
+    return [VECTORS[tuple(sentence.words)] for sentence in sentences]
+
+
+def read_study(case: Case) -> tuple[list[LabelledSentence], LabelPredictions]:
+    """Return the sentences of a corrupted corpus and the predictions of its study."""
+    sentences, folds = read_corpus(case)
     lengths = [len(sentence.words) for sentence in sentences]
-    return sentences, read_label_predictions(files, lengths, folds)
+    return sentences, read_label_predictions(case.files, lengths, folds)
 
 
 # --- Rankings -----------------------------------------------------------------------------------
@@ -229,11 +314,10 @@ def own_ranking(
 ) -> list[list[Word]]:
     """Return the suspects of `study.py`, as their words where label and suggestion differ."""
     numbers = {id(sentence): number for number, sentence in enumerate(sentences)}
-    chances = label_probabilities(
+    chances = relative_probabilities(
         [sentence.tags for sentence in sentences],
         predictions.log_probabilities,
         predictions.label_names,
-        entity_tags=True,
     )
     ranked = rank_suspects(sentences, predictions.tags, chances, entity_tags=True)
     return [

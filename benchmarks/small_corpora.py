@@ -6,8 +6,8 @@
 
 Each run trains on sentences that are drawn at random from the training split of a corpus, by the
 seed of the run, and scores the test split. It is a run of `train_accelerate.py` with the embedded
-encoder, and its own recipe but for the epochs. A minimum of steps means as many epochs as make at
-least so many steps, at most `--most_epochs`, and never fewer than the recipe's.
+encoder and, except for the epochs, its recipe. A minimum of steps means as many epochs as make at
+least that many steps, at most `--most_epochs`, and never fewer than the recipe's.
 
 Each run writes a file into the folder of results. A run that has one is not repeated, so the
 measurement can be stopped and resumed, and sizes, steps or seeds can be added. Two minima that give
@@ -35,7 +35,7 @@ CORPORA = ("wnut17", "wikigold", "sample")
 
 
 class Run(NamedTuple):
-    """A run, which its file is named by."""
+    """A run; the name of its file consists of these fields."""
 
     corpus: str
     size: int  # sentences of the training split
@@ -101,7 +101,7 @@ def make_runs(options, recipe: dict, parser) -> None:
 
     prepare_process()
     with tempfile.TemporaryDirectory() as work:
-        os.environ["HF_DATASETS_CACHE"] = str(Path(work, "cache"))  # none is left with the user's
+        os.environ["HF_DATASETS_CACHE"] = str(Path(work, "cache"))  # not the user's
         corpora = {name: read_corpus(name, Path(work), parser) for name in options.corpora}
         for size in options.sizes:
             epochs = {epochs_of(options, recipe, minimum, size) for minimum in options.steps}
@@ -206,7 +206,7 @@ def report(options, recipe: dict) -> None:
 
 
 def cell(f1s: list[float]) -> str:
-    """Return mean and standard deviation of some F1."""
+    """Return the mean and the standard deviation of F1 scores, as text."""
     return f"{mean(f1s):.3f} ± {stdev(f1s):.3f}" if len(f1s) > 1 else f"{f1s[0]:.3f}"
 
 

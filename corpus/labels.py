@@ -158,9 +158,9 @@ def _entity_tags_for_pos(names: list[str]) -> str:
     examples = [name for name in names if name != "O"][:3]
     return (
         f"WARNING: --task_name pos: got entity tags ({', '.join(map(quote, examples))}), expected "
-        "parts of speech such as NOUN. They are learned and scored as entities. If they are meant, "
-        "use --task_name ner; if not, name the field or column of the parts of speech with "
-        "--label_column_name."
+        "parts of speech such as NOUN. They are learned and scored as entities. To train on "
+        "entities, use --task_name ner; otherwise, name the field or column of the parts of speech "
+        "with --label_column_name."
     )
 
 

@@ -122,7 +122,7 @@ def _weights_below(
 ) -> set[torch.nn.Parameter]:
     """Return the weights that the output of the frozen layers is computed from.
 
-    Without frozen layers, it is the input of the first one.
+    Without frozen layers: those that the input of the first layer is computed from.
     """
     import torch
 
@@ -157,7 +157,7 @@ def _weights_below(
 
 
 def _first_tensor(values: Iterable[Any]) -> torch.Tensor:
-    """Return the hidden states among the inputs or outputs of a layer: the first floats."""
+    """Return the hidden states of a layer's inputs or outputs: the first tensor of floats."""
     import torch
 
     return next(v for v in values if isinstance(v, torch.Tensor) and v.is_floating_point())

@@ -1,8 +1,8 @@
 """LoRA: small matrices are trained beside the linear layers of an encoder, through peft.
 
-The network keeps its class, so that it runs without padding, is evaluated and is saved as any
+The network keeps its class, so that it runs without padding, is evaluated and is saved like any
 other. Its weights are saved merged. The adapter, which is all that was trained, is saved in a
-subfolder: beside the merged weights, transformers would apply it to them once more.
+subfolder: if it lay beside the merged weights, transformers would apply it to them a second time.
 
 torch and peft are imported by the functions that need them.
 """
@@ -51,8 +51,8 @@ def check_lora(config: PretrainedConfig, rank: int, num_frozen: int | None) -> N
 def add_adapter(network: PreTrainedModel, rank: int, num_frozen: int | None) -> None:
     """Train matrices of a rank beside all linear layers of the encoder's layers, and the head.
 
-    The weights of the encoder are not trained. `num_frozen`: the first layers that get no
-    matrices. The matrices are drawn from torch's seed; at first they change nothing. Raises
+    The weights of the encoder are not trained. `num_frozen`: the number of first layers, which
+    get no matrices. The matrices are drawn from torch's seed; at first they change nothing. Raises
     UserError for a model without such linear layers, and for one that peft does not support.
     """
     from peft import LoraConfig, inject_adapter_in_model
@@ -76,8 +76,8 @@ def add_adapter(network: PreTrainedModel, rank: int, num_frozen: int | None) -> 
     except ValueError:
         supported = False
     if not supported:
-        # In models with a mixture of experts, peft takes the layers for those of older versions of
-        # transformers, and adds matrices to others or to none.
+        # In models with a mixture of experts, peft mistakes the layers for those of older versions
+        # of transformers, and adds matrices to others or to none.
         raise UserError(
             f"{network.config.name_or_path}: --lora: not available: got "
             f"{network.config.model_type}, whose linear layers peft does not support, expected an "
@@ -153,7 +153,7 @@ def merged_weights(
 
 
 def merge_adapter(network: PreTrainedModel) -> None:
-    """Add the adapter of a network to its weights, for good: those that `merged_weights` yields."""
+    """Add the adapter of a network to its weights for good; they become `merged_weights`."""
     for path, module in _adapted(network).items():
         linear = module.get_base_layer()
         linear.weight.data = linear.weight.data + module.get_delta_weight(NAME).detach()
@@ -172,8 +172,8 @@ def save_adapter(network: PreTrainedModel, folder: Path) -> None:
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules)
     names = (name for name, _ in network.named_parameters() if of_head(network, name))
-    # peft looks for modules whose path ends so. The prefix makes it the whole path: some encoders
-    # have modules of the head's names too.
+    # peft selects modules whose path ends with such a name. The prefix makes it the whole path,
+    # because some encoders have modules with the names of the head.
     config.modules_to_save = sorted({PREFIX + name.partition(".")[0] for name in names})
     config.save_pretrained(folder)
     weights = {name: weight.detach().contiguous() for name, weight in _trained(network).items()}

@@ -68,14 +68,14 @@ def window_length(
 ) -> int:
     """Return the longest window in tokens, special tokens included.
 
-    That is `max_seq_length` or, if None, the length that a model was trained with, unless it is
-    trained again, or else the limit that tokenizer and model state, which is 512 if they state
-    none. Raises UserError if `max_seq_length` is beyond what the model can compute, or has no room
-    for a sub-word.
+    That is `max_seq_length`. If it is None, a model that is not trained (`do_train`) keeps the
+    length of its training; otherwise, it is the limit that tokenizer and model state, or 512 if
+    they state none. Raises UserError if `max_seq_length` is beyond what the model can compute, or
+    has no room for a sub-word.
     """
     positions = usable_positions(config)
     shortest = tokenizer.num_special_tokens_to_add() + 1
-    if max_seq_length is None and not do_train:  # as `infer.py`
+    if max_seq_length is None and not do_train:  # as in `infer.py`
         max_seq_length = getattr(config, "window_length", None)
     if max_seq_length is None:
         stated = getattr(config.get_text_config(), "max_position_embeddings", None)

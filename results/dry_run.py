@@ -65,7 +65,7 @@ def print_dry_run(
     elif plan is None:  # otherwise it is printed already
         rows["push"] = results.pusher.plan
     say(*(f"{name:10}{value}" for name, value in rows.items()))
-    say("", "Nothing was saved but the caches. The same command without --dry_run runs.")
+    say("", "Nothing was saved but the caches. To start the run, leave out --dry_run.")
 
 
 def _encoder(model: Any) -> str:
@@ -99,7 +99,7 @@ def _steps(plan: Plan, done: int) -> str:
     left = range(done + 1, plan.total_steps + 1)
     evaluations = sum(map(calendar.evaluates_at, left))
     parts = [
-        f"{len(left):,} in {calendar.num_epochs} epochs of {calendar.epoch_steps:,}",
+        f"{len(left):,} in {counted(calendar.num_epochs, 'epoch')} of {calendar.epoch_steps:,}",
         f"{plan.warmup_steps:,} of warm-up" if plan.warmup_steps else "",
         f"{done:,} are done" if done else "",
         counted(evaluations, "evaluation"),
@@ -213,7 +213,7 @@ def _elsewhere(settings: Settings) -> list[str]:
     """Return the files of log and trackers."""
     log_file = settings.output.log_file
     names = [shlex.quote(log_file)] if log_file else []
-    return [*names, *(f"what {tracker} writes" for tracker in settings.output.report_to)]
+    return [*names, *(f"the output of {tracker}" for tracker in settings.output.report_to)]
 
 
 def _checkpoints(results: RunResults, plan: Plan, trial: Trial | None, model: Any) -> str:

@@ -32,8 +32,8 @@ def history_table(
 
     `history`: rows with `step` (0: before training), scores and their intervals, such as
     `eval_f1_interval`; `epoch`, the number of an epoch from 0, is replaced by the epochs done.
-    `epoch_steps`: the steps of an epoch. If there are more
-    than `longest` rows, only every second, third, ... row is kept, and the last one.
+    `epoch_steps`: the steps of an epoch. If there are more than `longest` rows, only every second,
+    third, ... row is kept, and the last one.
     """
     stride = math.ceil(len(history) / longest) if longest and history else 1
     shown = history[(len(history) - 1) % stride :: stride] if history else []

@@ -23,7 +23,7 @@ from scoring.mistakes import Entity
 from support.files import written_whole
 
 LABEL_ERRORS = "label_errors.jsonl"
-SURE = 0.5  # of a score; the labels are then less probable than all others together
+SURE = 0.5  # of a score; the labels are then less than half as probable as they usually are
 
 
 class RankedSuspect(NamedTuple):
@@ -42,8 +42,8 @@ def rank_suspects(
 ) -> list[RankedSuspect]:
     """Return the suspects with a high score, the highest first.
 
-    `tags`: predicted by models that have not seen the sentences. `probabilities`: of the labels,
-    according to these models (`scoring.label_errors.label_probabilities`).
+    `tags`: predicted by models that have not seen the sentences. `probabilities`: those of the
+    labels (`scoring.label_errors.relative_probabilities`).
     """
     ranked = [
         RankedSuspect(suspect, sentence, predicted)
@@ -62,7 +62,7 @@ def write_suspects(path: Path, ranked: Iterable[RankedSuspect], entity_tags: boo
 
 
 def read_suspects(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of `write_suspects`; none of a file that is missing or damaged."""
+    """Yield the records of `write_suspects`; of a damaged file, those before the damage."""
     try:
         with open(path, encoding="utf-8") as lines:
             yield from map(json.loads, lines)

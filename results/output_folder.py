@@ -37,8 +37,8 @@ def check_output_dir(settings: Settings, identity: dict[str, Any], state: Any) -
 
     That is a file, a folder that cannot be written, one in which the adapter of `--lora` would
     replace something else, or one that holds a run with another corpus, model, task or label set. A
-    model may be scored into its own folder, on the corpus that it was trained on. `state`:
-    accelerate's `PartialState`.
+    model may be scored into its own folder, on the corpus that it was trained on. The folder of
+    --log_file must be writable, too. `state`: accelerate's `PartialState`.
     """
     on_main_process(state, lambda: _check_output_dir(settings, identity))
 

@@ -1,7 +1,7 @@
 """Suspected label errors as pages show them: that of their study, and those of runs on its corpus.
 
 write_suspect_page(path, records, entity_tags, title=..., date=..., verdict=...)
-study = study_of([Path()], sentences)    # an earlier study of the same sentences, or None
+study = study_of([Path()], parts)    # an earlier study of the same sentences, or None
 """
 
 import hashlib
@@ -76,8 +76,8 @@ def suspects_shown(records: Sequence[Mapping[str, Any]], total: int) -> Mistakes
 
 def _types_of(record: Mapping[str, Any]) -> list[str]:
     """Return the types of the label and of the suggestion."""
-    found = {entity["label"] for side in SIDES for entity in record[side]}
-    return sorted(name for name in found if name is not None)
+    names = {entity["label"] for side in SIDES for entity in record[side]}
+    return sorted(name for name in names if name is not None)
 
 
 def _shown(

@@ -52,10 +52,10 @@ def score_tiles(run: Run, entity_tags: bool) -> list[Tile]:
     plural = nouns_of(run).plural
     notes = {
         "f1": "precision and recall in one",
-        "precision": f"of the {plural} it marks are right",
+        "precision": f"of the predicted {plural} are right",
         "recall": f"of the {plural} in the text are found",
         "accuracy": "of the words have the right tag",
-        "macro_f1": "mean of all tags, also rare ones",
+        "macro_f1": "mean over all tags, rare ones too",
     }
     tiles = [
         Tile(SCORES[key], notes[key], score_of(overall, key)) for key in keys if key in overall

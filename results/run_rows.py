@@ -1,4 +1,4 @@
-"""What a run will do, as rows of text that are printed before it trains."""
+"""The rows of text that a run prints before it trains: what it will do, and with what."""
 
 import socket
 from typing import Any
@@ -18,7 +18,7 @@ def run_rows(
     """Return the rows by name: corpus, labels, model, training, device, output and others.
 
     `config`: the model's configuration. `state`: accelerate's `PartialState`. `precision`: the name
-    of that of training.
+    of the training precision.
     """
     training = settings.training
     batch = f"{training.per_device_train_batch_size}"

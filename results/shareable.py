@@ -27,7 +27,7 @@ def shareable(word: str) -> str:
 
 
 def _is_local_path(value: str) -> bool:
-    """Return whether a value is a path of this machine, rather than a name on the Hub or an URL."""
+    """Return whether a value is a path of this machine, rather than a name on the Hub or a URL."""
     has_folder = "/" in value or os.sep in value
     if not has_folder or "://" in value or "\0" in value or len(value) > LONGEST_PATH:
         return False

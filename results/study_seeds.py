@@ -3,7 +3,7 @@
     kept = compare_with_kept(folder, "seed_43", ["seed_42", "seed_43", "seed_44"])
     kept_lines(folder, kept)
 
-The highest of several scores is not the best model as long as chance explains the difference.
+The run with the highest score is not the best one as long as chance explains the difference.
 """
 
 import itertools
@@ -70,7 +70,7 @@ def _p_value(kept: Path, other: Path) -> float | None:
 
 
 def kept_lines(folder: Path, kept: KeptRun) -> list[str]:
-    """Return which run is kept, and whether that means anything, one sentence each."""
+    """Return which run is kept, and whether it is clearly better, one sentence each."""
     lines = [f"Kept: {folder / kept.name}, which has the highest score on validation."]
     if kept.worse is None:
         lines.append(

@@ -1,14 +1,18 @@
 """Suspected label errors: labels that differ from the predictions for an unseen sentence.
 
-    chances = label_probabilities(gold, log_probabilities, label_names, entity_tags=True)
+    chances = relative_probabilities(gold, log_probabilities, label_names)
     suspects = suspected_errors(gold[0], predicted[0], chances[0], entity_tags=True)
 
 A suspect is a mistake of the model (`scoring.mistakes.pair_entities`), read as one of the label;
-mistakes that overlap, such as an entity that is predicted in two parts, are one suspect.
-Its score is high if the model gives the labels of its words a low probability, whatever it predicts
-instead: 1 - the geometric mean of their probabilities, over the words where label and prediction
-differ. A sum of logarithms over all of them would prefer long entities, as their words are not
-independent; the lowest probability alone would be the noise of a single word.
+mistakes that overlap, such as an entity that is predicted in two parts, are one suspect. Its score
+is 1 - the geometric mean of the relative probabilities of the labels of its words, of those where
+label and prediction differ. A relative probability is that of the label, divided by the mean for
+the same label in the whole corpus, and at most 1: models are less sure of some labels than of
+others, and a low probability of a label that is always difficult says little (the idea of confident
+learning, Northcutt et al. 2021, arXiv:1911.00068). The mean neither depends on a single word, as the
+lowest probability does, nor prefers long entities, as a product would; so would probabilities among
+legal sequences of tags, in which an I- depends on all words before it. `benchmarks/label_errors.py`
+compares the ranking with that of cleanlab.
 """
 
 import math
@@ -18,10 +22,9 @@ from typing import NamedTuple
 import numpy as np
 
 from common import entities
-from scoring.decoding import sequence_probabilities
 from scoring.mistakes import Entity, Pair, extent, pair_entities
 
-LOWEST = 1e-9  # of a probability; less is rounding
+LOWEST = 1e-300  # of a probability, so that it has a logarithm
 KINDS = {  # kind of mistake -> kind of label error
     "missed": "not an entity",
     "spurious": "missing entity",
@@ -46,26 +49,23 @@ class Suspect(NamedTuple):
     end: int
 
 
-def label_probabilities(
+def relative_probabilities(
     gold: Sequence[Sequence[str]],
     log_probabilities: Sequence[np.ndarray],
     label_names: Sequence[str],
-    entity_tags: bool,
 ) -> list[np.ndarray]:
-    """Return the probability of the label of each word, for each sentence.
+    """Return the relative probability of the label of each word, for each sentence: (words,) each.
 
-    For entity tags, it is that among all legal sequences of tags (`scoring.decoding`).
     `log_probabilities`: (words, labels) of each sentence, in the order of `label_names`.
     """
-    lengths = [len(tags) for tags in gold]
     ids = {name: number for number, name in enumerate(label_names)}
-    labels = np.array([ids[tag] for tags in gold for tag in tags])
+    labels = np.array([ids[tag] for tags in gold for tag in tags], int)
     rows = np.concatenate(log_probabilities)
-    if entity_tags:
-        of_words = sequence_probabilities(rows, labels, lengths, label_names).words
-    else:
-        of_words = np.exp(rows[np.arange(len(labels)), labels])
-    return np.split(of_words, np.cumsum(lengths)[:-1])
+    probabilities = np.exp(rows[np.arange(len(labels)), labels].astype(float))
+    words = np.bincount(labels, minlength=len(ids))
+    means = np.bincount(labels, probabilities, len(ids)) / np.maximum(words, 1)
+    relative = np.minimum(probabilities / np.maximum(means[labels], LOWEST), 1)
+    return np.split(relative, np.cumsum([len(tags) for tags in gold])[:-1])
 
 
 def suspected_errors(
@@ -76,7 +76,7 @@ def suspected_errors(
 ) -> list[Suspect]:
     """Return the suspected errors of a sentence, in order.
 
-    `probabilities`: of the label of each word, see `label_probabilities`.
+    `probabilities`: of the label of each word, see `relative_probabilities`.
     """
     places = _places(gold, predicted) if entity_tags else _other_tags(gold, predicted)
     differ = [tag != suggested for tag, suggested in zip(gold, predicted, strict=True)]
@@ -112,9 +112,9 @@ def _places(gold: Sequence[str], predicted: Sequence[str]) -> list[Place]:
     ]
 
 
-def _distinct(found: Iterable[Entity | None]) -> list[Entity]:
-    """Return the entities that occur, each once, in order."""
-    return sorted({entity for entity in found if entity}, key=lambda entity: entity[1:])
+def _distinct(sides: Iterable[Entity | None]) -> list[Entity]:
+    """Return the entities of one side of pairs, each once, in order; None is no entity."""
+    return sorted({entity for entity in sides if entity}, key=lambda entity: entity[1:])
 
 
 def _other_tags(gold: Sequence[str], predicted: Sequence[str]) -> list[Place]:

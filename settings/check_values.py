@@ -230,9 +230,9 @@ def _contradictions(flags: Any) -> list[str]:
 
 
 def _save_contradictions(flags: Any, steps: str) -> list[str]:
-    """Return a line for each other flag that says otherwise when to save.
+    """Return a line for each flag that contradicts --checkpointing_steps.
 
-    `steps`: the value of --checkpointing_steps. The defaults of the others say nothing.
+    `steps`: the value of --checkpointing_steps. A flag at its default contradicts nothing.
     """
     named = {
         "save_strategy": (text_of(flags.save_strategy), "steps" if steps.isdigit() else steps),

@@ -122,9 +122,9 @@ def _check_shared(output_dir: str | Path, shares: bool, sharded_by: str) -> None
     if without:
         raise UserError(
             f"--output_dir {output_dir}: not on a disk that all machines share: {sharded_by} "
-            "writes a part of each checkpoint on every machine, and "
-            f"{', '.join(without)} does not see the folder. Name a folder on a shared disk, or "
-            f"train without {sharded_by}, which needs no shared disk."
+            "writes a part of each checkpoint on every machine, and the folder is not visible "
+            f"on {', '.join(without)}. Name a folder on a shared disk, or train without "
+            f"{sharded_by}: that needs no shared disk."
         )
 
 

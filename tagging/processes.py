@@ -92,8 +92,8 @@ def _check_shared_disk(parts: list[Path]) -> None:
     if unseen:
         raise UserError(
             f"--output: the processes of this run do not share the disk of {parts[0].parent}: "
-            f"{', '.join(unseen)} is not there. Name an output on a shared disk, or start a run "
-            "of its own, with its share of the input, on each machine."
+            f"{', '.join(unseen)} is not there. Name an output on a shared disk, or start a "
+            "separate run on each machine, with its share of the input."
         )
 
 

@@ -215,7 +215,7 @@ class Tagger:
     def _readable(
         self, sentences: list[list[str]], documents: Sequence[Any] | None
     ) -> tuple[list[list[str]], common.Context | None]:
-        """Return sentences of readable words and their context, if the model has been given any."""
+        """Return sentences of readable words, and their context; None if the model has none."""
         sentences = [readable(words) for words in sentences_of(sentences)]
         context = None
         if documents is not None:

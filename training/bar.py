@@ -9,9 +9,11 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-FIRST_STEPS = 10  # steps before the first line, or
-FIRST_SECONDS = 5.0  # seconds, and seconds between two lines at least
-SHARE = 0.1  # of the time so far, between two lines
+# The first line comes after more than FIRST_STEPS steps, or after FIRST_SECONDS. Two lines are at
+# least FIRST_SECONDS and this share of the time so far apart.
+FIRST_STEPS = 10
+FIRST_SECONDS = 5.0
+SHARE = 0.1
 
 
 def draws_bars() -> bool:

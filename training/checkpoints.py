@@ -45,8 +45,8 @@ def checkpoint_staged(
     """Yield a folder to write a checkpoint into; it takes the name `folder` once it is complete.
 
     Entered by every process (`state`: accelerate's `PartialState`). `plan`: the `Plan` of the run.
-    `work`: see `lock_output_dir`. A process without the disk of the output folder adds nothing to
-    the checkpoint: its random state, which each step sets anew.
+    `work`: see `lock_output_dir`. A process that does not share the disk of the output folder adds
+    nothing to the checkpoint, which then lacks its random state; each step sets that again.
     """
     partial = work / folder.name
     is_shared = work == work_folder(folder.parent)
@@ -221,7 +221,7 @@ def other_hardware(folder: Path, hardware: dict[str, Any]) -> str | None:
     if not differences:
         return None
     return (
-        f"{folder} comes from other hardware ({'; '.join(differences)}), which rounds otherwise: "
+        f"{folder} comes from other hardware ({'; '.join(differences)}), which rounds differently: "
         "the weights will not equal those of an uninterrupted run to the bit."
     )
 
@@ -267,13 +267,14 @@ def find_checkpoint(
 
 
 def _other_length(folder: Path, differing: Collection[str]) -> str:
-    """Return how to train on from a checkpoint, if only the length of the run differs."""
+    """Return how to continue from a checkpoint, if only the length of the run differs."""
     if not {*differing} <= {"steps", "max_steps", "num_train_epochs"}:
         return ""
     return (
         " The learning rate follows a schedule over all steps of a run, so a longer run is another "
-        "run. To train on from the weights of the checkpoint, start a new run from them, without "
-        f"--resume_from_checkpoint: --model_name_or_path {folder} --output_dir NEW_FOLDER"
+        "run. To continue training from the weights of the checkpoint, start a new run from them, "
+        "without --resume_from_checkpoint: "
+        f"--model_name_or_path {folder} --output_dir NEW_FOLDER"
     )
 
 

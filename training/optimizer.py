@@ -66,7 +66,7 @@ def make_optimizer(model: nn.Module, training: TrainingSettings) -> torch.optim.
 def _8_bit_adamw(
     model: nn.Module, groups: list[dict[str, Any]], options: dict[str, Any]
 ) -> torch.optim.Optimizer:
-    """Return AdamW of bitsandbytes; its state is in 32 bits for embeddings, as Trainer's."""
+    """Return AdamW of bitsandbytes; its state is in 32 bits for embeddings, as in Trainer."""
     from bitsandbytes.optim import AdamW, GlobalOptimManager
 
     optimizer: torch.optim.Optimizer = AdamW(groups, optim_bits=8, **options)

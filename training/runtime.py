@@ -64,7 +64,7 @@ def _check_devices() -> None:
     raise UserError(
         f"{started} process{'es were' if started > 1 else ' was'} started on a machine with "
         f"{devices or 'no'} GPU{'' if devices == 1 else 's'}: each would train alone. To share the "
-        f"work on {'the CPUs of all machines, on each' if several else 'a CPU'}:\n"
+        f"work on {'the CPUs of all machines, run on each' if several else 'a CPU'}:\n"
         f"  ACCELERATE_USE_CPU=true torchrun {'--nnodes ... ' if several else ''}"
         f"--nproc_per_node {started} {sys.argv[0]} ...\n"
         "To train in one process: accelerate launch --num_processes 1, or plain python."

@@ -90,7 +90,7 @@ class WindowTrainer(Trainer):
         self.nothing_left = False
         self.staging = work / "checkpoint"
         self.saving: Any = None  # path of the checkpoint being written
-        self.remove_callback(DEFAULT_PROGRESS_CALLBACK)  # in a notebook another one
+        self.remove_callback(DEFAULT_PROGRESS_CALLBACK)  # a different one in a notebook
         if plan is None:
             # Each device holds the whole model: Trainer would shard it, which needs an optimizer.
             self.is_fsdp_enabled = self.is_deepspeed_enabled = False

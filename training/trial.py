@@ -234,7 +234,7 @@ def _wait_for(device: torch.device) -> None:
 
 
 class _MemoryMeter:
-    """The memory of a step, sampled where it is largest: after each forward and backward pass."""
+    """The memory of a step, sampled where it is large: after each forward pass and at its end."""
 
     def __init__(self, device: torch.device):
         self.on_cpu = device.type == "cpu"

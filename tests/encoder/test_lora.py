@@ -21,7 +21,7 @@ from tests.helpers.messages import stable
 pytest.importorskip("peft", reason="optional: pip install peft")
 # Their layers have no linear layers: SqueezeBERT's are convolutions, I-BERT's quantized.
 WITHOUT_LINEAR_LAYERS = {"squeezebert", "ibert"}
-# Mixtures of experts with other linear layers, which peft takes for those of older versions.
+# Mixtures of experts whose linear layers peft mistakes for those of older versions.
 REFUSED_BY_PEFT = {"beam", "deepseek_v3", "qwen3_next"}
 # Run by default; all with -m exhaustive.
 DEFAULT = ("bert-legacy", "gpt2-left", "modernvbert", "qwen3", "squeezebert")
@@ -45,7 +45,7 @@ def scrambled(network):
 
 
 def scrambled_adapter(folder):
-    """Return a network with an adapter of rank 4 that was trained, so to say."""
+    """Return a network with an adapter of rank 4 and random weights, as if it were trained."""
     network = network_of(folder)
     add_adapter(network, 4, None)
     return scrambled(network)

@@ -91,8 +91,8 @@ def test_a_model_that_is_only_scored(flags, tiny_tagger, tmp_path):
     assert set(plan["files"].split(", ")) == files_in(tmp_path / "out")
 
 
-def say_rank() -> None:
-    """Print the number of each step that a process tries."""
+def say_steps() -> None:
+    """Print a line for each step that a process tries."""
 
     def make(function):
         def counting(*args, **kwargs):
@@ -108,7 +108,7 @@ def say_rank() -> None:
 @pytest.mark.parametrize("script", BOTH)
 def test_two_processes_try_their_shares_of_the_same_steps(script, flags, tmp_path):
     flags = [*flags, "--dry_run", "--per_device_train_batch_size", 2, "--output_dir", "out"]
-    output = run(script, flags, tmp_path, processes=2, before=say_rank)
+    output = run(script, flags, tmp_path, processes=2, before=say_steps)
     assert output.count("tried a step of 2") == 2 * (1 + 5)
     assert "x 2 processes" in rows(output)["training"]
     assert output.count("\nfiles ") == 1

@@ -1,15 +1,14 @@
 """Suspected label errors: kinds, scores, corrections."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common import entities
-from scoring.label_errors import Suspect, corrected, label_probabilities, suspected_errors
+from scoring.label_errors import Suspect, corrected, relative_probabilities, suspected_errors
 
+BOTH = 1 - (0.2 * 0.4) ** 0.5
 LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
 
 
@@ -23,7 +22,7 @@ LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
         # Only the second word differs.
         ("B-X O", "B-X I-X", [("other boundary", 0.6, [("X", 0, 1)], [("X", 0, 2)], 0, 2)]),
         # Here an entity begins at the second word, and that is the difference.
-        ("B-X I-X", "O B-X", [("other boundary", None, [("X", 0, 2)], [("X", 1, 2)], 0, 2)]),
+        ("B-X I-X", "O B-X", [("other boundary", BOTH, [("X", 0, 2)], [("X", 1, 2)], 0, 2)]),
         # Two labels in place of one, and the reverse, are one suspect.
         (
             "B-X B-Y",
@@ -49,11 +48,7 @@ LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
 def test_suspects_of_entity_tags(gold, predicted, expected):
     """The probabilities are those of the labels; the score is 1 - their geometric mean."""
     suspects = suspected_errors(gold.split(), predicted.split(), [0.2, 0.4], entity_tags=True)
-    both = 1 - math.sqrt(0.2 * 0.4)
-    assert suspects == [
-        (kind, pytest.approx(both if score is None else score), *rest)
-        for kind, score, *rest in expected
-    ]
+    assert suspects == [(kind, pytest.approx(score), *rest) for kind, score, *rest in expected]
 
 
 def test_suspects_of_plain_tags_are_words():
@@ -66,13 +61,11 @@ def test_a_label_without_any_probability_has_the_highest_score():
     assert suspect.score == pytest.approx(1)
 
 
-def test_probabilities_of_labels_are_those_of_legal_sequences():
-    """After O, I-X is impossible: what the model gives to it counts for the other labels."""
+def test_probabilities_are_relative_to_the_mean_of_the_same_label():
+    """O has a mean of 0.6; B-X occurs once, so its probability is what it usually is."""
     rows = np.log([[0.9, 0.025, 0.025, 0.025, 0.025], [0.3, 0.1, 0.5, 0.05, 0.05]])
-    (first, second) = label_probabilities([["O", "B-X"], ["O"]], [rows, rows[:1]], LABELS, True)
-    assert first[1] > 0.1 and second[0] > 0.9
-    plain = label_probabilities([["O", "B-X"]], [rows], LABELS, entity_tags=False)
-    assert plain[0].tolist() == pytest.approx([0.9, 0.1])
+    first, second = relative_probabilities([["O", "O"], ["B-X"]], [rows, rows[1:]], LABELS)
+    assert first.tolist() == pytest.approx([1, 0.5]) and second.tolist() == pytest.approx([1])
 
 
 tags = st.sampled_from(LABELS)

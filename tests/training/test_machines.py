@@ -106,7 +106,7 @@ def paths_of(processes: Processes, checkpoint: Path, elsewhere: Path) -> list[Pa
     """Return where each process reads; the second machine has only the folder `elsewhere`."""
 
     def read(state: Any) -> Path:
-        # The path is the same on all machines, so the disk is shown by another one.
+        # On machines the path is the same; here, another path stands for another disk.
         folder = checkpoint if state.process_index < 2 else elsewhere
         return checkpoint_of_machine(folder, state)
 
