@@ -15,6 +15,7 @@ the same epochs share a run.
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -39,12 +40,18 @@ class Run(NamedTuple):
 
     corpus: str
     size: int  # sentences of the training split
+    batch_size: int
     epochs: int
     seed: int
 
     def file(self, folder: Path) -> Path:
         """Return the file of its result."""
-        return folder / f"{self.corpus}-{self.size}-{self.epochs}-{self.seed}.json"
+        return folder / f"{'-'.join(map(str, self))}.json"
+
+    @property
+    def epoch_steps(self) -> int:
+        """Return the steps of an epoch; all sentences of these corpora fit into a window."""
+        return math.ceil(self.size / self.batch_size)
 
 
 def main():
@@ -52,7 +59,6 @@ def main():
     from settings.defaults import EMBEDDED_RECIPE
     from settings.flags import MOST_EPOCHS
 
-    recipe = dict(EMBEDDED_RECIPE)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,6 +69,13 @@ def main():
         "--steps", nargs="+", type=int, default=[0, 300, 600, 1200], help="minima; 0: the recipe"
     )
     parser.add_argument("--most_epochs", type=int, default=MOST_EPOCHS)
+    parser.add_argument(
+        "--batch_sizes",
+        nargs="+",
+        type=int,
+        default=[EMBEDDED_RECIPE["per_device_train_batch_size"]],
+        help="default: the recipe's",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1 (default: 3)")
     parser.add_argument(
         "--test_sentences", type=int, default=600, help="score the first N test sentences"
@@ -71,31 +84,28 @@ def main():
     options = parser.parse_args()
     options.results.mkdir(parents=True, exist_ok=True)
     if not options.report:
-        make_runs(options, recipe, parser)
-    report(options, recipe)
+        make_runs(options, parser)
+    report(options)
 
 
-def epochs_of(options, recipe: dict, minimum: int, size: int) -> int:
-    """Return the epochs of a corpus of `size` sentences with a minimum of steps."""
+def run_of(options, minimum: int, corpus: str, size: int, batch_size: int, seed: int) -> Run:
+    """Return the run with a minimum of steps."""
+    from settings.defaults import EMBEDDED_RECIPE
     from settings.run_settings import TrainingSettings
 
     training = TrainingSettings(
-        num_train_epochs=recipe["num_train_epochs"],
+        num_train_epochs=EMBEDDED_RECIPE["num_train_epochs"],
         fewest_steps=minimum,
         most_epochs=options.most_epochs,
     )
-    return int(training.epochs_of(steps_of_epoch(recipe, size)))
-
-
-def steps_of_epoch(recipe: dict, size: int) -> int:
-    """Return the steps of an epoch; all sentences of these corpora fit into a window."""
-    return math.ceil(size / recipe["per_device_train_batch_size"])
+    run = Run(corpus, size, batch_size, 0, seed)
+    return run._replace(epochs=int(training.epochs_of(run.epoch_steps)))
 
 
 # --- Runs -----------------------------------------------------------------------------------------
 
 
-def make_runs(options, recipe: dict, parser) -> None:
+def make_runs(options, parser) -> None:
     """Make the runs that have no result, small corpora first and seed by seed."""
     from encoder.cpu.process import prepare_process
 
@@ -103,16 +113,14 @@ def make_runs(options, recipe: dict, parser) -> None:
     with tempfile.TemporaryDirectory() as work:
         os.environ["HF_DATASETS_CACHE"] = str(Path(work, "cache"))  # not the user's
         corpora = {name: read_corpus(name, Path(work), parser) for name in options.corpora}
-        for size in options.sizes:
-            epochs = {epochs_of(options, recipe, minimum, size) for minimum in options.steps}
-            for seed in range(options.seeds):
-                for name, corpus in corpora.items():
-                    if size > len(corpus.splits["train"]):
-                        continue
-                    for number in sorted(epochs):
-                        run = Run(name, size, number, seed)
-                        if not run.file(options.results).exists():
-                            make_run(run, corpus, recipe, options)
+        runs = itertools.product(
+            options.sizes, range(options.seeds), corpora, options.batch_sizes, options.steps
+        )
+        for size, seed, corpus, batch_size, minimum in runs:
+            run = run_of(options, minimum, corpus, size, batch_size, seed)
+            is_possible = size <= len(corpora[corpus].splits["train"])
+            if is_possible and not run.file(options.results).exists():
+                make_run(run, corpora[corpus], options)
 
 
 def read_corpus(name: str, work: Path, parser):
@@ -126,10 +134,10 @@ def read_corpus(name: str, work: Path, parser):
     return load_corpus(CorpusSettings(**settings, hold_out=False))
 
 
-def make_run(run: Run, corpus, recipe: dict, options) -> None:
+def make_run(run: Run, corpus, options) -> None:
     """Train on a part of a corpus, score the test split, and write the result."""
     from results.study_files import corpus_flags, sentences_of, write_sentences
-    from settings.defaults import embedded_encoder
+    from settings.defaults import EMBEDDED_RECIPE, embedded_encoder
     from support.files import write_json
     from train_accelerate import main as train
 
@@ -148,16 +156,19 @@ def make_run(run: Run, corpus, recipe: dict, options) -> None:
             *("--do_train", "--do_predict", "--save_strategy", "no", "--disable_tqdm"),
             *("--seed", run.seed),
         ]
-        values = recipe | {"num_train_epochs": run.epochs}
+        values = EMBEDDED_RECIPE | {
+            "num_train_epochs": run.epochs,
+            "per_device_train_batch_size": run.batch_size,
+        }
         scores, model = train([*flags, *(f"--{name}={value}" for name, value in values.items())])
         training = json.loads((model / "train_results.json").read_text())
-    assert training["train_steps"] == run.epochs * steps_of_epoch(recipe, run.size)
+    assert training["train_steps"] == run.epochs * run.epoch_steps
     result = run._asdict() | {
         "f1": scores["test"]["overall"]["f1"],
         "train_loss": training["train_loss"],
         "steps": training["train_steps"],
         "seconds": training["train_runtime"],
-        "recipe": recipe,
+        "learning_rate": EMBEDDED_RECIPE["learning_rate"],
         "machine": describe(),
         "date": time.strftime("%Y-%m-%d"),
     }
@@ -168,8 +179,8 @@ def make_run(run: Run, corpus, recipe: dict, options) -> None:
 # --- Report ---------------------------------------------------------------------------------------
 
 
-def report(options, recipe: dict) -> None:
-    """Print a table: a row for each corpus and size, a column for each minimum of steps."""
+def report(options) -> None:
+    """Print a table: a row for each corpus, size and batch, a column for each minimum of steps."""
     results = {}
     for path in options.results.glob("*.json"):
         result = json.loads(path.read_text())
@@ -177,26 +188,21 @@ def report(options, recipe: dict) -> None:
     machines = sorted({f"{result['machine']}, {result['date']}" for result in results.values()})
     print(*machines, sep="\n")
     heads = ["the recipe's epochs" if not n else f"at least {n} steps" for n in options.steps]
-    print(f"\n| corpus | sentences | {' | '.join(heads)} |")
-    print(f"| --- | --- |{' --- |' * len(heads)}")
+    print(f"\n| corpus | sentences | batch | {' | '.join(heads)} |")
+    print(f"| --- | --- | --- |{' --- |' * len(heads)}")
     gains = {minimum: [] for minimum in options.steps}
-    for corpus in options.corpora:
-        for size in options.sizes:
-            cells = []
-            for minimum in options.steps:
-                epochs = epochs_of(options, recipe, minimum, size)
-                runs = [Run(corpus, size, epochs, seed) for seed in range(options.seeds)]
-                f1s = [results[run]["f1"] for run in runs if run in results]
-                steps = epochs * steps_of_epoch(recipe, size)
-                cells.append(f"{cell(f1s)}; {epochs} epochs, {steps} steps" if f1s else "")
-                first = [run._replace(epochs=epochs_of(options, recipe, 0, size)) for run in runs]
-                gains[minimum] += [
-                    results[run]["f1"] - results[plain]["f1"]
-                    for run, plain in zip(runs, first, strict=True)
-                    if run in results and plain in results
-                ]
-            if any(cells):
-                print(f"| {corpus} | {size} | {' | '.join(cells)} |")
+    for row in itertools.product(options.corpora, options.sizes, options.batch_sizes):
+        cells = []
+        for minimum in options.steps:
+            runs = [run_of(options, minimum, *row, seed) for seed in range(options.seeds)]
+            f1s = {run.seed: results[run]["f1"] for run in runs if run in results}
+            length = f"{runs[0].epochs} epochs, {runs[0].epochs * runs[0].epoch_steps} steps"
+            cells.append(f"{cell([*f1s.values()])}; {length}" if f1s else "")
+            for seed, f1 in f1s.items():
+                plain = run_of(options, 0, *row, seed)
+                gains[minimum] += [f1 - results[plain]["f1"]] if plain in results else []
+        if any(cells):
+            print(f"| {' | '.join([*map(str, row), *cells])} |")
     for minimum, values in gains.items():
         if minimum and values:
             print(

@@ -185,7 +185,7 @@ class SharedFlags:
         -1, "Number of steps, instead of epochs. Default: set by the epochs.", "--max_train_steps"
     )
     per_device_train_batch_size: int | None = _training(
-        None, "Windows per batch on each process. Default: 8; the embedded encoder has its own."
+        None, "Windows per batch on each process. Default: 8; 32 for --sample."
     )
     per_device_eval_batch_size: int = _evaluation(
         32, "Windows per batch on each process in evaluation."

@@ -8,7 +8,7 @@ import pytest
 
 from settings import defaults
 from settings.defaults import (
-    EMBEDDED_RECIPE,
+    SAMPLE_RECIPE,
     default_output_dir,
     embedded_encoder,
     is_embedded,
@@ -139,7 +139,15 @@ def test_sample_selects_the_embedded_corpus_and_encoder(hub_ready, embedded):
     assert settings.corpus.sample is True
     assert settings.corpus.dataset_name is None
     assert settings.model.model_name_or_path == embedded
-    assert settings.training.learning_rate == EMBEDDED_RECIPE["learning_rate"] != 2e-5
+    assert settings.training.learning_rate == SAMPLE_RECIPE["learning_rate"] != 2e-5
+    assert settings.training.per_device_train_batch_size == 32
+
+
+def test_the_embedded_encoder_has_small_batches_on_other_corpora(embedded):
+    flags = ["--train_file", "my.conll", "--model_name_or_path", embedded]
+    training = settings_from(*flags, hub_ready=False).training
+    recipe = (training.num_train_epochs, training.per_device_train_batch_size)
+    assert (*recipe, training.learning_rate) == (6.0, 8, 1e-4)
 
 
 def test_sample_with_a_named_model(embedded, tmp_path):
@@ -181,8 +189,7 @@ def test_flags_win_over_the_embedded_encoders_recipe(embedded):
         "--sample", "--learning_rate", "1e-4", "--num_train_epochs", "1", hub_ready=False
     )
     assert (settings.training.learning_rate, settings.training.num_train_epochs) == (1e-4, 1.0)
-    embedded_batch = EMBEDDED_RECIPE["per_device_train_batch_size"]
-    assert settings.training.per_device_train_batch_size == embedded_batch
+    assert settings.training.per_device_train_batch_size == 32
 
 
 @pytest.mark.parametrize("extra", [[], ["--sample"], ["--train_file", "my.conll"]])
