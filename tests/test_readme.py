@@ -225,8 +225,8 @@ def test_the_first_three_commands_parse():
     from settings.tagging_flags import TaggingFlags
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    first = re.search(r"```bash\n(.*?)```", text, re.S)[1].splitlines()
-    install, training, tagging = map(shlex.split, first)
+    first = re.search(r"```bash\n(.*?)```", text, re.S)[1]
+    install, training, tagging = map(shlex.split, re.split("&&|\n", first.strip()))
     assert (ROOT / install[-1]).exists()
     assert parse_flags(LoopFlags, "", training[2:]).sample
     assert parse_flags(TaggingFlags, "", tagging[2:]).texts
