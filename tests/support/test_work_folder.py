@@ -16,6 +16,7 @@ from support.errors import UserError
 from support.work_folder import LOCK_FILE, lock_output_dir, make_work_folder, work_folder
 from tests.helpers.messages import stable
 from tests.helpers.models import ROOT
+from tests.helpers.threads import NUM_PROCESSES, Processes
 
 ALONE = SimpleNamespace(is_main_process=True, num_processes=1)
 
@@ -234,3 +235,44 @@ def test_a_work_folder_without_a_lock_is_marked(tmp_path, release):
     lock_output_dir(tmp_path, ALONE)
     release()
     assert names(tmp_path) == []
+
+
+# --- Several machines -------------------------------------------------------------------------
+
+
+def test_machines_without_the_disk_get_a_temporary_folder(tmp_path, release, monkeypatch):
+    """Even if they have a folder of that name, in which another run works."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    elsewhere = work_folder(tmp_path / "second" / "out")
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "owner.json").write_text("{}")
+
+    def lock(state):
+        machine = "first" if state.process_index < 2 else "second"
+        return lock_output_dir(tmp_path / machine / "out", state)
+
+    folders = Processes(monkeypatch).run(lock)
+    assert folders[:2] == [work_folder(tmp_path / "first" / "out")] * 2
+    assert [folder.parent for folder in folders[2:]] == [tmp_path / "tmp"] * 2
+    assert folders[2] != folders[3]
+    release()
+    assert names(tmp_path / "tmp") == []
+    assert names(tmp_path / "second") == ["out", "out/.run", "out/.run/owner.json"]
+
+
+def test_a_sharded_model_needs_a_shared_disk(tmp_path, release, monkeypatch, snapshot):
+    monkeypatch.setattr(module, "CACHED_S", 0)
+    monkeypatch.setattr("socket.gethostname", lambda: "node-7")
+    processes = Processes(monkeypatch)
+
+    def lock(state, second="second"):
+        machine = "first" if state.process_index < 2 else second
+        return lock_output_dir(tmp_path / machine / "out", state, sharded_by="FSDP")
+
+    errors = processes.run(lock)
+    assert all(isinstance(error, UserError) for error in errors)
+    assert stable(errors[0], tmp_path) == snapshot
+    release()
+    shared = processes.run(lambda state: lock(state, "first"))
+    assert shared == [work_folder(tmp_path / "first" / "out")] * NUM_PROCESSES
