@@ -2,6 +2,7 @@
 
     NER_CORPORA=... python benchmarks/curve.py --results FOLDER       # 20 cases; can be resumed
     python benchmarks/curve.py --results FOLDER --report              # of the cases there
+    python benchmarks/curve.py --results FOLDER --frozen --seeds 10   # without fine-tuning
     python benchmarks/curve.py --simulate 300                         # simulated curves
 
 A case is a part of a corpus: 480 training sentences and 300 test sentences, of other documents,
@@ -9,6 +10,9 @@ drawn with a seed of its own. It is trained on an eighth, a quarter, a half and 
 sentences, as `study.py curve` draws them, for an equal number of steps. The curve is fitted to the
 first three scores. The table has the share of cases where the score of all lies inside the 95 %
 interval that the curve gives for a run on twice the data, and the width of this interval.
+
+With `--frozen`, the models are not fine-tuned: they are those of `frozen.py`. That takes seconds
+for a case, not minutes.
 
 Simulated curves are power laws, as the fit assumes, and curves that it does not assume: exponential
 ones, and logarithmic ones. Their noise is normal, with a standard deviation of 0.01 or 0.02 at the
@@ -37,6 +41,7 @@ from corpus.folds import growing_shares
 from corpus.load import load_corpus
 from results.study_files import LabelledSentence, sentences_of, write_sentences
 from scoring.learning_curve import Estimate, fit_curve
+from scoring.scores import score_tags
 from settings.defaults import embedded_encoder
 from settings.run_settings import CorpusSettings
 from support.files import write_json
@@ -51,7 +56,7 @@ CORPORA = {  # training and test files; documents of one file if there is only o
 SEEDS = 5
 SIZES = {"train": 480, "test": 300}  # sentences
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
-STEPS = 120
+STEPS, FROZEN_STEPS = 120, 300
 NOISES = (0.01, 0.02)
 
 
@@ -64,6 +69,7 @@ def main():
     parser.add_argument("--corpora", nargs="+", choices=CORPORA, default=[*CORPORA])
     parser.add_argument("--seeds", type=int, default=SEEDS, help="seeds 0 to N - 1 (default: 5)")
     parser.add_argument("--report", action="store_true", help="report on the cases that exist")
+    parser.add_argument("--frozen", action="store_true", help="models on a frozen encoder")
     parser.add_argument("--simulate", type=int, metavar="N", help="N curves of each kind")
     options = parser.parse_args()
     if options.simulate:
@@ -76,10 +82,11 @@ def main():
     options.results.mkdir(parents=True, exist_ok=True)
     results = []
     for seed, name in itertools.product(range(options.seeds), options.corpora):
-        path = options.results / f"{name}-{seed}.json"
+        path = options.results / f"{name}-{seed}{'-frozen' * options.frozen}.json"
         if not path.exists() and not options.report:
             began = time.time()
-            write_json(path, {"corpus": name, "seed": seed, "scores": make_case(name, seed)})
+            scores = make_case(name, seed, options.frozen)
+            write_json(path, {"corpus": name, "seed": seed, "scores": scores})
             print(f"{path.stem}: {(time.time() - began) / 60:.1f} minutes", flush=True)
         if path.exists():
             results.append(json.loads(path.read_text("utf-8")))
@@ -90,17 +97,42 @@ def main():
 # --- Cases --------------------------------------------------------------------------------------
 
 
-def make_case(name: str, seed: int) -> list[float]:
+def make_case(name: str, seed: int, frozen: bool) -> list[float]:
     """Return the F1 on the test sentences of a model trained on each share."""
     parts = parts_of(name, random.Random(seed))
     pairs = [(sentence.words, sentence.place.document) for sentence in parts["train"]]
-    scores = []
+    train = train_frozen if frozen else fine_tune
+    return train(name, seed, parts, growing_shares(pairs, SHARES, seed))
+
+
+def train_frozen(
+    name: str, seed: int, parts: dict[str, list[LabelledSentence]], shares: list[list[bool]]
+) -> list[float]:
+    """Return the F1 of models on a frozen encoder; `shares`: the members of each share."""
+    from frozen import FrozenTagger
+
+    labels = sorted({tag for part in parts.values() for row in part for tag in row.tags})
+    gold, scores = [row.tags for row in parts["test"]], []
+    for members in shares:
+        rows = [*itertools.compress(parts["train"], members)]
+        words, tags = [row.words for row in rows], [row.tags for row in rows]
+        tagger = FrozenTagger(words, tags, labels, FROZEN_STEPS, seed)
+        predicted = [tags for tags, _ in tagger.predict([row.words for row in parts["test"]])]
+        scores.append(score_tags(gold, predicted, True)["overall"]["f1"])
+    return scores
+
+
+def fine_tune(
+    name: str, seed: int, parts: dict[str, list[LabelledSentence]], shares: list[list[bool]]
+) -> list[float]:
+    """Return the F1 of models that are fine-tuned; `shares`: the members of each share."""
+    scores: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         files = {part: Path(folder, f"{part}.jsonl") for part in parts}
         write_sentences(files["test"], parts["test"])
         labels = sorted({tag for part in parts.values() for row in part for tag in row.tags})
         Path(folder, "labels.txt").write_text("\n".join(labels), "utf-8")
-        for members in growing_shares(pairs, SHARES, seed):
+        for members in shares:
             write_sentences(files["train"], itertools.compress(parts["train"], members))
             flags = {
                 "train_file": files["train"],

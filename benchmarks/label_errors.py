@@ -22,9 +22,8 @@ entities    a word of cleanlab's stands for the entities, labelled or predicted,
             a later word of them is skipped. One is right if a word in it is, and a corrupted entity
             that has been listed is skipped after that.
 
-With `--frozen`, the models of the folds are not fine-tuned. They are softmax regressions on the
-vectors of a word and its neighbours, from two layers of the encoder. That takes seconds, not
-minutes, and gives weaker models.
+With `--frozen`, the models of the folds are not fine-tuned: they are those of `frozen.py`. That
+takes seconds, not minutes, and gives weaker models.
 
 Errors that the corpus had before count as wrong on all sides. A study that exists in the folder of
 results is resumed, and its probabilities are read again.
@@ -55,7 +54,6 @@ from results.study_folds import (
     read_label_predictions,
     write_label_predictions,
 )
-from scoring.decoding import legal_transitions, most_probable_tags
 from scoring.label_errors import relative_probabilities
 from scoring.scores import score_tags
 from settings.defaults import embedded_encoder
@@ -66,7 +64,7 @@ FILES = {"wikigold": "wikigold.conll.txt", "sec": "FIN[35].txt", "wnut17": "wnut
 CORRUPTED = 0.05  # of the entities
 FIRST = 50  # of a ranking, which are scored
 FOLDS = 3
-EPOCHS = 2
+EPOCHS, FROZEN_EPOCHS = 2, 4
 UNITS = ("words", "sentences", "entities")
 COLUMNS = {"text_column_name": "tokens", "label_column_name": "labels", "tag_scheme": "iob2"}
 
@@ -216,69 +214,20 @@ def read_corpus(case: Case) -> tuple[list[LabelledSentence], list[int]]:
 
 def train_on_frozen(case: Case) -> None:
     """Write the probabilities of models on a frozen encoder, unless they are there."""
-    import torch
+    from frozen import BATCH, FrozenTagger
 
     if all(file.exists() for file in case.files):
         return
     case.study.mkdir(exist_ok=True)
-    torch.manual_seed(case.seed)
     sentences, folds = read_corpus(case)
-    vectors = [torch.from_numpy(rows) for rows in vectors_of(sentences)]
     names = sorted({tag for sentence in sentences for tag in sentence.tags})
-    ids = {name: number for number, name in enumerate(names)}
-    labels = [torch.tensor([ids[tag] for tag in sentence.tags]) for sentence in sentences]
-    legal = legal_transitions(names)
     for fold, file in enumerate(case.files):
-        train = [number for number, of_sentence in enumerate(folds) if of_sentence != fold]
-        x, y = (torch.cat([rows[number] for number in train]) for rows in (vectors, labels))
-        mean, deviation = x.mean(0), x.std(0) + 1e-6
-        model = torch.nn.Linear(x.shape[1], len(names))
-        with torch.no_grad():  # begins with the frequencies of the labels
-            model.weight.zero_()
-            model.bias.copy_(torch.bincount(y, minlength=len(names)).add(1).log())
-        optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, weight_decay=0.1)
-        for _ in range(4):
-            for batch in torch.randperm(len(y)).split(128):
-                logits = model((x[batch] - mean) / deviation)
-                torch.nn.functional.cross_entropy(logits, y[batch]).backward()
-                optimizer.step()
-                optimizer.zero_grad()
-        predictions = []
-        for rows, of_sentence in zip(vectors, folds, strict=True):
-            if of_sentence == fold:
-                with torch.inference_mode():
-                    log_probabilities = model((rows - mean) / deviation).log_softmax(-1).numpy()
-                tags = [names[tag] for tag in most_probable_tags(log_probabilities, legal)]
-                predictions.append((tags, log_probabilities))
-        write_label_predictions(file, names, predictions)
-
-
-VECTORS: dict[tuple, np.ndarray] = {}  # by the words of a sentence, which seeds do not change
-
-
-def vectors_of(sentences: list[LabelledSentence]) -> list[np.ndarray]:
-    """Return the vectors of the words of sentences, beside those of their neighbours."""
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    folder = embedded_encoder()
-    tokenizer, encoder = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
-    encoder.eval()
-    for sentence in sentences:
-        if (key := tuple(sentence.words)) in VECTORS:
-            continue
-        encoded = tokenizer(
-            sentence.words, is_split_into_words=True, truncation=True, return_tensors="pt"
-        )
-        with torch.inference_mode():
-            layers = encoder(**encoded, output_hidden_states=True).hidden_states
-        of_sub_words = torch.cat([layers[-1][0], layers[-3][0]], 1).numpy()
-        rows = np.zeros((len(key) + 2, of_sub_words.shape[1]), np.float32)
-        for position, word in reversed([*enumerate(encoded.word_ids())]):
-            if word is not None:  # the first sub-word of a word is the last to be written
-                rows[word + 1] = of_sub_words[position]
-        VECTORS[key] = np.concatenate([rows[1:-1], rows[:-2], rows[2:]], 1)
-    return [VECTORS[tuple(sentence.words)] for sentence in sentences]
+        train = [s for s, of_sentence in zip(sentences, folds, strict=True) if of_sentence != fold]
+        test = [s for s, of_sentence in zip(sentences, folds, strict=True) if of_sentence == fold]
+        words, tags = [s.words for s in train], [s.tags for s in train]
+        steps = FROZEN_EPOCHS * sum(map(len, words)) // BATCH
+        tagger = FrozenTagger(words, tags, names, steps, case.seed)
+        write_label_predictions(file, names, tagger.predict([s.words for s in test]))
 
 
 def read_study(case: Case) -> tuple[list[LabelledSentence], LabelPredictions]:

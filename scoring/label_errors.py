@@ -9,10 +9,10 @@ is 1 - the geometric mean of the relative probabilities of the labels of its wor
 label and prediction differ. A relative probability is that of the label, divided by the mean for
 the same label in the whole corpus, and at most 1: models are less sure of some labels than of
 others, and a low probability of a label that is always difficult says little (the idea of confident
-learning, Northcutt et al. 2021, arXiv:1911.00068). The mean neither depends on one word, as the
-lowest probability does, nor prefers long entities, as a product would; so would probabilities among
-legal sequences of tags, in which an I- depends on all words before it. `benchmarks/label_errors.py`
-compares the ranking with that of cleanlab.
+learning, Northcutt et al. 2021, arXiv:1911.00068). The mean neither depends on a single word, as
+the lowest probability does, nor prefers long entities, as a product would. Probabilities among
+legal sequences of tags would prefer them too: there, an I- depends on all words before it.
+`benchmarks/label_errors.py` compares the ranking with that of cleanlab.
 """
 
 import math
@@ -112,9 +112,9 @@ def _places(gold: Sequence[str], predicted: Sequence[str]) -> list[Place]:
     ]
 
 
-def _distinct(sides: Iterable[Entity | None]) -> list[Entity]:
-    """Return the entities of one side of pairs, each once, in order; None is no entity."""
-    return sorted({entity for entity in sides if entity}, key=lambda entity: entity[1:])
+def _distinct(found: Iterable[Entity | None]) -> list[Entity]:
+    """Return the entities that occur, each once, in order."""
+    return sorted({entity for entity in found if entity}, key=lambda entity: entity[1:])
 
 
 def _other_tags(gold: Sequence[str], predicted: Sequence[str]) -> list[Place]:
