@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from results.report_scores import reliability_table, training_counts
-from results.verdict import Run, extremes, nouns_of, scored_split, scores_of
+from results.verdict import (
+    Run,
+    extremes,
+    nouns_of,
+    scored_split,
+    scores_of,
+    was_always_zero,
+)
 from scoring.evidence import FEW, IN_TRAINING, NEW, number_of
 from settings.study_flags import SET_BY_STUDY, without_flags
 from support.secrets import scrub
@@ -74,8 +81,9 @@ def _more_to_score(run: Run, scores: Mapping[str, Any], entity_tags: bool) -> Ad
 
 
 def longer_training(run: Run) -> Advice | None:
-    """Return the advice to train longer, if the last evaluation of a run was its best."""
-    if not run.get("still_improved"):
+    """Return the advice to train longer, if a run still improved or has learned nothing yet."""
+    is_zero = was_always_zero(run)
+    if not run.get("still_improved") and not is_zero:
         return None
     arguments = run.get("arguments") or {}
     steps, epochs = arguments.get("max_steps") or -1, arguments.get("num_train_epochs")
@@ -84,7 +92,8 @@ def longer_training(run: Run) -> Advice | None:
         flags = f"--num_train_epochs {2 * float(epochs):g}"
     return Advice(
         "Train longer",
-        "The last evaluation was the best one. With twice the steps, the score may still grow; the "
+        ("No evaluation was above 0." if is_zero else "The last evaluation was the best one.")
+        + " With twice the steps, the score may still grow; the "
         "best weights are kept if asked for. Add to the command:",
         f"{flags} --load_best_model_at_end".strip(),
     )
@@ -92,7 +101,7 @@ def longer_training(run: Run) -> Advice | None:
 
 def _keep_best(run: Run) -> Advice | None:
     history, kept = run.get("history") or [], run.get("kept_step")
-    if run.get("still_improved") is not False or not history:
+    if was_always_zero(run) or run.get("still_improved") is not False or not history:
         return None
     if (run.get("arguments") or {}).get("load_best_model_at_end"):
         return None

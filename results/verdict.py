@@ -65,6 +65,16 @@ def still_improved(history: Sequence[Mapping[str, Any]], best: BestScore) -> boo
     return None if len(history) < 2 else best_step(history, best) == history[-1]["step"]
 
 
+def was_always_zero(run: Run) -> bool:
+    """Return whether a score of which greater is better was 0 at each evaluation of a run."""
+    arguments = run.get("arguments") or {}
+    name = f"eval_{arguments.get('metric_for_best_model')}"
+    scores = [row.get(name) for row in run.get("history") or []]
+    return bool(scores and arguments.get("greater_is_better")) and not any(
+        score != 0 for score in scores
+    )
+
+
 def epochs_done(step: int, epoch_steps: int | None) -> float | None:
     """Return the epochs done at a step, rounded; None without the steps of an epoch."""
     return round(step / epoch_steps, 2) if epoch_steps else None
@@ -175,6 +185,8 @@ def kept_weights(run: Run) -> str:
         False: "The score no longer improved at the last evaluation",
         None: "The model was evaluated once during training",
     }[run.get("still_improved")]
+    if was_always_zero(run):
+        text = "The score was 0 at each evaluation"
     if patience := run.get("patience_ended"):
         number = counted(patience, "evaluation")
         text = f"Training stopped early, after {number} without a better score"

@@ -78,6 +78,19 @@ SURFACES = {
         ),
         ({"scores": {"test": scores(**reliability(0.2))}}, 0, "Do not read scores"),
         ({"scores": {"test": scores(**reliability(0.05))}}, 0, "Try another encoder"),
+        (
+            {
+                "still_improved": False,
+                "history": [{"step": 10, "eval_f1": 0.0}, {"step": 20, "eval_f1": 0.0}],
+                "arguments": {
+                    "num_train_epochs": 3.0,
+                    "metric_for_best_model": "f1",
+                    "greater_is_better": True,
+                },
+            },
+            0,
+            "Train longer",
+        ),
     ],
 )
 def test_each_rule_follows_from_its_facts(more, sure, title, snapshot):

@@ -87,6 +87,10 @@ def evidence(**f1s) -> dict:
 
 
 CLEAR = {"PER": (0.9, 0.8, 0.95, 240), "MISC": (0.3, 0.2, 0.4, 39)}
+NOTHING_LEARNED = {
+    "history": [{"step": 10, "eval_f1": 0.0}, {"step": 20, "eval_f1": 0.0}],
+    "arguments": {"metric_for_best_model": "f1", "greater_is_better": True},
+}
 TRAINED = {"history": [{"step": 10}, {"step": 20}], "epoch_steps": 10}
 
 
@@ -100,6 +104,7 @@ TRAINED = {"history": [{"step": 10}, {"step": 20}], "epoch_steps": 10}
         ({**TRAINED, "kept_step": 20, "still_improved": True}, True),
         ({**TRAINED, "kept_step": 10, "still_improved": False}, True),
         ({**TRAINED, "kept_step": 10, "still_improved": False, "patience_ended": 1}, True),
+        ({**TRAINED, **NOTHING_LEARNED, "kept_step": 20, "still_improved": False}, True),
         ({"history": [{"step": 1500}], "kept_step": 1500, "still_improved": None}, True),
     ],
 )
