@@ -10,6 +10,7 @@ from huggingface_hub.constants import HF_HUB_CACHE
 
 from corpus.load import cache_folder
 from encoder.batches import WindowSet
+from encoder.lora import ADAPTER, ADAPTER_WEIGHTS, has_adapter, merged_weights
 from results.args_file import ARGS_FILE
 from results.output_folder import RUN_FILE
 from results.result_files import FILE_PREFIXES, PREDICTIONS
@@ -79,7 +80,10 @@ def _encoder(model: Any) -> str:
 
 def _saved_tensors(model: Any) -> list[Any]:
     """Return the weights of a model as they are saved: each tensor once."""
-    tensors = (tensor for tensor in model.state_dict().values() if tensor.is_floating_point())
+    weights = model.state_dict()
+    if has_adapter(model):
+        weights = dict(merged_weights(model, weights))
+    tensors = (tensor for tensor in weights.values() if tensor.is_floating_point())
     return [*{tensor.data_ptr(): tensor for tensor in tensors}.values()]
 
 
@@ -200,6 +204,8 @@ def _model_files(model: Any, tokenizer: Any) -> Iterator[str]:
         model.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         yield from sorted(path.name for path in Path(folder).iterdir())
+    if has_adapter(model):
+        yield from (f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/{ADAPTER_WEIGHTS}")
 
 
 def _caches(settings: Settings) -> list[str]:
