@@ -20,6 +20,10 @@ GIVEN = [
     *("--checkpointing_steps", "7", "--bf16", "--tune_for", "recall", "--learning_rate", "3e-5"),
     *("--task_name", "NER", "--hub_token", "hf_verysecret1", "--log_file", "/home/me/steps.jsonl"),
     *("--output_dir", "/home/me/out", "--cache_dir", "/home/me/cache", "--seed", "7"),
+    *(
+        "--num_train_epochs",
+        "4",
+    ),  # the file states those in force, so that they are not chosen again
 ]
 
 
