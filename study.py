@@ -237,6 +237,11 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
 
         path = study_file(name)
         if not path.exists():
+            if not any((path.parent / name).glob("model*.safetensors")):
+                raise UserError(
+                    f"{path}: missing, and the model of its fold is deleted: got a study of an "
+                    "earlier version of the suite. Repeat it in another folder."
+                )
             tagger = Tagger(path.parent / name)
             documents = [sentence.place.document for sentence in sentences]
             words = [sentence.words for sentence in sentences]
@@ -465,6 +470,7 @@ def finished_run(
     study: "StudyFolder", flags: StudyFlags, name: str, arguments: Sequence[str]
 ) -> dict[str, Any]:
     """Return the record of a run, which is made unless it is finished; print a line about it."""
+    from results.result_files import ALL_RESULTS
     from results.study_folder import scores_of_run
     from results.study_runs import run_training
     from support.html import duration
@@ -480,6 +486,11 @@ def finished_run(
             command.append("--resume_from_checkpoint")
         started = time.monotonic()
         run_training(command, name, study.folder / f"{name}.log")
+        if not (folder / ALL_RESULTS).is_file():
+            raise UserError(
+                f"{folder}: got no {ALL_RESULTS} from a run with exit status 0, expected its results. "
+                "Leave out flags that end a run before it trains, such as --dry_run, also in files."
+            )
         seconds = round(time.monotonic() - started, 1)
         run = {"name": name, "scores": scores_of_run(folder), "seconds": seconds}
         study.add(run)

@@ -121,7 +121,8 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     tokenizer = load_run_tokenizer(settings.model)
     identity = run_identity(settings, corpus)
     check_output_dir(settings, identity, state)
-    work = lock_output_dir(output_dir, state, settings.command, training.sharded_by)
+    sharded_by = training.sharded_by if settings.do_train else None
+    work = lock_output_dir(output_dir, state, settings.command, sharded_by)
     max_length = window_length(
         tokenizer, config, settings.windows.max_seq_length, do_train=settings.do_train
     )

@@ -131,7 +131,7 @@ def encode_split(
             load_from_cache_file=is_cached,
             desc="Encoding",
         )
-        if file is not None and not is_cached:
+        if file is not None and not is_cached and len(split):
             write_text(_checksum_file(file), file_digest(file))
     return WindowSet(rows, int(word_starts[-1]))
 

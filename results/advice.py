@@ -82,7 +82,7 @@ def _more_to_score(run: Run, scores: Mapping[str, Any], entity_tags: bool) -> Ad
 
 def longer_training(run: Run) -> Advice | None:
     """Return the advice to train longer, if a run still improved or has learned nothing yet."""
-    is_zero = was_always_zero(run)
+    is_zero = was_always_zero(run) and not run.get("patience_ended")
     if not run.get("still_improved") and not is_zero:
         return None
     arguments = run.get("arguments") or {}

@@ -13,7 +13,7 @@ from encoder.batches import WindowSet
 from encoder.lora import ADAPTER, ADAPTER_WEIGHTS, has_adapter, merged_weights
 from results.args_file import ARGS_FILE
 from results.output_folder import RUN_FILE
-from results.result_files import FILE_PREFIXES, PREDICTIONS
+from results.result_files import ALL_RESULTS, FILE_PREFIXES, PREDICTIONS
 from results.run_results import RunResults
 from results.run_rows import corpus_row
 from settings.run_settings import Settings
@@ -162,7 +162,9 @@ def evaluations_of_run(results: RunResults, plan: Plan | None) -> dict[str, int]
             count = sum(map(plan.calendar.evaluates_at, steps))
             count += plan.owes_evaluation(results.progress)
         at_end = plan is not None and plan.calendar.evaluates_at(plan.total_steps)
-        is_scored = at_end and not settings.checkpoints.load_best_model_at_end
+        # Restored weights are scored again, and so are those that an adapter is merged into.
+        merges = settings.model.lora_rank is not None
+        is_scored = at_end and not (settings.checkpoints.load_best_model_at_end or merges)
         counts["validation"] = count + (settings.do_eval and not is_scored)
     if "test" in results.windows and settings.do_predict:
         counts["test"] = 1
@@ -186,7 +188,7 @@ def files_of_run(results: RunResults, plan: Plan | None, model: Any, tokenizer: 
     ]
     names += ["train_results.json"] if plan is not None else []
     names += [f"{FILE_PREFIXES[split]}_results.json" for split in scored]
-    names += ["all_results.json"] if plan is not None or scored else []
+    names += [ALL_RESULTS] if plan is not None or scored else []
     for split in evaluations_of_run(results, plan):
         names += [f"{PREDICTIONS[split]}.txt", f"{PREDICTIONS[split]}.jsonl"]
     trains = plan is not None

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -273,11 +274,10 @@ def _finished_studies(folders: Iterable[Path]) -> dict[Path, dict[str, Any]]:
     """Return the records of the finished studies of label errors in folders, the newest first."""
     paths = {path.resolve() for folder in folders for path in folder.glob(STUDIES)}
     records = {}
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
-        try:
+    for path in paths:
+        with suppress(OSError, ValueError):  # of another program, or deleted meanwhile
             record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(record, dict) and record.keys() >= FINISHED:
-            records[path.parent] = record
-    return records
+            if isinstance(record, dict) and record.keys() >= FINISHED:
+                records[path.parent] = path.stat().st_mtime, record
+    newest_first = sorted(records.items(), key=lambda item: item[1][0], reverse=True)
+    return {folder: record for folder, (_, record) in newest_first}

@@ -10,14 +10,15 @@ from common import SentencePrediction, entities, entity_score
 from corpus.problems import Place
 from support.files import write_json, written_whole
 
+ALL_RESULTS = "all_results.json"
 FILE_PREFIXES = {"validation": "eval", "test": "predict"}  # of a split's file and its keys
 PREDICTIONS = {"validation": "eval_predictions", "test": "predictions"}  # .txt and .jsonl
 
 
 def save_results(folder: Path, split: str, metrics: dict[str, Any]) -> None:
-    """Write `{split}_results.json`, and merge the metrics into `all_results.json`."""
+    """Write `{split}_results.json`, and merge the metrics into `ALL_RESULTS`."""
     write_json(folder / f"{split}_results.json", metrics)
-    all_results = folder / "all_results.json"
+    all_results = folder / ALL_RESULTS
     try:
         earlier = json.loads(all_results.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -178,7 +178,8 @@ class RunResults:
                 )
             self.scores[split] = scores
             flat = [self._flat_scores(split)]
-            if split == "validation" and self.settings.do_train:
+            is_training = self.settings.do_train and not self.train_metrics  # which come at its end
+            if split == "validation" and is_training:
                 intervals = self._intervals_of(split, flat[0])
                 self.progress.score_intervals.append({"step": self.progress.step} | intervals)
         if self.state.num_processes > 1:

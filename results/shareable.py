@@ -33,4 +33,6 @@ def _is_local_path(value: str) -> bool:
         return False
     if Path(value).is_absolute() or value.startswith(("~", "./", "../")):
         return True
+    if value.count("/") > 1 and value[0] not in "{[":  # a name on the Hub has one, JSON any number
+        return True
     return os.path.lexists(value) or next(glob.iglob(value), None) is not None

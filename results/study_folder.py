@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from results.result_files import FILE_PREFIXES
+from encoder.lora import ADAPTER, saved_checksum
+from results.result_files import ALL_RESULTS, FILE_PREFIXES
 from support.errors import UserError
 from support.files import write_json
 from support.manifests import checkpoint_folders
@@ -100,7 +101,7 @@ def runs_of_study(name: str) -> list[str]:
 def scores_of_run(folder: Path) -> dict[str, float]:
     """Return the main score of each split that a run has scored: F1, or accuracy of plain tags."""
     try:
-        results = json.loads((folder / "all_results.json").read_text(encoding="utf-8"))
+        results = json.loads((folder / ALL_RESULTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     scores = {}
@@ -142,6 +143,8 @@ def delete_weights(folder: Path) -> None:
     """Delete the weights and checkpoints of a run; its results stay."""
     for checkpoint in checkpoint_folders(folder):
         shutil.rmtree(checkpoint)
+    if saved_checksum(folder / ADAPTER):
+        shutil.rmtree(folder / ADAPTER)
     for pattern in WEIGHTS:
         for file in folder.glob(pattern):
             file.unlink()

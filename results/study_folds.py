@@ -1,6 +1,5 @@
-"""Cross-validation: the files of the folds, and the predictions of all folds combined.
+"""Cross-validation: the predictions of all folds combined.
 
-write_fold(folder, "fold_1", sentences, in_test)    # fold_1_train.jsonl, fold_1_test.jsonl
 scores = pool_folds(folder, ["fold_1", ...], sentences, numbers)
 """
 

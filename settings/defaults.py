@@ -222,6 +222,8 @@ def _weight_flags(values: dict[str, Any]) -> dict[str, Any]:
     chosen = {name: values.get(name) for name in WEIGHT_FLAGS}
     if chosen["data_seed"] is None:
         chosen["data_seed"] = chosen["seed"]
+    if chosen["config_name"] is not None:
+        chosen["config_name"] = model_title(chosen["config_name"])
     chosen["lr_scheduler_kwargs"] = chosen["lr_scheduler_kwargs"] or {}
     chosen["deepspeed"] = read_json(chosen["deepspeed"])
     backend = os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower()

@@ -20,7 +20,6 @@ WEIGHT_FLAGS = (
     "per_device_train_batch_size",
     "gradient_accumulation_steps",
     "freeze_layers",
-    "lora",
     "lora_rank",
     "learning_rate",
     "weight_decay",
@@ -52,6 +51,7 @@ WEIGHT_FLAGS = (
 )
 # These change the weights too, but only through a flag or condition that is compared already.
 THROUGH_OTHERS = {
+    "lora": "lora_rank",
     "bf16": "precision",
     "fp16": "precision",
     "mixed_precision": "precision",

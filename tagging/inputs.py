@@ -174,9 +174,3 @@ def _are_conllu(rows: list[tuple[str, int | None]]) -> bool:
     return all(
         position is None or line.count("\t") == len(CONLLU_COLUMNS) - 1 for line, position in rows
     )
-
-
-# --- Records ----------------------------------------------------------------------------------
-
-
-# --- Tables -----------------------------------------------------------------------------------

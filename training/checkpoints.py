@@ -49,7 +49,7 @@ def checkpoint_staged(
     nothing to the checkpoint, which then lacks its random state; each step sets that again.
     """
     partial = work / folder.name
-    is_shared = work == work_folder(folder.parent)
+    is_shared = work.name == work_folder(folder.parent).name  # a temporary one has another name
     try:
         with disk_errors_reported(folder):
             if state.is_main_process:
@@ -177,7 +177,8 @@ def _damage(folder: Path, manifest: Manifest | None) -> str | None:
         return "no such folder"
     if manifest is None:
         return f"{MANIFEST} is missing, or was not written by this version of the suite"
-    if manifest.progress.keys() != {field.name for field in fields(Progress)}:
+    # Checkpoints of earlier versions lack the intervals of evaluations.
+    if manifest.progress.keys() | {"score_intervals"} != {field.name for field in fields(Progress)}:
         return f"{MANIFEST} holds the progress of another version of the suite"
     for name, crc in manifest.files.items():
         try:
@@ -213,6 +214,8 @@ def other_hardware(folder: Path, hardware: dict[str, Any]) -> str | None:
     """Return a note if a checkpoint was made on other hardware than this run has, or None."""
     manifest = read_manifest(folder)
     saved = manifest.hardware if manifest else {}
+    if saved.get("device") != hardware.get("device"):
+        saved = {name: value for name, value in saved.items() if name == "device"}
     differences = [
         f"{name} {value} there, {hardware.get(name)} here"
         for name, value in saved.items()

@@ -56,7 +56,8 @@ def check_same_run(settings: Settings, corpus: Corpus, state: Any, **values: Any
         for name, value in dataclasses.asdict(subject).items()
         if name not in OF_MACHINE
     }
-    stages = ("do_train", "do_eval", "do_predict")
+    stages = ("do_train", "do_eval", "do_predict", "dry_run")
+    trained_weights = ("freeze_layers", "lora_rank")
     _check_same(
         state,
         {
@@ -65,6 +66,7 @@ def check_same_run(settings: Settings, corpus: Corpus, state: Any, **values: Any
             "sentences of each split": {name: len(rows) for name, rows in corpus.splits.items()},
             **{name.replace("_", " "): value for name, value in values.items()},
             **{f"--{name}": getattr(settings, name) for name in stages},
+            **{f"--{name}": getattr(settings.model, name) for name in trained_weights},
             **flags,
             "version of the suite": VERSION,
             **{f"version of {name}": version(name) for name in PACKAGES},
@@ -92,10 +94,10 @@ def _check_same(state: Any, values: Mapping[str, Any]) -> None:
     differences: dict[str, str] = {}
     for process, (host, own) in enumerate(others, 1):
         for name in own:
-            if own[name] != expected[name] and name not in differences:
+            if own[name] != expected.get(name) and name not in differences:
                 differences[name] = (
                     f"  {name}: {shortened(own[name])} in process {process} on {host}, "
-                    f"{shortened(expected[name])} in process 0 on {first_host}"
+                    f"{shortened(expected.get(name))} in process 0 on {first_host}"
                 )
     if differences:
         raise UserError(

@@ -141,7 +141,8 @@ def hardware_of(device: Any) -> dict[str, Any]:
     import torch
 
     if device.type != "cpu":
-        properties = getattr(torch, device.type).get_device_properties(device)
+        properties_of = getattr(getattr(torch, device.type, None), "get_device_properties", None)
+        properties = properties_of(device) if properties_of else None  # MPS has none
         return {"device": getattr(properties, "name", device.type)}
     instructions = torch.backends.cpu.get_cpu_capability()
     if torch.cpu._is_amx_tile_supported():

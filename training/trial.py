@@ -61,12 +61,12 @@ def try_run(
     training: TrainingSettings,
     traits: Traits,
 ) -> Trial | None:
-    """Return the measurements of a few steps and batches; None if the model is sharded.
+    """Return the measurements of a few steps and batches; None if the weights are sharded.
 
     Every process calls it. `plan`: None if nothing is trained. Raises UserError if a step needs
     more memory than a GPU has.
     """
-    if training.sharded_by is not None:
+    if plan is not None and training.sharded_by is not None:
         return None
     accelerator.ddp_handler = DistributedDataParallelKwargs(
         find_unused_parameters=traits.unused_parameters
@@ -131,6 +131,7 @@ def _try_steps(
     batches = iter(loader)
     meter = _MemoryMeter(accelerator.device)
     model.train()
+    optimizer.train()  # of those that have a mode, such as schedule-free ones
     _try_step(accelerator, model, optimizer, batches, plan.accumulation, training, meter)
     memory = meter.memory(model, optimizer)
     started, seconds, timed = time.perf_counter(), 0.0, 0
