@@ -489,7 +489,8 @@ def finished_run(
         if not (folder / ALL_RESULTS).is_file():
             raise UserError(
                 f"{folder}: got no {ALL_RESULTS} from a run with exit status 0, expected its "
-                "results. Leave out flags that end a run before it trains, such as --dry_run, also in files."
+                "results. Leave out flags that end a run before it trains, such as --dry_run, also "
+                "in files."
             )
         seconds = round(time.monotonic() - started, 1)
         run = {"name": name, "scores": scores_of_run(folder), "seconds": seconds}
