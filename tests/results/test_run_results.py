@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from results.run_results import RunResults, tagging_command
+from results.run_results import RunResults
+from scoring.intervals import SCORES
 from settings.defaults import make_settings
 from settings.flags import SharedFlags
 from tests.helpers.models import ROOT
@@ -109,6 +111,20 @@ def test_a_run_ends_with_score_folder_command_and_page(tmp_path, capsys, monkeyp
     assert page == f"Open: {out / 'report.html'}"
     monkeypatch.chdir(ROOT)
     assert tagging_command(Path("a b")) == """python infer.py --model 'a b' "The text to tag.\""""
+
+
+def test_each_evaluation_has_the_intervals_of_its_scores(tmp_path):
+    results = results_of(tmp_path, return_entity_level_metrics=True)
+    flat = score(results)
+    (row,) = results.progress.score_intervals
+    low, high = row.pop("eval_f1_interval")
+    assert low < flat["f1"] < high and row.pop("step") == 0
+    types = {f"{name}_{key}" for name in ("LOC", "MISC", "PER") for key in SCORES}
+    assert row.keys() == {f"eval_{n}_interval" for n in (types | {"accuracy", *SCORES}) - {"f1"}}
+    # A split that is only scored has no history.
+    scored = results_of(tmp_path, do_eval=True)
+    score(scored)
+    assert scored.progress.score_intervals == []
 
 
 def test_without_a_training_split_nothing_is_known_about_surfaces(tmp_path):
