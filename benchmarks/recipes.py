@@ -76,7 +76,7 @@ def make_run(file: Path, name: str, flags: list[str], seed: int) -> None:
             "recipe": name,
             "flags": flags,
             "seed": seed,
-            "epochs": run["arguments"]["num_train_epochs"],
+            "epochs": training["train_steps"] / run["epoch_steps"],
             "steps": training["train_steps"],
             "seconds": seconds,
             "processor_seconds": processor,
@@ -130,7 +130,7 @@ def report(folder: Path) -> None:
     print("| --- " * (len(heads) + 2) + "|")
     for name in dict.fromkeys(result["recipe"] for result in results):
         runs = [result for result in results if result["recipe"] == name]
-        cells = [name, f"{runs[0]['epochs']:g}", str(runs[0]["steps"])]
+        cells = [name, f"{runs[0]['epochs']:.2f}", str(runs[0]["steps"])]
         for score in SCORES:
             values = [run["scores"][score] for run in runs]
             cells.append(f"{mean(values):.4f} ({', '.join(f'{value:.3f}' for value in values)})")
