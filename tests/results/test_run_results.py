@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from results.run_results import RunResults, tagging_command
-from results.run_results import RunResults
 from scoring.intervals import SCORES
 from settings.defaults import make_settings
 from settings.flags import SharedFlags
