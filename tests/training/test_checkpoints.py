@@ -209,9 +209,12 @@ def test_every_other_condition_is_refused_by_name(stopped, tmp_path):
 
 def test_a_longer_run_is_told_how_to_train_on(tmp_path, snapshot):
     plan = SimpleNamespace(
-        identity={}, conditions={"steps": 30, "num_train_epochs": 3.0, "seed": 42}
+        identity={},
+        conditions={"steps": 30, "num_train_epochs": 3.0, "seed": 42},
+        hardware={},
     )
-    with checkpoint_staged(tmp_path / "epoch_2", plan, Progress(step=30), ALONE) as partial_folder:
+    folder, work = tmp_path / "epoch_2", work_folder(tmp_path)
+    with checkpoint_staged(folder, plan, Progress(step=30), ALONE, work) as partial_folder:
         (partial_folder / "file").write_text("x")
     longer = {"steps": 60, "num_train_epochs": 6.0, "seed": 42}
     for conditions in (longer, longer | {"seed": 1}):
