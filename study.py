@@ -230,7 +230,7 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
         write_label_predictions,
     )
     from results.verdict import corpus_title, day_in_words
-    from scoring.label_errors import relative_probabilities
+    from scoring.label_errors import error_log_odds
 
     def tag(name: str, sentences: "list[LabelledSentence]") -> None:
         from tagging.tagger import Tagger
@@ -256,8 +256,10 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
     gold = [sentence.tags for sentence in sentences]
     files = [study_file(name) for name in folds.names]
     predictions = read_label_predictions(files, list(map(len, gold)), folds.numbers)
-    chances = relative_probabilities(gold, predictions.log_probabilities, predictions.label_names)
-    ranked = rank_suspects(sentences, predictions.tags, chances, entity_tags)
+    log_odds = error_log_odds(
+        gold, predictions.tags, predictions.log_probabilities, predictions.label_names
+    )
+    ranked = rank_suspects(sentences, predictions.tags, log_odds, entity_tags)
     scores = score_sentences(sentences, predictions.tags, entity_tags)
     verdict, cautions = study_verdict(len(ranked), len(gold), scores), study_cautions(scores)
     write_suspects(folder / LABEL_ERRORS, ranked, entity_tags)

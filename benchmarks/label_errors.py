@@ -54,7 +54,7 @@ from results.study_folds import (
     read_label_predictions,
     write_label_predictions,
 )
-from scoring.label_errors import relative_probabilities
+from scoring.label_errors import error_log_odds
 from scoring.scores import score_tags
 from settings.defaults import embedded_encoder
 from settings.run_settings import CorpusSettings
@@ -263,12 +263,13 @@ def own_ranking(
 ) -> list[list[Word]]:
     """Return the suspects of `study.py`, as their words where label and suggestion differ."""
     numbers = {id(sentence): number for number, sentence in enumerate(sentences)}
-    chances = relative_probabilities(
+    log_odds = error_log_odds(
         [sentence.tags for sentence in sentences],
+        predictions.tags,
         predictions.log_probabilities,
         predictions.label_names,
     )
-    ranked = rank_suspects(sentences, predictions.tags, chances, entity_tags=True)
+    ranked = rank_suspects(sentences, predictions.tags, log_odds, entity_tags=True)
     return [
         [
             (numbers[id(sentence)], word)

@@ -1,6 +1,6 @@
 """Files of suspected label errors, the most suspicious first.
 
-    ranked = rank_suspects(sentences, tags, probabilities, entity_tags)
+    ranked = rank_suspects(sentences, tags, log_odds, entity_tags)
     write_suspects(Path("label_errors.jsonl"), ranked, entity_tags)
     read_suspects(Path("label_errors.jsonl"))          # the same as records
 
@@ -23,7 +23,7 @@ from scoring.mistakes import Entity
 from support.files import written_whole
 
 LABEL_ERRORS = "label_errors.jsonl"
-SURE = 0.5  # of a score; the labels are then less than half as probable as they usually are
+SURE = 0.5  # of a score: even odds
 
 
 class RankedSuspect(NamedTuple):
@@ -37,18 +37,18 @@ class RankedSuspect(NamedTuple):
 def rank_suspects(
     sentences: Iterable[LabelledSentence],
     tags: Iterable[Sequence[str]],
-    probabilities: Iterable[Sequence[float] | np.ndarray],
+    log_odds: Iterable[Sequence[float] | np.ndarray],
     entity_tags: bool,
 ) -> list[RankedSuspect]:
     """Return the suspects with a high score, the highest first.
 
-    `tags`: predicted by models that have not seen the sentences. `probabilities`: those of the
-    labels (`scoring.label_errors.relative_probabilities`).
+    `tags`: predicted by models that have not seen the sentences. `log_odds`: that the labels are
+    wrong (`scoring.label_errors.error_log_odds`).
     """
     ranked = [
         RankedSuspect(suspect, sentence, predicted)
-        for sentence, predicted, chances in zip(sentences, tags, probabilities, strict=True)
-        for suspect in suspected_errors(sentence.tags, predicted, chances, entity_tags)
+        for sentence, predicted, odds in zip(sentences, tags, log_odds, strict=True)
+        for suspect in suspected_errors(sentence.tags, predicted, odds, entity_tags)
         if suspect.score > SURE
     ]
     return sorted(ranked, key=lambda row: -row.suspect.score)

@@ -1,18 +1,18 @@
 """Suspected label errors: labels that differ from the predictions for an unseen sentence.
 
-    chances = relative_probabilities(gold, log_probabilities, label_names)
-    suspects = suspected_errors(gold[0], predicted[0], chances[0], entity_tags=True)
+    log_odds = error_log_odds(gold, predicted, log_probabilities, label_names)
+    suspects = suspected_errors(gold[0], predicted[0], log_odds[0], entity_tags=True)
 
 A suspect is a mistake of the model (`scoring.mistakes.pair_entities`), read as one of the label;
 mistakes that overlap, such as an entity that is predicted in two parts, are one suspect. Its score
-is 1 - the geometric mean of the relative probabilities of the labels of its words, of those where
-label and prediction differ. A relative probability is that of the label, divided by the mean for
-the same label in the whole corpus, and at most 1: models are less sure of some labels than of
-others, and a low probability of a label that is always difficult says little (the idea of confident
-learning, Northcutt et al. 2021, arXiv:1911.00068). The mean neither depends on a single word, as
-the lowest probability does, nor prefers long entities, as a product would. Probabilities among
-legal sequences of tags would prefer them too: there, an I- depends on all words before it.
-`benchmarks/label_errors.py` compares the ranking with that of cleanlab.
+is odds / (1 + odds), from the geometric mean of the odds of its words, of those where label and
+prediction differ. The odds that a label is wrong are the probability of the predicted label divided
+by that of the label, times the root of the label's frequency divided by the root of that of the
+predicted one. Models are most sure of O, because it is frequent, so an entity that they miss would
+look more suspicious than a label O where they see an entity. If as many labels were changed in each
+direction, Bayes' rule would have the frequencies themselves; if each label was changed to any other
+alike, it would have none. The root is the middle. `benchmarks/label_errors.py` compares the ranking
+with that of cleanlab.
 """
 
 import math
@@ -24,7 +24,6 @@ import numpy as np
 from common import entities
 from scoring.mistakes import Entity, Pair, extent, pair_entities
 
-LOWEST = 1e-300  # of a probability, so that it has a logarithm
 KINDS = {  # kind of mistake -> kind of label error
     "missed": "not an entity",
     "spurious": "missing entity",
@@ -49,39 +48,43 @@ class Suspect(NamedTuple):
     end: int
 
 
-def relative_probabilities(
+def error_log_odds(
     gold: Sequence[Sequence[str]],
+    predicted: Sequence[Sequence[str]],
     log_probabilities: Sequence[np.ndarray],
     label_names: Sequence[str],
 ) -> list[np.ndarray]:
-    """Return the relative probability of the label of each word, for each sentence: (words,) each.
+    """Return the log odds that the label of each word is wrong, for each sentence: (words,) each.
 
     `log_probabilities`: (words, labels) of each sentence, in the order of `label_names`.
     """
     ids = {name: number for number, name in enumerate(label_names)}
     labels = np.array([ids[tag] for tags in gold for tag in tags], int)
-    rows = np.concatenate(log_probabilities)
-    probabilities = np.exp(rows[np.arange(len(labels)), labels].astype(float))
-    words = np.bincount(labels, minlength=len(ids))
-    means = np.bincount(labels, probabilities, len(ids)) / np.maximum(words, 1)
-    relative = np.minimum(probabilities / np.maximum(means[labels], LOWEST), 1)
-    return np.split(relative, np.cumsum([len(tags) for tags in gold])[:-1])
+    # A word without a sub-word may be predicted O where O is not a label.
+    pairs = zip((tag for tags in predicted for tag in tags), labels, strict=True)
+    suggested = np.array([ids.get(tag, label) for tag, label in pairs], int)
+    rows, words = np.concatenate(log_probabilities).astype(float), np.arange(len(labels))
+    numbers = np.bincount(np.concatenate([labels, suggested]), minlength=len(ids))
+    log_numbers = np.log(np.maximum(numbers, 1))
+    odds = rows[words, suggested] - rows[words, labels]
+    odds += (log_numbers[labels] - log_numbers[suggested]) / 2
+    return np.split(odds, np.cumsum([len(tags) for tags in gold])[:-1])
 
 
 def suspected_errors(
     gold: Sequence[str],
     predicted: Sequence[str],
-    probabilities: Sequence[float] | np.ndarray,
+    log_odds: Sequence[float] | np.ndarray,
     entity_tags: bool,
 ) -> list[Suspect]:
     """Return the suspected errors of a sentence, in order.
 
-    `probabilities`: of the label of each word, see `relative_probabilities`.
+    `log_odds`: that the label of each word is wrong, see `error_log_odds`.
     """
     places = _places(gold, predicted) if entity_tags else _other_tags(gold, predicted)
     differ = [tag != suggested for tag, suggested in zip(gold, predicted, strict=True)]
     return [
-        Suspect(kind, _score(probabilities, differ, start, end), labels, suggested, start, end)
+        Suspect(kind, _score(log_odds, differ, start, end), labels, suggested, start, end)
         for kind, labels, suggested, start, end in places
     ]
 
@@ -127,13 +130,12 @@ def _other_tags(gold: Sequence[str], predicted: Sequence[str]) -> list[Place]:
 
 
 def _score(
-    probabilities: Sequence[float] | np.ndarray, differ: Sequence[bool], start: int, end: int
+    log_odds: Sequence[float] | np.ndarray, differ: Sequence[bool], start: int, end: int
 ) -> float:
     """Return the score of the words from `start` to `end`, of those where `differ` is true."""
     words = list(range(start, end))
     words = [word for word in words if differ[word]] or words
-    logs = [math.log(max(probabilities[word], LOWEST)) for word in words]
-    return 1 - math.exp(sum(logs) / len(logs))
+    return 1 / (1 + math.exp(-sum(log_odds[word] for word in words) / len(words)))
 
 
 def corrected(gold: Sequence[Entity], suspect: Suspect) -> list[Entity]:

@@ -69,7 +69,7 @@ def pages(tmp_path_factory):
     report = ComparisonReport([endless], ["b"], comparison, survey)
     write_comparison(folder / "comparison.html", report)
     sentence = LabelledSentence(wide["tokens"], wide["gold"], place)
-    ranked = rank_suspects([sentence], [wide["predicted"]], [[0.1] * 27], True)
+    ranked = rank_suspects([sentence], [wide["predicted"]], [[2.0] * 27], True)
     write_suspect_page(
         folder / "label_errors.html",
         [suspect_json(row, True) for row in ranked],

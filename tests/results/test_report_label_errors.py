@@ -32,11 +32,11 @@ SENTENCES = [
     labelled("Paris slept", "B-LOC O", 10),
 ]
 SUGGESTED = [["B-PER", "O", "B-LOC"], ["B-ORG", "I-ORG", "I-ORG", "I-ORG"], ["B-PER", "O"]]
-CHANCES = [[1, 1, 0.1], [0.9, 0.2, 0.2, 0.2], [0.3, 1]]
+LOG_ODDS = [[0, 0, 2.2], [0, 1.4, 1.4, 1.4], [0.85, 0]]
 
 
 def records() -> list[dict]:
-    ranked = rank_suspects(SENTENCES, SUGGESTED, CHANCES, entity_tags=True)
+    ranked = rank_suspects(SENTENCES, SUGGESTED, LOG_ODDS, entity_tags=True)
     return [suspect_json(row, entity_tags=True) for row in ranked]
 
 
@@ -77,7 +77,7 @@ def test_the_original_text_of_a_record_is_shown(tmp_path):
     file = tmp_path / "texts.jsonl"
     file.write_text(json.dumps({"text": "Isn't  it Ada's?"}) + "\n")
     sentence = labelled("Is n't it Ada 's ?", "O O O O O O", 1, str(file))
-    row = rank_suspects([sentence], [["O", "O", "O", "B-PER", "O", "O"]], [[0.1] * 6], True)
+    row = rank_suspects([sentence], [["O", "O", "O", "B-PER", "O", "O"]], [[2.0] * 6], True)
     (shown,) = suspects_shown([suspect_json(row[0], True)], 1).shown
     assert "".join(word.text + word.after for word in shown.words) == "Isn't  it Ada's?"
 
@@ -129,7 +129,7 @@ def test_a_page_without_suspects(tmp_path):
 
 def write_study(folder, sentences) -> None:
     folder.mkdir(parents=True)
-    ranked = rank_suspects(sentences, SUGGESTED, CHANCES, entity_tags=True)
+    ranked = rank_suspects(sentences, SUGGESTED, LOG_ODDS, entity_tags=True)
     write_suspects(folder / "label_errors.jsonl", ranked, True)
     record = {
         "suspects": len(ranked),

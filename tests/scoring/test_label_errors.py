@@ -1,14 +1,17 @@
 """Suspected label errors: kinds, scores, corrections."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common import entities
-from scoring.label_errors import Suspect, corrected, relative_probabilities, suspected_errors
+from scoring.label_errors import Suspect, corrected, error_log_odds, suspected_errors
 
-BOTH = 1 - (0.2 * 0.4) ** 0.5
+ODDS = [math.log(4), math.log(1.5)]  # scores of 0.8 and 0.6
+BOTH = 6**0.5 / (1 + 6**0.5)
 LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
 
 
@@ -46,26 +49,28 @@ LABELS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
     ],
 )
 def test_suspects_of_entity_tags(gold, predicted, expected):
-    """The probabilities are those of the labels; the score is 1 - their geometric mean."""
-    suspects = suspected_errors(gold.split(), predicted.split(), [0.2, 0.4], entity_tags=True)
+    """The score is that of the mean log odds of the words that differ."""
+    suspects = suspected_errors(gold.split(), predicted.split(), ODDS, entity_tags=True)
     assert suspects == [(kind, pytest.approx(score), *rest) for kind, score, *rest in expected]
 
 
 def test_suspects_of_plain_tags_are_words():
-    suspects = suspected_errors(["NN", "VB"], ["NN", "NN"], [0.9, 0.25], entity_tags=False)
-    assert suspects == [Suspect("other tag", 0.75, [("VB", 1, 2)], [("NN", 1, 2)], 1, 2)]
+    suspects = suspected_errors(["NN", "VB"], ["NN", "NN"], [0.0, math.log(3)], entity_tags=False)
+    assert suspects == [
+        Suspect("other tag", pytest.approx(0.75), [("VB", 1, 2)], [("NN", 1, 2)], 1, 2)
+    ]
 
 
-def test_a_label_without_any_probability_has_the_highest_score():
-    (suspect,) = suspected_errors(["B-X"], ["O"], [0.0], entity_tags=True)
-    assert suspect.score == pytest.approx(1)
-
-
-def test_probabilities_are_relative_to_the_mean_of_the_same_label():
-    """O has a mean of 0.6; B-X occurs once, so its probability is what it usually is."""
+def test_odds_are_corrected_for_the_frequency_of_both_labels():
+    """O occurs five times among labels and predictions, B-X once."""
     rows = np.log([[0.9, 0.025, 0.025, 0.025, 0.025], [0.3, 0.1, 0.5, 0.05, 0.05]])
-    first, second = relative_probabilities([["O", "O"], ["B-X"]], [rows, rows[1:]], LABELS)
-    assert first.tolist() == pytest.approx([1, 0.5]) and second.tolist() == pytest.approx([1])
+    tags = [["O", "O"], ["O"]], [["O", "O"], ["B-X"]]
+    first, second = error_log_odds(*tags, [rows, rows[1:]], LABELS)
+    assert first.tolist() == [0, 0]
+    assert second.tolist() == pytest.approx([math.log(0.1 / 0.3 * (5 / 1) ** 0.5)])
+    # A predicted tag that is not a label says nothing.
+    (plain,) = error_log_odds([["NN"]], [["O"]], [np.log([[0.5, 0.5]])], ["NN", "VB"])
+    assert plain.tolist() == [0]
 
 
 tags = st.sampled_from(LABELS)
@@ -75,7 +80,7 @@ tags = st.sampled_from(LABELS)
 def test_a_correction_holds_the_suggestion_and_overlaps_nothing(rows):
     gold, predicted = (list(side) for side in zip(*rows, strict=True))
     labelled = entities(gold)
-    for suspect in suspected_errors(gold, predicted, [0.5] * len(gold), entity_tags=True):
+    for suspect in suspected_errors(gold, predicted, [0.0] * len(gold), entity_tags=True):
         assert suspect.score == pytest.approx(0.5)
         spans = corrected(labelled, suspect)
         assert set(suspect.suggested) <= set(spans) <= {*labelled, *suspect.suggested}
