@@ -27,7 +27,7 @@ WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
 
 
 class StudyFolder:
-    """The runs of a study that are finished; the record is written after each of them."""
+    """The runs of a study that are finished; the record is written at first and after each run."""
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]):
         """`identity`: what all runs have in common. Raises UserError if another study is there."""
@@ -64,11 +64,13 @@ class StudyFolder:
             )
 
     def make_folder(self) -> None:
-        """Create the folder if necessary. Raises UserError if it cannot be written."""
+        """Create the folder and its record if necessary. Raises UserError if that fails."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
+            if not (self.folder / STUDY_FILE).exists():  # so that the first run can be resumed
+                self.write({})
         except OSError as error:
             reason = error.strerror or error
             raise UserError(f"--output_dir {self.folder}: cannot be written: {reason}") from None

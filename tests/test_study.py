@@ -42,6 +42,8 @@ if pathlib.Path(f"fail_{seed}").exists():
     sys.exit("error: --learning_rate 7: expected less\\nTo see all flags: --help")
 if pathlib.Path(f"crash_{seed}").exists():
     raise RuntimeError("out of memory")
+if pathlib.Path(f"plan_{seed}").exists():
+    sys.exit()
 while pathlib.Path(f"wait_{seed}").exists():
     time.sleep(0.01)
 (folder / "model.safetensors").write_text("weights")
@@ -191,6 +193,16 @@ def test_a_run_that_failed_resumes_from_its_checkpoint(cli, tmp_path, snapshot):
     assert log.count("training with seed 43") == 2
 
 
+def test_a_run_that_ends_before_it_trains_is_an_error(cli, tmp_path):
+    """As with dry_run in a file of flags."""
+    (tmp_path / "plan_42").touch()
+    status, _, messages = cli("seeds", 2, "--", "--sample")
+    assert status == 2 and "seed_42: got no all_results.json" in messages
+    (tmp_path / "plan_42").unlink()
+    status, _, messages = cli("seeds", 2, "--", "--sample")
+    assert status == 0, messages
+
+
 def test_a_crash_shows_the_end_of_its_output(cli, tmp_path):
     (tmp_path / "crash_42").touch()
     status, _, messages = cli("seeds", 2, "--", "--sample")
@@ -215,7 +227,10 @@ def test_an_interrupt_reaches_the_run(tmp_path, number):
     assert messages.count(study.RESUMES) == 1 and messages.count("\n") == 1
     if number == signal.SIGINT:  # the run has had it too, and ended before the study
         assert "KeyboardInterrupt" in log.read_text()
-    assert not (tmp_path / "seeds-study" / "study.json").exists()
+    record = json.loads((tmp_path / "seeds-study" / "study.json").read_text())
+    assert record["runs"] == []
+    (tmp_path / "wait_42").unlink()
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)  # it resumes
 
 
 # --- Folds, curves, label errors ------------------------------------------------------------

@@ -120,6 +120,10 @@ def test_each_evaluation_has_the_intervals_of_its_scores(tmp_path):
     assert low < flat["f1"] < high and row.pop("step") == 0
     types = {f"{name}_{key}" for name in ("LOC", "MISC", "PER") for key in SCORES}
     assert row.keys() == {f"eval_{n}_interval" for n in (types | {"accuracy", *SCORES}) - {"f1"}}
+    # Weights that are restored at the end are scored again; that is no evaluation of the history.
+    results.train_metrics = {"train_loss": 1.0}
+    score(results)
+    assert len(results.progress.score_intervals) == 1
     # A split that is only scored has no history.
     scored = results_of(tmp_path, do_eval=True)
     score(scored)

@@ -35,6 +35,7 @@ from training.checkpoints import (
     damage,
     delete_old,
     find_checkpoint,
+    other_hardware,
     read_progress,
 )
 from training.progress import Progress
@@ -248,6 +249,17 @@ def test_conditions_hold_all_that_changes_training(flags, tmp_path):
     assert weights(tmp_path / "out") == first
 
 
+def test_the_hardware_is_compared_below_the_same_device(tmp_path):
+    folder = tmp_path / "epoch_0"
+    write(folder)
+    path = folder / "checkpoint.json"
+    hardware = {"device": "cpu", "instructions": "AVX512", "threads": 8}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"hardware": hardware}))
+    assert other_hardware(folder, hardware) is None
+    assert "(threads 8 there, 2 here)" in other_hardware(folder, hardware | {"threads": 2})
+    assert "(device cpu there, H100 here)" in other_hardware(folder, {"device": "H100"})
+
+
 def test_other_hardware_is_said_and_resumed_on(stopped, tmp_path):
     """Its weights are not those of an uninterrupted run to the bit."""
     script, flags, folder = stopped
@@ -336,6 +348,20 @@ def write(folder: Path, text: str = "x", progress: Progress | None = None) -> No
         (partial / "file").write_text(text)
         (partial / "below").mkdir()
         (partial / "below" / "file").write_text(text)
+
+
+def test_a_checkpoint_without_the_intervals_of_evaluations_is_complete(tmp_path):
+    """Those of earlier versions have none."""
+    write(tmp_path / "epoch_0", progress=Progress(step=3))
+    path = tmp_path / "epoch_0" / "checkpoint.json"
+    manifest = json.loads(path.read_text())
+    del manifest["progress"]["score_intervals"]
+    path.write_text(json.dumps(manifest))
+    assert damage(tmp_path / "epoch_0") is None
+    assert read_progress(tmp_path / "epoch_0").score_intervals == []
+    del manifest["progress"]["history"]
+    path.write_text(json.dumps(manifest))
+    assert "progress of another version" in damage(tmp_path / "epoch_0")
 
 
 def test_folder_has_its_name_only_when_complete(tmp_path):

@@ -106,3 +106,8 @@ def test_processes_with_other_values_are_named(processes, monkeypatch):
     assert len({str(error) for error in errors}) == 1
     assert "  --seed: 7 in process 2 on " in str(errors[0]) and "labels" not in str(errors[0])
     assert processes.run(lambda state: machines._check_same(state, {"a": 1})) == [None] * 4
+    # A version of the suite may have values that another lacks.
+    newer = processes.run(
+        lambda state: machines._check_same(state, {"--new": 1} if state.process_index else {})
+    )
+    assert "  --new: 1 in process 1 on " in str(newer[0])

@@ -5,6 +5,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from encoder.architecture import Architecture
 from settings.defaults import make_settings
@@ -15,6 +16,7 @@ from tests.helpers.flags import parse, settings_from
 from training.runtime import (
     ask_hub,
     export_to_deepspeed,
+    hardware_of,
     join_processes,
     start_trackers,
     training_precision,
@@ -221,3 +223,8 @@ def test_backend_that_is_not_available(monkeypatch):
     monkeypatch.setattr("accelerate.PartialState", refuse)
     with pytest.raises(UserError, match="--ddp_backend nccl"):
         join_processes(True, "nccl")
+
+
+def test_the_hardware_of_devices():
+    assert hardware_of(torch.device("cpu"))["threads"] == torch.get_num_threads()
+    assert hardware_of(torch.device("mps")) == {"device": "mps"}  # torch knows no more about it
