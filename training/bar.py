@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-# The first line comes after more than FIRST_STEPS steps, or after FIRST_SECONDS. Two lines are at
+# The first line comes FIRST_STEPS or FIRST_SECONDS after the first step. Two lines are at
 # least FIRST_SECONDS and this share of the time so far apart.
 FIRST_STEPS = 10
 FIRST_SECONDS = 5.0
@@ -34,20 +34,27 @@ def steps_bar(total: int, done: int = 0, *, shown: bool = True) -> Any:
 
 
 class StepLines:
-    """Lines with steps, loss and remaining time: the first soon, the next ones ever less often."""
+    """Lines with steps, loss and remaining time: the first soon, the next ones ever less often.
+
+    The time of the first step is not counted: it creates kernels and maps memory, so that it takes
+    longer than the others.
+    """
 
     def __init__(self, total: int, done: int):
         self.total, self.first, self.step = total, done, done
-        self.started = self.printed = time.monotonic()
+        self.started = self.printed = 0.0  # the end of the first step, and that of the last line
         self.values: dict[str, str] = {}
 
     def update(self, steps: int = 1) -> None:
         """Count steps, and print a line if it is due."""
         self.step += steps
         now = time.monotonic()
+        if not self.started:
+            self.first, self.started, self.printed = self.step, now, now
+            return
         is_first = self.printed == self.started
         wait = max(FIRST_SECONDS, SHARE * (now - self.started))
-        if now - self.printed >= wait or (is_first and self.step - self.first > FIRST_STEPS):
+        if now - self.printed >= wait or (is_first and self.step - self.first >= FIRST_STEPS):
             self._print(now)
 
     def set_postfix(self, **values: str) -> None:
@@ -59,7 +66,7 @@ class StepLines:
 
     def _print(self, now: float) -> None:
         self.printed = now
-        left = (self.total - self.step) * (now - self.started) / max(self.step - self.first, 1)
+        left = (self.total - self.step) * (now - self.started) / (self.step - self.first)
         shown = [f"step {self.step:,} of {self.total:,}"]
         shown += [f"{name}={value}" for name, value in self.values.items()]
         shown.append(f"{tqdm.format_interval(left)} left")

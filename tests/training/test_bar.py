@@ -34,9 +34,9 @@ def test_a_log_gets_lines_ever_less_often(clock, capsys):
             lines.set_postfix(loss=f"{1 / step:.4f}")
     lines.close()
     printed = capsys.readouterr().err.splitlines()
-    assert printed[0] == "step 5 of 10,000, 2:46:35 left"
-    assert printed[1] == "step 10 of 10,000, 2:46:30 left"
-    assert printed[2] == "step 15 of 10,000, loss=0.1000, 2:46:25 left"
+    assert printed[0] == "step 6 of 10,000, 2:46:34 left"
+    assert printed[1] == "step 11 of 10,000, loss=0.1000, 2:46:29 left"
+    assert printed[2] == "step 16 of 10,000, loss=0.1000, 2:46:24 left"
     steps = [int(line.split()[1].replace(",", "")) for line in printed]
     gaps = [later - earlier for earlier, later in itertools.pairwise(steps)]
     assert gaps == sorted(gaps) and gaps[0] == 5 and gaps[-1] >= 0.09 * steps[-1]
@@ -54,7 +54,9 @@ def test_fast_steps_get_their_first_line_early(clock, capsys):
 def test_a_resumed_run_counts_its_own_steps_only(clock, capsys):
     lines = steps_bar(1000, 900)
     clock[0] += 60
-    lines.update(10)
+    lines.update()  # slow, as the first step is
+    clock[0] += 54
+    lines.update(9)
     assert capsys.readouterr().err == "step 910 of 1,000, 09:00 left\n"
 
 
