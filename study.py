@@ -100,7 +100,7 @@ def check(flags: StudyFlags, arguments: Sequence[str]) -> int:
     if name in ("folds", "label_errors"):
         set_by_study += ["validation_file", "test_file"]
     problems += [
-        f"--{flag} after --: the study sets it itself. Leave it out."
+        f"--{flag} after --: {_why_not(flag)}. Leave it out."
         + f" The study's own --{flag} comes before --." * hasattr(flags, flag)
         for flag in set_by_study
         if f"__{flag}" in given
@@ -108,6 +108,11 @@ def check(flags: StudyFlags, arguments: Sequence[str]) -> int:
     if problems:
         raise UserError("\n".join(problems))
     return int(numbers[0])
+
+
+def _why_not(flag: str) -> str:
+    """Return why a flag cannot be given to the runs of a study."""
+    return "a study trains" if flag in ("check", "dry_run") else "the study sets it itself"
 
 
 def open_study(

@@ -72,12 +72,13 @@ def check_corpus(
         text += ["", "Warnings", "--------", str(problems.warnings)]
     if problems:
         text += ["", "Problems", "--------", str(problems)]
+    found = "Warnings, but no problems" if problems.warnings else "No problems"
     if problems:
         end = "Training would not start."
     elif "train" in sources.by_split:
-        end = "No problems: a model can be trained on this corpus."
+        end = f"{found}: a model can be trained on this corpus."
     else:
-        end = "No problems. The corpus has no training split."
+        end = f"{found}. The corpus has no training split."
     return "\n".join([*text, "", end]), not problems
 
 

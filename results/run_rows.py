@@ -67,9 +67,10 @@ def more_epochs(training: TrainingSettings, num_train_epochs: float) -> str | No
     """Describe the epochs of a small corpus, if it gets more than the recipe has."""
     if num_train_epochs == training.num_train_epochs:
         return None
+    fewest, most = training.fewest_steps, training.most_epochs
     return (
         f"{num_train_epochs:g} instead of {training.num_train_epochs:g}, because the corpus is "
-        f"small: at least {training.fewest_steps} steps, in at most {training.most_epochs} epochs"
+        f"small: at least {fewest} steps, or the limit of {most} epochs"
     )
 
 

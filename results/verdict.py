@@ -38,12 +38,13 @@ class Extremes(NamedTuple):
 
 
 def extremes(scores: Mapping[str, Any]) -> Extremes | None:
-    """Return the strongest and the weakest type of a split; None with fewer than two types.
+    """Return the strongest and the weakest type of a split.
 
-    A type counts if it has gold entities. `scores`: with intervals, see `scoring.evidence`.
+    None with fewer than two types, or if no entity was right. A type counts if it has gold
+    entities. `scores`: with intervals, see `scoring.evidence`.
     """
     rows = {name: row for name, row in scores["per_type"].items() if row["number"]}
-    if len(rows) < 2:
+    if len(rows) < 2 or not any(row["f1"] for row in rows.values()):
         return None
     ranked = sorted(rows, key=lambda name: (-rows[name]["f1"], name))
     strongest, weakest = ranked[0], ranked[-1]
