@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -236,32 +236,51 @@ def study_of(
 ) -> LabelErrorStudy | None:
     """Return the newest study of label errors, in one of these folders, of the same sentences.
 
-    `parts`: functions that return sentences. The study has those of the first, or of all of them
-    (a training split, before some of it was held out). They are called only if there is a study.
+    Suspects whose labels have been changed since are left out. `parts`: functions that return
+    sentences. The study has those of the first, or of all of them (a training split, before some of
+    it was held out). They are called only if there is a study.
     """
     studies = _finished_studies(folders)
     if not studies:
         return None
     digests, total = set(), 0
     for part in parts:
-        total += _digest((sentence.words, sentence.tags) for sentence in part())
+        total += _digest(part())
         digests.add(_as_text(total))
     for folder, record in studies.items():
         if record["sentences_digest"] in digests:
-            first = list(islice(read_suspects(folder / LABEL_ERRORS), SHOWN_IN_REPORT))
-            count, cautions = record["suspects"], list(record["cautions"])
-            shown = suspects_shown(first, count)
+            sentences = chain.from_iterable(part() for part in parts)
+            suspects = _unchanged(list(read_suspects(folder / LABEL_ERRORS)), sentences)
+            cautions, count = list(record["cautions"]), len(suspects)
+            shown = suspects_shown(suspects[:SHOWN_IN_REPORT], count)
             return LabelErrorStudy(short_path(str(folder)), count, cautions, shown)
     return None
 
 
+def _unchanged(
+    suspects: Sequence[dict[str, Any]], sentences: Iterable[LabelledSentence]
+) -> list[dict[str, Any]]:
+    """Return the suspects whose words still have the labels of the study."""
+    tags_of_text: dict[str, list[Sequence[str]]] = {suspect["text"]: [] for suspect in suspects}
+    for sentence in sentences:
+        text = " ".join(sentence.words)
+        if text in tags_of_text:
+            tags_of_text[text].append(sentence.tags)
+
+    def is_unchanged(suspect: dict[str, Any]) -> bool:
+        inside = slice(suspect["start_word"], suspect["end_word"])
+        return any([*tags[inside]] == suspect["tags"] for tags in tags_of_text[suspect["text"]])
+
+    return [*filter(is_unchanged, suspects)]
+
+
 def digest_of(sentences: Iterable[LabelledSentence]) -> str:
-    """Return a digest of the words and tags of sentences; it does not depend on their order."""
-    return _as_text(_digest((sentence.words, sentence.tags) for sentence in sentences))
+    """Return a digest of the words of sentences; it does not depend on their order."""
+    return _as_text(_digest(sentences))
 
 
-def _digest(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> int:
-    contents = (json.dumps([*sentence]).encode() for sentence in sentences)
+def _digest(sentences: Iterable[LabelledSentence]) -> int:
+    contents = (json.dumps(sentence.words).encode() for sentence in sentences)
     hashes = (hashlib.blake2b(content, digest_size=16).digest() for content in contents)
     return sum(int.from_bytes(of_sentence) for of_sentence in hashes)
 

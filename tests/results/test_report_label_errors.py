@@ -145,7 +145,7 @@ def parts_of(*parts):
 
 def test_a_study_of_the_same_sentences_is_found(tmp_path):
     write_study(tmp_path / "study", SENTENCES)
-    write_study(tmp_path / "other", [*SENTENCES[:2], labelled("Paris slept", "O O")])
+    write_study(tmp_path / "other", [*SENTENCES[:2], labelled("Oslo slept", "O O")])
     found = study_of([tmp_path], parts_of(SENTENCES[::-1]))
     assert (found.total, found.cautions) == (3, ["Weak."]) and found.folder.endswith("study")
     assert [row.mention for row in found.shown.shown] == [" ".join(r["words"]) for r in records()]
@@ -153,6 +153,14 @@ def test_a_study_of_the_same_sentences_is_found(tmp_path):
     assert study_of([tmp_path], parts_of(SENTENCES[1:2], SENTENCES[::2])).folder == found.folder
     assert study_of([tmp_path], parts_of(SENTENCES[:2])) is None
     assert study_of([tmp_path / "study"], parts_of(SENTENCES)) is None
+
+
+def test_suspects_whose_labels_are_changed_are_left_out(tmp_path):
+    write_study(tmp_path / "study", SENTENCES)
+    corrected = [labelled("Ada left Rome", "B-PER O B-LOC"), *SENTENCES[1:]]
+    found = study_of([tmp_path], parts_of(corrected))
+    assert found.total == 2 and len(found.shown.shown) == 2
+    assert "Rome" not in [row.mention for row in found.shown.shown]
 
 
 def test_the_newest_study_is_shown_and_damaged_ones_are_passed_over(tmp_path):
