@@ -192,7 +192,7 @@ class Check(NamedTuple):
 
     @property
     def is_inside(self) -> bool:
-        """Whether the score lies inside the interval."""
+        """Return whether the score lies inside the interval."""
         return self.estimate.low <= self.score <= self.estimate.high
 
     @property

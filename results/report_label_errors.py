@@ -6,7 +6,6 @@ study = study_of([Path()], parts)    # an earlier study of the same sentences, o
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -18,11 +17,11 @@ from results.label_error_files import LABEL_ERRORS, read_suspects
 from results.original_text import OriginalTexts
 from results.report_mistakes import (
     NO_SIDE,
-    Choice,
     Mistakes,
     ShownMistake,
     Side,
     Word,
+    as_shown,
     short_path,
 )
 from results.study_files import LabelledSentence
@@ -64,15 +63,7 @@ def suspects_shown(records: Sequence[Mapping[str, Any]], total: int) -> Mistakes
         _shown(record, place, originals, types, kinds, order[number])
         for number, (record, place) in enumerate(zip(records, places, strict=True))
     ]
-    of_type = Counter(number for suspect in shown for number in suspect.types)
-    of_kind = Counter(suspect.kind for suspect in shown)
-    return Mistakes(
-        shown,
-        [Choice(number, name, of_type[number]) for number, name in enumerate(types, 1)],
-        [Choice(number, name, of_kind[number]) for number, name in enumerate(kinds, 1)],
-        sure=0,
-        total=total,
-    )
+    return as_shown(shown, types, kinds, total)
 
 
 def _types_of(record: Mapping[str, Any]) -> list[str]:

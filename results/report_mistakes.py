@@ -180,6 +180,13 @@ def mistakes_shown(survey: Survey) -> Mistakes:
         _shown(mistake, kind, survey.entity_tags, originals, types, kinds)
         for kind, mistake in named
     ]
+    return as_shown(shown, types, kinds, total)
+
+
+def as_shown(
+    shown: list[ShownMistake], types: Sequence[str], kinds: Sequence[str], total: int
+) -> Mistakes:
+    """Return mistakes with the choices of the filters; `total`: also those not shown."""
     of_type = Counter(number for mistake in shown for number in mistake.types)
     of_kind = Counter(mistake.kind for mistake in shown)
     return Mistakes(

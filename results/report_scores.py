@@ -210,7 +210,7 @@ class ReliabilityTable(NamedTuple):
 
     @property
     def is_rough(self) -> bool:
-        """Whether there are too few entities to judge the scores by."""
+        """Return whether there are too few entities to judge the scores by."""
         return self.entities < FEW
 
 

@@ -28,7 +28,7 @@ from support.text import shortened
 from support.version import VERSION
 from training.checkpoints import damage
 
-BLOCK = 1 << 26  # bytes of a file that are sent at once
+BLOCK = 1 << 26  # bytes of a file that one message holds
 PACKAGES = ("torch", "transformers", "accelerate", "tokenizers")
 # Flags of the same subjects that each machine may set for itself.
 OF_MACHINE = ("resume_from_checkpoint", "overwrite_cache", "dataloader_num_workers")
