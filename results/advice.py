@@ -1,9 +1,11 @@
 """Advice at the end of a run: what to do next, decided by its scores, mistakes and history."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from results.history import INTERVAL, scored_history
+from results.report_mistakes import Confusion
 from results.report_scores import reliability_table, training_counts
 from results.verdict import (
     Run,
@@ -14,6 +16,7 @@ from results.verdict import (
     was_always_zero,
 )
 from scoring.evidence import FEW, IN_TRAINING, NEW, number_of
+from settings.flag_table import TRAINER
 from settings.study_flags import SET_BY_STUDY, without_flags
 from support.secrets import scrub
 from support.text import counted
@@ -22,6 +25,8 @@ MOST = 5
 LARGE_ERROR = 0.1  # of calibration: scores of 0.9 are then right in about 80 %
 FEWEST_SURE = 3  # mistakes of which a model is sure; fewer are no pattern
 ENOUGH_PREDICTED = 50  # entities to judge a calibration by
+FEWEST_CONFUSED = 5  # entities of a type taken for another one, and their share of the type
+CONFUSED_SHARE = 0.03
 
 
 class Advice(NamedTuple):
@@ -32,21 +37,26 @@ class Advice(NamedTuple):
     command: str | None = None
 
 
-def advice(run: Run, entity_tags: bool, sure_mistakes: int) -> list[Advice]:
+def advice(
+    run: Run, entity_tags: bool, sure_mistakes: int, confusions: Sequence[Confusion] = ()
+) -> list[Advice]:
     """Return from 1 to `MOST` pieces of advice, the most useful first; none without scores.
 
-    `sure_mistakes`: the mistakes where the model is sure and the label differs.
+    `sure_mistakes`: the mistakes where the model is sure and the label differs. `confusions`: see
+    `report_mistakes.confusions`.
     """
     scores = scores_of(run)
     if "intervals" not in scores:
         return []
+    longer, best, by_chance = longer_training(run), _keep_best(run), last_gap_is_chance(run)
     rules = (
         _more_to_score(run, scores, entity_tags),
-        longer_training(run),
-        _keep_best(run),
+        *([] if by_chance else [longer, best]),
         _check_labels(run, sure_mistakes),
+        _confused_types(run, entity_tags, confusions),
         _more_labels(run, scores, entity_tags),
         _new_names(run, scores),
+        *([longer, best] if by_chance else []),
         _operating_point(run, scores),
         _calibration(run),
     )
@@ -56,14 +66,33 @@ def advice(run: Run, entity_tags: bool, sure_mistakes: int) -> list[Advice]:
 
 def _study(run: Run, study: str) -> str:
     """Return a command of `study.py` with the flags of the run."""
-    command = run.get("command") or ""
-    arguments = command if isinstance(command, list | tuple) else shlex.split(command)
-    script = next((n for n, part in enumerate(arguments) if str(part).endswith(".py")), -1)
-    own = without_flags([str(part) for part in arguments[script + 1 :]], SET_BY_STUDY)
+    _, own = _command(run)
+    own = without_flags(own, SET_BY_STUDY)
     name = run.get("script") or ""
     other_script = ["--script", name] if name == "train_accelerate.py" else []
     flags = shlex.join(["python", "study.py", *study.split(), *other_script, "--", *own])
     return scrub(flags)
+
+
+def _again(run: Run, suffix: str, **flags: str) -> str:
+    """Return the command of the run with other flags, and another output folder.
+
+    `flags`: the value of each; "" for a flag that takes none.
+    """
+    start, own = _command(run)
+    flags["output_dir"] = f"{run.get('output_name') or 'OUTPUT_FOLDER'}-{suffix}"
+    added = [part for name, value in flags.items() for part in (f"--{name}", value) if part]
+    return scrub(shlex.join([*start, *without_flags(own, flags), *added]))
+
+
+def _command(run: Run) -> tuple[list[str], list[str]]:
+    """Return how the run was started, up to its script, and the arguments of the script."""
+    command = run.get("command") or ""
+    parts = command if isinstance(command, list | tuple) else shlex.split(command)
+    parts = [str(part) for part in parts]
+    script = next((n for n, part in enumerate(parts) if part.endswith(".py")), -1)
+    start = parts[: script + 1] or [run.get("script") or TRAINER]
+    return (["python", *start] if start[0].endswith(".py") else start), parts[script + 1 :]
 
 
 def _more_to_score(run: Run, scores: Mapping[str, Any], entity_tags: bool) -> Advice | None:
@@ -87,16 +116,61 @@ def longer_training(run: Run) -> Advice | None:
         return None
     arguments = run.get("arguments") or {}
     steps, epochs = arguments.get("max_steps") or -1, arguments.get("num_train_epochs")
-    flags = f"--max_steps {2 * steps}" if steps > 0 else ""
-    if not flags and epochs:
-        flags = f"--num_train_epochs {2 * float(epochs):g}"
+    longer = {"max_steps": f"{2 * steps}"} if steps > 0 else {}
+    if not longer and epochs:
+        longer = {"num_train_epochs": f"{2 * float(epochs):g}"}
+    reason = "No evaluation was above 0"
+    if not is_zero:
+        reason = f"The last evaluation was the best one{_gap_in_words(run)}"
     return Advice(
         "Train longer",
-        ("No evaluation was above 0." if is_zero else "The last evaluation was the best one.")
-        + " With twice the steps, the score may still grow; the "
-        "best weights are kept if asked for. Add to the command:",
-        f"{flags} --load_best_model_at_end".strip(),
+        f"{reason}. With twice the steps, the score may still grow:",
+        _again(run, "longer", **longer, load_best_model_at_end=""),
     )
+
+
+class Gap(NamedTuple):
+    """The distance of the last evaluation from the best other one, and the interval of the last."""
+
+    distance: float
+    low: float
+    high: float
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether the distance is under a quarter of the interval.
+
+        Both evaluations score the same sentences, so the interval of their difference is narrower
+        than those of the scores: about half as wide.
+        """
+        return self.distance < (self.high - self.low) / 4
+
+
+def _last_gap(run: Run) -> Gap | None:
+    """Return the gap of the last evaluation; None without its interval or others before it."""
+    name = f"eval_{(run.get('arguments') or {}).get('metric_for_best_model')}"
+    rows = [row for row in scored_history(run) if row.get(name) is not None]
+    ends = rows[-1].get(name + INTERVAL) if len(rows) > 1 else None
+    if ends is None:
+        return None
+    return Gap(abs(rows[-1][name] - max(row[name] for row in rows[:-1])), *ends)
+
+
+def last_gap_is_chance(run: Run) -> bool:
+    """Return whether the last evaluation may differ from the best other one by chance."""
+    gap = _last_gap(run)
+    return gap is not None and gap.is_chance
+
+
+def _gap_in_words(run: Run) -> str:
+    """Return the end of a clause: by how much the last evaluation is better or worse."""
+    gap = _last_gap(run)
+    if gap is None:
+        return ""
+    text = f", by {gap.distance:.3f}"
+    if gap.is_chance:
+        text += f", which may be chance (95 % interval {gap.low:.3f} to {gap.high:.3f})"
+    return text
 
 
 def _keep_best(run: Run) -> Advice | None:
@@ -109,9 +183,9 @@ def _keep_best(run: Run) -> Advice | None:
         return None
     return Advice(
         "Keep the best weights",
-        "An earlier evaluation was better than the last one, whose weights were kept. Add to the "
-        "command:",
-        "--load_best_model_at_end",
+        "The last weights were kept, but an earlier evaluation was better"
+        f"{_gap_in_words(run)}. To keep the best weights:",
+        _again(run, "best", load_best_model_at_end=""),
     )
 
 
@@ -130,6 +204,23 @@ def _check_labels(run: Run, sure_mistakes: int) -> Advice | None:
         f"In {sure_mistakes} mistakes below, the model is sure and the label differs. Some of "
         "these labels may be wrong, as may others in the training split. List the suspects:",
         _study(run, "label_errors"),
+    )
+
+
+def _confused_types(run: Run, entity_tags: bool, confusions: Sequence[Confusion]) -> Advice | None:
+    if not confusions:
+        return None
+    top = confusions[0]
+    if top.number < FEWEST_CONFUSED or top.number < CONFUSED_SHARE * top.of:
+        return None
+    gold, predicted = top.gold or "no tag", top.predicted or "no tag"
+    noun = f"{nouns_of(run).plural} of type " if entity_tags else "words with the tag "
+    return Advice(
+        f"Tell {gold} from {predicted}",
+        f"Of the {top.of:,} {noun}{gold}, {top.number:,} are taken for {predicted}, the most "
+        f"frequent mix-up. Read these mistakes below, with the filter set to {gold}. If their "
+        "labels contradict each other, correct them; if not, label more sentences in which both "
+        "occur.",
     )
 
 
@@ -175,15 +266,15 @@ def _operating_point(run: Run, scores: Mapping[str, Any]) -> Advice | None:
         return Advice(
             "Choose an operating point",
             f"Recall is lower than precision: the model leaves {plural} out. If a missed one costs "
-            "more than a wrong one, add to the command:",
-            "--tune_for recall",
+            "more than a wrong one:",
+            _again(run, "recall", tune_for="recall"),
         )
     if precision[1] < recall[0]:
         return Advice(
             "Choose an operating point",
             f"Precision is lower than recall: the model marks too much. If a wrong one of the "
-            f"{plural} costs more than a missed one, add to the command:",
-            "--target_precision 0.9",
+            f"{plural} costs more than a missed one:",
+            _again(run, "precision", target_precision="0.9"),
         )
     return None
 

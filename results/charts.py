@@ -69,7 +69,8 @@ def training_charts(
     losses = {"training": "train_loss", "validation": "eval_loss"}
     step_loss = thinned(points(steps, "step", "loss"))
     learning_rate = thinned(points(steps, "step", "learning_rate"))
-    bands = {name: line for name, key in scores.items() if (line := _band(history, key))}
+    first, key = next(iter(scores.items()))  # several areas would cover each other
+    bands = {first: line} if (line := _band(history, key)) else {}
     charts = [
         Chart("Loss", "step", _series(history, losses)),
         Chart("Scores on validation", "step", _series(history, scores), bands=bands),
@@ -186,7 +187,7 @@ def _short(name: str) -> str:
 
 
 def _draw_chart(axes: Axes, chart: Chart) -> None:
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+    from matplotlib.ticker import MaxNLocator
 
     for (name, line), colour in zip(chart.series.items(), cycle(SERIES), strict=False):
         xs, ys = zip(*line, strict=True)
@@ -209,7 +210,7 @@ def _draw_chart(axes: Axes, chart: Chart) -> None:
     axes.tick_params(colors=COLOURS["muted"], length=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_major_formatter(_y_ticks())
     axes.grid(axis="y", color=COLOURS["rule"], linewidth=0.8)
     axes.set_axisbelow(True)
     for side in axes.spines:
@@ -217,6 +218,15 @@ def _draw_chart(axes: Axes, chart: Chart) -> None:
         axes.spines[side].set_color(COLOURS["muted"])
     if len(chart.series) > 1 or chart.limit:
         axes.legend(frameon=False, labelcolor=COLOURS["ink"], fontsize=9.5)
+
+
+def _y_ticks() -> Any:
+    """Return the numbers beside an axis; of very small ones, the power of ten is written once."""
+    from matplotlib.ticker import ScalarFormatter
+
+    ticks = ScalarFormatter(useOffset=False)
+    ticks.set_powerlimits((-3, 6))
+    return ticks
 
 
 def _draw_reliability(axes: Axes, rows: Sequence[ReliabilityRow]) -> None:

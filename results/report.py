@@ -24,9 +24,16 @@ from results.charts import (
 from results.history import HistoryTable, history_table, scored_history
 from results.report_configuration import argument_rows, command_line, run_facts, sorted_rows
 from results.report_corpus import label_table, length_rows, length_svg
-from results.report_mistakes import confusion_table, kind_tables, mistakes_shown
+from results.report_mistakes import (
+    SURE,
+    confusion_table,
+    confusions,
+    kind_tables,
+    mistakes_shown,
+)
 from results.report_scores import (
     group_tables,
+    one_surface,
     reliability_table,
     score_rows,
     score_tiles,
@@ -40,6 +47,7 @@ from support.html import page_environment
 from support.type_colours import type_hues
 
 TEMPLATES = Path(__file__).parent / "templates"
+MIX_UPS_SHOWN = 3  # in a sentence
 
 
 def write_report(folder: str | os.PathLike[str], run: Run) -> None:
@@ -68,7 +76,7 @@ def write_report(folder: str | os.PathLike[str], run: Run) -> None:
     )
     charts = training_charts(scored_history(run), run.get("step_losses") or [], entity_tags)
     _write_picture(folder / "training_curves.png", curves_png(charts) if charts else None)
-    names, cells = confusion_cells(survey.confusion)
+    names, cells = confusion_cells(survey)
     _write_picture(folder / "confusion_matrix.png", confusion_png(names, cells) if names else None)
     with written_whole(folder / "report.html") as file:
         file.writelines(render_report(run, survey, charts))
@@ -88,6 +96,7 @@ def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str
     template = page_environment(TEMPLATES).get_template("report.html.jinja")
     entity_tags, scores = survey.entity_tags, scores_of(run)
     mistakes, reliability = mistakes_shown(survey), reliability_table(run)
+    mixed_up = confusions(survey)
     return template.generate(
         title=title_of(run),
         date=date_of(run),
@@ -101,11 +110,14 @@ def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str
         interval_notes=interval_notes(scores) if "intervals" in scores else [],
         types=type_tables(run, entity_tags),
         groups=group_tables(run),
+        one_surface=one_surface(run),
         confusion=confusion_table(survey),
         survey=survey if survey.sentences else None,
         kinds=kind_tables(survey),
         mistakes=mistakes,
-        advice=advice(run, entity_tags, mistakes.sure),
+        sure=SURE,
+        advice=advice(run, entity_tags, mistakes.sure, mixed_up),
+        mixed_up=mixed_up[:MIX_UPS_SHOWN],
         suspects=run.get("label_errors"),
         reliability=reliability,
         reliability_svg=reliability_svg(reliability.rows) if reliability else None,

@@ -32,7 +32,7 @@ class Cell(NamedTuple):
     @property
     def shade(self) -> str:
         """The strength of the colour."""
-        return f"{math.sqrt(self.number / self.total):.3f}"
+        return f"{math.cbrt(self.number / self.total):.3f}"  # shows small shares, too
 
 
 class ConfusionTable(NamedTuple):
@@ -44,7 +44,7 @@ class ConfusionTable(NamedTuple):
 
 def confusion_table(survey: Survey) -> ConfusionTable | None:
     """Return the confusion matrix without the rows of types that no gold word has."""
-    names, counts = confusion_cells(survey.confusion)
+    names, counts = confusion_cells(survey)
     if not names:
         return None
     rows = [
@@ -65,8 +65,10 @@ class KindsRow:
     kinds: list[int]
 
 
-def kinds_rows(kinds: Mapping[tuple[str, str | None], int], alone: str) -> list[KindsRow]:
-    """Return the entities of one side by type and kind, the most frequent types first.
+def kinds_rows(
+    survey: Survey, kinds: Mapping[tuple[str, str | None], int], alone: str
+) -> list[KindsRow]:
+    """Return the entities of one side by type and kind.
 
     `kinds` counts by (kind, type). A row adds up: exact, wrong type, wrong boundary, and `alone`,
     the kind of entities that overlap nothing.
@@ -79,9 +81,28 @@ def kinds_rows(kinds: Mapping[tuple[str, str | None], int], alone: str) -> list[
         shown = [counts[kind] for kind in ("wrong type", "wrong boundary", alone)]
         return KindsRow(name, counts.total(), counts["exact"], shown)
 
-    ranked = sorted(by_type.items(), key=lambda item: (-item[1].total(), item[0] or ""))
-    rows = [row(name, counts) for name, counts in ranked]
+    rows = [row(name, by_type[name]) for name in survey.ranked(by_type)]
     return [*rows, row(None, sum(by_type.values(), Counter()))]
+
+
+class Confusion(NamedTuple):
+    """How many entities of a gold type have another predicted type; with plain tags: words.
+
+    `of`: all gold ones of the type. None is no tag.
+    """
+
+    gold: str | None
+    predicted: str | None
+    number: int
+    of: int
+
+
+def confusions(survey: Survey) -> list[Confusion]:
+    """Return the types that are taken for another one, the most frequent pair first."""
+    pairs = survey.type_pairs if survey.entity_tags else tag_confusions(survey)
+    ranked = sorted(pairs.items(), key=lambda item: (-item[1], str(item[0])))
+    counts = survey.gold_counts
+    return [Confusion(gold, predicted, n, counts[gold]) for (gold, predicted), n in ranked]
 
 
 # --- Mistakes, one by one -----------------------------------------------------------------------
@@ -283,7 +304,7 @@ def kind_tables(survey: Survey) -> KindTables:
     )
     shared = min(gold, predicted) < survey.pair_kinds["wrong boundary"]
     return KindTables(
-        kinds_rows(survey.gold_kinds, "missed"),
-        kinds_rows(survey.predicted_kinds, "spurious"),
+        kinds_rows(survey, survey.gold_kinds, "missed"),
+        kinds_rows(survey, survey.predicted_kinds, "spurious"),
         (gold, predicted) if shared else None,
     )

@@ -1,6 +1,6 @@
 """The scores of a run as its page shows them, each with its interval, and the reliability."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from results.verdict import Run, nouns_of, scored_split, scores_of
@@ -14,6 +14,7 @@ SCORES = {
     "macro_f1": "Macro F1",
     "accuracy": "Accuracy",
 }
+HIGH_SCORE = 0.9
 LEVEL_QUANTILE = 1.96  # of the normal distribution, for an interval of 95 %
 
 
@@ -170,16 +171,29 @@ GROUP_NAMES = {IN_TRAINING: "seen in training", NEW: "new"}
 
 
 def group_tables(run: Run) -> list[GroupTable]:
-    """Return the other scores of the split with the scored sentences."""
+    """Return the other scores of the split with the scored sentences.
+
+    A table of one row would say nothing new, so it is left out.
+    """
     scores, tables = scores_of(run), []
     for key, (caption, head, name) in GROUPS.items():
         rows = [
             GroupRow(GROUP_NAMES.get(group, group), score_of(row, name), row.get("number"))
             for group, row in (scores.get(key) or {}).items()
         ]
-        if rows:
+        if len(rows) > 1:
             tables.append(GroupTable(caption, (head, SCORES[name]), rows))
     return tables
+
+
+def one_surface(run: Run) -> str:
+    """Return a sentence if all entities have names that training has, or none has; else ""."""
+    scored = scores_of(run).get("by_surface") or {}
+    present = [group for group, row in scored.items() if row.get("number")]
+    if len(present) != 1:
+        return ""
+    text = f"All {scored[present[0]]['number']:,} {nouns_of(run).plural} have names that training "
+    return text + ("has, too." if present[0] == IN_TRAINING else "does not have.")
 
 
 # --- Reliability --------------------------------------------------------------------------------
@@ -209,9 +223,42 @@ class ReliabilityTable(NamedTuple):
     rows: list[ReliabilityRow]
 
     @property
+    def groups(self) -> list["ReliabilityGroup"]:
+        """The high scores and the others, those of them that occur."""
+        high = [row for row in self.rows if row.start >= HIGH_SCORE]
+        low = [row for row in self.rows if row.start < HIGH_SCORE]
+        named = ((f"of {HIGH_SCORE} or more", high), (f"below {HIGH_SCORE}", low))
+        return [pooled(name, rows) for name, rows in named if rows]
+
+    @property
     def is_rough(self) -> bool:
         """Return whether there are too few entities to judge the scores by."""
         return self.entities < FEW
+
+
+class ReliabilityGroup(NamedTuple):
+    """The predicted entities whose scores lie in a range of several bins."""
+
+    name: str
+    entities: int
+    mean_score: float
+    precision: Score
+
+    @property
+    def verdict(self) -> str:
+        """Whether the scores are clearly too high or too low; empty if they may be right."""
+        low, high = self.precision.interval or (0.0, 1.0)
+        return "too high" if self.mean_score > high else "too low" if self.mean_score < low else ""
+
+
+def pooled(name: str, rows: Sequence[ReliabilityRow]) -> ReliabilityGroup:
+    """Return several bins as one."""
+    entities = sum(row.entities for row in rows)
+    mean_score = sum(row.entities * row.mean_score for row in rows) / entities
+    right = sum(row.entities * (row.precision.value or 0.0) for row in rows) / entities
+    return ReliabilityGroup(
+        name, entities, mean_score, Score(right, wilson_interval(right, entities))
+    )
 
 
 def reliability_table(run: Run) -> ReliabilityTable | None:

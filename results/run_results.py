@@ -375,7 +375,7 @@ class RunResults:
         if text := kept_weights(facts):
             say(f"\n{text}")
         if advice := longer_training(facts):
-            say(f"To train longer, add to the command: {advice.command}")
+            say(f"To train longer: {advice.command}")
 
     def _write_predictions(self, folder: Path, split: str) -> None:
         """Write the predictions of a split, and count them for scores and report, in one pass."""

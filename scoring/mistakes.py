@@ -145,7 +145,7 @@ class Survey:
     `confusion` counts words by (gold, predicted) type or plain tag, None for no type.
     `gold_kinds` and `predicted_kinds` count the entities of their side, each once, by (kind,
     type). `pair_kinds` counts pairs by kind, `both_wrong` those with a wrong boundary and two
-    types.
+    types, `type_pairs` all pairs of two types by (gold, predicted) type.
     """
 
     entity_tags: bool
@@ -156,6 +156,7 @@ class Survey:
     predicted_kinds: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     pair_kinds: Counter[str] = field(default_factory=Counter)
     both_wrong: int = 0
+    type_pairs: Counter[tuple[str | None, str | None]] = field(default_factory=Counter)
     heaps: dict[Group, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     @property
@@ -165,6 +166,23 @@ class Survey:
             group: [mistake for *_, mistake in sorted(heap, reverse=True)]
             for group, heap in self.heaps.items()
         }
+
+    @property
+    def gold_counts(self) -> Counter[str | None]:
+        """Return the gold entities of each type, or the words with each gold tag."""
+        totals: Counter[str | None] = Counter()
+        if self.entity_tags:
+            for (_, name), count in self.gold_kinds.items():
+                totals[name] += count
+        else:
+            for (name, _), count in self.confusion.items():
+                totals[name] += count
+        return totals
+
+    def ranked(self, names: Iterable[str | None]) -> list[str | None]:
+        """Return types in the order of all tables: the most frequent in the gold standard first."""
+        counts = self.gold_counts
+        return sorted(names, key=lambda name: (name is None, -counts[name], name or ""))
 
 
 def survey_examples(
@@ -223,10 +241,16 @@ def add_example(
             for pair in pairs
             if pair.predicted and pair.counted_elsewhere != "predicted"
         )
-        survey.both_wrong += sum(
-            pair.kind == "wrong boundary"
+        of_two_types = [
+            pair
             for pair in pairs
             if pair.gold and pair.predicted and pair.gold[0] != pair.predicted[0]
+        ]
+        survey.both_wrong += sum(pair.kind == "wrong boundary" for pair in of_two_types)
+        survey.type_pairs.update(
+            (pair.gold[0], pair.predicted[0])
+            for pair in of_two_types
+            if pair.gold and pair.predicted
         )
     else:
         pairs = _wrong_words(classes)
@@ -292,25 +316,20 @@ def _keep(survey: Survey, pair: Pair, numbers: tuple[int, int], example: Mapping
     (heapq.heappush if len(heap) < limit else heapq.heappushpop)(heap, (*place, mistake))
 
 
-def confusion_cells(
-    confusion: Counter[tuple[str | None, str | None]],
-) -> tuple[list[str | None], list[list[int]]]:
-    """Return types and the matrix of their counts: rows are gold, columns predicted.
+def confusion_cells(survey: Survey) -> tuple[list[str | None], list[list[int]]]:
+    """Return types and the matrix of their words: rows are gold, columns predicted.
 
-    Types are sorted by frequency, the most frequent first and None last. Beyond `MATRIX_TYPES`,
-    the rarer types share one row and column.
+    Types are sorted as `Survey.ranked` sorts them, None last. Beyond `MATRIX_TYPES`, the rarer
+    types share one row and column.
     """
-    totals: Counter[str | None] = Counter()
-    for types, count in confusion.items():
-        for name in types:
-            totals[name] += count
-    named = sorted((name for name in totals if name is not None), key=lambda n: (-totals[n], n))
+    all_names = survey.ranked({name for types in survey.confusion for name in types})
+    named = [name for name in all_names if name is not None]
     shown = named[:MATRIX_TYPES]
     rest = f"{len(named) - len(shown)} rarer ones"
     keys: list[str | None] = [*shown]
-    keys += [rest] * (len(named) > len(shown)) + [None] * (None in totals)
-    place = {name: keys.index(name if name in keys else rest) for name in totals}
+    keys += [rest] * (len(named) > len(shown)) + [None] * (None in all_names)
+    place = {name: keys.index(name if name in keys else rest) for name in all_names}
     cells = [[0] * len(keys) for _ in keys]
-    for (gold, predicted), count in confusion.items():
+    for (gold, predicted), count in survey.confusion.items():
         cells[place[gold]][place[predicted]] += count
     return keys, cells

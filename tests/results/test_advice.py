@@ -4,7 +4,7 @@ import pytest
 
 from results.advice import MOST, advice
 from results.report_label_errors import LabelErrorStudy
-from results.report_mistakes import Mistakes
+from results.report_mistakes import Confusion, Mistakes
 
 NONE = Mistakes([], [], [], 0, 0)
 
@@ -97,6 +97,66 @@ def test_each_rule_follows_from_its_facts(more, sure, title, snapshot):
     (step,) = advice(run(**more), True, sure)
     assert step.title.startswith(title)
     assert step == snapshot
+
+
+@pytest.mark.parametrize(
+    ("last", "interval", "improved", "titles"),
+    [
+        (0.81, [0.75, 0.87], True, ["Label more ORG", "Train longer"]),  # 0.01 of 0.12
+        (0.81, [0.80, 0.82], True, ["Train longer", "Label more ORG"]),  # 0.01 of 0.02
+        (0.79, [0.73, 0.85], False, ["Label more ORG", "Keep the best weights"]),
+        (0.79, [0.78, 0.80], False, ["Keep the best weights", "Label more ORG"]),
+    ],
+)
+def test_a_difference_that_may_be_chance_comes_after_what_is_clear(
+    last, interval, improved, titles, snapshot
+):
+    arguments = run()["arguments"] | {"metric_for_best_model": "f1", "greater_is_better": True}
+    facts = run(
+        history=[{"step": 10, "eval_f1": 0.80}, {"step": 20, "eval_f1": last}],
+        score_intervals=[{"step": 20, "eval_f1_interval": interval}],
+        still_improved=improved,
+        arguments=arguments,
+        scores={"test": scores(weakest=(0.7, 0.8))},
+    )
+    steps = advice(facts, True, 0)
+    assert [step.title for step in steps] == titles
+    assert steps == snapshot
+
+
+@pytest.mark.parametrize(
+    ("number", "of", "entity_tags", "title"),
+    [
+        (5, 60, True, "Tell ORG from PER"),
+        (4, 60, True, "Try another encoder"),  # too few to be a pattern
+        (5, 200, True, "Try another encoder"),  # a small share of the type
+        (12, 60, False, "Tell ORG from PER"),
+    ],
+)
+def test_types_that_are_often_mixed_up_are_named(number, of, entity_tags, title, snapshot):
+    rarer = Confusion("LOC", "ORG", 1, 9)
+    step, *_ = advice(run(), entity_tags, 0, [Confusion("ORG", "PER", number, of), rarer])
+    assert step.title == title
+    assert step == snapshot
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("", "python train_trainer.py --num_train_epochs 6"),
+        (
+            "accelerate launch --num_processes 2 train_accelerate.py x.yaml --num_train_epochs=3",
+            "accelerate launch --num_processes 2 train_accelerate.py x.yaml --num_train_epochs 6",
+        ),
+        (
+            ["train_trainer.py", "--train_file", "my file.conll", "--output_dir", "old"],
+            "python train_trainer.py --train_file 'my file.conll' --num_train_epochs 6",
+        ),
+    ],
+)
+def test_advice_gives_a_whole_command_in_another_folder(command, expected):
+    (step,) = advice(run(command=command, still_improved=True), True, 0)
+    assert step.command == f"{expected} --load_best_model_at_end --output_dir out-longer"
 
 
 def test_no_more_than_five_and_none_without_evidence():

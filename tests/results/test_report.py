@@ -10,6 +10,13 @@ from corpus.problems import Place
 from results import charts
 from results.report import write_report
 from results.report_corpus import quantile
+from results.report_scores import (
+    ReliabilityRow,
+    Score,
+    one_surface,
+    pooled,
+    reliability_table,
+)
 from support.secrets import scrub
 from tests.helpers.pages import PAYLOAD, SPLIT_IN_TWO, Page, assert_inert, entity_run, plain_run
 from tests.helpers.scored_sentences import ENTITY_EXAMPLES, example
@@ -66,7 +73,7 @@ def test_report_of_entity_tags_shows_the_run_and_its_results(tmp_path, snapshot)
     assert [mistake[1] for mistake in page.mistakes] == [
         "missed", "wrong type", "wrong boundary", "spurious"
     ]  # fmt: skip
-    assert "confidence 0.700" in page.mistakes[1]
+    assert "probability 0.700" in page.mistakes[1]
     assert page.wording == snapshot
     assert {path.name for path in tmp_path.iterdir()} == {
         "report.html",
@@ -143,7 +150,7 @@ def test_mistakes_are_sorted_by_confidence(tmp_path):
         example("B-PER", "O", [confidence], f"name{confidence}") for confidence in (0.3, 0.9, 0.6)
     ]
     text = report_page(tmp_path, entity_run(examples=examples)).all_text
-    assert re.findall(r"confidence (0\.\d)", text) == ["0.9", "0.6", "0.3"]
+    assert re.findall(r"probability (0\.\d)", text) == ["0.9", "0.6", "0.3"]
 
 
 def test_the_last_split_comes_first_unless_the_run_names_another(tmp_path):
@@ -271,7 +278,10 @@ EVIDENCE = {
     "words": 10,
     "loss": 0.4242,
     "intervals": {"level": 0.95, "unit": "document", "units": 20},
-    "by_length": {"1": {"f1": 0.5, "f1_interval": [0.2, 0.8], "number": 4}},
+    "by_length": {
+        "1": {"f1": 0.5, "f1_interval": [0.2, 0.8], "number": 3},
+        "2": {"f1": 0.0, "f1_interval": [0.0, 0.8], "number": 1},
+    },
     "reliability": {
         "bins": [
             {"start": 0.0, "end": 0.5, "entities": 0, "mean_score": None, "precision": None},
@@ -307,6 +317,47 @@ def test_every_score_has_its_interval(tmp_path, snapshot):
     assert page.root.all("svg")[0].attributes["role"] == "img"
     (stand_in,) = (row for row in page.rows if row[0] == "Stand-in")
     assert stand_in[1] == "The base model was replaced."
+
+
+def row(start: float, entities: int, mean_score: float, right: int) -> dict:
+    """Return a bin of a reliability table."""
+    return {
+        "start": start, "end": start + 0.1, "entities": entities, "mean_score": mean_score,
+        "precision": right / entities,
+    }  # fmt: skip
+
+
+def test_reliability_says_which_scores_can_be_trusted():
+    # Wilson intervals by hand (z = 1.96): 95 of 100 is 0.888 to 0.978, 12 of 40 is 0.181 to 0.454.
+    bins = [row(0.5, 15, 0.55, 2), row(0.8, 25, 0.85, 10), row(0.9, 100, 0.97, 95)]
+    facts = {"bins": bins, "expected_calibration_error": 0.2}
+    table = reliability_table({"scores": {"test": {"reliability": facts}}})
+    high, low = table.groups
+    assert (high.entities, high.precision.value, high.verdict) == (100, 0.95, "")
+    assert high.precision.interval == pytest.approx((0.888, 0.978), abs=5e-4)
+    assert (low.entities, low.precision.value, low.verdict) == (40, 0.3, "too high")
+    assert low.mean_score == pytest.approx((15 * 0.55 + 25 * 0.85) / 40)
+    assert low.precision.interval == pytest.approx((0.181, 0.454), abs=5e-4)
+    assert pooled("", [ReliabilityRow(0.2, 0.3, 20, 0.25, Score(0.9))]).verdict == "too low"
+
+
+@pytest.mark.parametrize(
+    ("seen", "new", "expected"),
+    [
+        (0, 7, "All 7 entities have names that training does not have."),
+        (7, 0, "All 7 entities have names that training has, too."),
+        (3, 4, ""),
+    ],
+)
+def test_names_that_are_all_new_or_all_known_are_said_in_a_sentence(seen, new, expected):
+    rows = {"in training": {"number": seen}, "new": {"number": new}}
+    assert one_surface({"scores": {"test": {"by_surface": rows}}}) == expected
+
+
+def test_the_mix_ups_and_the_sum_of_the_mistakes_are_said_in_words(tmp_path):
+    text = " ".join(report_page(tmp_path, entity_run()).wording.split())
+    assert "4 mistakes: 1 missed, 1 spurious, 1 of a wrong type, 1 with a wrong boundary." in text
+    assert "Most often, ORG is taken for PER (1 of 1)." in text
 
 
 def test_the_original_text_of_a_record_is_shown(tmp_path):

@@ -278,7 +278,7 @@ def test_every_word_is_in_the_confusion_matrix(sentences):
         for gold_tags, predicted_tags in sentences
     ]
     survey = survey_examples(examples, entity_tags=True)
-    names, cells = mistakes.confusion_cells(survey.confusion)
+    names, cells = mistakes.confusion_cells(survey)
     assert sum(map(sum, cells)) == sum(len(gold_tags) for gold_tags, _ in sentences)
     assert len(cells) == len(names) and all(len(row) == len(names) for row in cells)
 
@@ -288,9 +288,22 @@ def test_rare_types_share_a_row_of_the_matrix(monkeypatch):
     confusion = Counter(
         {("a", "a"): 9, ("b", "b"): 8, ("c", "d"): 2, ("c", None): 1, ("d", "a"): 1}
     )
-    names, cells = mistakes.confusion_cells(confusion)
+    survey = mistakes.Survey(entity_tags=False, confusion=confusion)
+    names, cells = mistakes.confusion_cells(survey)
     assert names == ["a", "b", "2 rarer ones", None]
     assert cells == [[9, 0, 0, 0], [0, 8, 0, 0], [1, 0, 2, 1], [0, 0, 0, 0]]
+
+
+def test_types_are_ranked_by_gold_entities_and_pairs_of_two_types_are_counted():
+    longest = example("B-A I-A I-A O B-B", "B-B I-B I-B B-C B-B", tokens="v w x y z")
+    overlap = example("B-B I-B", "O B-A", tokens="y z")
+    survey = survey_examples([longest, overlap], entity_tags=True)
+    assert survey.type_pairs == {("A", "B"): 1, ("B", "A"): 1}
+    assert survey.both_wrong == 1  # the second pair, with another boundary
+    assert survey.gold_counts == {"B": 2, "A": 1}
+    assert survey.ranked([None, "C", "A", "B"]) == ["B", "A", "C", None]
+    # By words, A would come first: all tables have one order.
+    assert mistakes.confusion_cells(survey)[0] == ["B", "A", "C", None]
 
 
 def test_a_mistake_has_the_place_of_its_sentence():
