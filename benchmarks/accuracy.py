@@ -18,7 +18,8 @@ Each run writes a file into the folder of results. A run that has one is not rep
 comparison can be stopped and resumed, and variants can be added later. After a change of the code,
 give variants other names. Each difference of means has paired 95 % intervals: over seeds
 (t distribution), over test sentences, and over test documents if there are several (bootstrap;
-each resample is the same for both sides and all seeds).
+each resample is the same for both sides and all seeds). Beside them stands what `compare.py` gives
+for the same tags: an interval over documents (or sentences) and seeds, and a p value over seeds.
 """
 
 import argparse
@@ -67,6 +68,7 @@ class Result(NamedTuple):
     work: dict  # steps and settings: the same for all sides
     environment: dict  # machine, versions and date
     gold: list[str]  # the tags of each sentence of the test split
+    predicted: list[str]
     counts: np.ndarray  # (sentences, 3): entities that are correct, predicted, gold
     documents: np.ndarray  # (sentences,), the number of the document of each
     seconds: float | None  # of training
@@ -91,9 +93,9 @@ class Difference(NamedTuple):
         low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return low, high
 
-    def cells(self) -> str:
-        """Return the mean and all intervals as cells of a table."""
-        cells = ["-", "-", "-", "-"]
+    def cells(self, compared: str = "-") -> str:
+        """Return the mean and all intervals as cells of a table; `compared`: see `compare`."""
+        cells = ["-", "-", "-", "-", compared]
         if self.by_seed:
             cells[0] = f"{np.mean([*self.by_seed.values()]):+.4f}"
             for cell, unit in ((2, "sentences"), (3, "documents")):
@@ -441,7 +443,8 @@ def load_results(options, variants: list[str] | None, parser) -> list[Result]:
         work = {"steps": run["steps"]} | run["settings"]
         flags = work.pop("flags")
         shared = {
-            name: run[name] for name in ("variant", "corpus", "seed", "f1", "environment", "gold")
+            name: run[name]
+            for name in ("variant", "corpus", "seed", "f1", "environment", "gold", "predicted")
         }
         documents = np.array(run.get("documents", [0] * len(counts)))
         shared |= {"documents": documents, "seconds": run.get("seconds")}
@@ -496,6 +499,20 @@ def difference(side: dict[int, Result], rival: dict[int, Result]) -> Difference:
     return Difference(by_seed, resamples)
 
 
+def compare(side: dict[int, Result], rival: dict[int, Result]) -> str:
+    """Return the interval and the p value that `compare.py` gives for two sides of a corpus."""
+    from scoring.comparison import PairedCounter
+
+    runs = [*rival.values(), *side.values()]
+    several = runs[0].documents.max() > 0
+    counter = PairedCounter((len(rival), len(side)), entity_tags=True)
+    for number, gold in enumerate(runs[0].gold):
+        document = int(runs[0].documents[number]) if several else None
+        counter.add(gold.split(" "), [run.predicted[number].split(" ") for run in runs], document)
+    main = counter.compare().main
+    return f"{main.low:+.4f} to {main.high:+.4f}, p {main.p_value:.3f}"
+
+
 def mean_difference(by_corpus: list[Difference]) -> Difference:
     """Return the mean over corpora, by the seeds that all of them have."""
     seeds = sorted(set.intersection(*(set(gap.by_seed) for gap in by_corpus)))
@@ -533,7 +550,7 @@ def report(options, results: list[Result], parser) -> None:
             differences.setdefault(side, {})[corpus] = gap
     if differences:
         print(f"\n| mean over corpora | of | {difference_columns(options)}")
-        print("| --- | --- | --- | --- | --- | --- |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
     for side, by_corpus in differences.items():
         gap = mean_difference([*by_corpus.values()])
         print(f"| {side} | {', '.join(by_corpus)} | {gap.cells()} |")
@@ -551,30 +568,32 @@ def report_corpus(results: list[Result], sides: list[str], options) -> dict[str,
     print(f"\n{first.corpus}: {steps.format(**first.work)}; {size}\n")
     head = f"| | F1 of seeds 0 to {options.seeds - 1} | mean | s.d. | seconds of training |"
     print(f"{head} {difference_columns(options)}")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     by_side = {side: {r.seed: r for r in results if r.variant == side} for side in sides}
     differences = {}
     for side, by_seed in by_side.items():
         if not by_seed:
             continue
-        gap = Difference({}, {})
+        gap, compared = Difference({}, {}), "-"
         if side != options.against:
             gap = difference(by_seed, by_side.get(options.against, {}))
         if gap.by_seed:
             differences[side] = gap
+            compared = compare(by_seed, by_side[options.against])
         f1s = [result.f1 for result in by_seed.values()]
         shown = [f"{by_seed[n].f1:.4f}" if n in by_seed else "-" for n in range(options.seeds)]
         spread = f"{np.std(f1s, ddof=1):.4f}" if len(f1s) > 1 else "-"
         times = [result.seconds for result in by_seed.values() if result.seconds is not None]
         cells = [side, ", ".join(shown), f"{np.mean(f1s):.4f}", spread]
         cells.append(f"{np.mean(times):.0f}" if times else "-")
-        print(f"| {' | '.join(cells)} | {gap.cells()} |")
+        print(f"| {' | '.join(cells)} | {gap.cells(compared)} |")
     return differences
 
 
 def difference_columns(options) -> str:
     """Return the headings of the cells of a difference."""
-    return f"minus {options.against} | 95 %, seeds | 95 %, sentences | 95 %, documents |"
+    columns = (f"minus {options.against}", "95 %, seeds", "95 %, sentences", "95 %, documents")
+    return f"{' | '.join(columns)} | compare.py: 95 %, p |"
 
 
 if __name__ == "__main__":
