@@ -48,15 +48,16 @@ def advice(
     scores = scores_of(run)
     if "intervals" not in scores:
         return []
-    longer, best, by_chance = longer_training(run), _keep_best(run), last_gap_is_chance(run)
+    score, last = last_score(run), (longer_training(run), _keep_best(run))
+    may_be_chance = score is not None and score.may_be_chance
     rules = (
         _more_to_score(run, scores, entity_tags),
-        *([] if by_chance else [longer, best]),
+        *(() if may_be_chance else last),
         _check_labels(run, sure_mistakes),
         _confused_types(run, entity_tags, confusions),
         _more_labels(run, scores, entity_tags),
         _new_names(run, scores),
-        *([longer, best] if by_chance else []),
+        *(last if may_be_chance else ()),
         _operating_point(run, scores),
         _calibration(run),
     )
@@ -119,58 +120,52 @@ def longer_training(run: Run) -> Advice | None:
     longer = {"max_steps": f"{2 * steps}"} if steps > 0 else {}
     if not longer and epochs:
         longer = {"num_train_epochs": f"{2 * float(epochs):g}"}
-    reason = "No evaluation was above 0"
+    reason = "No evaluation was above 0."
     if not is_zero:
-        reason = f"The last evaluation was the best one{_gap_in_words(run)}"
+        reason = f"The last evaluation was the best one{_other_evaluation(run)}"
     return Advice(
         "Train longer",
-        f"{reason}. With twice the steps, the score may still grow:",
+        f"{reason} With twice the steps, the score may still grow:",
         _again(run, "longer", **longer, load_best_model_at_end=""),
     )
 
 
-class Gap(NamedTuple):
-    """The distance of the last evaluation from the best other one, and the interval of the last."""
+class LastScore(NamedTuple):
+    """The score of the last evaluation with its interval, and the best score of the others."""
 
-    distance: float
+    last: float
     low: float
     high: float
+    other: float
 
     @property
-    def is_chance(self) -> bool:
-        """Whether the distance is under a quarter of the interval.
+    def may_be_chance(self) -> bool:
+        """Whether the scores differ by less than a quarter of the interval.
 
-        Both evaluations score the same sentences, so the interval of their difference is narrower
+        Both evaluations have the same sentences, so the interval of their difference is narrower
         than those of the scores: about half as wide.
         """
-        return self.distance < (self.high - self.low) / 4
+        return abs(self.last - self.other) < (self.high - self.low) / 4
 
 
-def _last_gap(run: Run) -> Gap | None:
-    """Return the gap of the last evaluation; None without its interval or others before it."""
+def last_score(run: Run) -> LastScore | None:
+    """Return the score of the last evaluation; None without its interval or others before it."""
     name = f"eval_{(run.get('arguments') or {}).get('metric_for_best_model')}"
     rows = [row for row in scored_history(run) if row.get(name) is not None]
     ends = rows[-1].get(name + INTERVAL) if len(rows) > 1 else None
     if ends is None:
         return None
-    return Gap(abs(rows[-1][name] - max(row[name] for row in rows[:-1])), *ends)
+    return LastScore(rows[-1][name], *ends, max(row[name] for row in rows[:-1]))
 
 
-def last_gap_is_chance(run: Run) -> bool:
-    """Return whether the last evaluation may differ from the best other one by chance."""
-    gap = _last_gap(run)
-    return gap is not None and gap.is_chance
-
-
-def _gap_in_words(run: Run) -> str:
-    """Return the end of a clause: by how much the last evaluation is better or worse."""
-    gap = _last_gap(run)
-    if gap is None:
-        return ""
-    text = f", by {gap.distance:.3f}"
-    if gap.is_chance:
-        text += f", which may be chance (95 % interval {gap.low:.3f} to {gap.high:.3f})"
-    return text
+def _other_evaluation(run: Run) -> str:
+    """Return the end of a sentence: the last score, and the best other one."""
+    score = last_score(run)
+    if score is None:
+        return "."
+    last = f"{score.last:.3f}, 95 % interval {score.low:.3f} to {score.high:.3f}"
+    chance = "; the difference may be chance" if score.may_be_chance else ""
+    return f" ({last}; the best other one: {score.other:.3f}{chance})."
 
 
 def _keep_best(run: Run) -> Advice | None:
@@ -183,8 +178,8 @@ def _keep_best(run: Run) -> Advice | None:
         return None
     return Advice(
         "Keep the best weights",
-        "The last weights were kept, but an earlier evaluation was better"
-        f"{_gap_in_words(run)}. To keep the best weights:",
+        "The weights of the last evaluation were kept, but an earlier one was better"
+        f"{_other_evaluation(run)} To train again and keep the best weights:",
         _again(run, "best", load_best_model_at_end=""),
     )
 
@@ -201,8 +196,9 @@ def _check_labels(run: Run, sure_mistakes: int) -> Advice | None:
         return None
     return Advice(
         "Check suspected labels",
-        f"In {sure_mistakes} mistakes below, the model is sure and the label differs. Some of "
-        "these labels may be wrong, as may others in the training split. List the suspects:",
+        f"In {sure_mistakes} mistakes below, the model is sure and the label differs. Read them "
+        "first: if their labels are right, skip this step. If some are wrong, so may be others in "
+        "the training split. List the suspects:",
         _study(run, "label_errors"),
     )
 

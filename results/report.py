@@ -122,7 +122,7 @@ def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str
         reliability=reliability,
         reliability_svg=reliability_svg(reliability.rows) if reliability else None,
         charts=[chart_svg(chart) for chart in charts],
-        has_bands=any(chart.bands for chart in charts),
+        banded=next((name for chart in charts for name in chart.bands), None),
         history=evaluations(run),
         labels=label_table(run.get("label_counts") or {}, run.get("label_names")),
         lengths=length_rows(run),

@@ -33,7 +33,7 @@ def run_facts(run: Run, entity_tags: bool) -> list[Fact]:
         Fact("Epochs", run.get("more_epochs")),
         Fact("Seed", (run.get("arguments") or {}).get("seed")),
         Fact("Device", run.get("device")),
-        Fact("Precision", run.get("precision")),
+        Fact("Number format", run.get("precision")),
         Fact("Processes", run.get("processes")),
         Fact("Duration", None if seconds is None else duration(seconds)),
         Fact("Script", run.get("script")),

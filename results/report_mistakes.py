@@ -269,7 +269,7 @@ def _shown(
         place=mistake.place,
         file=short_path(mistake.place.file) if mistake.place else "",
         confidence=None if confidence is None else f"{confidence:.3f}",
-        is_sure=confidence is not None and confidence >= SURE,
+        is_sure=confidence is not None and round(confidence, 3) >= SURE,
         words=words,
         cut_before=mistake.cut_before,
         cut_after=mistake.cut_after,

@@ -8,9 +8,9 @@ from scoring.evidence import FEW, IN_TRAINING, NEW
 from scoring.table import span
 
 SCORES = {
+    "f1": "F1",
     "precision": "Precision",
     "recall": "Recall",
-    "f1": "F1",
     "macro_f1": "Macro F1",
     "accuracy": "Accuracy",
 }
@@ -167,7 +167,14 @@ GROUPS = {
     "by_length": ("F1 by length", "Words", "f1"),
     "partial_matching": ("F1 by kind of matching (SemEval-2013)", "Matching", "f1"),
 }
-GROUP_NAMES = {IN_TRAINING: "seen in training", NEW: "new"}
+GROUP_NAMES = {
+    IN_TRAINING: "seen in training",
+    NEW: "new",
+    "strict": "strict: boundaries and type",
+    "exact": "exact: boundaries, any type",
+    "partial": "partial: an overlap counts half",
+    "type": "type: an overlap of the same type",
+}
 
 
 def group_tables(run: Run) -> list[GroupTable]:
@@ -193,7 +200,9 @@ def one_surface(run: Run) -> str:
     if len(present) != 1:
         return ""
     text = f"All {scored[present[0]]['number']:,} {nouns_of(run).plural} have names that training "
-    return text + ("has, too." if present[0] == IN_TRAINING else "does not have.")
+    if present[0] == IN_TRAINING:
+        return text + "has, too: in text with new names, recall may be lower."
+    return text + "does not have: in text with known names, recall may be higher."
 
 
 # --- Reliability --------------------------------------------------------------------------------

@@ -386,10 +386,10 @@ class RunResults:
         def counted() -> Iterator[common.SentencePrediction]:
             for sentence, place in zip(self._sentences(split), own_places, strict=True):
                 if split in self.scores:
-                    words, gold, predicted, probability, _ = sentence
+                    words, gold, predicted, probability, score = sentence
                     evidence.add(words, gold, predicted, place.document_in_file)
                     example = {"tokens": words, "gold": gold, "predicted": predicted}
-                    example |= {"probability": probability, "place": place}
+                    example |= {"probability": probability, "score": score, "place": place}
                     add_example(survey, example, self.corpus.label_names)
                 yield sentence
 

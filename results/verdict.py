@@ -183,7 +183,7 @@ def kept_weights(run: Run) -> str:
         return ""
     text = {
         True: "The score still improved at the last evaluation",
-        False: "The score no longer improved at the last evaluation",
+        False: f"The score no longer improved at the last evaluation{_best_and_last(run)}",
         None: "The model was evaluated once during training",
     }[run.get("still_improved")]
     if was_always_zero(run):
@@ -195,6 +195,18 @@ def kept_weights(run: Run) -> str:
     return (
         f"{text}; the {'last weights' if last else 'best weights'} were kept ({_when(run, kept)})."
     )
+
+
+def _best_and_last(run: Run) -> str:
+    """Return the best score on validation, when it was, and the last one; "" if unknown."""
+    arguments = run.get("arguments") or {}
+    name, history = f"eval_{arguments.get('metric_for_best_model')}", run.get("history") or []
+    greater = arguments.get("greater_is_better")
+    rows = [row for row in history if row.get(name) is not None]
+    if not rows or greater is None:
+        return ""
+    best = (max if greater else min)(rows, key=lambda row: row[name])
+    return f" (validation: {best[name]:.3f} {_when(run, best['step'])}, {rows[-1][name]:.3f} then)"
 
 
 def _when(run: Run, step: int) -> str:

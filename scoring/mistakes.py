@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from common import entities
@@ -145,7 +146,7 @@ class Survey:
     `confusion` counts words by (gold, predicted) type or plain tag, None for no type.
     `gold_kinds` and `predicted_kinds` count the entities of their side, each once, by (kind,
     type). `pair_kinds` counts pairs by kind, `both_wrong` those with a wrong boundary and two
-    types, `type_pairs` all pairs of two types by (gold, predicted) type.
+    types, `type_pairs` those of a wrong type by (gold, predicted) type.
     """
 
     entity_tags: bool
@@ -206,10 +207,10 @@ def add_example(
     """Count a scored sentence in a survey, which keeps some of the mistakes.
 
     `example` has lists with one item per word: `tokens`, `gold` and `predicted` (tag names), and
-    perhaps `probability` (of the predicted tag). It may have a `place`: where the sentence begins
-    in the corpus. A mistake's confidence is the mean probability over all words of its gold and
-    predicted entities. `label_names`: the labels of the model. Raises ValueError if the sentence
-    has more or fewer tags than words.
+    perhaps `probability` (of the predicted tag) and `score` (of the predicted entity). It may have
+    a `place`: where the sentence begins in the corpus. A mistake's confidence is the score of its
+    predicted entity; without one, the mean probability over its words. `label_names`: the labels
+    of the model. Raises ValueError if the sentence has more or fewer tags than words.
     """
     number, entity_tags = survey.sentences + 1, survey.entity_tags
     tokens, gold, predicted = (example[key] for key in ("tokens", "gold", "predicted"))
@@ -241,16 +242,15 @@ def add_example(
             for pair in pairs
             if pair.predicted and pair.counted_elsewhere != "predicted"
         )
-        of_two_types = [
-            pair
+        survey.both_wrong += sum(
+            pair.kind == "wrong boundary"
             for pair in pairs
             if pair.gold and pair.predicted and pair.gold[0] != pair.predicted[0]
-        ]
-        survey.both_wrong += sum(pair.kind == "wrong boundary" for pair in of_two_types)
+        )
         survey.type_pairs.update(
             (pair.gold[0], pair.predicted[0])
-            for pair in of_two_types
-            if pair.gold and pair.predicted
+            for pair in pairs
+            if pair.gold and pair.predicted and pair.kind == "wrong type"
         )
     else:
         pairs = _wrong_words(classes)
@@ -286,7 +286,11 @@ def _keep(survey: Survey, pair: Pair, numbers: tuple[int, int], example: Mapping
     """
     tokens, probability = example["tokens"], example.get("probability")
     start, end = extent(pair)
-    confidence = None if probability is None else sum(probability[start:end]) / (end - start)
+    confidence = None
+    if pair.predicted and survey.entity_tags and example.get("score") is not None:
+        confidence = fmean(example["score"][pair.predicted[1] : pair.predicted[2]])
+    elif probability is not None:
+        confidence = fmean(probability[start:end])
     rank = confidence if confidence is not None and math.isfinite(confidence) else 0.0
     group: Group = pair.kind
     if pair.gold and pair.predicted and not survey.entity_tags:

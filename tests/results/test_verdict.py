@@ -7,6 +7,7 @@ from results.verdict import (
     best_step,
     date_of,
     extremes,
+    kept_weights,
     still_improved,
     title_of,
     verdict,
@@ -110,3 +111,24 @@ TRAINED = {"history": [{"step": 10}, {"step": 20}], "epoch_steps": 10}
 )
 def test_the_verdict_in_words(run, entity_tags, snapshot):
     assert verdict(run, entity_tags) == snapshot
+
+
+@pytest.mark.parametrize(
+    ("greater", "kept", "expected"),
+    [
+        (True, 20, "(validation: 0.910 after 1 epoch, step 10, 0.900 then); the last weights"),
+        (False, 20, "(validation: 0.900 after 2 epochs, step 20, 0.900 then); the last weights"),
+        (True, 10, "(validation: 0.910 after 1 epoch, step 10, 0.900 then); the best weights"),
+    ],
+)
+def test_the_best_and_the_last_score_are_named(greater, kept, expected):
+    text = kept_weights(
+        {
+            "history": [{"step": 10, "eval_f1": 0.91}, {"step": 20, "eval_f1": 0.9}],
+            "arguments": {"metric_for_best_model": "f1", "greater_is_better": greater},
+            "still_improved": False,
+            "kept_step": kept,
+            "epoch_steps": 10,
+        }
+    )
+    assert expected in text

@@ -294,11 +294,23 @@ def test_rare_types_share_a_row_of_the_matrix(monkeypatch):
     assert cells == [[9, 0, 0, 0], [0, 8, 0, 0], [1, 0, 2, 1], [0, 0, 0, 0]]
 
 
+def test_the_confidence_of_a_mistake_is_the_score_of_its_predicted_entity():
+    facts = {"probability": [0.9, 0.7, 0.5, 0.3], "score": [0.0, 0.25, 0.25, 0.0]}
+    found = {
+        kind: survey_examples([example(*tags) | facts], True).mistakes[kind][0].confidence
+        for kind, tags in {
+            "wrong boundary": ("B-A I-A I-A O", "O B-A I-A O"),
+            "missed": ("B-A I-A O O", "O O O O"),  # no entity is predicted: the mean of O
+        }.items()
+    }
+    assert found == {"wrong boundary": 0.25, "missed": pytest.approx(0.8)}
+
+
 def test_types_are_ranked_by_gold_entities_and_pairs_of_two_types_are_counted():
     longest = example("B-A I-A I-A O B-B", "B-B I-B I-B B-C B-B", tokens="v w x y z")
     overlap = example("B-B I-B", "O B-A", tokens="y z")
     survey = survey_examples([longest, overlap], entity_tags=True)
-    assert survey.type_pairs == {("A", "B"): 1, ("B", "A"): 1}
+    assert survey.type_pairs == {("A", "B"): 1}
     assert survey.both_wrong == 1  # the second pair, with another boundary
     assert survey.gold_counts == {"B": 2, "A": 1}
     assert survey.ranked([None, "C", "A", "B"]) == ["B", "A", "C", None]
