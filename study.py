@@ -295,8 +295,8 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
             for side in (suspect.labels, suspect.suggested)
         )
         say(
-            f"{suspect.score:.3f}  {sentence.place}: {words}: {suspect.kind}: label {label}, "
-            f"suggested {suggested}"
+            f"{suspect.score:.3f}  {sentence.place.at(suspect.start)}: {words}: {suspect.kind}: "
+            f"label {label}, suggested {suggested}"
         )
     say(f"All of them: {folder / LABEL_ERRORS}; open {page}.")
 

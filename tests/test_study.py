@@ -349,8 +349,8 @@ def test_label_errors(cli, tmp_path, tiny_encoder, tiny_tagger, look_up, monkeyp
     assert output == snapshot
     rows = json_lines("label_errors-study/label_errors.jsonl")
     assert [(row["line"], row["words"], row["kind"]) for row in rows] == [
-        (13, ["German"], "missing entity"),
-        (41, ["Peter"], "other type"),
+        (14, ["German"], "missing entity"),
+        (42, ["Peter"], "other type"),
     ]
     assert rows[1]["text"] == "w10 Peter said" and rows[1]["label"] == [[4, 9, "PER"]]
     assert rows[1]["labelled"] == [{"label": "LOC", "start": 4, "end": 9, "text": "Peter"}]
