@@ -217,13 +217,14 @@ def _chooses_epochs(flags: SharedFlags) -> bool:
 def _weight_flags(values: dict[str, Any]) -> dict[str, Any]:
     """Return the final values of the flags that change the weights, as JSON holds them.
 
-    A flag that the script does not have is None.
+    A flag that the script does not have is None, or off.
     """
     chosen = {name: values.get(name) for name in WEIGHT_FLAGS}
     if chosen["data_seed"] is None:
         chosen["data_seed"] = chosen["seed"]
     if chosen["config_name"] is not None:
         chosen["config_name"] = model_title(chosen["config_name"])
+    chosen["full_determinism"] = bool(chosen["full_determinism"])
     chosen["lr_scheduler_kwargs"] = chosen["lr_scheduler_kwargs"] or {}
     chosen["deepspeed"] = read_json(chosen["deepspeed"])
     backend = os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower()
