@@ -9,6 +9,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -51,12 +52,20 @@ class StudyFolder:
             raise UserError(
                 f"{path}: not the record of a study. Choose another folder with --output_dir."
             ) from None
-        differences = [
-            f"  {name}: {shortened(earlier[name])} there, {shortened(value)} now"
-            for name, value in identity.items()
-            if earlier[name] != value
-        ]
-        if differences:
+        differing = [name for name, value in identity.items() if earlier[name] != value]
+        if differing == ["corpus"]:
+            raise UserError(
+                f"--output_dir {folder}: contains a study of an earlier version of the corpus: got "
+                "other words or labels in the files, expected those of its first run. To study the "
+                f"corpus as it is now, name another folder: --output_dir {_next_folder(folder)}"
+            )
+        if differing:
+            differences = (
+                f"  {name}: {shortened(earlier[name])} there, {shortened(identity[name])} now"
+                if name != "corpus"
+                else "  corpus: other words or labels"
+                for name in differing
+            )
             raise UserError(
                 f"--output_dir {folder}: contains another study:\n"
                 + "\n".join(differences)
@@ -88,6 +97,12 @@ class StudyFolder:
         """Write the record, with what follows from the runs."""
         content = {**self.identity, "suite_version": VERSION, "runs": self.runs, **conclusion}
         write_json(self.folder / STUDY_FILE, content)
+
+
+def _next_folder(folder: Path) -> Path:
+    """Return the first of `folder-2`, `folder-3` and so on that does not exist."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(path for path in numbered if not path.exists())
 
 
 def runs_of_study(name: str) -> list[str]:
