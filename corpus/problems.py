@@ -156,7 +156,7 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.FOREIGN_PREFIX: "tags that do not exist in {}",
     ProblemKind.UNDECLARED_LABEL: "labels missing from --label_names",
     ProblemKind.UNTRAINED_LABEL: "labels of the {} split missing from the training split",
-    ProblemKind.RARE_TYPE: "very rare entity types spelled almost like a frequent one",
+    ProblemKind.RARE_TYPE: "rare entity types spelled almost like a frequent one",
     ProblemKind.SIMILAR_TYPES: "entity types spelled almost alike, learned as different types",
     ProblemKind.STRAY_TAG: "tags out of place in {}, read as conlleval reads them",
     ProblemKind.UNKNOWN_WORD: "words without a known sub-word",
