@@ -118,7 +118,10 @@ def _choose_corpus_and_model(
     offline = needs_hub(flags) and not hub_ready
     if offline:
         go_offline()
-        if flags.push_to_hub:
+        is_named = flags.sample or (
+            flags.model_name_or_path and (flags.dataset_name or flags.train_file)
+        )
+        if flags.push_to_hub and not (flags.dry_run and is_named):
             raise UserError(
                 "--push_to_hub: the Hugging Face Hub cannot be reached. Nothing was trained. "
                 "Train without --push_to_hub, or try again when the Hub can be reached."
