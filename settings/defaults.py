@@ -257,6 +257,11 @@ def model_title(model: str) -> str:
     return Path(model).resolve().name if Path(model).is_dir() else model
 
 
+def place_of_model(model: str) -> str:
+    """Return the folder or name of a model for a message; of the embedded encoder, its name."""
+    return EMBEDDED_MODEL if is_embedded(model) else model
+
+
 # --- The Hub and its substitutes --------------------------------------------------------------
 
 
