@@ -127,10 +127,11 @@ def _intervals(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.
     clustered, student, share = (part[:, None] for part in spread)
     half = student * log_odds.std(axis=0)
     widest_low, widest_high = _widest(totals * share)
-    ends = np.maximum(middle - half, widest_low), np.minimum(middle + half, widest_high)
+    student_low = np.maximum(middle - half, widest_low)
+    student_high = np.minimum(middle + half, widest_high)
     low, high = (
         1 / (1 + np.exp(-(1 - clustered) * quantile - clustered * end))
-        for quantile, end in zip(quantiles, ends, strict=True)
+        for quantile, end in zip(quantiles, (student_low, student_high), strict=True)
     )
     scores = _scores(totals)
     low = np.where(scores == 0, 0, np.minimum(low, scores))
