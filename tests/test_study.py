@@ -97,7 +97,7 @@ def cli(monkeypatch, capfd, tmp_path):
         except SystemExit as end:
             status = end.code
         output, messages = capfd.readouterr()
-        output = re.sub(r"\d+\.\d s$", "1.0 s", output, flags=re.MULTILINE)
+        output = re.sub(r"\d+\.\d s\b", "1.0 s", output)
         return status, stable(output, tmp_path), stable(messages, tmp_path)
 
     return run
@@ -179,6 +179,18 @@ def test_finished_runs_are_not_repeated(cli):
     assert status == 0 and output.count("finished earlier") == 2
     assert [line.split("seed_")[-1] for line in calls()] == ["42", "43", "44"]
     assert record()["summary"]["validation"]["mean"] == 0.5
+
+
+def test_the_remaining_time_is_that_of_the_runs_that_are_left(cli, tmp_path):
+    assert cli("seeds", 2, "--", "--sample")[0] == 0
+    content = record()
+    del content["runs"][1]
+    content["runs"][0]["seconds"] = 7400
+    (tmp_path / "seeds-study/study.json").write_text(json.dumps(content))
+    (_, output, _) = cli("seeds", 3, "--", "--sample")
+    # The mean of 7,400 s and the second or so that seed_43 takes.
+    assert re.findall(r"(.*); (1 run left, about 1 h 0[12] min)", output), output
+    assert output.count(" left, ") == 1
 
 
 def test_a_run_that_failed_resumes_from_its_checkpoint(cli, tmp_path, snapshot):
