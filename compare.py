@@ -243,10 +243,16 @@ def paired_sentences(runs: Sequence[Run], entity_tags: bool) -> Iterator[PairedS
                     f"{run.name} and {runs[0].name} are not predictions for the same sentences: "
                     f"sentence {number}: {difference}. Compare predictions for the same corpus."
                 )
-        # The most informative place: files of columns name no documents and no records.
-        place = max(
-            (sentence.place for sentence in sentences),
-            key=lambda place: (place.document is not None, place.record_id is not None),
+        # The most informative place: one in the corpus, not in a prediction file of columns, which
+        # names no documents and no records.
+        places = [(run.name, s.place) for run, s in zip(runs, sentences, strict=True)]
+        _, place = max(
+            places,
+            key=lambda item: (
+                item[1].file != item[0],
+                item[1].document is not None,
+                item[1].record_id is not None,
+            ),
         )
         predictions = [sentence.predicted for sentence in sentences]
         yield PairedSentence(first.words, first.gold, predictions, place)

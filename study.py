@@ -165,8 +165,9 @@ def study_seeds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
 
     study = open_study(flags, number, arguments)
     runs: list[dict[str, Any]] = []
-    for seed in range(flags.seed, flags.seed + number):
-        runs.append(finished_run(study, flags, f"seed_{seed}", [*arguments, "--seed", str(seed)]))
+    seeds = {f"seed_{seed}": str(seed) for seed in range(flags.seed, flags.seed + number)}
+    for name, seed in seeds.items():
+        runs.append(finished_run(study, flags, name, [*arguments, "--seed", seed], [*seeds]))
         best = best_run(runs)
         for run in runs:
             if best is not None and run is not best and not flags.keep_models:
@@ -188,7 +189,8 @@ def study_seeds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
         [split, *(f"{value:.4f}" for value in figures.values())]
         for split, figures in summary.items()
     ]
-    say("", table_text(["", "mean", "standard deviation", "lowest", "highest"], rows))
+    head = [runs[0].get("score", ""), "mean", "standard deviation", "lowest", "highest"]
+    say("", table_text(head, rows))
     if kept is None:
         say("No run was scored on a validation split: all models are kept.")
     else:
@@ -295,8 +297,8 @@ def study_label_errors(flags: StudyFlags, number: int, arguments: Sequence[str])
             for side in (suspect.labels, suspect.suggested)
         )
         say(
-            f"{suspect.score:.3f}  {sentence.place}: {words}: {suspect.kind}: label {label}, "
-            f"suggested {suggested}"
+            f"{suspect.score:.3f}  {sentence.place.at(suspect.start)}: {words}: {suspect.kind}: "
+            f"label {label}, suggested {suggested}"
         )
     say(f"All of them: {folder / LABEL_ERRORS}; open {page}.")
 
@@ -355,7 +357,7 @@ def train_folds(
             path = study.folder / f"{name}_{part}.jsonl"
             write_sentences(path, rows)
             of_fold += [f"--{part}_file", str(path)]
-        finished_run(study, flags, name, [*common, *of_fold])
+        finished_run(study, flags, name, [*common, *of_fold], names)
         after_run(name, test)
         if not flags.keep_models:
             delete_weights(study.folder / name)
@@ -403,7 +405,8 @@ def study_curve(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
     for name in reversed(SHARES):
         path = study.folder / f"{name}.jsonl"
         write_sentences(path, itertools.compress(sentences, members[name]))
-        runs[name] = finished_run(study, flags, name, [*common, "--train_file", str(path), *steps])
+        of_share = [*common, "--train_file", str(path), *steps]
+        runs[name] = finished_run(study, flags, name, of_share, [*SHARES])
         steps = steps or ["--max_steps", str(steps_of_run(study.folder / name))]
         if not flags.keep_models and name != "whole":
             delete_weights(study.folder / name)
@@ -474,11 +477,18 @@ def recipe_flags(settings: "Settings") -> list[str]:
 
 
 def finished_run(
-    study: "StudyFolder", flags: StudyFlags, name: str, arguments: Sequence[str]
+    study: "StudyFolder",
+    flags: StudyFlags,
+    name: str,
+    arguments: Sequence[str],
+    names: Sequence[str],
 ) -> dict[str, Any]:
-    """Return the record of a run, which is made unless it is finished; print a line about it."""
+    """Return the record of a run, which is made unless it is finished; print a line about it.
+
+    `names`: those of all runs of the study.
+    """
     from results.result_files import ALL_RESULTS
-    from results.study_folder import scores_of_run
+    from results.study_folder import score_name_of_run, scores_of_run
     from results.study_runs import run_training
     from support.html import duration
     from support.manifests import checkpoint_folders
@@ -501,12 +511,19 @@ def finished_run(
             )
         seconds = round(time.monotonic() - started, 1)
         run = {"name": name, "scores": scores_of_run(folder), "seconds": seconds}
+        run["score"] = score_name_of_run(folder)
         study.add(run)
         ending = duration(seconds)
+        if left := study.unfinished(names):
+            ending += f"; {counted(left, 'run')} left, about {duration(left * study.mean_seconds)}"
     else:
         ending = "finished earlier"
-    scores = "   ".join(f"{split} {score:.4f}" for split, score in run["scores"].items())
-    say(f"{name:16}{scores}   {ending}")
+    noun = run.get("score")
+    shown = [
+        f"{split} {noun} {score:.4f}" if noun else f"{split} {score:.4f}"
+        for split, score in run["scores"].items()
+    ]
+    say(f"{name:16}{'   '.join(shown)}   {ending}")
     return run
 
 

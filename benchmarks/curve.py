@@ -60,7 +60,7 @@ STEPS, FROZEN_STEPS = 120, 300
 NOISES = (0.01, 0.02)
 
 
-def main():
+def main() -> None:
     """Read the command line, make the cases or the simulation, and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -134,6 +134,7 @@ def fine_tune(
         Path(folder, "labels.txt").write_text("\n".join(labels), "utf-8")
         for members in shares:
             write_sentences(files["train"], itertools.compress(parts["train"], members))
+            output = Path(folder, f"run{len(scores)}")
             flags = {
                 "train_file": files["train"],
                 "test_file": files["test"],
@@ -147,14 +148,14 @@ def fine_tune(
                 "learning_rate": 2e-4,
                 "seed": seed,
                 "checkpointing_steps": "no",
-                "output_dir": Path(folder, f"run{len(scores)}"),
+                "output_dir": output,
             }
             command = [sys.executable, ROOT / "train_accelerate.py", "--do_train", "--do_predict"]
             command += [part for key, value in flags.items() for part in (f"--{key}", value)]
             done = subprocess.run([*map(str, command)], capture_output=True, text=True)
             if done.returncode:
                 sys.exit(f"{name}, seed {seed}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-            results = json.loads((flags["output_dir"] / "predict_results.json").read_text("utf-8"))
+            results = json.loads((output / "predict_results.json").read_text("utf-8"))
             scores.append(results["predict_f1"])
     return scores
 
@@ -166,10 +167,10 @@ def parts_of(name: str, rng: random.Random) -> dict[str, list[LabelledSentence]]
         folder = Path(os.environ["NER_CORPORA"], name)
     pools = [list(sentences_of_file(folder / file)) for file in CORPORA[name]]
     if len(pools) == 1:
-        documents = sorted({row.place.document for row in pools[0]})
+        documents = sorted({row.place.document or "" for row in pools[0]})
         tested = {*rng.sample(documents, len(documents) // 4)}
         pools = [
-            [row for row in pools[0] if (row.place.document in tested) == is_test]
+            [row for row in pools[0] if ((row.place.document or "") in tested) == is_test]
             for is_test in (False, True)
         ]
     return {
@@ -217,8 +218,8 @@ def print_cases(results: list[dict]) -> None:
         checks.append(check(result["scores"]))
         _, low, high = checks[-1].estimate
         cells = [result["corpus"], str(result["seed"]), *(f"{s:.3f}" for s in result["scores"])]
-        inside = "yes" if checks[-1].is_inside else "no"
-        print("|", " | ".join([*cells, f"{low:.3f} to {high:.3f}", inside]), "|")
+        is_inside = "yes" if checks[-1].is_inside else "no"
+        print("|", " | ".join([*cells, f"{low:.3f} to {high:.3f}", is_inside]), "|")
     if checks:
         inside = sum(each.is_inside for each in checks)
         widths = [each.width for each in checks]

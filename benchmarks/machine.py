@@ -1,9 +1,11 @@
 """The machine of a benchmark: its description, its speed at large matrix products, its limits."""
 
+import argparse
 import os
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 # Each of the libraries that compute has its own limit: torch's operations, oneDNN (products in
 # bf16), MKL (products in fp32; on a processor that is not Intel's, MKL has nothing beyond AVX2).
@@ -16,7 +18,7 @@ INSTRUCTION_SETS = {
 }
 
 
-def add_isa(parser) -> None:
+def add_isa(parser: argparse.ArgumentParser) -> None:
     """Add the flag --isa to a parser."""
     parser.add_argument(
         "--isa", choices=INSTRUCTION_SETS, help="restrict a CPU to this instruction set, in fp32"
@@ -30,7 +32,7 @@ def restrict(isa: str | None = None) -> None:
     imported.
     """
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
-    os.environ.update(INSTRUCTION_SETS.get(isa, {}))
+    os.environ.update(INSTRUCTION_SETS.get(isa or "", {}))
 
 
 def describe(device: str = "cpu") -> str:
@@ -67,7 +69,7 @@ def matrix_rates(device: str = "cpu") -> dict[str, float]:
     }
 
 
-def matrix_rate(dtype, device: str = "cpu") -> float:
+def matrix_rate(dtype: Any, device: str = "cpu") -> float:
     """Return the FLOP/s of a large matrix product, the best of eight.
 
     The product is smaller where a large one would take seconds, as in bf16 on a CPU without its

@@ -24,7 +24,14 @@ from corpus.hold_out import hold_out
 from corpus.labels import Labels, declared_names, scheme_note, settle_labels
 from corpus.problems import CorpusError, Place, Problem, ProblemKind, Problems
 from corpus.sources import SPLITS, Source, find_sources
-from corpus.splits import ORIGIN_FIELDS, CorpusTags, RawSplit, read_split, write_split
+from corpus.splits import (
+    ORIGIN_FIELDS,
+    CorpusTags,
+    RawSplit,
+    place_of_origin,
+    read_split,
+    write_split,
+)
 from corpus.tag_problems import report_stray_tags
 from corpus.words import installed_splitter, splitter_of
 from settings.run_settings import CorpusSettings
@@ -35,7 +42,7 @@ from support.text import counted
 
 # Part of every cache key. Raise it, so that all corpora are read again, whenever a change gives the
 # same files different splits, labels or notes, or changes the fields of `Corpus`.
-READER_VERSION = 5
+READER_VERSION = 6
 SUMMARY = "corpus.json"  # of a cached corpus: its fields, with checksums of its files
 
 
@@ -65,8 +72,7 @@ class Corpus:
         rows, names = self.splits[split], self.sources[split]
         columns = [name for name in (*ORIGIN_FIELDS, "doc_id") if name in rows.column_names]
         for row in rows.select_columns(columns):
-            file = names[row["source"]]
-            yield Place(file, row["line"], row["record_id"], row.get("doc_id"))
+            yield place_of_origin(row, names)
 
 
 def load_corpus(settings: CorpusSettings, word_splitter: str | None = None) -> Corpus:

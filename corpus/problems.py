@@ -156,7 +156,7 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.FOREIGN_PREFIX: "tags that do not exist in {}",
     ProblemKind.UNDECLARED_LABEL: "labels missing from --label_names",
     ProblemKind.UNTRAINED_LABEL: "labels of the {} split missing from the training split",
-    ProblemKind.RARE_TYPE: "very rare entity types spelled almost like a frequent one",
+    ProblemKind.RARE_TYPE: "rare entity types spelled almost like a frequent one",
     ProblemKind.SIMILAR_TYPES: "entity types spelled almost alike, learned as different types",
     ProblemKind.STRAY_TAG: "tags out of place in {}, read as conlleval reads them",
     ProblemKind.UNKNOWN_WORD: "words without a known sub-word",
@@ -174,13 +174,23 @@ class Place:
     `file`: a file, or a split of a data set; several names, separated by commas, if the problem
     concerns all of them. `line`: counted from 1; in a table, the row. `record_id` and `document`:
     the identifiers that the file gives to the record (doccano's `id`, CoNLL-U's `sent_id`) and to
-    its document.
+    its document. The place of a sentence also knows the lines of its words: `line_step` leads from
+    the line of a word to that of the next; where that does not hold, `lines` has the line of each.
     """
 
     file: str
     line: int | None = None
     record_id: str | None = None
     document: str | None = None
+    line_step: int = field(default=0, compare=False)
+    lines: tuple[int, ...] | None = field(default=None, compare=False, repr=False)
+
+    def at(self, word: int) -> "Place":
+        """Return the place of a word of the sentence that begins here, by its position in it."""
+        line = self.line
+        if line is not None:
+            line = self.lines[word] if self.lines else line + word * self.line_step
+        return Place(self.file, line, self.record_id, self.document)
 
     @property
     def document_in_file(self) -> tuple[str, str] | None:

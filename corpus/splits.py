@@ -6,7 +6,7 @@ Later steps read that file in batches, so that memory does not grow with the cor
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,8 +31,8 @@ RAW_SCHEMA = pa.schema(
         "tokens": pa.list_(pa.string()),
         "tag_ids": pa.list_(pa.int32()),
         "doc_id": pa.string(),
-        # The origin of a sentence: the number of its source, its lines, and a record id. Word i is
-        # on line `line + i * line_step`; if that does not hold, `lines` has one line per word.
+        # The origin of a sentence: the number of its source, its lines (see `Place`), and a record
+        # id.
         "source": pa.int32(),
         "line": pa.int32(),
         "line_step": pa.int8(),
@@ -87,8 +87,22 @@ class _SourceTagIds(dict[str | int, int]):
 ORIGIN_FIELDS = {
     "source": pa.int32(),  # the number of its source in `Corpus.sources` of the split
     "line": pa.int32(),  # of its first word
+    "line_step": pa.int8(),
+    "lines": pa.list_(pa.int32()),
     "record_id": pa.string(),
 }
+
+
+def place_of_origin(origin: Mapping[str, Any], sources: Sequence[str]) -> Place:
+    """Return the place of a sentence. `origin`: its row, with `ORIGIN_FIELDS`."""
+    return Place(
+        sources[origin["source"]],
+        origin["line"],
+        origin["record_id"],
+        origin.get("doc_id"),
+        origin["line_step"] or 0,
+        origin["lines"] and tuple(origin["lines"]),
+    )
 
 
 class RawBatch:
@@ -106,9 +120,7 @@ class RawBatch:
         self.starts = np.zeros(len(self.tag_ids), bool)
         self.starts[self.offsets[:-1]] = True
         self.origins = {name: batch[name] for name in ORIGIN_FIELDS}
-        self._origins = batch.select(
-            ["source", "line", "line_step", "lines", "record_id", "doc_id"]
-        )
+        self._origins = batch.select([*ORIGIN_FIELDS, "doc_id"])
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -120,12 +132,7 @@ class RawBatch:
     def place(self, sentence: int, word: int, sources: Sequence[Source]) -> Place:
         """Return the place of a word of a sentence."""
         origin = self._origins.slice(sentence, 1).to_pylist()[0]
-        if origin["lines"] is None:
-            line = origin["line"] + word * origin["line_step"]
-        else:
-            line = origin["lines"][word]
-        name = sources[origin["source"]].name
-        return Place(name, line, origin["record_id"], origin["doc_id"])
+        return place_of_origin(origin, [source.name for source in sources]).at(word)
 
 
 class LocatedWord(NamedTuple):

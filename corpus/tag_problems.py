@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
+from difflib import SequenceMatcher
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from corpus.splits import RawSplit
 from support.text import counted, did_you_mean, one_edit_apart, quote
 
 SEVERAL_TAGS = re.compile(r"[|,;\s](?:O$|[BIESLUM]-[^\W\d_])")  # B-PER|B-ORG
-MAX_RARE_COUNT = 3  # words; a type with more of them is not reported as misspelt
+LOOK_ALIKES = str.maketrans("01i5", "olls")  # of letters in lower case
+NEAR = 0.8  # similarity, by `difflib`; that of PERS and PER is 0.86, that of DATE and RATE 0.75
 SHOWN_TAGS = 8
-MIN_FREQUENCY_RATIO = 50  # the intended type has at least this many times as many words
 
 
 def report_tags_without_name(
@@ -148,7 +149,8 @@ def report_rare_types(
 ) -> None:
     """Report entity types of training that look like a misspelling of a far more frequent one.
 
-    Plain tags are not checked: parts of speech (NN, NNS) often differ by one letter.
+    The rarer the type, the less similar it needs to be. Plain tags are not checked: parts of speech
+    (NN, NNS) often differ by one letter.
     """
     counts: Counter[str] = Counter()
     for number, count in raw["train"].tag_counts.items() if "train" in raw else ():
@@ -157,9 +159,10 @@ def report_rare_types(
         frequent = [
             name
             for name, count in counts.most_common()
-            if count >= MIN_FREQUENCY_RATIO * counts[rare] and looks_misspelt(rare, name)
+            for looks_like, most, ratio in MISSPELT
+            if counts[rare] <= min(most, count / ratio) and looks_like(rare, name)
         ]
-        if frequent and counts[rare] <= MAX_RARE_COUNT:
+        if frequent:
             bad = {number for number, name in enumerate(types) if name == rare}
             meant = [frequent[0], *(f"{prefix}-{frequent[0]}" for prefix in "BIESLUM")]
             expected = "the usual spelling, or a type declared with --label_names"
@@ -192,7 +195,7 @@ def report_similar_types(
             warnings.add(Problem(ProblemKind.SIMILAR_TYPES, place, listed, expected))
 
 
-def looks_misspelt(name: str, intended: str) -> bool:
+def is_one_slip(name: str, intended: str) -> bool:
     """Return whether a type differs from the type `intended` only in case, or by one edit.
 
     Types with different digits are numbered types, not misspelt ones. Types of one or two letters
@@ -202,8 +205,37 @@ def looks_misspelt(name: str, intended: str) -> bool:
         return False
     if name.lower() == intended.lower():
         return True
-    same_digits = re.sub(r"\D", "", name) == re.sub(r"\D", "", intended)
-    return len(intended) > 2 and same_digits and one_edit_apart(name, intended)
+    return len(intended) > 2 and _same_digits(name, intended) and one_edit_apart(name, intended)
+
+
+def is_nearly_the_same(name: str, intended: str) -> bool:
+    """Return whether a type is spelled so much like the type `intended` that it looks misspelt.
+
+    Either only case, signs and digits that look like letters differ (0RG, ORG), or each part of the
+    name is very similar: few edits for its length. Types of one or two letters and numbered types
+    are left out, as in `is_one_slip`.
+    """
+    if name == intended or len(intended) < 3:
+        return False
+    sides = [re.findall(r"[^\W_]+", side.casefold()) for side in (name, intended)]
+    letters, intended_letters = ("".join(side).translate(LOOK_ALIKES) for side in sides)
+    if letters == intended_letters:
+        return True
+    if len(sides[0]) != len(sides[1]):  # they are divided in other ways
+        sides = [[letters], [intended_letters]]
+    return _same_digits(name, intended) and all(
+        part == other or SequenceMatcher(None, part, other).ratio() > NEAR
+        for part, other in zip(*sides, strict=True)
+    )
+
+
+def _same_digits(name: str, intended: str) -> bool:
+    return re.sub(r"\D", "", name) == re.sub(r"\D", "", intended)
+
+
+# A type is reported if it looks like another one, has at most this many words, and the other one
+# has this many times as many.
+MISSPELT = ((is_nearly_the_same, 20, 10), (is_one_slip, 3, 50))
 
 
 def report_stray_tags(

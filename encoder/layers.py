@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from encoder.positions import without_weights
 from encoder.traits import random_states_kept, run_errors_reported
+from settings.defaults import place_of_model
 from support.errors import UserError
 from support.text import counted
 
@@ -46,9 +47,9 @@ def freeze_layers(
     frozen |= {weight for layer in layers[:num_frozen] for weight in _weights(layer)}
     if frozen & {weight for layer in layers[num_frozen:] for weight in _weights(layer)}:
         raise UserError(
-            f"{network.config.name_or_path}: --freeze_layers {num_frozen}: got layers that share "
-            f"weights ({network.config.model_type}), expected layers with their own. Leave out the "
-            "flag."
+            f"{place_of_model(network.config.name_or_path)}: --freeze_layers {num_frozen}: got "
+            f"layers that share weights ({network.config.model_type}), expected layers with their "
+            "own. Leave out the flag."
         )
     for weight in frozen:
         weight.requires_grad_(False)
@@ -96,7 +97,7 @@ def layers_to_freeze(
         raise _unavailable(network)
     if num_frozen > len(lists[0][1]):
         raise UserError(
-            f"{network.config.name_or_path}: --freeze_layers {num_frozen}: got "
+            f"{place_of_model(network.config.name_or_path)}: --freeze_layers {num_frozen}: got "
             f"{counted(num_frozen, 'layer')}, expected at most {number}, the layers of the model."
         )
     return list(zip(*(modules for _, modules in lists), strict=True))
@@ -104,7 +105,7 @@ def layers_to_freeze(
 
 def _unavailable(network: PreTrainedModel) -> UserError:
     return UserError(
-        f"{network.config.name_or_path}: --freeze_layers: not available: got "
+        f"{place_of_model(network.config.name_or_path)}: --freeze_layers: not available: got "
         f"{network.config.model_type}, expected an architecture with one list of layers, such as "
         "BERT. Leave out the flag."
     )

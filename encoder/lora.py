@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from encoder.layers import layer_lists, layers_to_freeze, of_head
 from encoder.positions import without_weights
-from settings.defaults import model_title
+from settings.defaults import model_title, place_of_model
 from support.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def add_adapter(network: PreTrainedModel, rank: int, num_frozen: int | None) -> 
         # In models with a mixture of experts, peft mistakes the layers for those of older versions
         # of transformers, and adds matrices to others or to none.
         raise UserError(
-            f"{network.config.name_or_path}: --lora: not available: got "
+            f"{place_of_model(network.config.name_or_path)}: --lora: not available: got "
             f"{network.config.model_type}, whose linear layers peft does not support, expected an "
             "architecture such as BERT or Llama. Leave out the flag."
         )
@@ -115,7 +115,7 @@ def _linear_layers(network: PreTrainedModel, num_frozen: int | None) -> list[str
     if not paths:
         flags = f"--lora with --freeze_layers {num_frozen}" if frozen else "--lora"
         raise UserError(
-            f"{network.config.name_or_path}: {flags}: got no linear layer to train "
+            f"{place_of_model(network.config.name_or_path)}: {flags}: got no linear layer to train "
             f"({network.config.model_type}), expected some in the layers of the encoder. Leave out "
             f"{'one of the flags' if frozen else 'the flag'}."
         )

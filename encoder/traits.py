@@ -17,6 +17,7 @@ import numpy as np
 from encoder.batches import Window
 from encoder.collate import JoinWindows, PadBatch
 from encoder.positions import first_position
+from settings.defaults import place_of_model
 from support.errors import UserError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def run_errors_reported(network: PreTrainedModel) -> Iterator[None]:
     except (IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()
         raise UserError(
-            f"{network.config.name_or_path}: the model cannot be run on text: got "
+            f"{place_of_model(network.config.name_or_path)}: the model cannot be run on text: got "
             f"{type(error).__name__} for a few sub-words, expected logits. Choose another model.\n"
             f"  {reason[0] if reason else type(error).__name__}"
         ) from None

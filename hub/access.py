@@ -16,11 +16,15 @@ CHECK_TIMEOUT = 10.0  # seconds; short, because the user waits for training to s
 
 
 class Repository(NamedTuple):
-    """A repository to push to; `id` is "namespace/name"."""
+    """A repository to push to; `id` is "namespace/name".
+
+    `checked`: false if the Hub could not be reached; the name may then lack its namespace.
+    """
 
     id: str
     private: bool
     exists: bool = True
+    checked: bool = True
 
 
 def check_access(hub: HubSettings, output_dir: str | Path, *, create: bool = True) -> Repository:
@@ -29,7 +33,8 @@ def check_access(hub: HubSettings, output_dir: str | Path, *, create: bool = Tru
     Without `hub_model_id`, the repository is named like the folder `output_dir`; without a
     namespace, it belongs to the token's user. Raises a `UserError` if there is no token, if the
     token is rejected or read-only, if the name is not valid, if the token has no write access to
-    the namespace, if a repository that must be private is public, or if the Hub cannot be reached.
+    the namespace, if a repository that must be private is public, or, with `create`, if the Hub
+    cannot be reached.
     """
     token = hub.hub_token or get_token()
     if not token:
@@ -41,6 +46,7 @@ def check_access(hub: HubSettings, output_dir: str | Path, *, create: bool = Tru
     api = HfApi(token=token)
     name = hub.hub_model_id or Path(output_dir).resolve().name
     try:
+        validate_repo_id(name)
         user = api.whoami()
         repo_id = name if "/" in name else f"{user['name']}/{name}"
         validate_repo_id(repo_id)
@@ -60,6 +66,8 @@ def check_access(hub: HubSettings, output_dir: str | Path, *, create: bool = Tru
     except UserError:
         raise
     except Exception as error:
+        if not create and _is_unreachable(error):
+            return Repository(name, hub.hub_private_repo, checked=False)
         # `from None`: a traceback must not show the request, which contains the token.
         raise UserError(scrub(_explain_refusal(error, name), token)) from None
     return Repository(repo_id, private)
@@ -72,6 +80,11 @@ def _refuse_read_only_token(user: dict[str, Any], repo_id: str) -> None:
             f"to {repo_id}. Create a token with write access under Settings, Access Tokens. Then "
             "run `hf auth login`, or set HF_TOKEN."
         )
+
+
+def _is_unreachable(error: Exception) -> bool:
+    """Return whether an error in `check_access` says nothing about repository and token."""
+    return not isinstance(error, HFValidationError) and status_code(error) is None
 
 
 def _explain_refusal(error: Exception, name: str) -> str:

@@ -102,6 +102,7 @@ def start_pushing(
         include=hub.hub_include,
         private=repository.private,
         exists=repository.exists,
+        checked=repository.checked,
     )
 
 
@@ -113,9 +114,9 @@ class Pusher:
     None for that of HF_TOKEN or of the login. `strategy`: "every_save"; "end", with which `push`
     does nothing; or "checkpoint", which also pushes the given checkpoint as `last-checkpoint/`, so
     that a run can be resumed elsewhere. `include`: the files with text from the corpus to push, see
-    `hub.contents.TEXT_FILES`. `private`, `exists`: of the repository. A connection counts as
-    hanging after `timeout` seconds without a byte. `say` is called with each line for the user,
-    from any thread; by default the line goes to stderr.
+    `hub.contents.TEXT_FILES`. `private`, `exists`, `checked`: of the repository. A connection
+    counts as hanging after `timeout` seconds without a byte. `say` is called with each line for the
+    user, from any thread; by default the line goes to stderr.
     """
 
     def __init__(
@@ -127,11 +128,13 @@ class Pusher:
         include: Collection[str] = (),
         private: bool = False,
         exists: bool = True,
+        checked: bool = True,
         timeout: float = PUSH_TIMEOUT,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.repo_id, self.strategy = repo_id, strategy
         self.include, self.private, self.exists = include, private, exists
+        self.checked = checked
         self._token = token or get_token()
         self._api = HfApi(token=self._token)
         self.url = f"{self._api.endpoint}/{repo_id}"
@@ -153,7 +156,10 @@ class Pusher:
     def plan(self) -> str:
         """Return the repository, the frequency and the contents of the pushes, in words."""
         kind = "private" if self.private else "public"
-        where = f"{self.url} ({kind}{'' if self.exists else ', will be created'})"
+        state = "" if self.exists else ", will be created"
+        if not self.checked:
+            state = "; the Hub cannot be reached, so name and access are not checked"
+        where = f"{self.url} ({kind}{state})"
         when = "at the end" if self.strategy == "end" else "each epoch"
         what = "model, tokenizer, configuration, card, scores"
         if self.strategy == "checkpoint":

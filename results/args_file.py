@@ -46,6 +46,8 @@ def args_text(flags: Mapping[str, Any], precision: str, script: str) -> str:
         if name not in (*LEFT_OUT, *SPELLINGS, *OBSOLETE) and not name.endswith("token")
     }
     values["mixed_precision"] = precision
+    if (values.get("max_steps") or 0) > 0:
+        values["num_train_epochs"] = None  # not in force
     if is_embedded(str(values.get("model_name_or_path"))):
         del values["model_name_or_path"]  # its folder is another one elsewhere
     given = {name: value for name, value in values.items() if value is not None}

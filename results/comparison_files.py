@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scoring.comparison import Comparison, Difference
+from scoring.comparison import MIN_PREDICTIONS, Comparison, Difference
 from scoring.evidence import FEW
 from scoring.mistake_changes import KINDS, MistakeChanges, PlacedChange
 from scoring.mistakes import Pair
@@ -23,6 +23,7 @@ from support.version import VERSION
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_ON_TERMINAL, SHOWN_ON_PAGE, OPEN_ON_PAGE = 5, 200, 20  # changes of each kind
 EXTENSIONS = (".json", ".html")
+NONE = "-"  # in place of an interval or p value that is not given
 NAMES = {
     "precision": "precision",
     "recall": "recall",
@@ -102,7 +103,12 @@ def methods(comparison: Comparison) -> list[str]:
             f"p values: two-sided, permutation test, {number} random divisions of the runs, "
             "p = (c + 1) / (n + 1)."
         )
-    tests = len(comparison.differences)
+    tests = sum(row.p_value is not None for row in comparison.differences)
+    if tests < len(comparison.differences):
+        lines.append(
+            f"{NONE}: a run has fewer than {MIN_PREDICTIONS} predictions, too few to compare its "
+            "precision."
+        )
     lines.append(
         f"The table has {tests} p values. Without any true difference, about one in twenty would "
         "be below 0.05."
@@ -117,12 +123,14 @@ def signed(value: float) -> str:
 
 def interval(row: Difference) -> str:
     """Return the interval of a difference."""
+    if row.low is None or row.high is None:
+        return NONE
     return f"{signed(row.low)} to {signed(row.high)}"
 
 
 def p_value(row: Difference) -> str:
     """Return a p value with 4 digits."""
-    return f"{row.p_value:.4f}"
+    return NONE if row.p_value is None else f"{row.p_value:.4f}"
 
 
 def mistake_text(pair: Pair) -> str:

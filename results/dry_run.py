@@ -18,7 +18,7 @@ from results.run_results import RunResults
 from results.run_rows import corpus_row
 from settings.run_settings import Settings
 from support.html import duration
-from support.terminal import say
+from support.terminal import row_lines, say
 from support.text import counted, size_text
 from training.checkpoints import checkpoint_name
 from training.plan import Plan
@@ -55,7 +55,7 @@ def print_dry_run(
         f"{name}: {text}" for name, text in windows.items()
     )
     if plan is not None:
-        rows["steps"] = _steps(plan, results.progress.step)
+        rows["steps"] = _steps(results, plan)
     rows |= _measured(results, plan, trial)
     rows["files"] = ", ".join(files_of_run(results, plan, model, tokenizer))
     if plan is not None and (checkpoints := _checkpoints(results, plan, trial, model)):
@@ -65,7 +65,7 @@ def print_dry_run(
         rows["push"] = "nothing is pushed"
     elif plan is None:  # otherwise it is printed already
         rows["push"] = results.pusher.plan
-    say(*(f"{name:10}{value}" for name, value in rows.items()))
+    say(*row_lines(rows))
     say("", "Nothing was saved but the caches. To start the run, leave out --dry_run.")
 
 
@@ -97,11 +97,11 @@ def _windows(windows: WindowSet) -> str:
     return f"{number} of {mean:.0f} sub-words on average, {longest} at most, {cut} cut"
 
 
-def _steps(plan: Plan, done: int) -> str:
+def _steps(results: RunResults, plan: Plan) -> str:
     """Describe the steps that are left, and what happens after some of them."""
-    calendar = plan.calendar
+    calendar, done = plan.calendar, results.progress.step
     left = range(done + 1, plan.total_steps + 1)
-    evaluations = sum(map(calendar.evaluates_at, left))
+    evaluations = _evaluations_in_training(results, plan)
     parts = [
         f"{len(left):,} in {counted(calendar.num_epochs, 'epoch')} of {calendar.epoch_steps:,}",
         f"{plan.warmup_steps:,} of warm-up" if plan.warmup_steps else "",
@@ -125,13 +125,19 @@ def _measured(results: RunResults, plan: Plan | None, trial: Trial | None) -> di
     parts, total = [], 0.0
     if plan is not None:
         total = trial.step_seconds * (plan.total_steps - results.progress.step)
-        times = f"{trial.step_seconds:.3f} s per step, mean of {counted(trial.steps, 'step')}"
+        digits = 3 if trial.step_seconds < 1 else 1
+        step = f"{trial.step_seconds:.{digits}f} s per step"
+        times = f"{step}, mean of {counted(trial.steps, 'step')}"
         parts.append(f"training {duration(total)} ({times})")
     for split, count in evaluations_of_run(results, plan).items():
         seconds = (trial.split_seconds or {}).get(split, 0.0)
         total += count * seconds
         often = f"{count} x " if count > 1 else ""
-        parts.append(f"scoring of the {split} split {often}{duration(seconds)}")
+        in_training = _evaluations_in_training(results, plan) if split == "validation" else 0
+        # Otherwise the number would differ from that of the evaluations without a reason.
+        last = f" ({in_training} in training, 1 of the {_final(results)})"
+        reason = last if 0 < in_training < count else ""
+        parts.append(f"scoring of the {split} split {often}{duration(seconds)}{reason}")
     rows = {"time": f"about {duration(total)}: " + ", ".join(parts)}
     if trial.memory is not None:
         rows["memory"] = _memory(trial.memory, str(results.state.device))
@@ -152,16 +158,28 @@ def _memory(memory: Memory, device: str) -> str:
     return f"{size_text(memory.peak)} at the peak on {device} in the largest step: {sizes}"
 
 
+def _evaluations_in_training(results: RunResults, plan: Plan | None) -> int:
+    """Return how often the rest of a run scores the validation split while it trains."""
+    if plan is None or "validation" not in results.windows:
+        return 0
+    steps = range(results.progress.step + 1, plan.total_steps + 1)
+    count = sum(map(plan.calendar.evaluates_at, steps))
+    return count + plan.owes_evaluation(results.progress)
+
+
+def _final(results: RunResults) -> str:
+    """Describe the weights that are scored after training, if training has not scored them."""
+    if results.settings.checkpoints.load_best_model_at_end:
+        return "restored weights"
+    return "merged weights" if results.settings.model.lora_rank is not None else "last weights"
+
+
 def evaluations_of_run(results: RunResults, plan: Plan | None) -> dict[str, int]:
     """Return how often the rest of a run scores, or tags, each split."""
     settings, counts = results.settings, {}
     if "validation" in results.windows:
-        count = 0
-        if plan is not None:
-            steps = range(results.progress.step + 1, plan.total_steps + 1)
-            count = sum(map(plan.calendar.evaluates_at, steps))
-            count += plan.owes_evaluation(results.progress)
-        at_end = plan is not None and plan.calendar.evaluates_at(plan.total_steps)
+        count = _evaluations_in_training(results, plan)
+        at_end = plan is not None and count and plan.calendar.evaluates_at(plan.total_steps)
         # Restored weights are scored again, and so are those that an adapter is merged into.
         merges = settings.model.lora_rank is not None
         is_scored = at_end and not (settings.checkpoints.load_best_model_at_end or merges)
@@ -231,16 +249,27 @@ def _checkpoints(results: RunResults, plan: Plan, trial: Trial | None, model: An
     saved = [step for step in steps if calendar.saves_at(step, improved=False)]
     saved_by = plan.conditions["saved by"]
     names: Mapping[int, str] = {n: checkpoint_name(saved_by, calendar, n) for n in saved}
-    kept = [*names.values()][-(checkpoints.save_total_limit or len(names)) :] if names else []
+    limit = checkpoints.save_total_limit
+    kept = [*names.values()][-(limit or len(names)) :] if names else []
+    evaluated = {step for step in steps if calendar.evaluates_at(step)}
+    saves_best = calendar.keeps_best or calendar.intervals.save_strategy == "best"
+    possible = {*saved, *(evaluated if saves_best else ())}
+    # Of those beyond the limit, the best is kept.
+    keeps_another = len(kept) < len(possible) and bool(kept) and not evaluated.isdisjoint(possible)
     parts = []
     if kept:
         some = f", the last {len(kept)} of {len(names)}" if len(kept) < len(names) else ""
         shown = ", ".join(kept if len(kept) < 5 else [kept[0], "...", kept[-1]])
         parts.append(f"{counted(len(kept), 'checkpoint')} ({shown}{some})")
-    if calendar.keeps_best or calendar.intervals.save_strategy == "best":
-        parts.append("a checkpoint of each better score" if not kept else "and that of the best")
+    if keeps_another:
+        parts.append("and that of the best")
+    elif saves_best and not kept:
+        parts.append("a checkpoint of each better score")
     if parts and trial is not None and trial.memory is not None:
         size = trial.memory.optimizer
         size += sum(tensor.numel() * tensor.element_size() for tensor in _saved_tensors(model))
-        parts.append(f"about {size_text(size)} each")
+        # A new one is complete before an old one is deleted.
+        most = len(possible) if limit is None else min(len(possible), limit + 1 + keeps_another)
+        total = f", at most {size_text(most * size)} on the disk" if most > 1 else ""
+        parts.append(f"about {size_text(size)} each{total}")
     return ", ".join(parts)

@@ -101,7 +101,7 @@ def suspect_json(row: RankedSuspect, entity_tags: bool) -> dict[str, Any]:
         "labelled": [described(entity) for entity in suspect.labels],
         "suggested": [described(entity) for entity in suspect.suggested],
         "file": place.file,
-        "line": place.line,
+        "line": place.at(suspect.start).line,
         "record_id": place.record_id,
         "document": place.document,
         "words": words[inside],

@@ -128,23 +128,30 @@ class PredictionFile:
                 )
             # As in columns, so that both formats have the same types.
             gold, predicted = [*map(column_cell, gold)], [*map(column_cell, predicted)]
-            yield ScoredSentence(words, gold, predicted, self._place(record, number))
+            yield ScoredSentence(words, gold, predicted, self._place(record, number, len(words)))
 
-    def _place(self, record: dict[str, object], number: int) -> Place:
+    def _place(self, record: dict[str, object], number: int, num_words: int) -> Place:
         """Return the place that a record gives, or its own line."""
-        file, line = record.get("file"), record.get("line")
+        file, line, lines = record.get("file"), record.get("line"), record.get("lines")
         record_id, document = (
             None if record.get(name) is None else str(record[name])
             for name in ("record_id", "document")
         )
         if not isinstance(file, str):
             return Place(self.path, number, record_id, document)
-        return Place(file, line if isinstance(line, int) else None, record_id, document)
+        of_words = tuple(lines) if isinstance(lines, list) and len(lines) == num_words else ()
+        return Place(
+            file,
+            line if isinstance(line, int) else None,
+            record_id,
+            document,
+            lines=of_words if all(isinstance(number, int) for number in of_words) else None,
+        )
 
     def _read_columns(self, lines: Iterator[str], tabs: bool) -> Iterator[ScoredSentence]:
         rows: list[list[str]] = []
-        width, start = 0, 1
-        documents = 0
+        of_words: list[int] = []  # the line of each row
+        width = documents = 0
         for number, line in enumerate(itertools.chain(lines, [""]), 1):
             text = line.strip(" \t\ufeff") if number == 1 else line.strip(" \t")
             if tabs and text.startswith("#") and "\t" not in text:
@@ -153,7 +160,7 @@ class PredictionFile:
             if text and cells[0] != DOCUMENT_START:
                 width = width or len(cells)
                 self._check_row(cells, width, text, number)
-                start = start if rows else number
+                of_words.append(number)
                 rows.append(cells)
                 continue
             if rows:
@@ -161,10 +168,9 @@ class PredictionFile:
                 words, gold, predicted = (
                     [row[column].strip() for row in rows] for column in (0, -2, -1)
                 )
-                yield ScoredSentence(
-                    words, gold, predicted, Place(self.path, start, document=document)
-                )
-                rows = []
+                place = Place(self.path, of_words[0], document=document, lines=tuple(of_words))
+                yield ScoredSentence(words, gold, predicted, place)
+                rows, of_words = [], []
             documents += bool(text)
 
     def _check_row(self, cells: Sequence[str], width: int, text: str, number: int) -> None:

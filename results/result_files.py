@@ -61,6 +61,21 @@ def column_cell(text: str) -> str:
     return re.sub(r"\s", "_", text) or "_"
 
 
+def place_fields(place: Place, num_words: int) -> dict[str, Any]:
+    """Return the place of a sentence as fields of a record.
+
+    `lines`: the line of each word; None if all of them are on the line of the sentence.
+    """
+    lines = [place.at(word).line for word in range(num_words)]
+    return {
+        "file": place.file,
+        "line": place.line,
+        "lines": lines if set(lines) - {place.line} else None,
+        "record_id": place.record_id,
+        "document": place.document,
+    }
+
+
 def prediction(sentence: SentencePrediction, place: Place, entity_tags: bool) -> dict[str, Any]:
     """Return a sentence with its place, its tags and, for entity tags, its predicted entities.
 
@@ -69,10 +84,7 @@ def prediction(sentence: SentencePrediction, place: Place, entity_tags: bool) ->
     """
     words, gold, predicted, _, entity_scores = sentence
     content: dict[str, Any] = {
-        "file": place.file,
-        "line": place.line,
-        "record_id": place.record_id,
-        "document": place.document,
+        **place_fields(place, len(words)),
         "words": list(words),
         "gold_tags": list(gold) if gold or not words else None,
         "predicted_tags": list(predicted),

@@ -48,7 +48,7 @@ from settings.flags import DEFAULT_CORPUS, DEFAULT_MODEL
 from settings.run_settings import Settings
 from support.files import disk_errors_reported, write_json
 from support.secrets import scrubbed_command
-from support.terminal import say
+from support.terminal import row_lines, say
 from support.version import VERSION
 from training.plan import Plan
 from training.progress import BestScore, Progress
@@ -144,7 +144,7 @@ class RunResults:
             rows["push"] = self.pusher.plan
         notes = [note for note in (self.note, plan.note) if note]
         say(*settings.replaced, *corpus.notes, *notes)
-        say(*(f"{name:10}{value}" for name, value in rows.items()))
+        say(*row_lines(rows))
 
     # --- Scores ---
 

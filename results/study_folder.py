@@ -9,6 +9,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -22,7 +23,7 @@ from support.text import shortened
 from support.version import VERSION
 
 STUDY_FILE = "study.json"
-MAIN_SCORES = ("f1", "accuracy")  # of entity tags, of plain tags
+MAIN_SCORES = {"f1": "F1", "accuracy": "accuracy"}  # of entity tags, of plain tags
 WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
 
 
@@ -51,12 +52,20 @@ class StudyFolder:
             raise UserError(
                 f"{path}: not the record of a study. Choose another folder with --output_dir."
             ) from None
-        differences = [
-            f"  {name}: {shortened(earlier[name])} there, {shortened(value)} now"
-            for name, value in identity.items()
-            if earlier[name] != value
-        ]
-        if differences:
+        differing = [name for name, value in identity.items() if earlier[name] != value]
+        if differing == ["corpus"]:
+            raise UserError(
+                f"--output_dir {folder}: contains a study of an earlier version of the corpus: got "
+                "other words or labels in the files, expected those of its first run. To study the "
+                f"corpus as it is now, name another folder: --output_dir {_next_folder(folder)}"
+            )
+        if differing:
+            differences = (
+                f"  {name}: {shortened(earlier[name])} there, {shortened(identity[name])} now"
+                if name != "corpus"
+                else "  corpus: other words or labels"
+                for name in differing
+            )
             raise UserError(
                 f"--output_dir {folder}: contains another study:\n"
                 + "\n".join(differences)
@@ -79,6 +88,15 @@ class StudyFolder:
         """Return the record of a finished run; None if it has not been made."""
         return next((run for run in self.runs if run.get("name") == name), None)
 
+    def unfinished(self, names: Sequence[str]) -> int:
+        """Return the number of these runs that have not been made."""
+        return sum(self.finished(name) is None for name in names)
+
+    @property
+    def mean_seconds(self) -> float:
+        """Return the mean duration of the finished runs."""
+        return mean(float(run["seconds"]) for run in self.runs)
+
     def add(self, run: dict[str, Any]) -> None:
         """Record a finished run."""
         self.runs.append(run)
@@ -88,6 +106,12 @@ class StudyFolder:
         """Write the record, with what follows from the runs."""
         content = {**self.identity, "suite_version": VERSION, "runs": self.runs, **conclusion}
         write_json(self.folder / STUDY_FILE, content)
+
+
+def _next_folder(folder: Path) -> Path:
+    """Return the first of `folder-2`, `folder-3` and so on that does not exist."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(path for path in numbered if not path.exists())
 
 
 def runs_of_study(name: str) -> list[str]:
@@ -102,16 +126,29 @@ def runs_of_study(name: str) -> list[str]:
 
 def scores_of_run(folder: Path) -> dict[str, float]:
     """Return the main score of each split that a run has scored: F1, or accuracy of plain tags."""
-    try:
-        results = json.loads((folder / ALL_RESULTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    scores = {}
+    results, scores = _results_of_run(folder), {}
     for split, prefix in FILE_PREFIXES.items():
         names = [f"{prefix}_{name}" for name in MAIN_SCORES if f"{prefix}_{name}" in results]
         if names:
             scores[split] = results[names[0]]
     return scores
+
+
+def score_name_of_run(folder: Path) -> str:
+    """Return the name of the score that `scores_of_run` returns; empty if there is none."""
+    results = _results_of_run(folder)
+    for name, title in MAIN_SCORES.items():
+        if any(f"{prefix}_{name}" in results for prefix in FILE_PREFIXES.values()):
+            return title
+    return ""
+
+
+def _results_of_run(folder: Path) -> dict[str, Any]:
+    try:
+        results = json.loads((folder / ALL_RESULTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return results if isinstance(results, dict) else {}
 
 
 def steps_of_run(folder: Path) -> int:

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from common import are_entity_tags
-from results.result_files import PREDICTIONS, column_cell
+from results.result_files import PREDICTIONS, column_cell, place_fields
 from results.study_files import LabelledSentence
 from scoring.evidence import EvidenceCounter
 from scoring.scores import score_tags
@@ -44,13 +44,8 @@ def pool_folds(
                     f"{record and record['words']}, expected {sentence.words}. Delete the study's "
                     "folder and repeat the study."
                 )
-            record |= {
-                "file": place.file,
-                "line": place.line,
-                "record_id": place.record_id,
-                "document": place.document,
-                "gold_tags": sentence.tags,
-            }
+            record |= place_fields(place, len(sentence.words))
+            record["gold_tags"] = sentence.tags
             json_file.write(json.dumps(record, ensure_ascii=False) + "\n")
             columns = (sentence.words, sentence.tags, record["predicted_tags"])
             for row in zip(*columns, strict=True):

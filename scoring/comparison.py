@@ -12,7 +12,8 @@ The 95 % interval is a bootstrap over documents, or over sentences, and both sid
 resamples. If a side has several runs, these are resampled too. The p value is two-sided. For two
 runs it comes from approximate randomization (Noreen 1989; Yeh 2000): in each shuffle, each document
 or sentence exchanges the tags of the two sides or not. For several runs it comes from a permutation
-test that divides all runs between the sides in other ways.
+test that divides all runs between the sides in other ways. A precision that rests on fewer than
+`MIN_PREDICTIONS` items has neither.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ ROUNDING = 1e-12  # differences closer than this are equal
 SCORES = ("precision", "recall", "f1")
 TAIL = 0.025  # of each side of a 95 % interval
 PRIOR = 0.5
+MIN_PREDICTIONS = 5  # of each run; the precision of fewer says next to nothing
 
 
 class Difference(NamedTuple):
@@ -41,7 +43,8 @@ class Difference(NamedTuple):
 
     `type`: None for the score of all types together. `score`: "precision", "recall", "f1", or
     "accuracy" and "macro_f1" of all plain tags. `a` and `b`: the mean of each side's runs.
-    `number`: the gold entities, or words, of the type.
+    `number`: the gold entities, or words, of the type. `low`, `high` and `p_value` are None for a
+    precision that rests on too few predictions.
     """
 
     type: str | None
@@ -50,13 +53,15 @@ class Difference(NamedTuple):
     a: float
     b: float
     difference: float
-    low: float
-    high: float
-    p_value: float
+    low: float | None
+    high: float | None
+    p_value: float | None
 
     @property
     def is_clear(self) -> bool:
         """Return whether the interval excludes 0 and p is below 0.05."""
+        if self.low is None or self.high is None or self.p_value is None:
+            return False
         return not self.low <= 0 <= self.high and self.p_value < 2 * TAIL
 
 
@@ -145,10 +150,16 @@ class PairedCounter:
             [a, b, b - a, np.minimum(low, b - a), np.maximum(high, b - a), p_values], axis=1
         )
         keys = score_keys(counts.types, self.entity_tags)
-        differences = [
-            Difference(name, score, sum(gold.values()) if name is None else gold[name], *row)
-            for (name, score), row in zip(keys, columns.tolist(), strict=True)
-        ]
+        fewest = dict(zip(counts.types, totals[..., 1].min(0).tolist(), strict=True))
+        fewest_of_all = totals[..., 1].sum(1).min()
+        differences = []
+        for (name, score), row in zip(keys, columns.tolist(), strict=True):
+            number = sum(gold.values()) if name is None else gold[name]
+            difference = Difference(name, score, number, *row)
+            predictions = fewest_of_all if name is None else fewest[name]
+            if score == "precision" and predictions < MIN_PREDICTIONS:
+                difference = difference._replace(low=None, high=None, p_value=None)
+            differences.append(difference)
         return Comparison(
             entity_tags=self.entity_tags,
             sentences=self.sentences,
@@ -332,7 +343,29 @@ def _p_values_of_units(counts: PairedCounts, entity_tags: bool, shuffles: int) -
 
 
 def _distance(total_a: np.ndarray, total_b: np.ndarray, entity_tags: bool) -> np.ndarray:
-    return np.abs(scores_of_totals(total_b, entity_tags) - scores_of_totals(total_a, entity_tags))
+    """Return the size of the difference of each score: (..., scores).
+
+    That of a precision is divided by its standard error. Shuffled sides predict about equally many
+    items; if one of the real sides predicts few, its precision varies more than theirs do, and
+    would seem extreme by chance (Janssen 1997).
+    """
+    a, b = (scores_of_totals(total, entity_tags) for total in (total_a, total_b))
+    by_type, overall = (
+        np.sqrt(_variance_of_precision(a) + _variance_of_precision(b))
+        for a, b in ((total_a, total_b), (total_a.sum(-2), total_b.sum(-2)))
+    )
+    scale = np.ones(a.shape)
+    scale[..., a.shape[-1] - 3 * by_type.shape[-1] :: 3] = by_type
+    if entity_tags:
+        scale[..., 0] = overall
+    return np.abs(b - a) / scale
+
+
+def _variance_of_precision(counts: np.ndarray) -> np.ndarray:
+    """Return the variance of the precision of counts, (..., 3), which is never 0."""
+    correct, predicted = counts[..., 0], counts[..., 1]
+    share = (correct + PRIOR) / (predicted + 2 * PRIOR)
+    return share * (1 - share) / (predicted + 2 * PRIOR)
 
 
 def _p_values_of_runs(

@@ -12,7 +12,10 @@ the share of entities that are not alone in their unit:
 - The quantiles of the resamples. If each unit has one entity, they are those of the posterior with
   a uniform prior; for F1 see Goutte and Gaussier (2005).
 - The log odds plus and minus the standard deviation times the quantile of Student's t. If few units
-  have many entities, the standard deviation is uncertain, and the quantiles are biased.
+  have many entities, the standard deviation is uncertain, and the quantiles are biased. With two or
+  three units the quantile of Student's t is so large that nothing would be known. So this interval
+  ends where that of as many independent entities as there are units does: three correct entities
+  in one sentence show at least as much as one correct entity alone.
 
 The interval of a score without data is 0 to 1: of precision without predictions, of recall and F1
 without gold entities. The interval of a score of 0 begins at 0, that of a score of 1 ends at 1.
@@ -70,11 +73,13 @@ class Spread(NamedTuple):
     """The spread of items over units: (rows,) each.
 
     `clustered`: the share of items that are not alone in their unit. `student`: the quantile of
-    Student's t, times the factor by which resamples vary less than units do.
+    Student's t, times the factor by which resamples vary less than units do. `share`: the number of
+    independent items, as a share of all, if those of a unit are as dependent as can be.
     """
 
     clustered: np.ndarray
     student: np.ndarray
+    share: np.ndarray
 
 
 def _spread(rows: np.ndarray, items: np.ndarray, num_rows: int) -> Spread:
@@ -92,7 +97,7 @@ def _spread(rows: np.ndarray, items: np.ndarray, num_rows: int) -> Spread:
     effective = (1 - clustered) * units + clustered * total**2 / np.maximum(squares, 1)
     freedom = np.maximum(effective - 1, 1)
     student = stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt((effective + 1) / freedom)
-    return Spread(clustered, student)
+    return Spread(clustered, student, effective / np.maximum(total, 1))
 
 
 def _macro_interval(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.ndarray:
@@ -119,11 +124,14 @@ def _intervals(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.
     tail = (1 - LEVEL) / 2
     quantiles = np.quantile(log_odds, [tail, 1 - tail], axis=0)
     middle = _log_odds(totals, 1, 1)
-    clustered, student = (part[:, None] for part in spread)
+    clustered, student, share = (part[:, None] for part in spread)
     half = student * log_odds.std(axis=0)
+    widest_low, widest_high = _widest(totals * share)
+    student_low = np.maximum(middle - half, widest_low)
+    student_high = np.minimum(middle + half, widest_high)
     low, high = (
         1 / (1 + np.exp(-(1 - clustered) * quantile - clustered * end))
-        for quantile, end in zip(quantiles, (middle - half, middle + half), strict=True)
+        for quantile, end in zip(quantiles, (student_low, student_high), strict=True)
     )
     scores = _scores(totals)
     low = np.where(scores == 0, 0, np.minimum(low, scores))
@@ -132,6 +140,24 @@ def _intervals(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.
     no_data = np.stack([predicted == 0, gold == 0, gold == 0], axis=1)
     ends = np.stack([np.where(no_data, 0, low), np.where(no_data, 1, high)], axis=-1)
     return ends.round(DIGITS)
+
+
+def _widest(independent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the widest interval of the log odds that the data leave room for.
+
+    It is that of the posterior with a uniform prior if the items of a unit count as one. However
+    few the units, more items in them do not make an interval wider. `independent`: counts, (rows,
+    3), which need not be whole numbers.
+    """
+    from scipy.special import betaincinv, logit
+
+    correct, predicted, gold = independent.T
+    spurious, missed = predicted - correct, gold - correct
+    wrong = np.stack([spurious, missed, spurious + missed], axis=1)
+    tail = (1 - LEVEL) / 2
+    low, high = (logit(betaincinv(correct[:, None] + 1, wrong + 1, p)) for p in (tail, 1 - tail))
+    twice = np.log([1, 1, 2])  # each correct item counts twice in F1
+    return low + twice, high + twice
 
 
 def _prior(resamples: int, rows: int) -> tuple[np.ndarray, np.ndarray]:

@@ -47,8 +47,8 @@ class Word(NamedTuple):
 class PlacedChange(NamedTuple):
     """A change with the words around it.
 
-    `sentence`: its number, from 1. `place`: where the sentence begins in the corpus. `cut_before`
-    and `cut_after`: the sentence is longer.
+    `sentence`: its number, from 1. `place`: that of the first word of the change in the corpus.
+    `cut_before` and `cut_after`: the sentence is longer.
     """
 
     change: Change
@@ -77,7 +77,10 @@ class MistakeChanges:
         predictions: Sequence[Sequence[str]],
         place: Place,
     ) -> None:
-        """Add a sentence: its gold tags, and the predicted tags of each run, those of A first."""
+        """Add a sentence: its gold tags, and the predicted tags of each run, those of A first.
+
+        `place`: that of the sentence.
+        """
         self.sentences += 1
         if all(predicted == gold for predicted in predictions):
             return
@@ -98,8 +101,9 @@ class MistakeChanges:
                 Word(words[i], in_gold[i], in_a[i], in_b[i], change.start <= i < change.end)
                 for i in range(first, last)
             ]
+            is_cut = first > 0, last < len(words)
             self.kept[change.kind].append(
-                PlacedChange(change, self.sentences, place, shown, first > 0, last < len(words))
+                PlacedChange(change, self.sentences, place.at(change.start), shown, *is_cut)
             )
 
     def _entities(self, tags: Sequence[str]) -> list[Entity]:

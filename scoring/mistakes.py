@@ -114,7 +114,7 @@ class Mistake(NamedTuple):
 
     `tokens`, `gold` and `predicted` hold the words shown and their tags; `start` and `end` index
     them. `sentence` counts from 1. `cut_before` and `cut_after`: the sentence is longer. `place`:
-    where the sentence begins in the corpus, if known.
+    that of the first word of the mistake in the corpus, if known.
     """
 
     pair: Pair
@@ -208,7 +208,7 @@ def add_example(
 
     `example` has lists with one item per word: `tokens`, `gold` and `predicted` (tag names), and
     perhaps `probability` (of the predicted tag) and `score` (of the predicted entity). It may have
-    a `place`: where the sentence begins in the corpus. A mistake's confidence is the score of its
+    a `place`: that of the sentence in the corpus. A mistake's confidence is the score of its
     predicted entity; without one, the mean probability over its words. `label_names`: the labels
     of the model. Raises ValueError if the sentence has more or fewer tags than words.
     """
@@ -304,6 +304,7 @@ def _keep(survey: Survey, pair: Pair, numbers: tuple[int, int], example: Mapping
     first = max(0, start - CONTEXT_WORDS)
     last = min(len(tokens), min(end, start + MISTAKE_WORDS) + CONTEXT_WORDS)
     around = slice(first, last)
+    sentence_place: Place | None = example.get("place")
     mistake = Mistake(
         pair,
         confidence,
@@ -315,7 +316,7 @@ def _keep(survey: Survey, pair: Pair, numbers: tuple[int, int], example: Mapping
         end=min(end, last) - first,
         cut_before=first > 0,
         cut_after=last < len(tokens),
-        place=example.get("place"),
+        place=sentence_place and sentence_place.at(start),
     )
     (heapq.heappush if len(heap) < limit else heapq.heappushpop)(heap, (*place, mistake))
 

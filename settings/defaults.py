@@ -118,7 +118,10 @@ def _choose_corpus_and_model(
     offline = needs_hub(flags) and not hub_ready
     if offline:
         go_offline()
-        if flags.push_to_hub:
+        is_named = flags.sample or (
+            flags.model_name_or_path and (flags.dataset_name or flags.train_file)
+        )
+        if flags.push_to_hub and not (flags.dry_run and is_named):
             raise UserError(
                 "--push_to_hub: the Hugging Face Hub cannot be reached. Nothing was trained. "
                 "Train without --push_to_hub, or try again when the Hub can be reached."
@@ -217,13 +220,14 @@ def _chooses_epochs(flags: SharedFlags) -> bool:
 def _weight_flags(values: dict[str, Any]) -> dict[str, Any]:
     """Return the final values of the flags that change the weights, as JSON holds them.
 
-    A flag that the script does not have is None.
+    A flag that the script does not have is None, or off.
     """
     chosen = {name: values.get(name) for name in WEIGHT_FLAGS}
     if chosen["data_seed"] is None:
         chosen["data_seed"] = chosen["seed"]
     if chosen["config_name"] is not None:
         chosen["config_name"] = model_title(chosen["config_name"])
+    chosen["full_determinism"] = bool(chosen["full_determinism"])
     chosen["lr_scheduler_kwargs"] = chosen["lr_scheduler_kwargs"] or {}
     chosen["deepspeed"] = read_json(chosen["deepspeed"])
     backend = os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower()
@@ -251,6 +255,11 @@ def model_title(model: str) -> str:
     if is_embedded(model):
         return EMBEDDED_MODEL
     return Path(model).resolve().name if Path(model).is_dir() else model
+
+
+def place_of_model(model: str) -> str:
+    """Return the folder or name of a model for a message; of the embedded encoder, its name."""
+    return EMBEDDED_MODEL if is_embedded(model) else model
 
 
 # --- The Hub and its substitutes --------------------------------------------------------------

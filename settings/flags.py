@@ -374,6 +374,11 @@ class SharedFlags:
     def notes(self) -> list[str]:
         """Return what the user should know about accepted values, one line each."""
         lines = settled_notes(self)
+        if self.max_steps > 0 and self.num_train_epochs is not None:
+            lines.append(
+                f"--max_steps {self.max_steps} sets the length of training: --num_train_epochs "
+                f"{self.num_train_epochs:g} has no effect"
+            )
         if (self.with_tracking or self.report_to == ["all"]) and not requested_trackers(self):
             lines.append("no tracker is installed: nothing is reported")
         return lines

@@ -87,8 +87,10 @@ def duration(seconds: float | None) -> str:
     """Return a duration in the units a reader would choose, None as a dash."""
     if seconds is None:
         return "–"
-    if seconds < 60:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

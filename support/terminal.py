@@ -5,11 +5,16 @@ follows NO_COLOR, FORCE_COLOR and TERM, and knows the width of wide characters.
 """
 
 import io
-from collections.abc import Iterable, Sequence
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
 from support.processes import is_main_process
 from support.text import on_terminal
+
+NAME_WIDTH = 10  # of the name of a row
 
 
 def say(*lines: str) -> None:
@@ -19,6 +24,23 @@ def say(*lines: str) -> None:
 
         for line in lines:
             tqdm.write(on_terminal(line))
+
+
+def row_lines(rows: Mapping[str, str]) -> list[str]:
+    """Return rows of a name and a text as lines; on a terminal they are wrapped at its width."""
+    lines = [f"{name:{NAME_WIDTH}}{text}" for name, text in rows.items()]
+    if not sys.stdout.isatty():
+        return lines
+    width = max(shutil.get_terminal_size().columns, 2 * NAME_WIDTH)
+    wrapper = textwrap.TextWrapper(
+        width,
+        subsequent_indent=" " * NAME_WIDTH,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        drop_whitespace=True,
+    )
+    return ["\n".join(wrapper.wrap(line)) for line in lines]
 
 
 def console(file: IO[str] | None = None, **options: Any) -> Any:

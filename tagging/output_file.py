@@ -1,7 +1,8 @@
 """The file that results are written to: complete or absent, in whole lines after Ctrl-C.
 
 Results of finite input for a regular file are written beside it, and take its name when they are
-complete; until then an earlier file stays. A stream gets each result as it comes.
+complete; until then an earlier file stays. A lock keeps a second job with the same output away. A
+stream gets each result as it comes.
 """
 
 import gzip
@@ -49,6 +50,7 @@ class OutputFile:
         self.path, self.writing, self.interrupted = path, False, False
         self.job, self.done = job, 0
         self.partial: Path | None = None
+        self.lock: Any = None  # a FileLock, while the partial file is written
         if path is not None and whole and is_regular(path):
             target = Path(os.path.realpath(path))  # a link stays a link
             self.partial = target.with_name(f".{target.name}.partial")
@@ -93,12 +95,18 @@ class OutputFile:
         )
         kind = "b" if self.binary else "t"
         with self._errors_reported():
+            if self.partial is not None:
+                self._acquire_lock(self.partial.with_suffix(".lock"))
             if self.path is not None:
                 opener: Any = gzip.open if self.path.lower().endswith(".gz") else open
                 if self.position:
                     os.truncate(self.partial or self.path, self.position)
                 mode = f"{'a' if self.position else 'w'}{kind}"
-                self.file = opener(self.partial or self.path, mode, **options)
+                try:
+                    self.file = opener(self.partial or self.path, mode, **options)
+                except OSError:
+                    self._release_lock()
+                    raise
             elif self.is_terminal:
                 self.file = sys.stdout
             else:
@@ -107,6 +115,35 @@ class OutputFile:
         with suppress(ValueError):  # not in the main thread
             self.handler_before = signal.signal(signal.SIGINT, self._interrupt)
         return self
+
+    def _acquire_lock(self, path: Path) -> None:
+        """Reserve the partial file; the system releases the lock of a process that is killed."""
+        # Imported here because a job without a file needs neither.
+        from filelock import FileLock, Timeout
+
+        from support.work_folder import NO_LOCKS
+
+        lock = FileLock(path, fallback_to_soft=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise UserError(
+                f"--output {self.path}: in use: another job is writing it. Wait until that job has "
+                "ended, or choose another file."
+            ) from None
+        except NotImplementedError:  # a file system without locks
+            return
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            return
+        self.lock = lock
+
+    def _release_lock(self) -> None:
+        if self.lock is not None:
+            with suppress(OSError):  # deleted while it is locked: the next job makes a new one
+                os.unlink(self.lock.lock_file)
+            self.lock.release()
 
     @contextmanager
     def _errors_reported(self) -> Iterator[None]:
@@ -175,8 +212,9 @@ class OutputFile:
         finally:
             if self.handler_before is not None:
                 signal.signal(signal.SIGINT, self.handler_before)
-        if self.partial is not None and kind is not None:
-            self._report_partial()
+            if self.partial is not None and kind is not None:
+                self._report_partial()
+            self._release_lock()
 
     def _report_partial(self) -> None:
         """Report where the results of an unfinished job are, or remove them if there are none."""

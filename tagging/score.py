@@ -144,6 +144,7 @@ def _sentences(opened: OpenedSource, task: str) -> Iterator[tuple[list[str], lis
             sentence.lines[0] if len(sentence.lines) else None,
             sentence.record_id,
             sentence.document,
+            lines=tuple(sentence.lines),
         )
         yield list(sentence.words), gold, place
 

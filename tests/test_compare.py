@@ -178,10 +178,11 @@ def test_models_tag_a_labelled_file(cli, tmp_path, tiny_tagger, look_up):
     """The model knows the gold tags, so only the other side errs."""
     rows = "".join(f"{w} {t}\n" for w, t in zip(WORDS, GOLD, strict=True))
     write_file(tmp_path, "test.conll", f"{rows}\n{rows}\n")
+    without_paris = ["O" if word == "Paris" else tag for word, tag in zip(WORDS, GOLD, strict=True)]
     write_file(
         tmp_path,
         "b.txt",
-        "".join(f"{w} {g} {t}\n" for w, g, t in zip(WORDS, GOLD, TAGS_A, strict=True))
+        "".join(f"{w} {g} {t}\n" for w, g, t in zip(WORDS, GOLD, without_paris, strict=True))
         + "\n"
         + "".join(f"{w} {g} {t}\n" for w, g, t in zip(WORDS, GOLD, GOLD, strict=True)),
     )
@@ -189,9 +190,9 @@ def test_models_tag_a_labelled_file(cli, tmp_path, tiny_tagger, look_up):
     assert (status, messages) == (0, "")
     content = loaded("c.json")
     f1 = content["differences"][2]
-    assert f1["a"] == 1 and f1["b"] == pytest.approx(10 / 12)
+    assert f1["a"] == 1 and f1["b"] == pytest.approx(10 / 11)
     (change,) = content["mistakes"]["new"]
-    assert (change["file"], change["line"]) == ("test.conll", 1)
+    assert (change["file"], change["line"], change["words"]) == ("test.conll", 5, ["Paris"])
 
 
 def test_two_models_that_are_the_same(cli, tmp_path, tiny_tagger, look_up):

@@ -97,7 +97,7 @@ def cli(monkeypatch, capfd, tmp_path):
         except SystemExit as end:
             status = end.code
         output, messages = capfd.readouterr()
-        output = re.sub(r"\d+\.\d s$", "1.0 s", output, flags=re.MULTILINE)
+        output = re.sub(r"\d+\.\d s\b", "1.0 s", output)
         return status, stable(output, tmp_path), stable(messages, tmp_path)
 
     return run
@@ -179,6 +179,18 @@ def test_finished_runs_are_not_repeated(cli):
     assert status == 0 and output.count("finished earlier") == 2
     assert [line.split("seed_")[-1] for line in calls()] == ["42", "43", "44"]
     assert record()["summary"]["validation"]["mean"] == 0.5
+
+
+def test_the_remaining_time_is_that_of_the_runs_that_are_left(cli, tmp_path):
+    assert cli("seeds", 2, "--", "--sample")[0] == 0
+    content = record()
+    del content["runs"][1]
+    content["runs"][0]["seconds"] = 7400
+    (tmp_path / "seeds-study/study.json").write_text(json.dumps(content))
+    (_, output, _) = cli("seeds", 3, "--", "--sample")
+    # The mean of 7,400 s and the second or so that seed_43 takes.
+    assert re.findall(r"(.*); (1 run left, about 1 h 0[12] min)", output), output
+    assert output.count(" left, ") == 1
 
 
 def test_a_run_that_failed_resumes_from_its_checkpoint(cli, tmp_path, snapshot):
@@ -308,14 +320,18 @@ def test_the_files_of_a_fold_hold_all_other_sentences(cli, tmp_path, tiny_encode
     assert record("folds-study")["unit"] == "document"
 
 
-def test_a_changed_corpus_is_another_study(cli, tmp_path, tiny_encoder):
+def test_a_changed_corpus_is_another_study(cli, tmp_path, tiny_encoder, snapshot):
     corpus = write_names(tmp_path / "a.conll", 12)
     flags = ["--train_file", corpus, "--model_name_or_path", tiny_encoder]
     assert cli("folds", 2, "--", *flags, launcher=PREDICT)[0] == 0
     write_names(corpus, 13)
-    status, _, messages = cli("folds", 2, "--", *flags, launcher=PREDICT)
-    assert status == 2 and "contains another study" in messages and "corpus" in messages
-    assert "folds: 2 there, 3 now" in cli("folds", 3, "--", *flags, launcher=PREDICT)[2]
+    Path("folds-study-2").mkdir()
+    for number in (2, 3):
+        status, _, messages = cli("folds", number, "--", *flags, launcher=PREDICT)
+        assert status == 2 and messages == snapshot
+    named = ["--output_dir", "folds-study-3"]
+    assert cli("folds", 2, *named, "--", *flags, launcher=PREDICT)[0] == 0
+    assert len(calls()) == 4
 
 
 @pytest.mark.exhaustive
@@ -349,8 +365,8 @@ def test_label_errors(cli, tmp_path, tiny_encoder, tiny_tagger, look_up, monkeyp
     assert output == snapshot
     rows = json_lines("label_errors-study/label_errors.jsonl")
     assert [(row["line"], row["words"], row["kind"]) for row in rows] == [
-        (13, ["German"], "missing entity"),
-        (41, ["Peter"], "other type"),
+        (14, ["German"], "missing entity"),
+        (42, ["Peter"], "other type"),
     ]
     assert rows[1]["text"] == "w10 Peter said" and rows[1]["label"] == [[4, 9, "PER"]]
     assert rows[1]["labelled"] == [{"label": "LOC", "start": 4, "end": 9, "text": "Peter"}]

@@ -256,10 +256,7 @@ def find_checkpoint(
         if saved.get(name) != conditions.get(name)
     ]
     if differing:
-        rows = (
-            f"  {name}: {saved.get(name)} in the checkpoint, {conditions.get(name)} in this run"
-            for name in differing
-        )
+        rows = (_difference(name, saved.get(name), conditions.get(name)) for name in differing)
         raise UserError(
             f"{folder}: checkpoint of a run under other conditions:\n"
             + "\n".join(rows)
@@ -267,6 +264,17 @@ def find_checkpoint(
             "from the beginning." + _other_length(folder, differing)
         )
     return folder
+
+
+def _difference(name: str, saved: Any, now: Any) -> str:
+    """Describe a condition that differs; digests, which tell a person nothing, are left out."""
+    if name == "tokenizer":
+        return "  tokenizer: its rules differ from those of the checkpoint"
+    if name == "corpus":
+        (saved, *_), (now, *_) = (str(value).rpartition(" ") for value in (saved, now))
+        if saved == now:
+            return f"  corpus: words or labels of {now} have changed since the checkpoint was saved"
+    return f"  {name}: {saved} in the checkpoint, {now} in this run"
 
 
 def _other_length(folder: Path, differing: Collection[str]) -> str:

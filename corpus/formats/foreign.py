@@ -2,10 +2,14 @@
 
 import re
 import zipfile
+from collections.abc import Collection
+from dataclasses import fields
 from typing import Any
 
 from corpus.formats.spans import SPANS_EXAMPLE
 from corpus.formats.text import FilePath, regular_file
+from settings.flag_table import OF_TRAINER, SETTLED
+from settings.flags import LoopFlags
 from support.text import quote
 
 JSON_LINES = f"JSON Lines such as {SPANS_EXAMPLE}"
@@ -15,7 +19,12 @@ TAGGED_WORD = re.compile(r"\S*?\S(###|[/_|,])(?:O|[BIESLUM]-[^\W\d_][^\s/|#]*+)"
 # A word and a tag of which only the separator is unusual.
 COLUMNS = re.compile(r"\S+([,;|])(?:O|[BIESLUM]-[^\W\d_][^\s,;|]*+)")
 INLINE = re.compile(r"<([^\W\d_]\w*)(?: [^<>]*)?>[^<>]+</\1>|\[[^\[\]]+\]\([a-zA-Z_]+\)")
+FLAG = re.compile(r"([a-zA-Z]\w*+(?:-\w++)*+)\s*+:(?:\s|$)")
 LINES = 20  # the lines of a text that are examined
+CORPUS = (
+    "a corpus. To train with the flags of a file, name the file first, without a flag before it: "
+    "python train_trainer.py FILE"
+)
 
 # Keys of JSON objects -> their format, and what to export instead.
 FOREIGN_OBJECTS: dict[str, tuple[str, str]] = {
@@ -34,10 +43,12 @@ FOREIGN_OBJECTS: dict[str, tuple[str, str]] = {
 }
 
 
-def foreign_object(fields: dict[str, Any]) -> tuple[str, str] | None:
+def foreign_object(record: dict[str, Any]) -> tuple[str, str] | None:
     """Return the description of a JSON object of another format, and what is expected."""
-    known = next((known for key, known in FOREIGN_OBJECTS.items() if key in fields), None)
-    values = list(fields.values())
+    known = next((known for key, known in FOREIGN_OBJECTS.items() if key in record), None)
+    if known is None and _are_flags(record):
+        return f"a file of flags, such as {quote(next(iter(record)))}", CORPUS
+    values = list(record.values())
     numbered = all(isinstance(value, dict) and "0" in value for value in values)
     parallel = all(
         isinstance(value, list) and isinstance(next(iter(value), None), list) for value in values
@@ -58,9 +69,13 @@ def foreign_text(text: str) -> tuple[str, str] | None:
             f"XML, as in UIMA, GATE, BioC and TEI: {quote(text.strip()[:60])}",
             f"WebAnno TSV 3 from INCEpTION and WebAnno; from other tools {JSON_LINES}",
         )
+    lines = [line for line in text.split("\n", LINES)[:LINES] if line.strip()]
+    top_level = [line for line in lines if line[0] not in "#- \t"]
+    pairs = [FLAG.match(line) for line in top_level]
+    if _are_flags([pair[1] for pair in pairs if pair]) and all(pairs):
+        return f"a file of flags: {quote(top_level[0].strip())}", CORPUS
     if WEBANNO_2.match(text):
         return "WebAnno TSV 2 or older", "WebAnno TSV 3: choose it in the export"
-    lines = [line for line in text.split("\n", LINES)[:LINES] if line.strip()]
     columns = [COLUMNS.fullmatch(line.rstrip("\r")) for line in lines]
     if lines and len({None if row is None else row[1] for row in columns}) == 1 and columns[0]:
         separator = columns[0][1]
@@ -79,6 +94,13 @@ def foreign_text(text: str) -> tuple[str, str] | None:
     if inline and 2 * len(inline) >= len(lines):
         return f"texts with inline markup of entities: {quote(inline[0])}", JSON_LINES
     return None
+
+
+def _are_flags(names: Collection[str]) -> bool:
+    """Return whether most of some names are flags of training."""
+    flags = {field.name for field in fields(LoopFlags)} | OF_TRAINER.keys() | SETTLED.keys()
+    known = {name.replace("-", "_") for name in names} & flags
+    return 2 * len(known) > len(names)
 
 
 def _separator_of_tags(lines: list[str]) -> str | None:

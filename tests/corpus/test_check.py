@@ -8,6 +8,7 @@ from transformers import AutoTokenizer
 
 from corpus.check import check_corpus
 from corpus.load import load_corpus
+from corpus.tag_problems import is_nearly_the_same
 from support.errors import UserError
 from tests.helpers.corpora import GOOD, squeezed
 from tests.helpers.messages import stable
@@ -119,8 +120,39 @@ def test_a_misspelt_type_in_training_is_reported(corpus_settings, tmp_path, snap
 
 
 @pytest.mark.parametrize(
+    ("name", "intended"),
+    [("PERS", "PER"), ("person.", "Person"), ("0RG", "ORG"), ("L0C", "LOC"), ("Organizatoin",
+     "Organization"), ("work-of-arts", "work_of_art"), ("per", "PER")],
+)  # fmt: skip
+def test_a_rare_type_of_nearly_the_same_name_is_reported(corpus_settings, name, intended):
+    """Also where it has more words than a slip has, and the corpus is small."""
+    for rare, frequent, is_reported in ((1, 10, True), (20, 200, True), (2, 19, False)):
+        content = words_of_types(**{intended: frequent, name: rare, "X": 1})
+        report, without_problems = check_corpus(corpus_settings(train_file=content))
+        assert without_problems
+        expected = f"'B-{name}' of 'x'; did you mean B-{intended}?"
+        assert (expected in report) == is_reported, report
+        assert ("'B-X' of 'x'" in report) is False
+
+
+@pytest.mark.parametrize(
+    "types",
+    [
+        "DATE RATE", "PER PET", "DNA RNA", "LD LDS", "ST STR", "CARDINAL ORDINAL", "LAW LOC",
+        "person-actor person-author", "IN_LOCATION ON_LOCATION", "IPV4 IPV6", "cell_line cell_type",
+        "street state", "start_date end_date", "B1 BI",
+    ],
+)  # fmt: skip
+def test_types_of_published_corpora_are_not_misspellings(types):
+    first, second = types.split()
+    assert not is_nearly_the_same(first, second) and not is_nearly_the_same(second, first)
+
+
+@pytest.mark.parametrize(
     ("content", "flags"),
     [
+        pytest.param(words_of_types(PER=5000, PERS=21), {}, id="a type of its own"),
+        pytest.param(words_of_types(LOC=100, LOCA=90, DATE=90, RATE=80), {}, id="both frequent"),
         pytest.param(words_of_types(PER=100, PRE=3), {}, id="not rare enough"),
         pytest.param(words_of_types(PER=1000, PRE=4), {}, id="too frequent for a slip"),
         pytest.param(words_of_types(PER=1000, PRQ=1, LOC=1), {}, id="two letters"),

@@ -14,6 +14,7 @@ import corpus.load
 import corpus.words
 from corpus.load import load_corpus
 from corpus.problems import CorpusError, Place, ProblemKind
+from corpus.splits import ORIGIN_FIELDS
 from corpus.words import WORD_SPLITTER, installed_splitter
 from support.errors import UserError
 from tests.helpers.corpora import GOOD, numbered, split_words, tag_lists
@@ -200,7 +201,7 @@ def test_a_corpus_without_spaces_records_its_dictionary(corpus_settings, tmp_pat
 
 def test_an_unlabelled_test_split(corpus_settings):
     corpus = load_corpus(corpus_settings(train_file=GOOD, test_file="EU\nrejects\n\nNo\n"))
-    assert corpus.splits["test"].column_names == ["tokens", "source", "line", "record_id"]
+    assert corpus.splits["test"].column_names == ["tokens", *ORIGIN_FIELDS]
     assert split_words(corpus, "test") == [["EU", "rejects"], ["No"]]
 
 
@@ -241,6 +242,24 @@ def test_each_sentence_knows_its_file_line_and_record(corpus_settings, tmp_path)
     )
     words = map(tuple, split_words(everything, "train"))
     assert dict(zip(words, everything.places("train"), strict=True)) == expected
+
+
+def test_each_word_knows_its_line(corpus_settings, tmp_path):
+    """Lines of CoNLL-U that hold no word lie between those of words; a record has one line."""
+    row = "{}\t{}\t_\tX\t_\t_\t_\t_\t_\t_\n".format
+    between = row("2-3", "zum")
+    (tmp_path / "a.conllu").write_text(
+        f"# sent_id = 1\n{row(1, 'geht')}{between}{row(2, 'zu')}{row(3, 'dem')}"
+    )
+    (tmp_path / "b.conllu").write_text(row(1, "x") + row(2, "y"))
+    (tmp_path / "c.jsonl").write_text('\n{"tokens": ["u", "v"], "upos": ["X", "X"]}\n')
+    names = tuple(str(tmp_path / name) for name in ("a.conllu", "b.conllu", "c.jsonl"))
+    corpus = load_corpus(corpus_settings(task_name="pos", train_file=names, hold_out=False))
+    lines = [
+        [place.at(word).line for word in range(len(words))]
+        for words, place in zip(split_words(corpus, "train"), corpus.places("train"), strict=True)
+    ]
+    assert lines == [[2, 4, 5], [1, 2], [2, 2]]
 
 
 def test_nothing_is_held_out_unless_requested(corpus_settings):

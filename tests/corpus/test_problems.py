@@ -30,6 +30,14 @@ def test_places_name_file_and_line() -> None:
     assert str(Place("a.jsonl", 3, record_id="17")) == "a.jsonl:3 (record '17')"
 
 
+def test_a_word_has_a_line_of_its_own_where_the_format_has() -> None:
+    record = Place("a.jsonl", 3, "17", "news")
+    assert record.at(2) == record and Place("a").at(2) == Place("a")
+    assert Place("a.conll", 3, "s1", "news", line_step=1).at(2) == Place("a.conll", 5, "s1", "news")
+    with_gaps = Place("a.conllu", 3, lines=(3, 5, 8))
+    assert [with_gaps.at(word).line for word in range(3)] == [3, 5, 8]
+
+
 def test_problems_of_a_kind_are_counted_and_the_first_are_listed() -> None:
     problems = GroupedProblems()
     assert not problems

@@ -5,6 +5,7 @@ import torch
 from transformers import AutoConfig, AutoModelForTokenClassification
 
 from encoder.layers import check_freezing, freeze_layers, layer_lists
+from settings.defaults import EMBEDDED_MODEL, embedded_encoder
 from support.errors import UserError
 from tests.helpers.architectures import ARCHITECTURES, build
 from tests.helpers.messages import stable
@@ -113,6 +114,12 @@ def test_more_layers_than_there_are(tiny_encoder, snapshot):
     with pytest.raises(UserError) as caught:
         check_freezing(config, 3)
     assert stable(caught.value, tiny_encoder) == snapshot
+
+
+def test_the_embedded_encoder_is_named_as_elsewhere():
+    config = AutoConfig.from_pretrained(embedded_encoder())
+    with pytest.raises(UserError, match=rf"^{EMBEDDED_MODEL}: --freeze_layers 9: got 9 layers"):
+        check_freezing(config, 9)
 
 
 def test_layers_that_share_weights(tmp_path, snapshot):

@@ -103,5 +103,7 @@ def origins(sentences: int) -> dict[str, list]:
     return {
         "source": [0] * sentences,
         "line": [*lines],
+        "line_step": [0] * sentences,
+        "lines": [None] * sentences,
         "record_id": [f"r{line}" for line in lines],
     }

@@ -22,10 +22,10 @@ def test_check_access_creates_the_repository_under_the_users_name(server, folder
 
 def test_check_access_takes_names_with_and_without_a_namespace(server, folder):
     private = HubSettings(hub_model_id="mine", hub_private_repo=True)
-    assert check_access(private, folder) == ("tester/mine", True, True)
+    assert check_access(private, folder) == ("tester/mine", True, True, True)
     assert server.repos["model", "tester/mine"].private
     public = check_access(HubSettings(hub_model_id="friends/ours"), folder)
-    assert public == ("friends/ours", False, True)
+    assert public == ("friends/ours", False, True, True)
 
 
 def test_a_public_repository_does_not_count_as_a_private_one(server, folder, snapshot):
@@ -112,3 +112,16 @@ def test_a_hub_that_is_gone_is_reported(server, folder, snapshot):
     with pytest.raises(UserError) as error:
         check_access(HubSettings(), folder)
     assert stable_message(error.value, server, folder) == snapshot
+
+
+def test_a_plan_needs_no_hub(server, folder, monkeypatch):
+    """Without creating anything, a Hub that cannot be reached is no error; a bad name is one."""
+    hub = HubSettings(hub_model_id="friends/ours", hub_private_repo=True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert check_access(hub, folder, create=False) == ("friends/ours", True, True, False)
+    for name in ("no such name", "a/b/c"):
+        with pytest.raises(UserError, match="not a repository name"):
+            check_access(HubSettings(hub_model_id=name), folder, create=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(UserError, match="rejected the token"):
+        check_access(HubSettings(hub_token="hf_unknownunknownunknown"), folder, create=False)

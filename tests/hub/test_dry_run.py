@@ -1,6 +1,7 @@
 """`--dry_run --push_to_hub`: what would be pushed and where, and nothing is written to the Hub."""
 
 import pytest
+from huggingface_hub import constants
 
 import train_accelerate
 import train_trainer
@@ -27,4 +28,7 @@ def test_nothing_is_created(script, server, tiny_encoder, tmp_path, monkeypatch,
     server.create("tester/mine")
     assert "tester/mine (public)" in push_row()
     assert server.commits("tester/mine") == []
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    row = push_row()
+    assert "mine (public; the Hub cannot be reached" in row and "predictions.jsonl" in row
     assert not (tmp_path / "out").exists()

@@ -92,6 +92,67 @@ def test_a_model_that_is_only_scored(flags, tiny_tagger, tmp_path):
     assert set(plan["files"].split(", ")) == files_in(tmp_path / "out")
 
 
+COUNTS = {
+    "each epoch": ([], "3 evaluations", None),
+    "restored": (["--load_best_model_at_end"], "3 evaluations", "restored"),
+    "merged": (["--lora"], "3 evaluations", "merged"),
+    "from the start": (["--eval_on_start"], "4 evaluations", None),
+    "never": (["--eval_strategy", "no"], "0 evaluations", None),
+}
+
+
+@pytest.mark.parametrize("case", COUNTS)
+def test_every_scoring_is_counted(case, flags, tmp_path):
+    """The number of the plan is that of the run: restored and merged weights are scored again."""
+    extra, evaluations, scored_again = COUNTS[case]
+    flags = [*flags, *extra, "--output_dir", "out", "--num_train_epochs", 3]
+    plan = rows(run(LOOP, [*flags, "--dry_run"], tmp_path))
+    output = run(LOOP, flags, tmp_path, before=say_scorings)
+    scored = output.count("scored validation")
+    times = re.search(r"scoring of the validation split (?:(\d+) x )?", plan["time"])
+    assert int(times[1] or 1) == scored, plan["time"]
+    assert f", {evaluations}" in plan["steps"]
+    reason = re.search(r"\((\d+) in training, 1 of the (\w+) weights\)", plan["time"])
+    assert (reason and reason[2]) == scored_again
+
+
+def say_scorings() -> None:
+    """Print a line for each split that is scored."""
+    from results.run_results import RunResults
+
+    score = RunResults.score
+
+    def scoring(self, split, predictions):
+        print("scored", split)
+        return score(self, split, predictions)
+
+    RunResults.score = scoring
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected", "most"),
+    [
+        ([], "2 checkpoints (epoch_3, epoch_4, the last 2 of 5), and that of the best", 4),
+        (["--num_train_epochs", 2], "2 checkpoints (epoch_0, epoch_1)", 2),
+        (
+            ["--save_total_limit", 1],
+            "1 checkpoint (epoch_4, the last 1 of 5), and that of the b",
+            3,
+        ),
+        (["--eval_strategy", "no"], "2 checkpoints (epoch_3, epoch_4, the last 2 of 5)", 3),
+        (["--save_strategy", "best"], "a checkpoint of each better score", 3),
+    ],
+)
+def test_the_disk_space_of_checkpoints_holds_the_best_and_the_newest(
+    extra, expected, most, flags, tmp_path
+):
+    """Before an old one is deleted, there is one more."""
+    plan = rows(run(LOOP, [*flags, "--num_train_epochs", 5, *extra, "--dry_run"], tmp_path))
+    assert plan["saves"].startswith(expected), plan["saves"]
+    each, total = re.search(r"about (\S+) MB each, at most (\S+) MB on", plan["saves"]).groups()
+    assert float(total) == pytest.approx(most * float(each), abs=0.05 * (most + 1))
+
+
 def say_steps() -> None:
     """Print a line for each step that a process tries."""
 

@@ -41,6 +41,23 @@ def test_json_lines_of_a_run_keep_the_place_in_the_corpus(tmp_path):
     ]
 
 
+def test_the_lines_of_words_are_kept(tmp_path):
+    """Those of a corpus in columns, and of a prediction file in columns with its own comments."""
+    place = Place("a.conllu", 4, lines=(4, 6))
+    write_predictions(tmp_path, "predictions", ROWS[:1], [place], True)
+    write_predictions(tmp_path, "records", ROWS[:1], [Place("a.jsonl", 4)], True)
+    columns = write_file(tmp_path, "b.tsv", "\na\tO\tO\n# comment\nb\tO\tO\n")
+    paths = tmp_path / "predictions.jsonl", tmp_path / "records.jsonl", columns
+    places = [read(path)[0][3] for path in paths]
+    assert [[place.at(word).line for word in (0, 1)] for place in places] == [
+        [4, 6],
+        [4, 4],
+        [2, 4],
+    ]
+    (record,) = map(json.loads, (tmp_path / "records.jsonl").read_text().splitlines())
+    assert record["lines"] is None
+
+
 def test_columns_of_a_run_have_places_in_their_own_file(tmp_path):
     write_predictions(tmp_path, "predictions", ROWS, PLACES, True)
     path = str(tmp_path / "predictions.txt")

@@ -84,6 +84,7 @@ def test_a_prediction_has_place_words_tags_and_entities(tmp_path):
     assert first == {
         "file": "a.jsonl",
         "line": 7,
+        "lines": None,
         "record_id": "42",
         "document": "news",
         "words": ["Peter", "New\u2028York", "said"],

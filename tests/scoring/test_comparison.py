@@ -7,7 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from common import entities
 from scoring.comparison import (
+    MIN_PREDICTIONS,
     Comparison,
     Difference,
     PairedCounter,
@@ -140,7 +142,28 @@ def enumerated_p_values(gold, a, b, entity_tags) -> dict:
 
 def distances(gold, a, b, entity_tags) -> dict:
     of_a, of_b = (slow_scores(gold, side, entity_tags) for side in (a, b))
-    return {key: abs(of_b.get(key, 0) - of_a.get(key, 0)) for key in {*of_a, *of_b}}
+    sizes = {key: abs(of_b.get(key, 0) - of_a.get(key, 0)) for key in {*of_a, *of_b}}
+    for type_, score in sizes:
+        if score == "precision":
+            variances = (variance_of_precision(gold, side, type_, entity_tags) for side in (a, b))
+            sizes[type_, score] /= sum(variances) ** 0.5
+    return sizes
+
+
+def variance_of_precision(gold, predicted, type_, entity_tags) -> float:
+    """Return p (1 - p) / n, with half an item added that is correct and half a wrong one."""
+    of_gold, of_predicted = (
+        {
+            (number, *item)
+            for number, tags in enumerate(side)
+            for item in (entities(tags) if entity_tags else zip(tags, itertools.count()))
+            if type_ in (None, item[0])
+        }
+        for side in (gold, predicted)
+    )
+    total = len(of_predicted) + 1
+    share = (len(of_gold & of_predicted) + 0.5) / total
+    return share * (1 - share) / total
 
 
 @pytest.mark.parametrize("entity_tags", [True, False])
@@ -150,9 +173,40 @@ def test_p_values_of_two_runs_are_close_to_exact_enumeration(seed, entity_tags):
     exact = enumerated_p_values(gold, a, b, entity_tags)
     comparison = compare(gold, [a], [b], entity_tags, resamples=100, shuffles=9999)
     assert not comparison.exact and comparison.arrangements == 9999
-    for row in comparison.differences:
+    judged = [row for row in comparison.differences if row.p_value is not None]
+    assert len(judged) > 4
+    for row in judged:
         # Four standard errors of a share of 9,999 shuffles.
         assert row.p_value == pytest.approx(exact[row.type, row.score], abs=0.02)
+
+
+@pytest.mark.parametrize("predictions", [0, 1, MIN_PREDICTIONS - 1, MIN_PREDICTIONS])
+def test_a_precision_of_few_predictions_is_not_judged(predictions):
+    gold = [["B-PER"]] * 60
+    a = [*gold[:50], *[["B-LOC"]] * 10]
+    b = [["B-LOC"]] * predictions + [["O"]] * (60 - predictions)
+    comparison = compare(gold, [a], [b], resamples=200, shuffles=99)
+    for type_ in (None, "LOC"):
+        row = row_of(comparison, type_, "precision")
+        evidence = row.low, row.high, row.p_value
+        assert (evidence == (None, None, None)) == (predictions < MIN_PREDICTIONS)
+    assert row_of(comparison, "PER", "precision")[-3:] == (None, None, None)
+    assert not row_of(comparison, "PER", "precision").is_clear
+    assert None not in comparison.main[-3:] and None not in row_of(comparison, "PER", "recall")[-3:]
+
+
+def test_a_precision_of_few_predictions_is_not_extreme_by_chance():
+    """Equal precision, but B predicts a tenth of A's items: p < 0.05 in about 5 % of corpora.
+
+    Without division by the standard error, it would be in about a quarter of them.
+    """
+    source, significant = random.Random(1), 0
+    for _ in range(100):
+        gold = [["B-X"] if source.random() < 0.8 else ["O"] for _ in range(100)]
+        b = [["B-X"]] * 10 + [["O"]] * 90
+        comparison = compare(gold, [[["B-X"]] * 100], [b], resamples=100, shuffles=99)
+        significant += row_of(comparison, "X", "precision").p_value < 0.05
+    assert significant <= 12  # by chance in 1 of 600 tests if it is 5 %
 
 
 def test_p_values_of_several_runs_are_exact():
@@ -229,8 +283,6 @@ def slow_interval(gold, a, b, resamples=2000) -> tuple[float, float]:
 
 
 def counts_of(gold, predicted) -> tuple[int, int]:
-    from common import entities
-
     gold_entities, predicted_entities = set(entities(gold)), set(entities(predicted))
     both = len(gold_entities & predicted_entities)
     return both, len(gold_entities) + len(predicted_entities)

@@ -106,7 +106,32 @@ def test_errors_in_few_units_make_a_wide_interval():
     assert narrow[1] - narrow[0] < 0.1
     assert wide[1] - wide[0] > 0.2
     (alone,) = score_intervals(units_of([(40, 50, 50)])).by_type
-    assert (alone[:, 0] < 0.1).all() and (alone[:, 1] > 0.9).all()  # one sentence shows no spread
+    assert (alone[:, 0] < 0.2).all() and (alone[:, 1] > 0.9).all()  # one sentence shows no spread
+
+
+def of_correct(*units: int) -> tuple[float, float]:
+    """Return the lower ends of precision and F1 of units with these numbers of correct entities."""
+    precision, _, f1 = score_intervals(units_of([(n, n, n) for n in units])).by_type[0]
+    assert precision[1] == f1[1] == 1
+    return precision[0], f1[0]
+
+
+def test_more_correct_entities_do_not_make_an_interval_wider():
+    """However they are divided into units; with more units of equal size it becomes narrow."""
+    for number in range(2, 30):
+        assert of_correct(number) >= of_correct(1), number
+        assert of_correct(*[1] * number) >= of_correct(number), number
+        pairs = [2] * (number // 2)
+        assert of_correct(*pairs) >= of_correct(*[1] * len(pairs)), number
+        assert of_correct(*pairs, 2) > of_correct(*pairs), number
+    assert of_correct(*[1] * 3) > of_correct(2, 1) > of_correct(3) > of_correct(1) > (0.1, 0.2)
+
+
+def test_few_wrong_entities_leave_room():
+    for number in range(1, 10):
+        (precision, recall, f1) = score_intervals(units_of([(0, number, number)])).by_type[0]
+        assert precision[0] == recall[0] == f1[0] == 0
+        assert 0.8 < precision[1] == recall[1] < 1 and 0.8 < f1[1] < 1
 
 
 def test_halves_are_counted():

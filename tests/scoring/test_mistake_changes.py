@@ -112,3 +112,11 @@ def test_runs_that_do_not_agree_on_a_plain_tag_have_none():
     ((placed),) = survey.kept["new"]
     assert placed.words[0] == ("a", "NN", "NN", "", True)
     assert placed.words[1] == ("b", "VB", "VB", "VB", False)
+
+
+def test_a_change_has_the_place_of_its_first_word():
+    collected = MistakeChanges((1, 1), entity_tags=True)
+    gold = ["B-PER", "O", "B-LOC", "I-LOC"]
+    collected.add([*"abcd"], gold, [gold, ["B-PER", "O", "O", "O"]], Place("a", 7, line_step=1))
+    (change,) = collected.kept["new"]
+    assert change.place == Place("a", 9)

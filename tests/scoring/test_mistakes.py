@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from common import entities
 from corpus.problems import Place
 from scoring import mistakes
-from scoring.mistakes import Pair, pair_entities, survey_examples
+from scoring.mistakes import Pair, extent, pair_entities, survey_examples
 from tests.helpers.scored_sentences import (
     ENTITY_EXAMPLES,
     PLAIN_EXAMPLES,
@@ -318,9 +318,11 @@ def test_types_are_ranked_by_gold_entities_and_pairs_of_two_types_are_counted():
     assert mistakes.confusion_cells(survey)[0] == ["B", "A", "C", None]
 
 
-def test_a_mistake_has_the_place_of_its_sentence():
-    place = Place("a.jsonl", 7, "42")
+def test_a_mistake_has_the_place_of_its_first_word():
+    place = Place("a.jsonl", 7, "42", lines=tuple(range(70, 90)))
     sentences = [ENTITY_EXAMPLES[0], ENTITY_EXAMPLES[1] | {"place": place}, ENTITY_EXAMPLES[2]]
     survey = survey_examples(sentences, entity_tags=True)
     places = {kind: [m.place for m in mistakes] for kind, mistakes in survey.mistakes.items()}
-    assert places["missed"] == [place] and places["spurious"] == [None]
+    first_word = extent(survey.mistakes["missed"][0].pair)[0]
+    assert first_word > 0 and places["spurious"] == [None]
+    assert places["missed"] == [Place("a.jsonl", 70 + first_word, "42")]

@@ -196,6 +196,15 @@ def test_flags_win_over_the_embedded_encoders_recipe(embedded):
 def test_pushing_without_the_hub_replaces_nothing(extra, embedded):
     with pytest.raises(UserError, match="--push_to_hub"):
         settings_from("--push_to_hub", *extra, hub_ready=False)
+    if "--sample" not in extra:
+        with pytest.raises(UserError, match="--push_to_hub"):
+            settings_from("--push_to_hub", "--dry_run", *extra, hub_ready=False)
+
+
+def test_a_plan_of_pushes_needs_no_hub_if_corpus_and_model_are_named(embedded):
+    for named in (["--sample"], ["--train_file", "a.conll", "--model_name_or_path", "m"]):
+        settings = settings_from("--push_to_hub", "--dry_run", *named, hub_ready=False)
+        assert settings.hub.push_to_hub and not settings.replaced
 
 
 @pytest.mark.parametrize(

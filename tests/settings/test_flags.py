@@ -171,3 +171,13 @@ def test_launcher_can_request_the_cpu(monkeypatch):
     assert parse().use_cpu is False
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     assert parse().use_cpu is True
+
+
+@pytest.mark.parametrize("script", FLAGS_CLASSES)
+def test_epochs_beside_steps_have_no_effect_and_a_note_says_so(script, capsys):
+    parse("--max_steps", "20", "--num_train_epochs", "5", script=script)
+    note = "note: --max_steps 20 sets the length of training: --num_train_epochs 5 has no effect\n"
+    assert capsys.readouterr().err == note
+    parse("--max_steps", "20", script=script)
+    parse("--num_train_epochs", "5", "--max_steps", "-1", script=script)
+    assert capsys.readouterr().err == ""

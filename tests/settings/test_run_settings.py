@@ -197,6 +197,12 @@ def test_conditions_of_the_trainer_script(argv, settings, installed):
     assert json.loads(json.dumps(changed)) == changed
 
 
+def test_both_scripts_have_the_same_conditions(settings):
+    """So that resuming with the other script names real differences alone."""
+    for argv in ([], ["--seed", "3", "--max_steps", "20", "--lora"]):
+        assert settings(*argv).weight_flags == settings(*argv, script=TrainerFlags).weight_flags
+
+
 def test_conditions_that_the_environment_sets(settings, monkeypatch):
     assert defaults.CPU_SPEEDUPS == VARIABLE
     plain = settings().weight_flags

@@ -33,8 +33,9 @@ def test_numbers(given_number, shown):
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(None, "–"), (0.26, "0.3 s"), (59.9, "59.9 s"), (60, "1 min 00 s"), (3661, "1 h 01 min")],
-)
+    [(None, "–"), (0.26, "0.3 s"), (9.94, "9.9 s"), (9.96, "10 s"),
+     (59.4, "59 s"), (59.6, "1 min 00 s"), (60, "1 min 00 s"), (3661, "1 h 01 min")],
+)  # fmt: skip
 def test_durations(seconds, shown):
     assert duration(seconds) == shown
 

@@ -225,6 +225,19 @@ def test_a_longer_run_is_told_how_to_train_on(tmp_path, snapshot):
     assert find_checkpoint("latest", tmp_path, plan.conditions) == tmp_path / "epoch_2"
 
 
+def test_digests_are_not_shown(tmp_path, snapshot):
+    plan = SimpleNamespace(
+        identity={}, conditions={"corpus": "a b.conll 0f1e", "tokenizer": "2d3c"}, hardware={}
+    )
+    folder, work = tmp_path / "epoch_2", work_folder(tmp_path)
+    with checkpoint_staged(folder, plan, Progress(step=30), ALONE, work) as partial_folder:
+        (partial_folder / "file").write_text("x")
+    for corpus in ("a b.conll 4b5a", "c.conll 4b5a"):
+        with pytest.raises(UserError) as error:
+            find_checkpoint("latest", tmp_path, {"corpus": corpus, "tokenizer": "6978"})
+        assert stable(str(error.value), tmp_path) == snapshot
+
+
 @pytest.mark.parametrize("script", BOTH)
 def test_a_new_run_trains_on_from_a_checkpoint(script, flags, tmp_path):
     """By the command that the refusal to resume with more epochs names."""

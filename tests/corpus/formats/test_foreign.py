@@ -21,6 +21,8 @@ TEXTS = {
     "commas.txt": "EU,B-ORG\nrejects,O\n\nBob,B-PER\n",
     "pipes.txt": "EU|B-ORG\nrejects|O\n",
     "inline.txt": "<PER>Anna Bell</PER> lives in <LOC>Rome</LOC>.\n<PER>Bob</PER> left.\n",
+    "args.yaml": "# of a run\n\nlearning_rate: 2e-05\nlabel_names:\n- O\n- B-X\nmin-lr: 1\nseed:\n",
+    "dashes.yml": "---\ntrain-file: a.conll\n",
     "rasa.md": "- I live in [Rome](city)\n- from [Paris](city) to [Rome](city)\n",
 }
 OBJECTS = {
@@ -30,6 +32,7 @@ OBJECTS = {
     "sagemaker": {"source": "Anna ran", "names": {"entities": []}, "labels-metadata": {}},
     "dialogue": {"messages": [{"role": "user", "content": "Anna"}]},
     "pandas": {"tokens": {"0": ["EU"], "1": ["x"]}, "ner_tags": {"0": ["B-ORG"], "1": ["O"]}},
+    "flags": {"learning_rate": 2e-5, "train_file": "a.conll", "mine": None},
     "columns": {"tokens": [["EU"], ["x"]], "ner_tags": [["B-ORG"], ["O"]]},
 }
 
@@ -68,6 +71,8 @@ def test_the_command_of_the_message_converts_the_file(tmp_path, name):
         "EU/NATO B-ORG\nx O\n",
         "1,000\tO\nx|y\tB-X\n",
         "[Rome](city)\tB-LOC\n",
+        "seed:\tO\nparis:\tB-LOC\n",
+        "seed:\tO\nworks\tO\n",
     ],
 )
 def test_words_with_such_signs_are_words(tmp_path, content):
