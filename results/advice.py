@@ -122,7 +122,7 @@ def longer_training(run: Run) -> Advice | None:
         longer = {"num_train_epochs": f"{2 * float(epochs):g}"}
     reason = "No evaluation was above 0."
     if not is_zero:
-        reason = f"The last evaluation was the best one{_other_evaluation(run)}"
+        reason = f"The last evaluation was the best one{_beside_others(run)}"
     return Advice(
         "Train longer",
         f"{reason} With twice the steps, the score may still grow:",
@@ -158,8 +158,8 @@ def last_score(run: Run) -> LastScore | None:
     return LastScore(rows[-1][name], *ends, max(row[name] for row in rows[:-1]))
 
 
-def _other_evaluation(run: Run) -> str:
-    """Return the end of a sentence: the last score, and the best other one."""
+def _beside_others(run: Run) -> str:
+    """Return the end of a sentence: the last score with its interval, and the best other one."""
     score = last_score(run)
     if score is None:
         return "."
@@ -178,8 +178,8 @@ def _keep_best(run: Run) -> Advice | None:
         return None
     return Advice(
         "Keep the best weights",
-        "The weights of the last evaluation were kept, but an earlier one was better"
-        f"{_other_evaluation(run)} To train again and keep the best weights:",
+        "An earlier evaluation was better than the last one, whose weights were kept"
+        f"{_beside_others(run)} To train again and keep the best weights:",
         _again(run, "best", load_best_model_at_end=""),
     )
 
@@ -214,9 +214,9 @@ def _confused_types(run: Run, entity_tags: bool, confusions: Sequence[Confusion]
     return Advice(
         f"Tell {gold} from {predicted}",
         f"Of the {top.of:,} {noun}{gold}, {top.number:,} are taken for {predicted}, the most "
-        f"frequent mix-up. Read these mistakes below, with the filter set to {gold}. If their "
-        "labels contradict each other, correct them; if not, label more sentences in which both "
-        "occur.",
+        f"frequent mix-up. Read these mistakes below, with the filters set to {gold} and its kind. "
+        "Where the label is wrong, correct it, and look for the same in the training split; where "
+        "it is right, label more such sentences for training.",
     )
 
 

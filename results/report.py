@@ -32,6 +32,7 @@ from results.report_mistakes import (
     mistakes_shown,
 )
 from results.report_scores import (
+    HIGH_SCORE,
     group_tables,
     one_surface,
     reliability_table,
@@ -116,6 +117,7 @@ def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str
         kinds=kind_tables(survey),
         mistakes=mistakes,
         sure=SURE,
+        high_score=HIGH_SCORE,
         advice=advice(run, entity_tags, mistakes.sure, mixed_up),
         mixed_up=mixed_up[:MIX_UPS_SHOWN],
         suspects=run.get("label_errors"),

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from corpus.problems import Place
 from results.original_text import OriginalTexts
+from results.report_scores import HIGH_SCORE
 from scoring.mistakes import Mistake, Survey, confusion_cells
 
 KINDS = ("missed", "spurious", "wrong type", "wrong boundary")
 CONFUSIONS_SHOWN = 25
-SURE = 0.99  # from this confidence on, a mistake may be one of the label
+SURE = 0.99  # from this probability of a tag on, a mistake may be one of the label
 
 # --- Counts -------------------------------------------------------------------------------------
 
@@ -260,6 +261,7 @@ def _shown(
         text + after for text, after in zip(mistake.tokens[inside], between[inside], strict=True)
     )
     confidence = mistake.confidence
+    sure = HIGH_SCORE if entity_tags and mistake.pair.predicted else SURE
     return ShownMistake(
         kind_name=kind,
         mention=mention.strip(),
@@ -269,7 +271,7 @@ def _shown(
         place=mistake.place,
         file=short_path(mistake.place.file) if mistake.place else "",
         confidence=None if confidence is None else f"{confidence:.3f}",
-        is_sure=confidence is not None and round(confidence, 3) >= SURE,
+        is_sure=confidence is not None and round(confidence, 3) >= sure,
         words=words,
         cut_before=mistake.cut_before,
         cut_after=mistake.cut_after,

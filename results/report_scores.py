@@ -14,7 +14,7 @@ SCORES = {
     "macro_f1": "Macro F1",
     "accuracy": "Accuracy",
 }
-HIGH_SCORE = 0.9
+HIGH_SCORE = 0.9  # of an entity of which the model is sure
 LEVEL_QUANTILE = 1.96  # of the normal distribution, for an interval of 95 %
 
 

@@ -183,7 +183,7 @@ def kept_weights(run: Run) -> str:
         return ""
     text = {
         True: "The score still improved at the last evaluation",
-        False: f"The score no longer improved at the last evaluation{_best_and_last(run)}",
+        False: _best_and_last(run) or "The score no longer improved at the last evaluation",
         None: "The model was evaluated once during training",
     }[run.get("still_improved")]
     if was_always_zero(run):
@@ -198,7 +198,7 @@ def kept_weights(run: Run) -> str:
 
 
 def _best_and_last(run: Run) -> str:
-    """Return the best score on validation, when it was, and the last one; "" if unknown."""
+    """Return a clause on the best score on validation and the last one; "" if unknown."""
     arguments = run.get("arguments") or {}
     name, history = f"eval_{arguments.get('metric_for_best_model')}", run.get("history") or []
     greater = arguments.get("greater_is_better")
@@ -206,7 +206,10 @@ def _best_and_last(run: Run) -> str:
     if not rows or greater is None:
         return ""
     best = (max if greater else min)(rows, key=lambda row: row[name])
-    return f" (validation: {best[name]:.3f} {_when(run, best['step'])}, {rows[-1][name]:.3f} then)"
+    return (
+        f"On validation, the best score was {best[name]:.3f} ({_when(run, best['step'])}), the last "
+        f"one {rows[-1][name]:.3f}"
+    )
 
 
 def _when(run: Run, step: int) -> str:
