@@ -198,7 +198,7 @@ def kept_weights(run: Run) -> str:
 
 
 def _best_and_last(run: Run) -> str:
-    """Return the best score on validation, when it was, and the last one; "" if unknown."""
+    """Return the best score on validation with its step, and the last one; "" if unknown."""
     arguments = run.get("arguments") or {}
     name, history = f"eval_{arguments.get('metric_for_best_model')}", run.get("history") or []
     greater = arguments.get("greater_is_better")
@@ -206,7 +206,8 @@ def _best_and_last(run: Run) -> str:
     if not rows or greater is None:
         return ""
     best = (max if greater else min)(rows, key=lambda row: row[name])
-    return f" (validation: {best[name]:.3f} {_when(run, best['step'])}, {rows[-1][name]:.3f} then)"
+    when, last = _when(run, best["step"]), rows[-1][name]
+    return f" (on validation: best {best[name]:.3f} {when}; last {last:.3f})"
 
 
 def _when(run: Run, step: int) -> str:

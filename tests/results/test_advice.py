@@ -127,13 +127,13 @@ def test_a_difference_that_may_be_chance_comes_after_what_is_clear(
 @pytest.mark.parametrize(
     ("number", "of", "entity_tags", "title"),
     [
-        (5, 60, True, "Tell ORG from PER"),
+        (5, 60, True, "Reduce the confusion of ORG with PER"),
         (4, 60, True, "Try another encoder"),  # too few to be a pattern
         (5, 200, True, "Try another encoder"),  # a small share of the type
-        (12, 60, False, "Tell ORG from PER"),
+        (12, 60, False, "Reduce the confusion of ORG with PER"),
     ],
 )
-def test_types_that_are_often_mixed_up_are_named(number, of, entity_tags, title, snapshot):
+def test_types_that_are_often_confused_are_named(number, of, entity_tags, title, snapshot):
     rarer = Confusion("LOC", "ORG", 1, 9)
     step, *_ = advice(run(), entity_tags, 0, [Confusion("ORG", "PER", number, of), rarer])
     assert step.title == title

@@ -345,8 +345,8 @@ def test_reliability_says_which_scores_can_be_trusted():
 @pytest.mark.parametrize(
     ("seen", "new", "expected"),
     [
-        (0, 7, r"All 7 entities have names that training does not have: .* recall may be higher\."),
-        (7, 0, r"All 7 entities have names that training has, too: .* recall may be lower\."),
+        (0, 7, r"None of the 7 entities occurs in the training split\. .* recall may be higher\."),
+        (7, 0, r"All 7 entities also occur in the training split\. .* recall may be lower\."),
         (3, 4, ""),
     ],
 )
@@ -355,10 +355,10 @@ def test_names_that_are_all_new_or_all_known_are_said_in_a_sentence(seen, new, e
     assert re.fullmatch(expected, one_surface({"scores": {"test": {"by_surface": rows}}}))
 
 
-def test_the_mix_ups_and_the_sum_of_the_mistakes_are_said_in_words(tmp_path):
+def test_the_confusions_and_the_sum_of_the_mistakes_are_said_in_words(tmp_path):
     text = " ".join(report_page(tmp_path, entity_run()).wording.split())
-    assert "4 mistakes: 1 missed, 1 spurious, 1 of a wrong type, 1 with a wrong boundary." in text
-    assert "Most often, ORG is taken for PER (1 of 1)." in text
+    assert "4 mistakes: 1 missed, 1 spurious, 1 with a wrong type, 1 with a wrong boundary." in text
+    assert "Most frequent confusion: ORG taken for PER (1 of 1)." in text
 
 
 def test_the_original_text_of_a_record_is_shown(tmp_path):

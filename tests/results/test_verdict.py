@@ -116,9 +116,21 @@ def test_the_verdict_in_words(run, entity_tags, snapshot):
 @pytest.mark.parametrize(
     ("greater", "kept", "expected"),
     [
-        (True, 20, "(validation: 0.910 after 1 epoch, step 10, 0.900 then); the last weights"),
-        (False, 20, "(validation: 0.900 after 2 epochs, step 20, 0.900 then); the last weights"),
-        (True, 10, "(validation: 0.910 after 1 epoch, step 10, 0.900 then); the best weights"),
+        (
+            True,
+            20,
+            "(on validation: best 0.910 after 1 epoch, step 10; last 0.900); the last weights",
+        ),
+        (
+            False,
+            20,
+            "(on validation: best 0.900 after 2 epochs, step 20; last 0.900); the last weights",
+        ),
+        (
+            True,
+            10,
+            "(on validation: best 0.910 after 1 epoch, step 10; last 0.900); the best weights",
+        ),
     ],
 )
 def test_the_best_and_the_last_score_are_named(greater, kept, expected):
