@@ -267,7 +267,7 @@ def find_checkpoint(
 
 
 def _difference(name: str, saved: Any, now: Any) -> str:
-    """Describe a condition that differs; digests, which tell a person nothing, are left out."""
+    """Describe a condition that differs. Digests mean nothing to the user and are left out."""
     if name == "tokenizer":
         return "  tokenizer: its rules differ from those of the checkpoint"
     if name == "corpus":
