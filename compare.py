@@ -243,8 +243,8 @@ def paired_sentences(runs: Sequence[Run], entity_tags: bool) -> Iterator[PairedS
                     f"{run.name} and {runs[0].name} are not predictions for the same sentences: "
                     f"sentence {number}: {difference}. Compare predictions for the same corpus."
                 )
-        # The most informative place: one in the corpus, not in a prediction file of columns, which
-        # names no documents and no records.
+        # The most informative place: one in the corpus rather than in a prediction file. Prediction
+        # files in columns name neither documents nor records.
         places = [(run.name, s.place) for run, s in zip(runs, sentences, strict=True)]
         _, place = max(
             places,

@@ -18,8 +18,8 @@ Each run writes a file into the folder of results. A run that has one is not rep
 comparison can be stopped and resumed, and variants can be added later. After a change of the code,
 give variants other names. Each difference of means has paired 95 % intervals: over seeds
 (t distribution), over test sentences, and over test documents if there are several (bootstrap;
-each resample is the same for both sides and all seeds). Beside them stands what `compare.py` gives
-for the same tags: an interval over documents (or sentences) and seeds, and a p value over seeds.
+each resample is the same for both sides and all seeds). The last column is the result of
+`compare.py` for the same tags: an interval over documents (or sentences) and runs, and a p value.
 """
 
 import argparse
@@ -94,7 +94,7 @@ class Difference(NamedTuple):
         return low, high
 
     def cells(self, compared: str = "-") -> str:
-        """Return the mean and all intervals as cells of a table; `compared`: see `compare`."""
+        """Return the mean and all intervals as cells of a table; `compared`: of `compare`."""
         cells = ["-", "-", "-", "-", compared]
         if self.by_seed:
             cells[0] = f"{np.mean([*self.by_seed.values()]):+.4f}"
@@ -500,7 +500,7 @@ def difference(side: dict[int, Result], rival: dict[int, Result]) -> Difference:
 
 
 def compare(side: dict[int, Result], rival: dict[int, Result]) -> str:
-    """Return the interval and the p value that `compare.py` gives for two sides of a corpus."""
+    """Return the interval and the p value of `compare.py` for two sides of a corpus, as text."""
     from scoring.comparison import PairedCounter
 
     runs = [*rival.values(), *side.values()]

@@ -174,8 +174,9 @@ class Place:
     `file`: a file, or a split of a data set; several names, separated by commas, if the problem
     concerns all of them. `line`: counted from 1; in a table, the row. `record_id` and `document`:
     the identifiers that the file gives to the record (doccano's `id`, CoNLL-U's `sent_id`) and to
-    its document. The place of a sentence also knows the lines of its words: `line_step` leads from
-    the line of a word to that of the next; where that does not hold, `lines` has the line of each.
+    its document. The place of a sentence also has the lines of its words: each is `line_step`
+    lines after the one before, 0 for a record on one line. If the steps differ, `lines` has the
+    line of each word.
     """
 
     file: str
@@ -186,7 +187,7 @@ class Place:
     lines: tuple[int, ...] | None = field(default=None, compare=False, repr=False)
 
     def at(self, word: int) -> "Place":
-        """Return the place of a word of the sentence that begins here, by its position in it."""
+        """Return the place of a word of the sentence at this place; `word` counts from 0."""
         line = self.line
         if line is not None:
             line = self.lines[word] if self.lines else line + word * self.line_step

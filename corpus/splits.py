@@ -31,8 +31,7 @@ RAW_SCHEMA = pa.schema(
         "tokens": pa.list_(pa.string()),
         "tag_ids": pa.list_(pa.int32()),
         "doc_id": pa.string(),
-        # The origin of a sentence: the number of its source, its lines (see `Place`), and a record
-        # id.
+        # The origin of a sentence: the number of its source, its lines (see `Place`), its record.
         "source": pa.int32(),
         "line": pa.int32(),
         "line_step": pa.int8(),
@@ -94,7 +93,11 @@ ORIGIN_FIELDS = {
 
 
 def place_of_origin(origin: Mapping[str, Any], sources: Sequence[str]) -> Place:
-    """Return the place of a sentence. `origin`: its row, with `ORIGIN_FIELDS`."""
+    """Return the place of a sentence.
+
+    `origin`: its row, with `ORIGIN_FIELDS` and perhaps `doc_id`. `sources`: the names of the
+    sources of its split.
+    """
     return Place(
         sources[origin["source"]],
         origin["line"],

@@ -17,7 +17,7 @@ from corpus.splits import RawSplit
 from support.text import counted, did_you_mean, one_edit_apart, quote
 
 SEVERAL_TAGS = re.compile(r"[|,;\s](?:O$|[BIESLUM]-[^\W\d_])")  # B-PER|B-ORG
-LOOK_ALIKES = str.maketrans("01i5", "olls")  # of letters in lower case
+LOOK_ALIKES = str.maketrans("01i5", "olls")  # signs and the letters that they look like
 NEAR = 0.8  # similarity, by `difflib`; that of PERS and PER is 0.86, that of DATE and RATE 0.75
 SHOWN_TAGS = 8
 
@@ -211,21 +211,22 @@ def is_one_slip(name: str, intended: str) -> bool:
 def is_nearly_the_same(name: str, intended: str) -> bool:
     """Return whether a type is spelled so much like the type `intended` that it looks misspelt.
 
-    Either only case, signs and digits that look like letters differ (0RG, ORG), or each part of the
-    name is very similar: few edits for its length. Types of one or two letters and numbered types
-    are left out, as in `is_one_slip`.
+    The names differ only in case, punctuation, or digits that look like letters (0RG, ORG); or each
+    part of one name is very similar to that of the other, with few edits for its length. Types of
+    one or two letters and numbered types are left out, as in `is_one_slip`.
     """
     if name == intended or len(intended) < 3:
         return False
     sides = [re.findall(r"[^\W_]+", side.casefold()) for side in (name, intended)]
     letters, intended_letters = ("".join(side).translate(LOOK_ALIKES) for side in sides)
-    if letters == intended_letters:
+    are_numbered = any(part.isdecimal() or len(part) == 1 for side in sides for part in side)
+    if letters == intended_letters and (not are_numbered or sides[0] == sides[1]):
         return True
-    if len(sides[0]) != len(sides[1]):  # they are divided in other ways
+    if len(sides[0]) != len(sides[1]):  # compared as a whole
         sides = [[letters], [intended_letters]]
     return _same_digits(name, intended) and all(
-        part == other or SequenceMatcher(None, part, other).ratio() > NEAR
-        for part, other in zip(*sides, strict=True)
+        part == intended_part or SequenceMatcher(None, part, intended_part).ratio() > NEAR
+        for part, intended_part in zip(*sides, strict=True)
     )
 
 
@@ -233,8 +234,8 @@ def _same_digits(name: str, intended: str) -> bool:
     return re.sub(r"\D", "", name) == re.sub(r"\D", "", intended)
 
 
-# A type is reported if it looks like another one, has at most this many words, and the other one
-# has this many times as many.
+# A test of similarity, the most words that the rare type may have, and the least ratio of the
+# words of the frequent type to them.
 MISSPELT = ((is_nearly_the_same, 20, 10), (is_one_slip, 3, 50))
 
 

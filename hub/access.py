@@ -18,7 +18,7 @@ CHECK_TIMEOUT = 10.0  # seconds; short, because the user waits for training to s
 class Repository(NamedTuple):
     """A repository to push to; `id` is "namespace/name".
 
-    `checked`: false if the Hub could not be reached; the name may then lack its namespace.
+    `checked`: false if the Hub could not be reached; `id` may then lack the namespace.
     """
 
     id: str
@@ -83,7 +83,7 @@ def _refuse_read_only_token(user: dict[str, Any], repo_id: str) -> None:
 
 
 def _is_unreachable(error: Exception) -> bool:
-    """Return whether an error in `check_access` says nothing about repository and token."""
+    """Return whether an error in `check_access` is an answer neither of the Hub nor to the name."""
     return not isinstance(error, HFValidationError) and status_code(error) is None
 
 

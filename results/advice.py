@@ -10,6 +10,7 @@ from results.report_scores import reliability_table, training_counts
 from results.verdict import (
     Run,
     extremes,
+    main_scores,
     nouns_of,
     scored_split,
     scores_of,
@@ -25,8 +26,8 @@ MOST = 5
 LARGE_ERROR = 0.1  # of calibration: scores of 0.9 are then right in about 80 %
 FEWEST_SURE = 3  # mistakes of which a model is sure; fewer are no pattern
 ENOUGH_PREDICTED = 50  # entities to judge a calibration by
-FEWEST_CONFUSED = 5  # entities of a type taken for another one, and their share of the type
-CONFUSED_SHARE = 0.03
+FEWEST_CONFUSED = 5  # entities of a type that are taken for another type
+CONFUSED_SHARE = 0.03  # and their share of all entities of the type
 
 
 class Advice(NamedTuple):
@@ -76,24 +77,30 @@ def _study(run: Run, study: str) -> str:
 
 
 def _again(run: Run, suffix: str, **flags: str) -> str:
-    """Return the command of the run with other flags, and another output folder.
+    """Return the command of the run with flags added or replaced, for another output folder.
 
-    `flags`: the value of each; "" for a flag that takes none.
+    `suffix` is appended to the folder's name. `flags`: the value of each; "" for a flag without a
+    value.
     """
     start, own = _command(run)
+    own = without_flags(own, set(SET_BY_STUDY) - {"seed"} | {"hub_model_id"})
     flags["output_dir"] = f"{run.get('output_name') or 'OUTPUT_FOLDER'}-{suffix}"
     added = [part for name, value in flags.items() for part in (f"--{name}", value) if part]
     return scrub(shlex.join([*start, *without_flags(own, flags), *added]))
 
 
 def _command(run: Run) -> tuple[list[str], list[str]]:
-    """Return how the run was started, up to its script, and the arguments of the script."""
+    """Return the command of the run in two parts: up to its script, and the arguments of it."""
     command = run.get("command") or ""
     parts = command if isinstance(command, list | tuple) else shlex.split(command)
     parts = [str(part) for part in parts]
     script = next((n for n, part in enumerate(parts) if part.endswith(".py")), -1)
     start = parts[: script + 1] or [run.get("script") or TRAINER]
-    return (["python", *start] if start[0].endswith(".py") else start), parts[script + 1 :]
+    if start[0].endswith(".py"):
+        processes = run.get("processes") or 1
+        several = ["accelerate", "launch", "--num_processes", f"{processes}"]
+        start = [*(several if processes > 1 else ["python"]), *start]
+    return start, parts[script + 1 :]
 
 
 def _more_to_score(run: Run, scores: Mapping[str, Any], entity_tags: bool) -> Advice | None:
@@ -122,7 +129,7 @@ def longer_training(run: Run) -> Advice | None:
         longer = {"num_train_epochs": f"{2 * float(epochs):g}"}
     reason = "No evaluation was above 0."
     if not is_zero:
-        reason = f"The last evaluation was the best one{_beside_others(run)}"
+        reason = f"The last evaluation was the best one{_last_and_best_before(run)}"
     return Advice(
         "Train longer",
         f"{reason} With twice the steps, the score may still grow:",
@@ -131,41 +138,41 @@ def longer_training(run: Run) -> Advice | None:
 
 
 class LastScore(NamedTuple):
-    """The score of the last evaluation with its interval, and the best score of the others."""
+    """The score of the last evaluation with its interval, and the best score before it."""
 
     last: float
     low: float
     high: float
-    other: float
+    best_before: float
 
     @property
     def may_be_chance(self) -> bool:
-        """Whether the scores differ by less than a quarter of the interval.
+        """Return whether the scores differ by less than a quarter of the interval's width.
 
         Both evaluations have the same sentences, so the interval of their difference is narrower
         than those of the scores: about half as wide.
         """
-        return abs(self.last - self.other) < (self.high - self.low) / 4
+        return abs(self.last - self.best_before) < (self.high - self.low) / 4
 
 
 def last_score(run: Run) -> LastScore | None:
     """Return the score of the last evaluation; None without its interval or others before it."""
-    name = f"eval_{(run.get('arguments') or {}).get('metric_for_best_model')}"
-    rows = [row for row in scored_history(run) if row.get(name) is not None]
-    ends = rows[-1].get(name + INTERVAL) if len(rows) > 1 else None
-    if ends is None:
+    name = f"eval_{(run.get('arguments') or {}).get('metric_for_best_model')}{INTERVAL}"
+    scores = main_scores(run)
+    ends = {row["step"]: row.get(name) for row in scored_history(run) if "step" in row}
+    if len(scores) < 2 or (interval := ends[scores[-1][0]]) is None:
         return None
-    return LastScore(rows[-1][name], *ends, max(row[name] for row in rows[:-1]))
+    return LastScore(scores[-1][1], *interval, max(score for _, score in scores[:-1]))
 
 
-def _beside_others(run: Run) -> str:
-    """Return the end of a sentence: the last score with its interval, and the best other one."""
+def _last_and_best_before(run: Run) -> str:
+    """Return the end of a sentence: the last score, and the best one before it, if known."""
     score = last_score(run)
     if score is None:
         return "."
-    last = f"{score.last:.3f}, 95 % interval {score.low:.3f} to {score.high:.3f}"
+    last = f"last: {score.last:.3f}, 95 % interval {score.low:.3f} to {score.high:.3f}"
     chance = "; the difference may be chance" if score.may_be_chance else ""
-    return f" ({last}; the best other one: {score.other:.3f}{chance})."
+    return f" ({last}; best before: {score.best_before:.3f}{chance})."
 
 
 def _keep_best(run: Run) -> Advice | None:
@@ -176,10 +183,13 @@ def _keep_best(run: Run) -> Advice | None:
         return None
     if kept != history[-1].get("step"):
         return None
+    score = last_score(run)
+    if score is not None and score.last >= score.best_before:  # the first of equals is the best
+        return None
     return Advice(
         "Keep the best weights",
-        "An earlier evaluation was better than the last one, whose weights were kept"
-        f"{_beside_others(run)} To train again and keep the best weights:",
+        "The weights of the last evaluation were kept, but an earlier one was better"
+        f"{_last_and_best_before(run)} To train again and keep the best weights:",
         _again(run, "best", load_best_model_at_end=""),
     )
 
@@ -197,8 +207,8 @@ def _check_labels(run: Run, sure_mistakes: int) -> Advice | None:
     return Advice(
         "Check suspected labels",
         f"In {sure_mistakes} mistakes below, the model is sure and the label differs. Read them "
-        "first: if their labels are right, skip this step. If some are wrong, so may be others in "
-        "the training split. List the suspects:",
+        "first. If their labels are right, skip this step. If some are wrong, labels of the "
+        "training split may be wrong, too. To list the suspects:",
         _study(run, "label_errors"),
     )
 
@@ -207,16 +217,16 @@ def _confused_types(run: Run, entity_tags: bool, confusions: Sequence[Confusion]
     if not confusions:
         return None
     top = confusions[0]
-    if top.number < FEWEST_CONFUSED or top.number < CONFUSED_SHARE * top.of:
+    if top.number < FEWEST_CONFUSED or top.number < CONFUSED_SHARE * top.gold_number:
         return None
-    gold, predicted = top.gold or "no tag", top.predicted or "no tag"
+    gold, predicted = top.gold or "none", top.predicted or "none"
     noun = f"{nouns_of(run).plural} of type " if entity_tags else "words with the tag "
     return Advice(
-        f"Tell {gold} from {predicted}",
-        f"Of the {top.of:,} {noun}{gold}, {top.number:,} are taken for {predicted}, the most "
-        f"frequent mix-up. Read these mistakes below, with the filters set to {gold} and its kind. "
-        "Where the label is wrong, correct it, and look for the same in the training split; where "
-        "it is right, label more such sentences for training.",
+        f"Reduce the confusion of {gold} with {predicted}",
+        f"Of the {top.gold_number:,} {noun}{gold}, {top.number:,} are taken for {predicted}. This "
+        "is the most frequent confusion. Read these mistakes below, with the filters set to "
+        f"{gold} and its kind. Where a label is wrong, correct it, and look for the same in the "
+        "training split; where it is right, label more such sentences for training.",
     )
 
 
@@ -261,15 +271,15 @@ def _operating_point(run: Run, scores: Mapping[str, Any]) -> Advice | None:
     if recall[1] < precision[0]:
         return Advice(
             "Choose an operating point",
-            f"Recall is lower than precision: the model leaves {plural} out. If a missed one costs "
-            "more than a wrong one:",
+            f"Recall is lower than precision: the model misses {plural}. If a missed one costs "
+            "more than a wrong one, run:",
             _again(run, "recall", tune_for="recall"),
         )
     if precision[1] < recall[0]:
         return Advice(
             "Choose an operating point",
-            f"Precision is lower than recall: the model marks too much. If a wrong one of the "
-            f"{plural} costs more than a missed one:",
+            f"Precision is lower than recall: the model marks too many {plural}. If a wrong one "
+            "costs more than a missed one, run:",
             _again(run, "precision", target_precision="0.9"),
         )
     return None

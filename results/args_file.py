@@ -47,7 +47,7 @@ def args_text(flags: Mapping[str, Any], precision: str, script: str) -> str:
     }
     values["mixed_precision"] = precision
     if (values.get("max_steps") or 0) > 0:
-        values["num_train_epochs"] = None  # not in force
+        values["num_train_epochs"] = None  # without effect beside max_steps
     if is_embedded(str(values.get("model_name_or_path"))):
         del values["model_name_or_path"]  # its folder is another one elsewhere
     given = {name: value for name, value in values.items() if value is not None}

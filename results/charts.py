@@ -69,7 +69,7 @@ def training_charts(
     losses = {"training": "train_loss", "validation": "eval_loss"}
     step_loss = thinned(points(steps, "step", "loss"))
     learning_rate = thinned(points(steps, "step", "learning_rate"))
-    first, key = next(iter(scores.items()))  # several areas would cover each other
+    first, key = next(iter(scores.items()))  # areas of several scores would overlap
     bands = {first: line} if (line := _band(history, key)) else {}
     charts = [
         Chart("Loss", "step", _series(history, losses)),
@@ -221,7 +221,10 @@ def _draw_chart(axes: Axes, chart: Chart) -> None:
 
 
 def _y_ticks() -> Any:
-    """Return the numbers beside an axis; of very small ones, the power of ten is written once."""
+    """Return the format of the numbers at an axis.
+
+    The power of ten of very small and very large numbers is written once, at the end of the axis.
+    """
     from matplotlib.ticker import ScalarFormatter
 
     ticks = ScalarFormatter(useOffset=False)

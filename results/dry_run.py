@@ -134,7 +134,7 @@ def _measured(results: RunResults, plan: Plan | None, trial: Trial | None) -> di
         total += count * seconds
         often = f"{count} x " if count > 1 else ""
         in_training = _evaluations_in_training(results, plan) if split == "validation" else 0
-        # Otherwise the number would differ from that of the evaluations without a reason.
+        # The row of steps counts evaluations in training only, so the difference is explained.
         last = f" ({in_training} in training, 1 of the {_final(results)})"
         reason = last if 0 < in_training < count else ""
         parts.append(f"scoring of the {split} split {often}{duration(seconds)}{reason}")
@@ -168,7 +168,7 @@ def _evaluations_in_training(results: RunResults, plan: Plan | None) -> int:
 
 
 def _final(results: RunResults) -> str:
-    """Describe the weights that are scored after training, if training has not scored them."""
+    """Name the weights that are scored after training, if training has not scored them."""
     if results.settings.checkpoints.load_best_model_at_end:
         return "restored weights"
     return "merged weights" if results.settings.model.lora_rank is not None else "last weights"
@@ -254,7 +254,7 @@ def _checkpoints(results: RunResults, plan: Plan, trial: Trial | None, model: An
     evaluated = {step for step in steps if calendar.evaluates_at(step)}
     saves_best = calendar.keeps_best or calendar.intervals.save_strategy == "best"
     possible = {*saved, *(evaluated if saves_best else ())}
-    # Of those beyond the limit, the best is kept.
+    # The best checkpoint is kept in addition to the newest ones.
     keeps_another = len(kept) < len(possible) and bool(kept) and not evaluated.isdisjoint(possible)
     parts = []
     if kept:

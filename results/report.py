@@ -48,7 +48,7 @@ from support.html import page_environment
 from support.type_colours import type_hues
 
 TEMPLATES = Path(__file__).parent / "templates"
-MIX_UPS_SHOWN = 3  # in a sentence
+TOP_CONFUSIONS = 3  # named in a sentence
 
 
 def write_report(folder: str | os.PathLike[str], run: Run) -> None:
@@ -97,7 +97,7 @@ def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str
     template = page_environment(TEMPLATES).get_template("report.html.jinja")
     entity_tags, scores = survey.entity_tags, scores_of(run)
     mistakes, reliability = mistakes_shown(survey), reliability_table(run)
-    mixed_up = confusions(survey)
+    confused = confusions(survey)
     return template.generate(
         title=title_of(run),
         date=date_of(run),
@@ -118,8 +118,8 @@ def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str
         mistakes=mistakes,
         sure=SURE,
         high_score=HIGH_SCORE,
-        advice=advice(run, entity_tags, mistakes.sure, mixed_up),
-        mixed_up=mixed_up[:MIX_UPS_SHOWN],
+        advice=advice(run, entity_tags, mistakes.sure, confused),
+        confusions=confused[:TOP_CONFUSIONS],
         suspects=run.get("label_errors"),
         reliability=reliability,
         reliability_svg=reliability_svg(reliability.rows) if reliability else None,

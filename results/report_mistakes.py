@@ -33,7 +33,7 @@ class Cell(NamedTuple):
     @property
     def shade(self) -> str:
         """The strength of the colour."""
-        return f"{math.cbrt(self.number / self.total):.3f}"  # shows small shares, too
+        return f"{math.cbrt(self.number / self.total):.3f}"  # small shares are visible, too
 
 
 class ConfusionTable(NamedTuple):
@@ -87,19 +87,19 @@ def kinds_rows(
 
 
 class Confusion(NamedTuple):
-    """How many entities of a gold type have another predicted type; with plain tags: words.
+    """Entities of a gold type that have another predicted type; with plain tags, words.
 
-    `of`: all gold ones of the type. None is no tag.
+    `number`: of these. `gold_number`: of all with the gold type. A type of None is no tag.
     """
 
     gold: str | None
     predicted: str | None
     number: int
-    of: int
+    gold_number: int
 
 
 def confusions(survey: Survey) -> list[Confusion]:
-    """Return the types that are taken for another one, the most frequent pair first."""
+    """Return the pairs of types that are confused, the most frequent first."""
     pairs = survey.type_pairs if survey.entity_tags else tag_confusions(survey)
     ranked = sorted(pairs.items(), key=lambda item: (-item[1], str(item[0])))
     counts = survey.gold_counts

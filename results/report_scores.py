@@ -172,7 +172,7 @@ GROUP_NAMES = {
     NEW: "new",
     "strict": "strict: boundaries and type",
     "exact": "exact: boundaries, any type",
-    "partial": "partial: an overlap counts half",
+    "partial": "partial: any type, an overlap counts half",
     "type": "type: an overlap of the same type",
 }
 
@@ -180,13 +180,14 @@ GROUP_NAMES = {
 def group_tables(run: Run) -> list[GroupTable]:
     """Return the other scores of the split with the scored sentences.
 
-    A table of one row would say nothing new, so it is left out.
+    A table of one row repeats the overall score, so it is left out.
     """
     scores, tables = scores_of(run), []
     for key, (caption, head, name) in GROUPS.items():
         rows = [
             GroupRow(GROUP_NAMES.get(group, group), score_of(row, name), row.get("number"))
             for group, row in (scores.get(key) or {}).items()
+            if row.get("number") != 0
         ]
         if len(rows) > 1:
             tables.append(GroupTable(caption, (head, SCORES[name]), rows))
@@ -194,15 +195,21 @@ def group_tables(run: Run) -> list[GroupTable]:
 
 
 def one_surface(run: Run) -> str:
-    """Return a sentence if all entities have names that training has, or none has; else ""."""
+    """Return a sentence if all gold entities occur in the training split, or none; else ""."""
     scored = scores_of(run).get("by_surface") or {}
     present = [group for group, row in scored.items() if row.get("number")]
     if len(present) != 1:
         return ""
-    text = f"All {scored[present[0]]['number']:,} {nouns_of(run).plural} have names that training "
+    number, plural = scored[present[0]]["number"], nouns_of(run).plural
     if present[0] == IN_TRAINING:
-        return text + "has, too: in text with new names, recall may be lower."
-    return text + "does not have: in text with known names, recall may be higher."
+        return (
+            f"All {number:,} {plural} also occur in the training split. In text with new ones, "
+            "recall may be lower."
+        )
+    return (
+        f"None of the {number:,} {plural} occurs in the training split. In text with known ones, "
+        "recall may be higher."
+    )
 
 
 # --- Reliability --------------------------------------------------------------------------------
@@ -233,7 +240,7 @@ class ReliabilityTable(NamedTuple):
 
     @property
     def groups(self) -> list["ReliabilityGroup"]:
-        """The high scores and the others, those of them that occur."""
+        """Return the bins of high scores as one group, and the others as one; none without bins."""
         high = [row for row in self.rows if row.start >= HIGH_SCORE]
         low = [row for row in self.rows if row.start < HIGH_SCORE]
         named = ((f"of {HIGH_SCORE} or more", high), (f"below {HIGH_SCORE}", low))
@@ -246,7 +253,7 @@ class ReliabilityTable(NamedTuple):
 
 
 class ReliabilityGroup(NamedTuple):
-    """The predicted entities whose scores lie in a range of several bins."""
+    """The predicted entities whose scores lie in several adjacent bins."""
 
     name: str
     entities: int
@@ -255,13 +262,13 @@ class ReliabilityGroup(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether the scores are clearly too high or too low; empty if they may be right."""
+        """Return "too high" or "too low"; "" if the interval contains the mean score."""
         low, high = self.precision.interval or (0.0, 1.0)
         return "too high" if self.mean_score > high else "too low" if self.mean_score < low else ""
 
 
 def pooled(name: str, rows: Sequence[ReliabilityRow]) -> ReliabilityGroup:
-    """Return several bins as one."""
+    """Return several bins as one group of this name."""
     entities = sum(row.entities for row in rows)
     mean_score = sum(row.entities * row.mean_score for row in rows) / entities
     right = sum(row.entities * (row.precision.value or 0.0) for row in rows) / entities

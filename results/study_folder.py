@@ -89,12 +89,12 @@ class StudyFolder:
         return next((run for run in self.runs if run.get("name") == name), None)
 
     def unfinished(self, names: Sequence[str]) -> int:
-        """Return the number of these runs that have not been made."""
+        """Return the number of these runs that are not finished."""
         return sum(self.finished(name) is None for name in names)
 
     @property
     def mean_seconds(self) -> float:
-        """Return the mean duration of the finished runs."""
+        """Return the mean duration of the finished runs in seconds; there must be one."""
         return mean(float(run["seconds"]) for run in self.runs)
 
     def add(self, run: dict[str, Any]) -> None:

@@ -66,14 +66,18 @@ def still_improved(history: Sequence[Mapping[str, Any]], best: BestScore) -> boo
     return None if len(history) < 2 else best_step(history, best) == history[-1]["step"]
 
 
+def main_scores(run: Run) -> list[tuple[int, float]]:
+    """Return the step and the score of each evaluation that has the score that decides."""
+    name = f"eval_{(run.get('arguments') or {}).get('metric_for_best_model')}"
+    history = run.get("history") or []
+    return [(row["step"], row[name]) for row in history if row.get(name) is not None]
+
+
 def was_always_zero(run: Run) -> bool:
     """Return whether a score of which greater is better was 0 at each evaluation of a run."""
-    arguments = run.get("arguments") or {}
-    name = f"eval_{arguments.get('metric_for_best_model')}"
-    scores = [row.get(name) for row in run.get("history") or []]
-    return bool(scores and arguments.get("greater_is_better")) and not any(
-        score != 0 for score in scores
-    )
+    scores = main_scores(run)
+    greater = (run.get("arguments") or {}).get("greater_is_better")
+    return bool(scores and greater) and not any(score for _, score in scores)
 
 
 def epochs_done(step: int, epoch_steps: int | None) -> float | None:
@@ -199,17 +203,12 @@ def kept_weights(run: Run) -> str:
 
 def _best_and_last(run: Run) -> str:
     """Return a clause on the best score on validation and the last one; "" if unknown."""
-    arguments = run.get("arguments") or {}
-    name, history = f"eval_{arguments.get('metric_for_best_model')}", run.get("history") or []
-    greater = arguments.get("greater_is_better")
-    rows = [row for row in history if row.get(name) is not None]
-    if not rows or greater is None:
+    scores, greater = main_scores(run), (run.get("arguments") or {}).get("greater_is_better")
+    if not scores or greater is None:
         return ""
-    best = (max if greater else min)(rows, key=lambda row: row[name])
-    return (
-        f"On validation, the best score was {best[name]:.3f} ({_when(run, best['step'])}), the last "
-        f"one {rows[-1][name]:.3f}"
-    )
+    step, best = (max if greater else min)(scores, key=lambda pair: pair[1])
+    when, last = _when(run, step), scores[-1][1]
+    return f"On validation, the best score was {best:.3f} ({when}), the last one {last:.3f}"
 
 
 def _when(run: Run, step: int) -> str:

@@ -35,7 +35,7 @@ ROUNDING = 1e-12  # differences closer than this are equal
 SCORES = ("precision", "recall", "f1")
 TAIL = 0.025  # of each side of a 95 % interval
 PRIOR = 0.5
-MIN_PREDICTIONS = 5  # of each run; the precision of fewer says next to nothing
+MIN_PREDICTIONS = 5  # of each run; a precision of fewer is not compared
 
 
 class Difference(NamedTuple):
@@ -345,9 +345,9 @@ def _p_values_of_units(counts: PairedCounts, entity_tags: bool, shuffles: int) -
 def _distance(total_a: np.ndarray, total_b: np.ndarray, entity_tags: bool) -> np.ndarray:
     """Return the size of the difference of each score: (..., scores).
 
-    That of a precision is divided by its standard error. Shuffled sides predict about equally many
-    items; if one of the real sides predicts few, its precision varies more than theirs do, and
-    would seem extreme by chance (Janssen 1997).
+    A difference of precision is divided by its standard error (Janssen 1997). Shuffled sides
+    predict about equally many items. If one of the real sides predicts few, its precision varies
+    more than theirs, and the difference would seem extreme by chance.
     """
     a, b = (scores_of_totals(total, entity_tags) for total in (total_a, total_b))
     by_type, overall = (
@@ -362,7 +362,7 @@ def _distance(total_a: np.ndarray, total_b: np.ndarray, entity_tags: bool) -> np
 
 
 def _variance_of_precision(counts: np.ndarray) -> np.ndarray:
-    """Return the variance of the precision of counts, (..., 3), which is never 0."""
+    """Return the variance of the precision, which is never 0. `counts`: (..., 3)."""
     correct, predicted = counts[..., 0], counts[..., 1]
     share = (correct + PRIOR) / (predicted + 2 * PRIOR)
     return share * (1 - share) / (predicted + 2 * PRIOR)

@@ -13,9 +13,9 @@ the share of entities that are not alone in their unit:
   a uniform prior; for F1 see Goutte and Gaussier (2005).
 - The log odds plus and minus the standard deviation times the quantile of Student's t. If few units
   have many entities, the standard deviation is uncertain, and the quantiles are biased. With two or
-  three units the quantile of Student's t is so large that nothing would be known. So this interval
-  ends where that of as many independent entities as there are units does: three correct entities
-  in one sentence show at least as much as one correct entity alone.
+  three units, Student's t is so large that the interval would be almost 0 to 1. So it is limited to
+  the interval of as many independent entities as there are units: three correct entities in one
+  sentence show at least as much as one correct entity alone.
 
 The interval of a score without data is 0 to 1: of precision without predictions, of recall and F1
 without gold entities. The interval of a score of 0 begins at 0, that of a score of 1 ends at 1.
@@ -74,7 +74,7 @@ class Spread(NamedTuple):
 
     `clustered`: the share of items that are not alone in their unit. `student`: the quantile of
     Student's t, times the factor by which resamples vary less than units do. `share`: the number of
-    independent items, as a share of all, if those of a unit are as dependent as can be.
+    independent items as a share of all items, if those of a unit depend on each other fully.
     """
 
     clustered: np.ndarray
@@ -143,11 +143,11 @@ def _intervals(resampled: np.ndarray, totals: np.ndarray, spread: Spread) -> np.
 
 
 def _widest(independent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of the widest interval of the log odds that the data leave room for.
+    """Return the ends of the widest useful intervals of the log odds: lower, upper; (rows, 3) each.
 
-    It is that of the posterior with a uniform prior if the items of a unit count as one. However
-    few the units, more items in them do not make an interval wider. `independent`: counts, (rows,
-    3), which need not be whole numbers.
+    They are those of the posterior with a uniform prior if the items of a unit count as one.
+    Whatever the number of units, more items in them do not make an interval wider. `independent`:
+    counts, (rows, 3), which need not be whole numbers.
     """
     from scipy.special import betaincinv, logit
 

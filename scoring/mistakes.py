@@ -170,7 +170,7 @@ class Survey:
 
     @property
     def gold_counts(self) -> Counter[str | None]:
-        """Return the gold entities of each type, or the words with each gold tag."""
+        """Return the number of gold entities of each type, or of words with each gold tag."""
         totals: Counter[str | None] = Counter()
         if self.entity_tags:
             for (_, name), count in self.gold_kinds.items():
@@ -181,7 +181,7 @@ class Survey:
         return totals
 
     def ranked(self, names: Iterable[str | None]) -> list[str | None]:
-        """Return types in the order of all tables: the most frequent in the gold standard first."""
+        """Return types in the order of all tables: those with most gold items first, None last."""
         counts = self.gold_counts
         return sorted(names, key=lambda name: (name is None, -counts[name], name or ""))
 
@@ -322,7 +322,7 @@ def _keep(survey: Survey, pair: Pair, numbers: tuple[int, int], example: Mapping
 
 
 def confusion_cells(survey: Survey) -> tuple[list[str | None], list[list[int]]]:
-    """Return types and the matrix of their words: rows are gold, columns predicted.
+    """Return types and the matrix of the numbers of words: rows are gold, columns predicted.
 
     Types are sorted as `Survey.ranked` sorts them, None last. Beyond `MATRIX_TYPES`, the rarer
     types share one row and column.

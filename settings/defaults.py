@@ -118,6 +118,7 @@ def _choose_corpus_and_model(
     offline = needs_hub(flags) and not hub_ready
     if offline:
         go_offline()
+        # A plan needs the Hub only to choose corpus and model.
         is_named = flags.sample or (
             flags.model_name_or_path and (flags.dataset_name or flags.train_file)
         )

@@ -14,7 +14,7 @@ from typing import IO, Any
 from support.processes import is_main_process
 from support.text import on_terminal
 
-NAME_WIDTH = 10  # of the name of a row
+NAME_WIDTH = 10  # columns for the name of a row
 
 
 def say(*lines: str) -> None:
@@ -27,7 +27,10 @@ def say(*lines: str) -> None:
 
 
 def row_lines(rows: Mapping[str, str]) -> list[str]:
-    """Return rows of a name and a text as lines; on a terminal they are wrapped at its width."""
+    """Return rows of a name and a text, one string each.
+
+    On a terminal, the strings are wrapped at its width and contain line breaks.
+    """
     lines = [f"{name:{NAME_WIDTH}}{text}" for name, text in rows.items()]
     if not sys.stdout.isatty():
         return lines

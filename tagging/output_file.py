@@ -1,7 +1,7 @@
 """The file that results are written to: complete or absent, in whole lines after Ctrl-C.
 
 Results of finite input for a regular file are written beside it, and take its name when they are
-complete; until then an earlier file stays. A lock keeps a second job with the same output away. A
+complete; until then an earlier file stays. A lock prevents a second job from writing there too. A
 stream gets each result as it comes.
 """
 
@@ -117,7 +117,10 @@ class OutputFile:
         return self
 
     def _acquire_lock(self, path: Path) -> None:
-        """Reserve the partial file; the system releases the lock of a process that is killed."""
+        """Lock the partial file; the system releases the lock of a process that is killed.
+
+        Raises a `UserError` if another job has the lock.
+        """
         # Imported here because a job without a file needs neither.
         from filelock import FileLock, Timeout
 

@@ -267,7 +267,9 @@ def find_checkpoint(
 
 
 def _difference(name: str, saved: Any, now: Any) -> str:
-    """Describe a condition that differs; digests, which tell a person nothing, are left out."""
+    """Describe a condition that differs. Digests mean nothing to the user and are left out."""
+    if saved is None:
+        return f"  {name}: not recorded in the checkpoint"
     if name == "tokenizer":
         return "  tokenizer: its rules differ from those of the checkpoint"
     if name == "corpus":

@@ -19,10 +19,11 @@ TAGGED_WORD = re.compile(r"\S*?\S(###|[/_|,])(?:O|[BIESLUM]-[^\W\d_][^\s/|#]*+)"
 # A word and a tag of which only the separator is unusual.
 COLUMNS = re.compile(r"\S+([,;|])(?:O|[BIESLUM]-[^\W\d_][^\s,;|]*+)")
 INLINE = re.compile(r"<([^\W\d_]\w*)(?: [^<>]*)?>[^<>]+</\1>|\[[^\[\]]+\]\([a-zA-Z_]+\)")
+# A key of a YAML file.
 FLAG = re.compile(r"([a-zA-Z]\w*+(?:-\w++)*+)\s*+:(?:\s|$)")
 LINES = 20  # the lines of a text that are examined
 CORPUS = (
-    "a corpus. To train with the flags of a file, name the file first, without a flag before it: "
+    "a corpus. To train with these flags, give the file as the first argument: "
     "python train_trainer.py FILE"
 )
 
@@ -97,7 +98,7 @@ def foreign_text(text: str) -> tuple[str, str] | None:
 
 
 def _are_flags(names: Collection[str]) -> bool:
-    """Return whether most of some names are flags of training."""
+    """Return whether more than half of the names are flags of the training scripts."""
     flags = {field.name for field in fields(LoopFlags)} | OF_TRAINER.keys() | SETTLED.keys()
     known = {name.replace("-", "_") for name in names} & flags
     return 2 * len(known) > len(names)

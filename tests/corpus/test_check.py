@@ -140,7 +140,7 @@ def test_a_rare_type_of_nearly_the_same_name_is_reported(corpus_settings, name, 
     [
         "DATE RATE", "PER PET", "DNA RNA", "LD LDS", "ST STR", "CARDINAL ORDINAL", "LAW LOC",
         "person-actor person-author", "IN_LOCATION ON_LOCATION", "IPV4 IPV6", "cell_line cell_type",
-        "street state", "start_date end_date", "B1 BI",
+        "street state", "start_date end_date", "B1 BI", "GROUP_1 GROUP_I", "TIME_5 TIME_S",
     ],
 )  # fmt: skip
 def test_types_of_published_corpora_are_not_misspellings(types):

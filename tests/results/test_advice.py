@@ -104,6 +104,7 @@ def test_each_rule_follows_from_its_facts(more, sure, title, snapshot):
     [
         (0.81, [0.75, 0.87], True, ["Label more ORG", "Train longer"]),  # 0.01 of 0.12
         (0.81, [0.80, 0.82], True, ["Train longer", "Label more ORG"]),  # 0.01 of 0.02
+        (0.80, [0.73, 0.85], False, ["Label more ORG"]),  # the first of equals is the best
         (0.79, [0.73, 0.85], False, ["Label more ORG", "Keep the best weights"]),
         (0.79, [0.78, 0.80], False, ["Keep the best weights", "Label more ORG"]),
     ],
@@ -127,13 +128,13 @@ def test_a_difference_that_may_be_chance_comes_after_what_is_clear(
 @pytest.mark.parametrize(
     ("number", "of", "entity_tags", "title"),
     [
-        (5, 60, True, "Tell ORG from PER"),
+        (5, 60, True, "Reduce the confusion of ORG with PER"),
         (4, 60, True, "Try another encoder"),  # too few to be a pattern
         (5, 200, True, "Try another encoder"),  # a small share of the type
-        (12, 60, False, "Tell ORG from PER"),
+        (12, 60, False, "Reduce the confusion of ORG with PER"),
     ],
 )
-def test_types_that_are_often_mixed_up_are_named(number, of, entity_tags, title, snapshot):
+def test_types_that_are_often_confused_are_named(number, of, entity_tags, title, snapshot):
     rarer = Confusion("LOC", "ORG", 1, 9)
     step, *_ = advice(run(), entity_tags, 0, [Confusion("ORG", "PER", number, of), rarer])
     assert step.title == title
@@ -149,7 +150,8 @@ def test_types_that_are_often_mixed_up_are_named(number, of, entity_tags, title,
             "accelerate launch --num_processes 2 train_accelerate.py x.yaml --num_train_epochs 6",
         ),
         (
-            ["train_trainer.py", "--train_file", "my file.conll", "--output_dir", "old"],
+            "train_trainer.py --train_file 'my file.conll' --output_dir old --log_file l "
+            "--resume_from_checkpoint --push_to_hub --hub_model_id a/b",
             "python train_trainer.py --train_file 'my file.conll' --num_train_epochs 6",
         ),
     ],
@@ -157,6 +159,13 @@ def test_types_that_are_often_mixed_up_are_named(number, of, entity_tags, title,
 def test_advice_gives_a_whole_command_in_another_folder(command, expected):
     (step,) = advice(run(command=command, still_improved=True), True, 0)
     assert step.command == f"{expected} --load_best_model_at_end --output_dir out-longer"
+
+
+def test_a_run_of_several_processes_is_started_as_one_again():
+    facts = run(script="train_accelerate.py", command="train_accelerate.py --seed 3", processes=2)
+    (step,) = advice(facts | {"still_improved": True}, True, 0)
+    start = "accelerate launch --num_processes 2 train_accelerate.py --seed 3"
+    assert step.command.startswith(f"{start} --num_train_epochs 6")
 
 
 def test_no_more_than_five_and_none_without_evidence():

@@ -150,7 +150,7 @@ def test_mistakes_are_sorted_by_confidence(tmp_path):
         example("B-PER", "O", [confidence], f"name{confidence}") for confidence in (0.3, 0.9, 0.6)
     ]
     text = report_page(tmp_path, entity_run(examples=examples)).all_text
-    assert re.findall(r"score (0\.\d)", text) == ["0.9", "0.6", "0.3"]
+    assert re.findall(r"(?:score|O) (0\.\d)", text) == ["0.9", "0.6", "0.3"]
 
 
 def test_the_last_split_comes_first_unless_the_run_names_another(tmp_path):
@@ -345,8 +345,8 @@ def test_reliability_says_which_scores_can_be_trusted():
 @pytest.mark.parametrize(
     ("seen", "new", "expected"),
     [
-        (0, 7, r"All 7 entities have names that training does not have: .* recall may be higher\."),
-        (7, 0, r"All 7 entities have names that training has, too: .* recall may be lower\."),
+        (0, 7, r"None of the 7 entities occurs in the training split\. .* recall may be higher\."),
+        (7, 0, r"All 7 entities also occur in the training split\. .* recall may be lower\."),
         (3, 4, ""),
     ],
 )
@@ -355,10 +355,10 @@ def test_names_that_are_all_new_or_all_known_are_said_in_a_sentence(seen, new, e
     assert re.fullmatch(expected, one_surface({"scores": {"test": {"by_surface": rows}}}))
 
 
-def test_the_mix_ups_and_the_sum_of_the_mistakes_are_said_in_words(tmp_path):
+def test_the_confusions_and_the_sum_of_the_mistakes_are_said_in_words(tmp_path):
     text = " ".join(report_page(tmp_path, entity_run()).wording.split())
-    assert "4 mistakes: 1 missed, 1 spurious, 1 of a wrong type, 1 with a wrong boundary." in text
-    assert "Most often, ORG is taken for PER (1 of 1)." in text
+    assert "4 mistakes: 1 missed, 1 spurious, 1 with a wrong type, 1 with a wrong boundary." in text
+    assert "Most frequent confusion: ORG taken for PER (1 of 1)." in text
 
 
 def test_the_original_text_of_a_record_is_shown(tmp_path):
