@@ -162,7 +162,8 @@ def last_score(run: Run) -> LastScore | None:
     ends = {row["step"]: row.get(name) for row in scored_history(run) if "step" in row}
     if len(scores) < 2 or (interval := ends[scores[-1][0]]) is None:
         return None
-    return LastScore(scores[-1][1], *interval, max(score for _, score in scores[:-1]))
+    low, high = interval
+    return LastScore(scores[-1][1], low, high, max(score for _, score in scores[:-1]))
 
 
 def _last_and_best_before(run: Run) -> str:
