@@ -243,7 +243,7 @@ def test_every_sentence_counts_once_per_epoch(script, encoder, tmp_path):
 
 @pytest.mark.parametrize("script", BOTH)
 def test_only_networks_that_need_padding_train_on_pools_of_like_lengths(script, encoder, tmp_path):
-    """The 32 sentences in steps of 4: each pool of two steps has one of long, one of short ones."""
+    """The 32 sentences in steps of 4 are one pool: each step has sentences of similar length."""
     random = every_sentence_once(script, encoder, tmp_path / "random", (1, 4, 1))
     pools = every_sentence_once(script, encoder, tmp_path / "pools", (1, 4, 1), padded=True)
     spread = [np.array(orders).reshape(-1, 4).std(axis=1).mean() for orders in (random, pools)]

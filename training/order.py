@@ -27,7 +27,7 @@ class TrainingOrder:
 
     # Steps sorted by length together. A larger pool has less padding and less randomness.
     GROUPED_POOL = 50
-    PADDED_POOL = 2
+    PADDED_POOL = 8
 
     def __init__(
         self,
