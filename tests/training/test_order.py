@@ -108,12 +108,12 @@ def test_similar_lengths_save_padding(batch_size):
 
     random, pools, grouped = map(share_of_padding, ("random", "padded", "grouped"))
     assert grouped < 0.15
-    assert grouped + 0.1 < pools < random - 0.05
+    assert grouped < pools < random - 0.15
     assert random > 0.35
 
 
-def test_a_pool_of_a_padded_network_is_two_steps_of_a_shuffle():
-    """A larger pool has less padding, and costs F1: see benchmarks/README.md."""
+def test_a_pool_of_a_padded_network_is_eight_steps_of_a_shuffle():
+    """Larger pools save little more padding: see benchmarks/README.md."""
     lengths = news_lengths(1600)
     shuffled = np.arange(1600, dtype=np.int32)
     np.random.default_rng([0, 0]).shuffle(shuffled)
@@ -124,9 +124,9 @@ def test_a_pool_of_a_padded_network_is_two_steps_of_a_shuffle():
         )
     }
     neighbours = []
-    for pool in shuffled.reshape(-1, 16):
-        by_length = sorted(pool.tolist(), key=lambda i: lengths[i])
-        neighbours.append([of_step[frozenset(half)] for half in (by_length[:8], by_length[8:])])
+    for pool in shuffled.reshape(-1, 8 * 8):
+        by_length = np.array(sorted(pool.tolist(), key=lambda i: lengths[i])).reshape(8, 8)
+        neighbours.append([of_step[frozenset(step)] for step in by_length.tolist()])
     # The steps of a pool are apart from each other.
     assert np.abs(np.diff(neighbours)).mean() > 30
 
