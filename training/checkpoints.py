@@ -268,7 +268,7 @@ def find_checkpoint(
 
 def _difference(name: str, saved: Any, now: Any) -> str:
     """Describe a condition that differs. Digests mean nothing to the user and are left out."""
-    if saved is None:
+    if saved is None and name in ("tokenizer", "corpus"):
         return f"  {name}: not recorded in the checkpoint"
     if name == "tokenizer":
         return "  tokenizer: its rules differ from those of the checkpoint"
