@@ -51,11 +51,12 @@ def advice(
         return []
     score, last = last_score(run), (longer_training(run), _keep_best(run))
     may_be_chance = score is not None and score.may_be_chance
+    # Labels that a study suspects come first; otherwise, mistakes are only a hint at them.
+    found = (_check_labels(run, sure_mistakes), _confused_types(run, entity_tags, confusions))
     rules = (
         _more_to_score(run, scores, entity_tags),
         *(() if may_be_chance else last),
-        _check_labels(run, sure_mistakes),
-        _confused_types(run, entity_tags, confusions),
+        *(found if run.get("label_errors") else found[::-1]),
         _more_labels(run, scores, entity_tags),
         _new_names(run, scores),
         *(last if may_be_chance else ()),

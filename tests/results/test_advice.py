@@ -161,6 +161,21 @@ def test_advice_gives_a_whole_command_in_another_folder(command, expected):
     assert step.command == f"{expected} --load_best_model_at_end --output_dir out-longer"
 
 
+@pytest.mark.parametrize(
+    ("study", "titles"),
+    [
+        (None, ["Reduce the confusion of ORG with PER", "Check suspected labels"]),
+        (
+            LabelErrorStudy("study", 7, [], NONE),
+            ["Check suspected labels", "Reduce the confusion of ORG with PER"],
+        ),
+    ],
+)
+def test_labels_that_a_study_suspects_come_first(study, titles):
+    steps = advice(run(label_errors=study), True, 3, [Confusion("ORG", "PER", 12, 60)])
+    assert [step.title for step in steps] == titles
+
+
 def test_a_run_of_several_processes_is_started_as_one_again():
     facts = run(script="train_accelerate.py", command="train_accelerate.py --seed 3", processes=2)
     (step,) = advice(facts | {"still_improved": True}, True, 0)
