@@ -197,7 +197,10 @@ class WindowTrainer(Trainer):
     def train(self, *args: Any, **options: Any) -> Any:
         """Train; report a full disk as a `UserError`, and remove an incomplete checkpoint."""
         try:
-            return super().train(*args, **options)
+            output = super().train(*args, **options)
+            # Trainer of another process may still look for checkpoints in `staging`.
+            self.accelerator.wait_for_everyone()
+            return output
         except Exception as error:
             if self.saving is None:
                 raise

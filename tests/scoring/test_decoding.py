@@ -238,7 +238,8 @@ def test_a_calibration_changes_scores_and_no_tag(rows, temperature, offset):
     np.testing.assert_allclose(back.entity_scores, plain.entity_scores, rtol=1e-6)
     # The order of the scores is that of the probabilities.
     uncalibrated = plain.decoded_again([len(rows)], Calibration()).entity_scores
-    assert (np.diff(scored.entity_scores[np.argsort(uncalibrated)]) >= 0).all()
+    # Up to rounding in fp32.
+    assert (np.diff(scored.entity_scores[np.argsort(uncalibrated)]) > -1e-6).all()
 
 
 def test_calibrated_scores_by_hand():
