@@ -99,9 +99,11 @@ class Confusion(NamedTuple):
 
 
 def confusions(survey: Survey) -> list[Confusion]:
-    """Return the pairs of types that are confused, the most frequent first."""
-    pairs = survey.type_pairs if survey.entity_tags else tag_confusions(survey)
-    ranked = sorted(pairs.items(), key=lambda item: (-item[1], str(item[0])))
+    """Return the pairs of types, or of plain tags, that are confused, the most frequent first."""
+    pairs = survey.type_pairs if survey.entity_tags else survey.confusion
+    errors = {pair: n for pair, n in pairs.items() if pair[0] != pair[1]}
+    # Equal counts are sorted by name, so that the page does not depend on the order read.
+    ranked = sorted(errors.items(), key=lambda item: (-item[1], str(item[0])))
     counts = survey.gold_counts
     return [Confusion(gold, predicted, n, counts[gold]) for (gold, predicted), n in ranked]
 
@@ -184,14 +186,14 @@ def mistakes_shown(survey: Survey) -> Mistakes:
         groups = [(kind, survey.mistakes.get(kind, [])) for kind in KINDS]
         total = sum(count for kind, count in survey.pair_kinds.items() if kind != "exact")
     else:
-        errors = tag_confusions(survey)
-        total = sum(errors.values())
+        confused = confusions(survey)
+        total = sum(confusion.number for confusion in confused)
         groups = [
             (
                 f"{gold or 'none'} predicted as {predicted or 'none'}",
                 survey.mistakes[gold, predicted],
             )
-            for gold, predicted in list(errors)[:CONFUSIONS_SHOWN]
+            for gold, predicted, *_ in confused[:CONFUSIONS_SHOWN]
         ]
     kinds = [name for name, mistakes in groups if mistakes]
     named = [(name, mistake) for name, mistakes in groups for mistake in mistakes]
@@ -218,13 +220,6 @@ def as_shown(
         sum(mistake.is_sure for mistake in shown),
         total,
     )
-
-
-def tag_confusions(survey: Survey) -> dict[tuple[str | None, str | None], int]:
-    """Return the words with a wrong tag by gold and predicted tag, the most frequent first."""
-    errors = {pair: n for pair, n in survey.confusion.items() if pair[0] != pair[1]}
-    # Equal counts are sorted by name, so that the page does not depend on the order read.
-    return dict(sorted(errors.items(), key=lambda item: (-item[1], str(item[0]))))
 
 
 def _types_of(mistake: Mistake) -> list[str]:
