@@ -182,8 +182,9 @@ class Mistakes:
 
 def mistakes_shown(survey: Survey) -> Mistakes:
     """Return the mistakes that the page shows, the surest first."""
+    kept = survey.mistakes
     if survey.entity_tags:
-        groups = [(kind, survey.mistakes.get(kind, [])) for kind in KINDS]
+        groups = [(kind, kept.get(kind, [])) for kind in KINDS]
         total = sum(count for kind, count in survey.pair_kinds.items() if kind != "exact")
     else:
         confused = confusions(survey)
@@ -191,7 +192,7 @@ def mistakes_shown(survey: Survey) -> Mistakes:
         groups = [
             (
                 f"{gold or 'none'} predicted as {predicted or 'none'}",
-                survey.mistakes[gold, predicted],
+                kept[gold, predicted],
             )
             for gold, predicted, *_ in confused[:CONFUSIONS_SHOWN]
         ]
