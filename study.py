@@ -163,7 +163,8 @@ def study_seeds(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
     from results.study_seeds import compare_with_kept, kept_lines
     from support.terminal import table_text
 
-    study = open_study(flags, number, arguments)
+    _, corpus = load_training_corpus(flags, arguments, hold_out=True, rewritten=False)
+    study = open_study(flags, number, arguments, corpus=corpus.fingerprint)
     runs: list[dict[str, Any]] = []
     seeds = {f"seed_{seed}": str(seed) for seed in range(flags.seed, flags.seed + number)}
     for name, seed in seeds.items():
@@ -432,11 +433,12 @@ def study_curve(flags: StudyFlags, number: int, arguments: Sequence[str]) -> Non
 
 
 def load_training_corpus(
-    flags: StudyFlags, arguments: Sequence[str], *, hold_out: bool
+    flags: StudyFlags, arguments: Sequence[str], *, hold_out: bool, rewritten: bool = True
 ) -> "tuple[Settings, Corpus]":
     """Return the settings of training and its corpus.
 
-    `hold_out`: hold out part of it for validation, if it has no validation split.
+    `hold_out`: hold out part of it for validation, if it has no validation split. `rewritten`: the
+    runs read files of the study in place of the corpus.
     """
     from corpus.load import load_corpus
     from settings.defaults import make_settings, needs_hub
@@ -450,7 +452,7 @@ def load_training_corpus(
         flags_class = TrainerFlags
     imports_are_done()
     training = parse_flags(flags_class, "", list(arguments))
-    for name in ("sample", "dataset_name"):
+    for name in ("sample", "dataset_name") if rewritten else ():
         # It would be used in addition to the files of the study.
         if getattr(training, name) and len(without_flags(arguments, [name])) == len(arguments):
             raise UserError(
@@ -459,7 +461,8 @@ def load_training_corpus(
             )
     settings = make_settings(training, "", needs_hub(training) and hub_reachable())
     corpus = load_corpus(dataclasses.replace(settings.corpus, hold_out=hold_out))
-    say(*settings.replaced, *corpus.notes)
+    if rewritten:  # otherwise the runs say so themselves
+        say(*settings.replaced, *corpus.notes)
     return settings, corpus
 
 

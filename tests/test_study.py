@@ -123,6 +123,7 @@ def weights() -> list[str]:
 
 
 def test_seeds(cli, snapshot):
+    write_names(Path("a b.conll"), 12)
     status, output, messages = cli("seeds", 3, "--", "--train_file", "a b.conll", "--max_steps", 7)
     assert (status, messages) == (0, "")
     assert output == snapshot
@@ -143,12 +144,12 @@ def test_seeds(cli, snapshot):
 
 
 def test_the_weights_of_the_best_run_are_kept(cli):
-    cli("seeds", 3, "--", "--x")
+    cli("seeds", 3, "--", "--sample")
     assert weights() == ["seed_43"]
     assert sorted(path.parent.name for path in Path("seeds-study").glob("*/epoch_0")) == ["seed_43"]
     # Results of all runs stay.
     assert len(list(Path("seeds-study").glob("*/all_results.json"))) == 3
-    cli("seeds", 3, "--keep_models", "--output_dir", "all", "--", "--x")
+    cli("seeds", 3, "--keep_models", "--output_dir", "all", "--", "--sample")
     assert weights() == ["seed_42", "seed_43", "seed_43", "seed_44"]
 
 
@@ -179,6 +180,15 @@ def test_finished_runs_are_not_repeated(cli):
     assert status == 0 and output.count("finished earlier") == 2
     assert [line.split("seed_")[-1] for line in calls()] == ["42", "43", "44"]
     assert record()["summary"]["validation"]["mean"] == 0.5
+
+
+def test_a_changed_corpus_is_another_study_of_seeds(cli, tmp_path):
+    corpus = write_names(tmp_path / "a.conll", 12)
+    assert cli("seeds", 2, "--", "--train_file", corpus)[0] == 0
+    write_names(corpus, 13)
+    status, _, messages = cli("seeds", 3, "--", "--train_file", corpus)
+    assert status == 2 and "a study of an earlier version of the corpus" in messages
+    assert len(calls()) == 2
 
 
 def test_the_remaining_time_is_that_of_the_runs_that_are_left(cli, tmp_path):
