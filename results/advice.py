@@ -72,9 +72,10 @@ def _study(run: Run, study: str) -> str:
     _, own = _command(run)
     own = without_flags(own, SET_BY_STUDY)
     name = run.get("script") or ""
-    other_script = ["--script", name] if name == "train_accelerate.py" else []
-    flags = shlex.join(["python", "study.py", *study.split(), *other_script, "--", *own])
-    return scrub(flags)
+    own_script = ["--script", name] if name == "train_accelerate.py" else []
+    launcher = ["--launcher", shlex.join(several)] if (several := _several_processes(run)) else []
+    before = ["python", "study.py", *study.split(), *own_script, *launcher]
+    return scrub(shlex.join([*before, "--", *own]))
 
 
 def _again(run: Run, suffix: str, **flags: str) -> str:
@@ -98,10 +99,14 @@ def _command(run: Run) -> tuple[list[str], list[str]]:
     script = next((n for n, part in enumerate(parts) if part.endswith(".py")), -1)
     start = parts[: script + 1] or [run.get("script") or TRAINER]
     if start[0].endswith(".py"):
-        processes = run.get("processes") or 1
-        several = ["accelerate", "launch", "--num_processes", f"{processes}"]
-        start = [*(several if processes > 1 else ["python"]), *start]
+        start = [*(_several_processes(run) or ["python"]), *start]
     return start, parts[script + 1 :]
+
+
+def _several_processes(run: Run) -> list[str]:
+    """Return the command that starts as many processes as the run had; empty for one process."""
+    processes = run.get("processes") or 1
+    return ["accelerate", "launch", "--num_processes", f"{processes}"] if processes > 1 else []
 
 
 def _more_to_score(run: Run, scores: Mapping[str, Any], entity_tags: bool) -> Advice | None:

@@ -199,3 +199,5 @@ def test_commands_of_studies_leave_out_what_the_study_decides():
     assert step.command == (
         "python study.py label_errors --script train_accelerate.py -- --hub_token ***"
     )
+    (step,) = advice(facts | {"processes": 2}, True, 3)
+    assert "--launcher 'accelerate launch --num_processes 2' -- --hub_token" in step.command
