@@ -41,15 +41,15 @@ Axes = Any  # matplotlib.axes.Axes; matplotlib is imported only when a picture i
 class Chart(NamedTuple):
     """Named series of (x, y) points.
 
-    In a `histogram`, y is the height of the bin that begins at x. `limit` is drawn as a vertical
-    line. `bands`: the interval of each point of a series, from its lower to its upper end.
+    In a `histogram`, y is the height of the bin that begins at x. `mark`: the name and the x of a
+    vertical line. `bands`: the interval of each point of a series, from its lower to its upper end.
     """
 
     title: str
     x_label: str
     series: dict[str, list[Point]]
     histogram: bool = False
-    limit: float | None = None
+    mark: tuple[str, float] | None = None
     bands: Mapping[str, list[Band]] = {}
 
 
@@ -57,11 +57,15 @@ class Chart(NamedTuple):
 
 
 def training_charts(
-    history: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]], entity_tags: bool
+    history: Sequence[Mapping[str, Any]],
+    steps: Sequence[Mapping[str, Any]],
+    entity_tags: bool,
+    kept_step: int | None = None,
 ) -> list[Chart]:
     """Return the curves of a run by step; a curve without points is left out.
 
-    `history`: one mapping for each evaluation; `steps`: one for each logged step.
+    `history`: one mapping for each evaluation; `steps`: one for each logged step. `kept_step`: the
+    step of the weights that were kept.
     """
     scores = {"F1": "eval_f1", "precision": "eval_precision", "recall": "eval_recall"}
     if not entity_tags or not points(history, "step", "eval_f1"):
@@ -71,9 +75,10 @@ def training_charts(
     learning_rate = thinned(points(steps, "step", "learning_rate"))
     first, key = next(iter(scores.items()))  # areas of several scores would overlap
     bands = {first: line} if (line := _band(history, key)) else {}
+    mark = ("weights kept", kept_step) if kept_step else None
     charts = [
-        Chart("Loss", "step", _series(history, losses)),
-        Chart("Scores on validation", "step", _series(history, scores), bands=bands),
+        Chart("Loss", "step", _series(history, losses), mark=mark),
+        Chart("Scores on validation", "step", _series(history, scores), mark=mark, bands=bands),
         Chart("Training loss by step", "step", {"loss": step_loss} if step_loss else {}),
         Chart("Learning rate", "step", {"learning rate": learning_rate} if learning_rate else {}),
     ]
@@ -125,8 +130,8 @@ def length_chart(lengths: Mapping[str, Mapping[int, int]], limit: int | None) ->
             heights[length // bin_width * bin_width] += count
         total = sum(counts.values())
         series[split] = [(start, 100 * heights[start] / total) for start in bins]
-    title = "Sentences by length (%)"
-    return Chart(title, "sub-words", series, True, limit if limit and limit <= bins.stop else None)
+    mark = ("window", limit) if limit and limit <= bins.stop else None
+    return Chart("Sentences by length (%)", "sub-words", series, True, mark)
 
 
 # --- Drawing ------------------------------------------------------------------------------------
@@ -203,8 +208,9 @@ def _draw_chart(axes: Axes, chart: Chart) -> None:
                 if len(band) == 1:  # an area needs two points
                     axes.vlines(steps, low, high, color=colour, linewidth=1)
                 axes.fill_between(steps, low, high, color=colour, alpha=0.13, linewidth=0)
-    if chart.limit:
-        axes.axvline(chart.limit, color=COLOURS["muted"], linestyle="--", label="window")
+    if chart.mark:
+        name, x = chart.mark
+        axes.axvline(x, color=COLOURS["muted"], linestyle="--", linewidth=1.2, label=name, zorder=0)
     axes.set_title(chart.title, loc="left", fontsize=11, color=COLOURS["ink"], fontweight="bold")
     axes.set_xlabel(chart.x_label, color=COLOURS["muted"])
     axes.tick_params(colors=COLOURS["muted"], length=0)
@@ -216,7 +222,7 @@ def _draw_chart(axes: Axes, chart: Chart) -> None:
     for side in axes.spines:
         axes.spines[side].set_visible(side == "bottom")
         axes.spines[side].set_color(COLOURS["muted"])
-    if len(chart.series) > 1 or chart.limit:
+    if len(chart.series) > 1 or chart.mark:
         axes.legend(frameon=False, labelcolor=COLOURS["ink"], fontsize=9.5)
 
 

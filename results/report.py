@@ -75,7 +75,8 @@ def write_report(folder: str | os.PathLike[str], run: Run) -> None:
     survey = run.get("survey") or survey_examples(
         run.get("examples") or (), entity_tags, run.get("label_names")
     )
-    charts = training_charts(scored_history(run), run.get("step_losses") or [], entity_tags)
+    step_losses = run.get("step_losses") or []
+    charts = training_charts(scored_history(run), step_losses, entity_tags, run.get("kept_step"))
     _write_picture(folder / "training_curves.png", curves_png(charts) if charts else None)
     names, cells = confusion_cells(survey)
     _write_picture(folder / "confusion_matrix.png", confusion_png(names, cells) if names else None)

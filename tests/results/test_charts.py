@@ -20,13 +20,24 @@ def test_length_chart_equals_one_computed_by_hand():
     lengths = {"train": {0: 1, 3: 1, 79: 2}, "test": {"5": 4}, "empty": {}}
     lengths = report_corpus.sentence_lengths({"lengths": lengths})
     chart = charts.length_chart(lengths, 40)
-    assert chart.limit == 40
+    assert chart.mark == ("window", 40)
     train, test = dict(chart.series["train"]), dict(chart.series["test"])
     assert list(chart.series) == ["train", "test"]
     assert list(train) == list(test) == list(range(0, 80, 2))
     assert {start: share for start, share in train.items() if share} == {0: 25, 2: 25, 78: 50}
     assert {start: share for start, share in test.items() if share} == {4: 100}
-    assert charts.length_chart(lengths, 512).limit is None
+    assert charts.length_chart(lengths, 512).mark is None
+
+
+def test_the_step_of_the_weights_is_marked():
+    history = [{"step": step, "eval_loss": 0.5, "eval_f1": 0.5} for step in (10, 20)]
+    steps = [{"step": 10, "loss": 0.5}]
+    marks = {chart.title: chart.mark for chart in charts.training_charts(history, steps, True, 10)}
+    kept = ("weights kept", 10)
+    assert marks == {"Loss": kept, "Scores on validation": kept, "Training loss by step": None}
+    (loss, *_) = charts.training_charts(history, steps, True, 10)
+    assert "weights kept" in charts.chart_svg(loss)
+    assert "weights kept" not in charts.chart_svg(loss._replace(mark=None))
 
 
 def test_scores_with_intervals_have_bands():
