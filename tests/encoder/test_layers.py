@@ -7,14 +7,12 @@ from transformers import AutoConfig, AutoModelForTokenClassification
 from encoder.layers import check_freezing, freeze_layers, layer_lists
 from settings.defaults import EMBEDDED_MODEL, embedded_encoder
 from support.errors import UserError
-from tests.helpers.architectures import ARCHITECTURES, build
+from tests.helpers.architectures import ARCHITECTURES, build, each_architecture
 from tests.helpers.messages import stable
 
 # ALBERT's layers share their weights, Funnel's are in blocks, T5Gemma has a decoder too, and
 # SqueezeBERT does not call its layers as modules.
 WITHOUT_LAYERS = {"albert", "funnel", "t5gemma", "t5gemma2", "squeezebert"}
-# Run by default; all with -m exhaustive.
-DEFAULT = ("deberta-v2", "xlm", "modernvbert")
 
 
 def network_of(folder):
@@ -60,13 +58,7 @@ def test_embeddings_and_first_layers_are_frozen(num_frozen, tiny_encoder):
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize(
-    "architecture",
-    [
-        pytest.param(a, id=str(a), marks=[] if str(a) in DEFAULT else [pytest.mark.exhaustive])
-        for a in ARCHITECTURES
-    ],
-)
+@each_architecture("deberta-v2", "xlm", "modernvbert")
 def test_each_architecture_freezes_or_is_refused(architecture, tmp_path):
     """The first of its two layers and all below; the second one and the head are trained."""
     build(architecture, tmp_path)

@@ -15,7 +15,13 @@ from encoder.lora import (
     save_adapter,
 )
 from support.errors import UserError
-from tests.helpers.architectures import ARCHITECTURES, build, save_configuration, set_dropout
+from tests.helpers.architectures import (
+    ARCHITECTURES,
+    build,
+    each_architecture,
+    save_configuration,
+    set_dropout,
+)
 from tests.helpers.messages import stable
 
 pytest.importorskip("peft", reason="optional: pip install peft")
@@ -23,8 +29,6 @@ pytest.importorskip("peft", reason="optional: pip install peft")
 WITHOUT_LINEAR_LAYERS = {"squeezebert", "ibert"}
 # Mixtures of experts whose linear layers peft mistakes for those of older versions.
 REFUSED_BY_PEFT = {"beam", "deepseek_v3", "qwen3_next"}
-# Run by default; all with -m exhaustive.
-DEFAULT = ("bert-legacy", "gpt2-left", "modernvbert", "qwen3", "squeezebert")
 TOKEN_IDS = torch.arange(5, 17)[None]
 
 
@@ -90,13 +94,7 @@ def test_frozen_layers_get_no_matrices(tiny_encoder, snapshot):
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize(
-    "architecture",
-    [
-        pytest.param(a, id=str(a), marks=[] if str(a) in DEFAULT else [pytest.mark.exhaustive])
-        for a in ARCHITECTURES
-    ],
-)
+@each_architecture("bert-legacy", "gpt2-left", "modernvbert", "qwen3", "squeezebert")
 def test_adapter_merged_weights_and_peft_agree(architecture, tmp_path):
     from peft import PeftModel
 

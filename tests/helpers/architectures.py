@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "data" / "sample"
 VOCABULARY = 500  # sub-words of a tokenizer
@@ -277,6 +279,18 @@ def save_configuration(architecture: Architecture, folder: Path) -> Any:
     config = tiny_config(CONFIG_MAPPING[architecture.model_type], tokenizer, architecture.changes)
     config.save_pretrained(folder)
     return config
+
+
+def each_architecture(*always: str) -> pytest.MarkDecorator:
+    """Return the marker that runs a test with each architecture, most of them as `exhaustive`.
+
+    `always`: the names of those that always run.
+    """
+    parameters = [
+        pytest.param(a, id=str(a), marks=[] if str(a) in always else [pytest.mark.exhaustive])
+        for a in ARCHITECTURES
+    ]
+    return pytest.mark.parametrize("architecture", parameters)
 
 
 def build(architecture: Architecture, folder: Path) -> Path:
