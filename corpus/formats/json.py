@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from corpus.formats.records import LISTS_EXAMPLE, Record
+from corpus.formats.spans import EDGE_KEYS
 from corpus.formats.text import CHUNK_SIZE, MAX_LINE, TooLarge
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import quote
@@ -15,7 +16,7 @@ from support.text import quote
 # The beginning of an object around all records, as an annotation tool for spaCy writes it.
 WRAPPED_RECORDS = re.compile(
     r'\s*+\{(?:\s*+"(?!text"|tokens"|content"|document")\w++"\s*+:\s*+(?:"[^"]*+"|\d++|\[[^\[\]{}]*+\])\s*+,)*'
-    r'\s*+"(?:data|annotations|examples)"\s*+:\s*+(?=\[\s*+[\[{])'
+    r'\s*+"(?:data|annotations|examples)"\s*+:\s*+(?=\[\s*+([\[{]))'
 )
 JSON_SPACE = re.compile("[ \t\r\n]*")
 MAX_DEPTH = 100  # lists and objects inside each other
@@ -141,6 +142,16 @@ class _JsonText:
         self.line += self.buffer.count("\n", self.position, end)
         self.position = end
 
+    def holds_annotation(self, position: int) -> bool:
+        """Return whether the value at a position of the buffer is an annotation, not a record."""
+        try:
+            value, _ = self.decoder.decode(self.buffer, position)
+        except ValueError:  # a large record, or an error to report
+            return False
+        if isinstance(value, dict):
+            return "result" in value or any(key in value for keys in EDGE_KEYS for key in keys)
+        return not (len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict))
+
     def next_character(self) -> str:
         """Advance to the next character that is not white space; return it, or "" at the end."""
         while True:
@@ -225,7 +236,7 @@ def read_json_object(file: io.TextIOBase, problems: Problems, name: str) -> Iter
     text = _JsonText(file)
     text.next_character()
     wrapping = WRAPPED_RECORDS.match(text.buffer)
-    if wrapping:
+    if wrapping and not text.holds_annotation(wrapping.start(1)):
         text.skip(wrapping.end())
         yield from _array_elements(text, problems, name)
         return

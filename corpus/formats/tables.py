@@ -29,6 +29,7 @@ from corpus.formats.text import MAX_LINE, FilePath, is_compressed, open_bytes, r
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import counted, quote
 
+DELIMITER_LINE = re.compile(r'"?sep=([,;\t|])"?')  # Excel's first line
 QUOTED_CELL = re.compile('"(?:[^"]|"")*"')
 
 
@@ -57,12 +58,21 @@ def read_csv(
         strict=True,
     )
     header: list[str] | None = None
+    unused = 0  # columns at the end without a name, which spreadsheets write
     holds_list: dict[int, bool] = {}
     line = 1
     for row in _rows_of_csv(rows, problems, name):
         first, line = line, rows.line_num + 1
+        while unused and len(row) > len(header or ()) and not row[-1]:
+            row.pop()
         if header is None:
+            if DELIMITER_LINE.fullmatch(delimiter.join(row)):
+                continue
             header = row or None
+            unused = len(row)
+            while row and not row[-1]:
+                row.pop()
+            unused -= len(row)
             repeated = [key for key, count in Counter(row).items() if count > 1]
             if repeated:
                 detail = f"{', '.join(map(quote, repeated))} in {quote(delimiter.join(row))}"

@@ -19,6 +19,36 @@ def test_a_large_array_is_read_in_pieces(tmp_path):
     assert read(write_file(tmp_path, "a.json", json.dumps(records(sentences)))) == sentences
 
 
+SPANS = [{"start": 0, "end": 4, "label": "PER"}]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"annotations": SPANS, "text": "Anna ran"},
+        {"id": 1, "annotations": [[0, 4, "PER"]], "text": "Anna ran"},
+        {"annotations": [{"id": 1, "result": [{"value": SPANS[0]}]}], "data": {"text": "Anna ran"}},
+    ],
+    ids=["objects", "lists", "a task of Label Studio"],
+)
+@pytest.mark.parametrize("form", ["one line", "two lines", "indented"])
+def test_annotations_before_their_text_are_not_records(tmp_path, record, form):
+    text = json.dumps(record, indent=1 if form == "indented" else None)
+    path = write_file(tmp_path, "a.json", f"{text}\n{text}" if form == "two lines" else text)
+    count = 2 if form == "two lines" else 1
+    assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])] * count
+
+
+def test_a_large_record_after_a_key_like_that_of_an_array(tmp_path):
+    text = "Anna " + "ran " * CHUNK_SIZE
+    spans = [{"start": 0, "end": 4, "label": "PER"}]
+    path = write_file(
+        tmp_path, "a.json", json.dumps({"data": [{"content": text, "annotations": spans}]})
+    )
+    ((words, tags),) = read(path)
+    assert (len(words), tags[:2]) == (CHUNK_SIZE + 1, ["B-PER", "O"])
+
+
 CASES = {
     "a line that is not JSON": BrokenCorpus(
         "a.jsonl",

@@ -10,6 +10,7 @@ from corpus.formats.sentence import ReadOptions
 from corpus.formats.tables import read_csv
 from corpus.problems import ProblemKind, Problems
 from tests.helpers.broken_corpora import BrokenCorpus, check_broken_corpus
+from tests.helpers.corpus_files import read, write_file
 
 
 def test_a_table_names_its_integer_labels(tmp_path):
@@ -26,6 +27,27 @@ def test_a_table_names_its_integer_labels(tmp_path):
     opened = detect.read(tmp_path / "a.parquet", ReadOptions(), Problems())
     assert opened.label_names == ["O", "B-X"]
     assert [list(sentence.tags) for sentence in opened.sentences] == [[1, 0]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sep=;\r\nsentence_id;word;tag\r\n1;Anna;B-PER\r\n2;ran;O\r\n",
+        '"sep=,"\nsentence_id,word,tag\n1,Anna,B-PER\n2,ran,O\n',
+        "sentence_id;word;tag;;\n1;Anna;B-PER;;\n2;ran;O;;\n;;;;\n",
+        "sentence_id;word;tag;\n1;Anna;B-PER;\n2;ran;O\n",
+    ],
+    ids=["a line that names the delimiter", "in quotes", "empty columns", "one empty column"],
+)
+def test_what_spreadsheets_add_to_a_table_is_not_part_of_it(tmp_path, content):
+    path = write_file(tmp_path, "a.csv", content)
+    assert read(path) == [(["Anna"], ["B-PER"]), (["ran"], ["O"])]
+
+
+def test_a_value_beyond_the_named_columns_is_a_problem(tmp_path):
+    path = write_file(tmp_path, "a.csv", "sentence_id,word,tag,\n1,Anna,B-PER,x\n2,ran,O,\n")
+    assert read(path, problems := Problems()) == [(["ran"], ["O"])]
+    assert [group.kind for group in problems.groups] == [ProblemKind.ROW_WIDTH]
 
 
 CASES = {
