@@ -29,6 +29,8 @@ NEW_DOCUMENT = re.compile(  # MEDLINE: JNLPBA
 )
 SENTENCE_ID = re.compile(r"#\s*sent_id\s*=\s*(.*\S)")
 DOCUMENT_START = "-DOCSTART-"
+# Also with a number or a name, as in AIDA, and in corpora in lower case.
+DOCUMENT_MARK = re.compile(rf"{DOCUMENT_START}(?=\s|$)", re.IGNORECASE)
 MIN_SHARE_OF_ENDS = 0.01  # of the first lines; sentences rarely have a hundred words
 EXAMPLE = "EU\tB-ORG"
 NUMBERED_EXAMPLE = (
@@ -173,7 +175,7 @@ def _quotes_end_sentences(head: list[str], layout: ColumnLayout) -> bool:
 
 def _begins_document(line: str) -> bool:
     """Return whether a document begins at a line."""
-    return line.startswith(DOCUMENT_START) or NEW_DOCUMENT.match(line) is not None
+    return DOCUMENT_MARK.match(line) is not None or NEW_DOCUMENT.match(line) is not None
 
 
 def _content(rows: list[list[str]], column: int) -> Counter[str]:
@@ -234,7 +236,7 @@ def _numbered_sentences(head: list[str], rows: list[list[str]]) -> str | None:
 
 def _rows(head: list[str]) -> list[str]:
     """Return the lines that are certainly rows, or else those that begin with a hashtag."""
-    rows = [line for line in head if line.strip(BLANK) and not line.startswith(DOCUMENT_START)]
+    rows = [line for line in head if line.strip(BLANK) and not DOCUMENT_MARK.match(line)]
     certain = [line for line in rows if not line.startswith("#")]
     return certain or [line for line in rows if line[1:2] not in ("", " ", "\t")]
 
@@ -354,7 +356,7 @@ class _BlockReader:
     def sentences(self, block: list[str], first: int) -> Iterable[Sentence]:
         """Return the sentences of a block, usually one; `first` is the number of its first line."""
         layout = self.layout
-        special = layout.indexed or block[0][0] == "#" or first == layout.header
+        special = layout.indexed or block[0][0] in "#-" or first == layout.header
         cells = None if special else _cells(block, layout)
         step = layout.width + 1
         if cells is None or DOCUMENT_START in cells[::step]:
@@ -377,7 +379,7 @@ class _BlockReader:
         record_id = None
         rows = split_rows(block, layout.separator)
         for number, (line, row) in enumerate(zip(block, rows, strict=True), first):
-            if row[0] == DOCUMENT_START:
+            if DOCUMENT_MARK.match(row[0]):
                 yield from self._sentence(kept, record_id)
                 kept, record_id = [], None
                 self._begin_document()

@@ -173,6 +173,17 @@ def test_docstart_begins_documents(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("mark", ["-DOCSTART- (1 EU)", "-DOCSTART- (1)\tO", "-docstart-\tO"])
+def test_marks_of_documents_with_a_name_or_in_lower_case_are_not_words(tmp_path, mark):
+    content = f"{mark}\n\nEU\tB-ORG\n\n{mark}\nAnna\tB-PER\n"
+    path = write_file(tmp_path, "a.conll", content)
+    sentences = list(detect.read(path, ReadOptions(), Problems()).sentences)
+    assert [(s.words, s.document) for s in sentences] == [
+        (["EU"], "a.conll#1"),
+        (["Anna"], "a.conll#2"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
