@@ -18,6 +18,7 @@ from corpus.formats.label_studio import (
     records_of_dialogue,
     records_of_task,
 )
+from corpus.formats.nested import parts_of, records_of_parts
 from corpus.formats.records import Fault, Fields, Record
 from corpus.formats.spacy import is_spacy_document, records_of_spacy
 from corpus.problems import ProblemKind
@@ -70,11 +71,13 @@ def records_of_exports(records: Iterable[Record]) -> Iterator[Record]:
                 faults=(*record.faults, *(_faults_of_answer(fields) if answered else ())),
             )
             fields = record.fields or {}
-            dialogue = dialogue_of(fields)
-            if dialogue is None:
-                yield record
-            else:
+            parts, dialogue = parts_of(fields), dialogue_of(fields)
+            if parts is not None:
+                yield from records_of_parts(record, parts)
+            elif dialogue is not None:
                 yield from records_of_dialogue(record, dialogue)
+            else:
+                yield record
 
 
 def _is_plain(fields: Fields) -> bool:

@@ -44,6 +44,8 @@ def type_of_value(value: Any) -> str | None:
     """Return the type of a value or of the first element of a list; None for no value."""
     if value == "":
         return "empty string"
+    if isinstance(value, float) and value != value:  # NaN, as Python writes a missing value
+        return None
     if isinstance(value, dict) and len(value) == 1:  # spaCy's {"entities": [...]}
         (inner,) = value.values()
         return type_of_value(inner) if isinstance(inner, list) else "other"

@@ -43,7 +43,7 @@ def labels_by_content(
         key
         for key, column_type in columns.types.items()
         if column_type in ("strings", "string") and key not in (text, labels)
-        if _entity_types(rows, key) and _are_aligned(rows, text, key)
+        if _entity_types(rows, key) and are_aligned(rows, text, key)
     ]
     if not candidates:
         return labels, []
@@ -67,7 +67,7 @@ def _entity_types(rows: list[Fields], key: str) -> set[str] | None:
     )
 
 
-def _are_aligned(rows: list[Fields], text: str, tag: str) -> bool:
+def are_aligned(rows: list[Fields], text: str, tag: str) -> bool:
     """Return whether most rows have as many tags as words."""
     pairs = [(split_at_blanks(row.get(text)), split_tags(row.get(tag))) for row in rows]
     both = [(w, t) for w, t in pairs if isinstance(w, list) and isinstance(t, list)]

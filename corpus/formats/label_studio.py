@@ -4,12 +4,16 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from corpus.formats.column_names import SPAN_COLUMNS, TEXT_COLUMNS
+from corpus.formats.column_names import SPAN_COLUMNS, TEXT_COLUMNS, label_columns
+from corpus.formats.offset_units import Span
 from corpus.formats.records import Fault, Fields, Record
+from corpus.formats.spans import LABEL_KEYS, parsed_spans
 from corpus.problems import ProblemKind
 from support.text import counted, quote
 
 SPANS = "spans"  # the field of a record that gets the spans of a task
+# Keys of mentions and of tagged words, which paragraphs do not have.
+ANNOTATION_KEYS = {"start", "type", "entity", *SPAN_COLUMNS, *LABEL_KEYS, *label_columns("ner")}
 NO_TEXT = ("x", "y", "points", "rle", "format", "sequence", "channel")  # of images, audio, video
 
 
@@ -49,7 +53,7 @@ def records_of_task(record: Record) -> Iterator[Record]:
         left_out = ProblemKind.NOT_ANNOTATED
     elif not kept:
         left_out = ProblemKind.REJECTED_ANSWER
-    elif len(kept) > 1:
+    elif len(kept) > 1 and not _are_equal(kept):
         detail = f"{len(kept)} annotations of {quote(task['data'])}"
         faults = [Fault(ProblemKind.SEVERAL_ANNOTATIONS, detail)]
     else:
@@ -103,6 +107,18 @@ def spans_of_results(results: Any) -> tuple[list[Any], list[Fault]]:
     return spans, faults
 
 
+def _are_equal(annotations: list[Fields]) -> bool:
+    """Return whether annotations by several people have the same spans, which are all readable."""
+    spans: set[frozenset[Span]] = set()
+    for annotation in annotations:
+        values, faults = spans_of_results(annotation.get("result") or [])
+        parsed, further_faults = parsed_spans(values)
+        if faults or further_faults:
+            return False
+        spans.add(frozenset(parsed))
+    return len(spans) == 1
+
+
 def _is_labels(result: Fields) -> bool:
     """Return whether a result is of a type with labels; old exports have no type."""
     return str(result.get("type", "labels")).endswith("labels")
@@ -112,7 +128,10 @@ def _is_labels(result: Fields) -> bool:
 
 
 def dialogue_of(fields: Fields) -> list[Fields] | None:
-    """Return the dialogue of a record without texts and words: paragraphs with their authors."""
+    """Return the dialogue of a record without texts and words: paragraphs with their authors.
+
+    Texts that carry labels of their own, such as mentions of entities, are not paragraphs.
+    """
     if any(_holds_text(fields.get(key)) for key in TEXT_COLUMNS):
         return None
     return next(filter(_is_dialogue, fields.values()), None)
@@ -128,7 +147,8 @@ def _is_dialogue(value: Any) -> bool:
 
 
 def _is_paragraph(value: Any) -> bool:
-    return isinstance(value, dict) and "start" not in value and _text_key(value) is not None
+    unlabelled = isinstance(value, dict) and ANNOTATION_KEYS.isdisjoint(value)
+    return unlabelled and _text_key(value) is not None
 
 
 def _text_key(paragraph: Fields) -> str | None:

@@ -15,6 +15,7 @@ from corpus.formats.field_types import FieldTypes, objects_in
 from corpus.formats.foreign import foreign_object
 from corpus.formats.hypertext import is_hypertext_span
 from corpus.formats.label_field import (
+    are_aligned,
     are_parallel,
     field_of_written_spans,
     labels_by_content,
@@ -77,13 +78,19 @@ def _find_layout(
     words = columns.find(options.text_column, TEXT_COLUMNS, "strings", "empty")
     labels = columns.find(options.label_column, tags, "strings", "integers", "empty")
     raw_text = columns.find(options.text_column, (*TEXT_COLUMNS, "data"), "string")  # doccano
-    spans = columns.find(options.label_column, SPAN_COLUMNS, "spans", "empty")
+    spans = columns.find(options.label_column, SPAN_COLUMNS, "spans")
+    spans = spans or columns.find(options.label_column, SPAN_COLUMNS, "empty")
     if spans is not None and columns.types[spans] not in ("spans", "empty"):
         spans = None
     if spans is None and labels is None and options.label_column is None:
         spans = only_field_of_spans(rows, columns) or field_of_written_spans(rows, columns)
     if raw_text is None and words is None and spans is not None and options.text_column is None:
         raw_text = only_text_of_spans(rows, columns, spans)
+    if spans is not None and labels is not None and options.label_column is None:
+        texts = [key for key in (words, raw_text) if key is not None]
+        of_texts = columns.types[labels] == "strings" and columns.types[spans] == "spans"
+        if of_texts and not any(are_aligned(rows, key, labels) for key in texts):
+            labels = None  # classes of the whole text
     only_spans = spans is not None and labels in (None, spans)
     text = raw_text if raw_text is not None and (words is None or only_spans) else words
     missing = [

@@ -184,6 +184,15 @@ def test_paragraphs(tmp_path, minimal):
     assert read(path) == [(["Hi", "Anna"], ["O", "B-PER"]), (["Bob", "left"], ["B-PER", "O"])]
 
 
+def test_a_text_that_several_people_annotate_alike_has_one_annotation(tmp_path):
+    anna, bob = annotation(PER, completed_by=1), annotation(PER, completed_by=2)
+    path = write_file(tmp_path, "a.json", json.dumps([task(anna, bob), task(bob)]))
+    assert read(path) == [ANNA] * 2
+    path = write_file(tmp_path, "b.json", json.dumps([task(anna, annotation())]))
+    assert read(path, problems := Problems()) == []
+    assert stopped(problems) == [(ProblemKind.SEVERAL_ANNOTATIONS, 1)]
+
+
 UNREADABLE = {
     "a span over two paragraphs": {
         "data": {"dialogue": DIALOGUE},

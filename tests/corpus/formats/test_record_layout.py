@@ -111,6 +111,29 @@ def test_spans_of_any_name_that_cannot_be_read_are_reported(tmp_path):
     assert read(path) == [(["Anna"], None)]
 
 
+@pytest.mark.parametrize(
+    "others",
+    [{"label": []}, {"entities": []}, {"label": ["people"]}, {"labels": ["sport", "people"]}],
+    ids=str,
+)
+def test_a_field_of_spans_goes_before_empty_lists_and_classes_of_the_text(tmp_path, others):
+    name = "labels" if "label" in others else "label"
+    fields = {**others, "text": "Anna ran home", name: [[0, 4, "PER"]]}
+    assert (
+        read(write_file(tmp_path, "a.jsonl", record(**fields) * 2))
+        == [(["Anna", "ran", "home"], ["B-PER", "O", "O"])] * 2
+    )
+
+
+def test_most_texts_may_have_nan_in_place_of_spans(tmp_path):
+    content = record(text="Anna ran", label=float("nan")) * 3
+    content += record(text="Anna ran", label=[[0, 4, "PER"]])
+    path = write_file(tmp_path, "a.jsonl", content)
+    assert read(path, problems := Problems())[-1] == (["Anna", "ran"], ["B-PER", "O"])
+    assert [group.kind for group in problems.warnings.groups] == [ProblemKind.NO_SPANS]
+    assert not problems
+
+
 def test_a_cell_may_hold_the_entities_of_spacy(tmp_path):
     cell = "\"{'entities': [(0, 4, 'PER')]}\""
     path = write_file(tmp_path, "a.csv", f"text,spans\nAnna ran,{cell}\n")

@@ -187,7 +187,17 @@ CASES = {
     ),
     "two annotations of a text": BrokenCorpus(
         "a.json",
-        json.dumps([{"data": {"text": "Rome"}, "annotations": [{"result": []}, {"result": []}]}]),
+        json.dumps(
+            [
+                {
+                    "data": {"text": "Rome"},
+                    "annotations": [
+                        {"result": []},
+                        {"result": [{"value": {"start": 0, "end": 4, "labels": ["LOC"]}}]},
+                    ],
+                }
+            ]
+        ),
         {},
         [(ProblemKind.SEVERAL_ANNOTATIONS, 1, ["a.json:1"])],
     ),
