@@ -38,6 +38,10 @@ NUMBERED_EXAMPLE = (
     "first line: sentence_id, token, ner_tag, separated like the columns"
 )
 MIN_ROWS = 3  # a column of fewer numbers may be words
+# Words rarely repeat the word before, or count on from it; identifiers do.
+MIN_IDENTIFIED = 5  # rows; fewer may be words
+SHARE_OF_IDENTIFIED = 0.5
+NUMBER_AT_END = re.compile(r"(.*\D)(\d{1,9})", re.DOTALL)
 
 
 class ColumnLayout(NamedTuple):
@@ -118,10 +122,11 @@ def find_column_layout(
     if options.label_column is not None:
         asked = requested_column(options.label_column, names, width)
     numeric = _numeric_columns(body, width)
+    identifying = {c for c in _identifying_columns(body, width) if types[c] is None}
     blank = {column for column in range(width) if not any(row[column].strip() for row in body)}
-    text, notes = _text_column(options, names, types, indexed, asked, numeric, blank)
-    if 0 in numeric and text != 0 and not indexed and not names:
-        unended = _numbered_sentences(head, body)
+    text, notes = _text_column(options, names, types, indexed, asked, numeric, identifying, blank)
+    if 0 in numeric | identifying and text != 0 and not indexed and not names:
+        unended = _numbered_sentences(head, body, "numbers" if 0 in numeric else "identifiers")
         if unended:
             problems.add(Problem(ProblemKind.IMPLAUSIBLE, Place(name), unended, NUMBERED_EXAMPLE))
             return None
@@ -190,12 +195,14 @@ def _text_column(
     indexed: bool,
     labels: int | None,
     numeric: set[int],
+    identifying: set[int],
     blank: set[int],
 ) -> tuple[int, list[str]]:
     """Return the column of words, and notes if it is not the usual one.
 
     `types`: the entity types in each column. `labels`: the column of labels that the user asked
-    for. `numeric`: the columns that hold numbers only. `blank`: those that hold nothing.
+    for. `numeric`: the columns that hold numbers only. `identifying`: those of identifiers.
+    `blank`: those that hold nothing.
     """
     if labels is None:
         labels = first_named(names, label_columns(options.task))
@@ -211,11 +218,13 @@ def _text_column(
         return next(column for column in range(len(types)) if column != labels), []
     if len(types) == 2 and labels is None and types[0] is not None and types[1] is None:
         return 1, ["column 0 holds entity tags, so the words are in column 1"]
-    if text in numeric or text in blank:
-        rest = (c for c in range(len(types)) if c not in numeric | blank and c != labels)
+    no_words = numeric | identifying | blank
+    if text in no_words:
+        rest = (c for c in range(len(types)) if c not in no_words and c != labels)
         words = next((column for column in rest if types[column] is None), None)
         if words is not None and len(types) > 2:
-            holds = "holds numbers" if text in numeric else "is empty"
+            holds = "holds numbers" if text in numeric else "holds identifiers"
+            holds = "is empty" if text in blank else holds
             return words, [f"column {text} {holds}, so the words are in column {words}"]
     return text, []
 
@@ -227,11 +236,35 @@ def _numeric_columns(rows: list[list[str]], width: int) -> set[int]:
     return {column for column in range(width) if all(row[column].isdecimal() for row in rows)}
 
 
-def _numbered_sentences(head: list[str], rows: list[list[str]]) -> str | None:
-    """Describe a first column that numbers the sentences, where no blank line ends them."""
+def _identifying_columns(rows: list[list[str]], width: int) -> set[int]:
+    """Return the columns that may identify documents, sentences or words.
+
+    Most values repeat that of the row before, or count on from it.
+    """
+    least = max(MIN_IDENTIFIED, SHARE_OF_IDENTIFIED * len(rows))
+    pairs = list(itertools.pairwise(rows))
+    return {
+        column
+        for column in range(width)
+        if sum(_identifies(row[column], after[column]) for row, after in pairs) >= least
+    }
+
+
+def _identifies(before: str, after: str) -> bool:
+    """Return whether a value repeats the value before it, or counts on from it: s1-1, s1-2."""
+    if before == after:
+        return True
+    first, second = NUMBER_AT_END.fullmatch(before), NUMBER_AT_END.fullmatch(after)
+    if first is None or second is None:
+        return False
+    return first[1] == second[1] and int(second[2]) == int(first[2]) + 1
+
+
+def _numbered_sentences(head: list[str], rows: list[list[str]], holds: str) -> str | None:
+    """Describe a first column that identifies the sentences, where no blank line ends them."""
     if any(not line.strip(BLANK) for line in head[:-1]) or len({row[0] for row in rows}) == 1:
         return None
-    return f"column 0 holds numbers, {quote(rows[0][0])} first, and no blank line ends a sentence"
+    return f"column 0 holds {holds}, {quote(rows[0][0])} first, and no blank line ends a sentence"
 
 
 def _rows(head: list[str]) -> list[str]:

@@ -215,9 +215,9 @@ def csv_delimiter(head: list[str], name: str, options: ReadOptions) -> str | Non
     filled = [line for line in head if line.strip()]
     if not filled:
         return None
-    text_names = (options.text_column or "", *TEXT_COLUMNS)
+    text_names = (*filter(None, [options.text_column]), *TEXT_COLUMNS)
     other_names = (
-        options.label_column or "",
+        *filter(None, [options.label_column]),
         *label_columns(options.task),
         *SPAN_COLUMNS,
         *SENTENCE_COLUMNS,

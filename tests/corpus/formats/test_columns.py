@@ -354,6 +354,41 @@ def test_numbered_sentences_without_blank_lines_are_not_joined(tmp_path, snapsho
     assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])] * 3
 
 
+SENTENCE = (["Anna", "ran", "home", "."], ["B-PER", "O", "O", "O"])
+ROWS = list(zip(*SENTENCE, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [("{name}\t{}\t{}", 1), ("{name}\t{name}\t{}\t{}", 2), ("{name}-{n}\t{}\t{}", 1)],
+)
+def test_a_first_column_of_identifiers_does_not_hold_the_words(tmp_path, row, column):
+    content = "".join(
+        "".join(f"{row.format(*pair, n=n, name=name)}\n" for n, pair in enumerate(ROWS, 8)) + "\n"
+        for name in ("d9", "d10", "smith")
+    )
+    path = write_file(tmp_path, "a.tsv", content)
+    assert read(path) == [SENTENCE] * 3
+    (note,) = detect.read(path, ReadOptions(), Problems()).notes
+    assert note == f"column 0 holds identifiers, so the words are in column {column}"
+    path = write_file(tmp_path, "b.tsv", content.replace("\n\n", "\n"))
+    assert read(path, problems := Problems()) == []
+    assert [group.kind for group in problems.groups] == [ProblemKind.IMPLAUSIBLE]
+
+
+def test_tags_before_the_words_are_not_names_of_sentences(tmp_path):
+    """The features of CRFsuite, whose words are not words."""
+    rows = "".join(f"{tag}\tw={word}\tp=x\n" for word, tag in ROWS)
+    opened = detect.read(write_file(tmp_path, "a.tsv", f"{rows}\n" * 3), ReadOptions(), Problems())
+    assert opened.layout.startswith("words in column 0")  # which are refused: they are tags
+
+
+@pytest.mark.parametrize("word", [",,", ";;", "||"])
+def test_a_first_word_of_delimiters_is_not_the_header_of_a_table(tmp_path, word):
+    path = write_file(tmp_path, "a.txt", f"{word}\tO\nEU\tB-ORG\n")
+    assert read(path) == [([word, "EU"], ["O", "B-ORG"])]
+
+
 @pytest.mark.parametrize("name", ["a.conll", "a.csv", "a.jsonl"])
 def test_the_mark_of_an_appended_file_is_not_part_of_a_word(tmp_path, name):
     content = {
