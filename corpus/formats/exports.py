@@ -21,6 +21,7 @@ from corpus.formats.label_studio import (
 from corpus.formats.nested import parts_of, records_of_parts
 from corpus.formats.records import Fault, Fields, Record
 from corpus.formats.spacy import is_spacy_document, records_of_spacy
+from corpus.formats.spans import are_spans_by_key, spans_by_key
 from corpus.problems import ProblemKind
 from support.text import quote
 
@@ -48,6 +49,9 @@ def records_of_exports(records: Iterable[Record]) -> Iterator[Record]:
     answered = False
     for record in records:
         fields = record.fields
+        if fields is not None and dict in map(type, fields.values()):
+            fields = {k: spans_by_key(v) if are_spans_by_key(v) else v for k, v in fields.items()}
+            record = record._replace(fields=fields)
         if fields is None or _is_plain(fields):
             yield record
         elif is_task(fields):

@@ -55,7 +55,9 @@ def type_of_value(value: Any) -> str | None:
         return {str: "strings", int: "integers", dict: "spans", list: "spans"}.get(
             type(value[0]), "other"
         )
-    return {type(None): None, str: "string", int: "integer"}.get(type(value), "other")
+    return {type(None): None, str: "string", int: "integer", float: "float"}.get(
+        type(value), "other"
+    )
 
 
 def objects_in(rows: list[Fields], key: str) -> Iterator[Fields]:

@@ -127,7 +127,7 @@ def _find_layout(
         hypertext = any(map(is_hypertext_span, objects_in(rows, spans)))
         return layout._replace(kind=LayoutKind.TEXT, labels=spans, hypertext=hypertext)
     tag = columns.find(options.label_column, tags, "string", "integer")
-    sentence = columns.find(None, SENTENCE_COLUMNS, "string", "integer")
+    sentence = columns.find(None, SENTENCE_COLUMNS, "string", "integer", "float")
     blank = any(is_blank_row(row.get(text), None if tag is None else row.get(tag)) for row in rows)
     grouped = sentence not in (None, text) or len(rows) < len(head) or (blank and tag is not None)
     if grouped and (tag is not None or not any(" " in str(row.get(text)) for row in rows)):

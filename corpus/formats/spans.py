@@ -378,6 +378,21 @@ def parsed_spans(spans: Any) -> tuple[list[Span], list[Fault]]:
     return complete, faults
 
 
+def are_spans_by_key(value: Any) -> bool:
+    """Return whether an object holds spans as `datasets` stores them: a list for each key."""
+    return (
+        isinstance(value, dict)
+        and any(key in value for key in EDGE_KEYS[0])
+        and all(isinstance(values, list) for values in value.values())
+        and len(set(map(len, value.values()))) == 1
+    )
+
+
+def spans_by_key(value: Fields) -> list[Fields]:
+    """Return the spans of an object that holds a list for each key."""
+    return [dict(zip(value, values, strict=True)) for values in zip(*value.values(), strict=True)]
+
+
 def _parse_span(span: Any) -> Span | None:
     """Return the span that a value holds in any tool's format; None if it is not a span."""
     own_text = None

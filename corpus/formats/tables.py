@@ -269,6 +269,8 @@ def relevant_columns(schema: Any, options: ReadOptions) -> list[str]:
     def may_hold_tags(kind: Any) -> bool:
         is_list = pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)
         kind = kind.value_type if is_list else kind
+        if is_list and pyarrow.types.is_struct(kind):  # sentences of a document
+            return any(inner.name.lower() in TEXT_COLUMNS for inner in kind)
         is_string = pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
         return is_string and (is_list or not any(name.lower() in labels for name in names))
 
@@ -294,6 +296,11 @@ def class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
         features = dict(features.items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+    for feature in list(features.values()):  # those of the sentences of a document
+        part = feature[0] if isinstance(feature, list) and feature else feature
+        part = part.get("feature", part) if isinstance(part, dict) else None
+        if isinstance(part, dict) and "_type" not in part:
+            features = {**part, **features}
     names = {column: _names_of_feature(feature) for column, feature in features.items()}
     return {column: listed for column, listed in names.items() if listed}
 

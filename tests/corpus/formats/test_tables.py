@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
@@ -48,6 +50,48 @@ def test_a_value_beyond_the_named_columns_is_a_problem(tmp_path):
     path = write_file(tmp_path, "a.csv", "sentence_id,word,tag,\n1,Anna,B-PER,x\n2,ran,O,\n")
     assert read(path, problems := Problems()) == [(["ran"], ["O"])]
     assert [group.kind for group in problems.groups] == [ProblemKind.ROW_WIDTH]
+
+
+def test_sentences_of_documents_in_a_table_are_read(tmp_path):
+    """The layout of OntoNotes on the Hub: a list of objects with integer labels."""
+    import datasets
+
+    names = datasets.ClassLabel(names=["O", "B-X"])
+    sentence = {"words": datasets.List(datasets.Value("string")), "ner": datasets.List(names)}
+    features = datasets.Features({"document_id": datasets.Value("string"), "sentences": [sentence]})
+    sentences = [{"words": ["a", "b"], "ner": [1, 0]}, {"words": ["c"], "ner": [0]}]
+    rows = {"document_id": ["d"], "sentences": [sentences]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "a.parquet")
+    opened = detect.read(tmp_path / "a.parquet", ReadOptions(), Problems())
+    assert opened.label_names == ["O", "B-X"]
+    assert [(s.words, s.tags, s.document) for s in opened.sentences] == [
+        (["a", "b"], [1, 0], "d"),
+        (["c"], [0], "d"),
+    ]
+
+
+def test_spans_in_a_list_for_each_key_are_read(tmp_path):
+    spans = {"start": [0, 9], "end": [4, 13], "label": ["PER", "LOC"]}
+    empty = {key: [] for key in spans}
+    texts = pa.array(["Anna saw Rome", "Bob ran"])
+    spans_by_key = pa.array([spans, empty])
+    pq.write_table(pa.table({"text": texts, "entities": spans_by_key}), tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet") == [
+        (["Anna", "saw", "Rome"], ["B-PER", "O", "B-LOC"]),
+        (["Bob", "ran"], ["O", "O"]),
+    ]
+
+
+def test_ids_of_sentences_may_be_numbers_with_a_point(tmp_path):
+    """A column of integers with missing values becomes one in pandas."""
+    ids = pa.array([1.0, None, 2.0])
+    words, tags = pa.array(["Anna", "ran", "Bob"]), pa.array(["B-PER", "O", "B-PER"])
+    table = pa.table({"sentence_id": ids, "word": words, "tag": tags})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet") == [
+        (["Anna", "ran"], ["B-PER", "O"]),
+        (["Bob"], ["B-PER"]),
+    ]
 
 
 CASES = {
