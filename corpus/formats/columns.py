@@ -20,7 +20,7 @@ from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOp
 from corpus.formats.text import BLANK
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.schemes import is_entity_tag
-from corpus.spellings import entity_types
+from corpus.spellings import ENTITY_TASKS, entity_types
 from support.text import counted, quote
 
 INDEX = re.compile(r"\d{1,9}(?:[-.]\d{1,9})?")  # 3-4: a multi-word token, 3.1: an empty node
@@ -28,6 +28,7 @@ NEW_DOCUMENT = re.compile(  # MEDLINE: JNLPBA
     r"#\s*(?:newdoc(?:\s+id)?|doc_id|document_id)(?:\s*=\s*(.*))?$|###(?=(MEDLINE:\S+$))"
 )
 SENTENCE_ID = re.compile(r"#\s*sent_id\s*=\s*(.*\S)")
+MISC = CONLLU_COLUMNS.index("misc")
 DOCUMENT_START = "-DOCSTART-"
 # Also with a number or a name, as in AIDA, and in corpora in lower case.
 DOCUMENT_MARK = re.compile(rf"{DOCUMENT_START}(?=\s|$)", re.IGNORECASE)
@@ -57,6 +58,7 @@ class ColumnLayout(NamedTuple):
     tags_seen: frozenset[str]  # in the first lines of the file
     label_name: str | None = None  # the name of the column `labels`, if the columns have names
     blank_words: frozenset[str] = BLANK_WORDS - {EMPTY_QUOTES}  # with O, they end a sentence
+    feature: str | None = None  # the one of CoNLL-U that holds the tags, in the column `labels`
     notes: tuple[str, ...] = ()  # columns that were not chosen by their position
     has_documents: bool = False  # the first lines mark where documents begin
 
@@ -137,6 +139,18 @@ def find_column_layout(
         if options.needs_labels:
             notes += choice.notes(names, options.task)
     labels = choice.column
+    feature = None
+    no_tags = labels is None or (labels == MISC and types[MISC] is None)
+    if (
+        names == CONLLU_COLUMNS
+        and options.task in ENTITY_TASKS
+        and options.needs_labels
+        and no_tags
+    ):
+        feature = _feature_of_entities(row[MISC] for row in body)
+    if feature is not None:
+        labels = MISC
+        notes.append(f"{options.task} tags are in the feature {feature!r} of column {MISC} (misc)")
     if labels is None and names == CONLLU_COLUMNS and options.needs_labels:
         detail = f"CoNLL-U has no column for {options.task} tags"
         expected = f"--task_name pos, or --label_column_name with one of {', '.join(names)}"
@@ -154,7 +168,8 @@ def find_column_layout(
         header,
         example=separator.join(body[0]) if body else EXAMPLE,
         tags_seen=tags,
-        label_name=names[labels] if names and labels is not None else None,
+        label_name=feature or (names[labels] if names and labels is not None else None),
+        feature=feature,
         notes=tuple(notes),
         has_documents=any(map(_begins_document, head)),
     )
@@ -227,6 +242,25 @@ def _text_column(
             holds = "is empty" if text in blank else holds
             return words, [f"column {text} {holds}, so the words are in column {words}"]
     return text, []
+
+
+def _feature_of_entities(cells: Iterable[str]) -> str | None:
+    """Return the feature of CoNLL-U's last column that holds entity tags, as Stanza writes them."""
+    values: dict[str, Counter[str]] = {}
+    for cell in cells:
+        for key, value in _features(cell).items():
+            values.setdefault(key, Counter())[value] += 1
+    types = {key: entity_types(counts) for key, counts in values.items()}
+    of_entities = sorted(
+        (key for key in types if types[key] is not None), key=lambda k: not types[k]
+    )
+    return next(iter(of_entities), None)
+
+
+def _features(cell: str) -> dict[str, str]:
+    """Return the features of a cell such as ner=B-PER|SpaceAfter=No."""
+    pairs = (feature.partition("=") for feature in cell.split("|"))
+    return {key: value for key, separator, value in pairs if separator}
 
 
 def _numeric_columns(rows: list[list[str]], width: int) -> set[int]:
@@ -452,6 +486,8 @@ class _BlockReader:
         if kept:
             words = [row[layout.text] for _, row in kept]
             tags = None if layout.labels is None else [row[layout.labels] for _, row in kept]
+            if layout.feature is not None and tags is not None:
+                tags = [_features(tag).get(layout.feature, "") for tag in tags]
             lines = [number for number, _ in kept]
             yield Sentence(words, tags, self.document, lines, self.name, record_id)
 

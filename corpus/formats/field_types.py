@@ -26,6 +26,10 @@ class FieldTypes:
             position = first_named(columns, candidates)
         return None if position is None else columns[position]
 
+    def having(self, *types: str) -> list[str]:
+        """Return the columns of one of the types."""
+        return [key for key, column_type in self.types.items() if column_type in types]
+
 
 def _type_of_column(rows: list[Fields], key: str) -> str | None:
     """Return the type of most values; "empty" if all lists are empty, None without values.

@@ -13,7 +13,7 @@ from settings.flags import LoopFlags
 from support.text import quote
 
 JSON_LINES = f"JSON Lines such as {SPANS_EXAMPLE}"
-XML = re.compile(r"\s*+<(?:\?xml\s|!DOCTYPE\s|html\b)", re.IGNORECASE)
+XML = re.compile(r"\s*+<(?:\?xml\s|!DOCTYPE\s|html\b|DOC\b)", re.IGNORECASE)
 WEBANNO_2 = re.compile(r"\s*+#\s*(?:webanno\.|FORMAT=WebAnno TSV [12]\b)|#id=\d+\n#text=.*\n1-1\t")
 # Entity tags, or parts of speech as in the Brown and Penn corpora: NN, PRP$, np-tl, .
 TAGGED_WORD = re.compile(
@@ -48,6 +48,7 @@ FOREIGN_OBJECTS: dict[str, tuple[str, str]] = {
         f"texts with their spans: {JSON_LINES}",
     ),
     "rasa_nlu_data": ("training data of Rasa", JSON_LINES),
+    "PubTator3": ("BioC JSON", f"its export in the format PubTator; from other tools {JSON_LINES}"),
     "data_row": ("an export of Labelbox", JSON_LINES),
     "Labeled Data": ("an export of Labelbox", JSON_LINES),
     "text_snippet": ("a data set of AutoML", JSON_LINES),

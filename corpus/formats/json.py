@@ -107,7 +107,7 @@ def _records_of_value(
     if value is None:  # an annotation tool for spaCy writes null for a text without annotations
         yield Record(line, {}, left_out=ProblemKind.NOT_ANNOTATED)
         return
-    if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):
+    if isinstance(value, list) and list(map(type, value)) == [str, dict]:
         value = {"text": value[0], **value[1]}  # spaCy's training format
     place = Place(name, line)
     if repeated:
@@ -150,7 +150,7 @@ class _JsonText:
             return False
         if isinstance(value, dict):
             return "result" in value or any(key in value for keys in EDGE_KEYS for key in keys)
-        return not (len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict))
+        return list(map(type, value)) != [str, dict]
 
     def next_character(self) -> str:
         """Advance to the next character that is not white space; return it, or "" at the end."""

@@ -47,8 +47,10 @@ def read_lists(
         faults = [*record.faults, *([] if word_fault is None else [word_fault])]
         for fault in faults:
             text = None if fault_of_words(words, layout.text) else " ".join(words)
-            problems.add(fault.at(place_of(record, layout, name), LISTS_EXAMPLE, text))
-        if faults:
+            noted = fault.kind is ProblemKind.SPAN_REPEATED
+            target, expected = (problems.warnings, "") if noted else (problems, LISTS_EXAMPLE)
+            target.add(fault.at(place_of(record, layout, name), expected, text))
+        if any(fault.kind is not ProblemKind.SPAN_REPEATED for fault in faults):
             continue
         if words:
             document, record_id = document_of(fields, layout), record_id_of(record, layout)

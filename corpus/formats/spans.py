@@ -36,6 +36,10 @@ WHOLE_WORDS = (
     "spans of whole words. --span_alignment expand widens these spans, --span_alignment skip "
     "leaves them out"
 )
+ONE_LABEL = (
+    "spans that do not overlap, as a word has one tag: of nested spans keep the outer or the inner "
+    "ones"
+)
 ONE_ANNOTATION = "one annotation of each text: delete the others in the tool, and export again"
 ONE_TEXT = "spans of one text in each record: export a task for each text"
 ANSWERS = "accept, reject or ignore"
@@ -46,6 +50,7 @@ EDGE_KEYS = (("start", "start_offset", "startOffset"), ("end", "end_offset", "en
 DISCONTINUOUS = re.compile(r"T\d+\t\S+ \d+ \d+(?:;\d+ \d+)+\t")  # a span of brat
 EMPTY_CELLS = {"", "null", "none", "nan"}  # what CSV writes for a missing value
 NOTED = {  # faults that do not stop training
+    ProblemKind.SPAN_REPEATED,
     ProblemKind.SPAN_EXPANDED,
     ProblemKind.SPAN_LEFT_OUT,
     ProblemKind.REGION_LEFT_OUT,
@@ -53,6 +58,7 @@ NOTED = {  # faults that do not stop training
 }
 EXPECTED = {
     ProblemKind.SPAN_CUTS_WORD: WHOLE_WORDS,
+    ProblemKind.SPANS_OVERLAP: ONE_LABEL,
     ProblemKind.SEVERAL_ANNOTATIONS: ONE_ANNOTATION,
     ProblemKind.SEVERAL_TEXTS: ONE_TEXT,
     ProblemKind.UNKNOWN_ANSWER: ANSWERS,
@@ -88,7 +94,8 @@ def read_spans(
                 target = problems.warnings if fault.kind in NOTED else problems
                 expected = EXPECTED.get(fault.kind, "" if fault.kind in NOTED else SPANS_EXAMPLE)
                 target.add(fault.at(place, expected, text))
-                if fault.span is not None and fault.text is not None:
+                misplaced = fault.kind is not ProblemKind.SPAN_REPEATED
+                if misplaced and fault.span is not None and fault.text is not None:
                     shifts.add(fault.text, fault.span)
             if any(fault.kind not in NOTED for fault in faults):
                 continue
@@ -296,6 +303,7 @@ def tags_of_spans(
     """
     faults: list[Fault] = []
     tags, last_end = ["O"] * len(words), 0
+    last: Span | None = None  # the one before, which ends at `last_end`
     for span in sorted(spans, key=lambda span: span[:3]):
         start, end, label, own_text = span
         if not 0 <= start < end <= len(text):
@@ -307,11 +315,14 @@ def tags_of_spans(
             detail = f"{_shown(text, span)} carries {quote(own_text)}{_places_of(own_text, text)}"
             faults.append(Fault(ProblemKind.SPAN_TEXT, detail, text, (start, end)))
             continue
-        if start < last_end:
-            detail = f"{_shown(text, span)} in {quote(text)}"
-            faults.append(Fault(ProblemKind.SPANS_OVERLAP, detail, text, (start, end)))
+        if last is not None and start < last_end:
+            repeated = span[:3] == last[:3]
+            kind = ProblemKind.SPAN_REPEATED if repeated else ProblemKind.SPANS_OVERLAP
+            other = "" if repeated else f" overlaps {_shown(text, last)}"
+            detail = f"{_shown(text, span)}{other} in {quote(text)}"
+            faults.append(Fault(kind, detail, text, (start, end)))
             continue
-        last_end = end
+        last_end, last = end, span
         first, stop, cut = cut_words(span, words)
         if stop == first:
             detail = f"{_shown(text, span)} in {quote(text)}"

@@ -354,6 +354,27 @@ def test_numbered_sentences_without_blank_lines_are_not_joined(tmp_path, snapsho
     assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])] * 3
 
 
+STANZA = (
+    "1\tAnna\t_\tPROPN\t_\t_\t2\tnsubj\t_\tstart_char=0|end_char=4|{}\n"
+    "2\tran\t_\tVERB\t_\t_\t0\troot\t_\tstart_char=5|end_char=8|{}\n\n"
+)
+
+
+@pytest.mark.parametrize("asked", [None, "misc"])
+def test_entity_tags_among_the_features_of_conllu(tmp_path, asked):
+    content = STANZA.format("ner=O", "ner=O|SpaceAfter=No") + STANZA.format("ner=S-PER", "ner=O")
+    path = write_file(tmp_path, "a.conllu", content)
+    opened = detect.read(path, ReadOptions(label_column=asked), Problems())
+    assert [sentence.tags for sentence in opened.sentences] == [["O", "O"], ["S-PER", "O"]]
+    assert opened.notes == ("ner tags are in the feature 'ner' of column 9 (misc)",)
+    assert read(path, task="pos") == [(["Anna", "ran"], ["PROPN", "VERB"])] * 2
+
+
+def test_a_word_without_the_feature_of_the_tags_has_no_tag(tmp_path):
+    path = write_file(tmp_path, "a.conllu", STANZA.format("ner=B-PER", "x=y"))
+    assert read(path) == [(["Anna", "ran"], ["B-PER", ""])]
+
+
 SENTENCE = (["Anna", "ran", "home", "."], ["B-PER", "O", "O", "O"])
 ROWS = list(zip(*SENTENCE, strict=True))
 

@@ -29,6 +29,7 @@ TEXTS = {
     "brown.txt": "The/at jury/nn-tl 's/bez-hl ./.\nAnna/NNP 's/POS $/$ 5/CD\n",
     "spacy.py": 'import spacy\n\nDATA = [\n    ("Anna", {"entities": [(0, 4, "PER")]}),\n]\n',
     "spacy.txt": "[('Anna', {'entities': [(0, 4, 'PER')]}), ('Bob', {'entities': []})]\n",
+    "ontonotes.name": '<DOC DOCNO="x"><TEXT>\n<ENAMEX TYPE="PERSON">Anna</ENAMEX> ran\n',
     "rasa.md": "- I live in [Rome](city)\n- from [Paris](city) to [Rome](city)\n",
 }
 OBJECTS = {
@@ -37,6 +38,7 @@ OBJECTS = {
     "azure": {"projectFileVersion": "2022-05-01", "assets": {"documents": []}},
     "sagemaker": {"source": "Anna ran", "job": {"annotations": {}}, "job-metadata": {}},
     "rasa": {"rasa_nlu_data": {"common_examples": [{"text": "Anna ran", "entities": []}]}},
+    "pubtator 3": {"PubTator3": [{"id": "1", "passages": [{"offset": 0, "text": "Anna"}]}]},
     "labelbox": {"data_row": {"row_data": "Anna ran"}, "projects": {}},
     "older labelbox": {"ID": "x", "Labeled Data": "Anna ran", "Label": {"objects": []}},
     "automl": {"text_snippet": {"content": "Anna"}, "annotations": [{"display_name": "X"}]},

@@ -7,7 +7,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from corpus.formats.text import CHUNK_SIZE
-from corpus.problems import ProblemKind
+from corpus.problems import ProblemKind, Problems
 from tests.helpers.broken_corpora import TOKENS, BrokenCorpus, check_broken_corpus, record
 from tests.helpers.corpus_files import read, records, write_file
 
@@ -37,6 +37,14 @@ def test_annotations_before_their_text_are_not_records(tmp_path, record, form):
     path = write_file(tmp_path, "a.json", f"{text}\n{text}" if form == "two lines" else text)
     count = 2 if form == "two lines" else 1
     assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])] * count
+
+
+def test_a_sentence_of_two_objects_is_not_a_text_with_its_annotation(tmp_path):
+    """Stanza writes lists of words, which look like spaCy's [text, annotation]."""
+    words = [{"text": "Anna", "ner": "S-PER"}, {"text": "ran", "ner": "O"}]
+    path = write_file(tmp_path, "a.json", json.dumps([words]))
+    assert read(path, problems := Problems()) == []
+    assert [group.kind for group in problems.groups] == [ProblemKind.NOT_JSON_OBJECT]
 
 
 def test_a_large_record_after_a_key_like_that_of_an_array(tmp_path):

@@ -125,6 +125,14 @@ def test_a_field_of_spans_goes_before_empty_lists_and_classes_of_the_text(tmp_pa
     )
 
 
+def test_a_title_is_not_the_text_of_an_empty_list_among_other_annotation(tmp_path):
+    """DocRED: the sentences are lists of words, the labels are relations."""
+    entities = [[{"name": "Anna", "sent_id": 0, "pos": [0, 1], "type": "PER"}]]
+    content = record(title="A life", sents=[["Anna", "ran"]], vertexSet=entities, labels=[])
+    assert read(write_file(tmp_path, "a.jsonl", content), problems := Problems()) == []
+    assert [group.kind for group in problems.groups] == [ProblemKind.NO_SUCH_COLUMN]
+
+
 def test_most_texts_may_have_nan_in_place_of_spans(tmp_path):
     content = record(text="Anna ran", label=float("nan")) * 3
     content += record(text="Anna ran", label=[[0, 4, "PER"]])
