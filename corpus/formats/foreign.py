@@ -13,12 +13,14 @@ from settings.flags import LoopFlags
 from support.text import quote
 
 JSON_LINES = f"JSON Lines such as {SPANS_EXAMPLE}"
-XML = re.compile(r"\s*+<(?:\?xml\s|!DOCTYPE\s|html\b|DOC\b)", re.IGNORECASE)
+LFS_POINTER = re.compile(r"version https://git-lfs\.")
+HTML = re.compile(r"\s*+<(?:!DOCTYPE html|html\b)", re.IGNORECASE)
+XML = re.compile(r"\s*+<(?:\?xml\s|!DOCTYPE\s|DOC\b)", re.IGNORECASE)
 WEBANNO_2 = re.compile(r"\s*+#\s*(?:webanno\.|FORMAT=WebAnno TSV [12]\b)|#id=\d+\n#text=.*\n1-1\t")
 # Entity tags, or parts of speech as in the Brown and Penn corpora: NN, PRP$, np-tl, .
 TAGGED_WORD = re.compile(
     r"\S*?\S(###|[/_|,])"
-    r"(?:O|[BIESLUM]-[^\W\d_][^\s/|#]*+|[A-Za-z]{1,5}+\$?(?:[-+*][A-Za-z$]++)*+|[.,:;()'`\"#$-]++)"
+    r"(?:O|[BIESLUM]-[^\W\d_][^\s/|#]*+|[A-Za-z]{1,5}+\$?(?:[-+*][A-Za-z$]++)*+|[.,:;()'`\"#$-]{1,3}+)"
 )
 # A word and a tag of which only the separator is unusual.
 COLUMNS = re.compile(r"\S+([,;|])(?:O|[BIESLUM]-[^\W\d_][^\s,;|]*+)")
@@ -79,6 +81,13 @@ def foreign_text(text: str) -> tuple[str, str] | None:
 
     `text`: the beginning of a file.
     """
+    if LFS_POINTER.match(text):
+        return "a pointer of Git LFS in place of the file", "the file: git lfs pull"
+    if HTML.match(text):
+        return (
+            f"an HTML page, perhaps in place of a download: {quote(text.strip()[:60])}",
+            "the file itself, in a format that is read",
+        )
     if XML.match(text):
         return (
             f"XML, as in UIMA, GATE, BioC and TEI: {quote(text.strip()[:60])}",

@@ -84,10 +84,12 @@ def _find_layout(
         spans = None
     if spans is None and labels is None and options.label_column is None:
         spans = only_field_of_spans(rows, columns) or field_of_written_spans(rows, columns)
-    has_spans = spans is not None and (
-        columns.types[spans] == "spans" or not columns.having("spans", "other")
-    )
-    if raw_text is None and words is None and has_spans and options.text_column is None:
+    no_text = raw_text is None and words is None and options.text_column is None
+    if (
+        no_text
+        and spans is not None
+        and (columns.types[spans] == "spans" or not columns.having("spans", "other"))
+    ):
         raw_text = only_text_of_spans(rows, columns, spans)
     if spans is not None and labels is not None and options.label_column is None:
         texts = [key for key in (words, raw_text) if key is not None]
