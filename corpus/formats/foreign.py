@@ -70,7 +70,8 @@ def foreign_object(record: dict[str, Any]) -> tuple[str, str] | None:
     parallel = all(
         isinstance(value, list) and isinstance(next(iter(value), None), list) for value in values
     )
-    if known is None and values and (numbered or (parallel and len(set(map(len, values))) == 1)):
+    parallel = parallel and len(values) > 1 and len(set(map(len, values))) == 1
+    if known is None and values and (numbered or parallel):
         example = "DataFrame.to_json(FILE, orient='records', lines=True)"
         return "columns in place of records", f"one object for each record, as from {example}"
     return known

@@ -9,11 +9,14 @@ from corpus.formats.offset_units import Span
 from corpus.formats.records import Fault, Fields, Record
 from corpus.formats.spans import LABEL_KEYS, parsed_spans
 from corpus.problems import ProblemKind
+from settings.check_values import TASKS
 from support.text import counted, quote
 
 SPANS = "spans"  # the field of a record that gets the spans of a task
 # Keys of mentions and of tagged words, which paragraphs do not have.
 ANNOTATION_KEYS = {"start", "type", "entity", *SPAN_COLUMNS, *LABEL_KEYS, *label_columns("ner")}
+# Fields of a task's data that hold labels from before the annotation.
+IMPORTED_LABELS = {*SPAN_COLUMNS, *itertools.chain(*map(label_columns, TASKS))}
 NO_TEXT = ("x", "y", "points", "rle", "format", "sequence", "channel")  # of images, audio, video
 
 
@@ -59,7 +62,10 @@ def records_of_task(record: Record) -> Iterator[Record]:
     else:
         spans, faults = spans_of_results(kept[0].get("result") or [])
     fields = {
-        key: value for key, value in task["data"].items() if isinstance(value, str | int | list)
+        key: value
+        for key, value in task["data"].items()
+        if isinstance(value, str | int | list)
+        and not (isinstance(value, list) and key.lower() in IMPORTED_LABELS)
     }
     task_id = task.get("id")
     record_id = task_id if isinstance(task_id, str | int) else record.record_id

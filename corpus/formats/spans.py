@@ -443,6 +443,8 @@ def _described(span: Any) -> str:
     label = span.get("label", _labels_of(span))
     if type(label) is int:
         return "its label is a number; export names of labels: "
+    if label in ([], ""):
+        return "no label: "
     if isinstance(label, list) and len(label) > 1:
         return f"{len(label)} labels, where tags can express one: "
     return ""

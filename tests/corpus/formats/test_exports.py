@@ -193,6 +193,13 @@ def test_a_text_that_several_people_annotate_alike_has_one_annotation(tmp_path):
     assert stopped(problems) == [(ProblemKind.SEVERAL_ANNOTATIONS, 1)]
 
 
+@pytest.mark.parametrize("imported", ["ner_tags", "labels", "Tags", "spans"])
+def test_labels_that_a_task_was_imported_with_are_not_its_annotation(tmp_path, imported):
+    data = {"text": "Anna slept", "tokens": ["Anna", "slept"], imported: ["O", "O"]}
+    content = json.dumps([{"data": data, "annotations": [annotation(PER)]}])
+    assert read(write_file(tmp_path, "a.json", content)) == [ANNA]
+
+
 UNREADABLE = {
     "a span over two paragraphs": {
         "data": {"dialogue": DIALOGUE},
