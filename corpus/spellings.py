@@ -96,11 +96,12 @@ def entity_types(cells: Counter[str]) -> set[str] | None:
     column may be misspelt, but not most.
     """
     usual = [tag for tag in cells if USUAL.read(tag)]
-    if 2 * sum(cells[tag] for tag in usual) > cells.total():
+    mostly_usual = 2 * sum(cells[tag] for tag in usual) > cells.total()
+    if mostly_usual and any(tag != "O" for tag in usual):
         return {tag[2:] for tag in usual if tag != "O"}
     spelling = spelling_of(cells)
     if spelling is None:
-        return None
+        return set() if mostly_usual else None
     return {tag[2:] for tag in map(spelling.read, cells) if tag is not None and tag != "O"}
 
 

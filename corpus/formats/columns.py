@@ -15,7 +15,14 @@ from corpus.formats.column_names import (
     label_columns,
     requested_column,
 )
-from corpus.formats.label_column import CONLLU_COLUMNS, LabelChoice, choose_label_column
+from corpus.formats.label_column import (
+    CONLLU_COLUMNS,
+    LabelChoice,
+    choose_label_column,
+    column_of_types,
+    typed_tag,
+    types_note,
+)
 from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOptions, Sentence
 from corpus.formats.text import BLANK
 from corpus.problems import Place, Problem, ProblemKind, Problems
@@ -58,6 +65,7 @@ class ColumnLayout(NamedTuple):
     tags_seen: frozenset[str]  # in the first lines of the file
     label_name: str | None = None  # the name of the column `labels`, if the columns have names
     blank_words: frozenset[str] = BLANK_WORDS - {EMPTY_QUOTES}  # with O, they end a sentence
+    types: int | None = None  # the column of the types of tags that have none
     feature: str | None = None  # the one of CoNLL-U that holds the tags, in the column `labels`
     notes: tuple[str, ...] = ()  # columns that were not chosen by their position
     has_documents: bool = False  # the first lines mark where documents begin
@@ -151,6 +159,12 @@ def find_column_layout(
     if feature is not None:
         labels = MISC
         notes.append(f"{options.task} tags are in the feature {feature!r} of column {MISC} (misc)")
+    type_column = None
+    if asked is None and labels is not None and options.task in ENTITY_TASKS:
+        rest = {c: [row[c] for row in body] for c in range(width) if c not in (text, labels)}
+        type_column = column_of_types([row[labels] for row in body], rest)
+    if type_column is not None:
+        notes = [types_note(f"column {type_column}", f"column {labels}")]
     if labels is None and names == CONLLU_COLUMNS and options.needs_labels:
         detail = f"CoNLL-U has no column for {options.task} tags"
         expected = f"--task_name pos, or --label_column_name with one of {', '.join(names)}"
@@ -169,6 +183,7 @@ def find_column_layout(
         example=separator.join(body[0]) if body else EXAMPLE,
         tags_seen=tags,
         label_name=feature or (names[labels] if names and labels is not None else None),
+        types=type_column,
         feature=feature,
         notes=tuple(notes),
         has_documents=any(map(_begins_document, head)),
@@ -423,7 +438,12 @@ class _BlockReader:
     def sentences(self, block: list[str], first: int) -> Iterable[Sentence]:
         """Return the sentences of a block, usually one; `first` is the number of its first line."""
         layout = self.layout
-        special = layout.indexed or block[0][0] in "#-" or first == layout.header
+        special = (
+            layout.indexed
+            or layout.types is not None
+            or block[0][0] in "#-"
+            or first == layout.header
+        )
         cells = None if special else _cells(block, layout)
         step = layout.width + 1
         if cells is None or DOCUMENT_START in cells[::step]:
@@ -486,6 +506,9 @@ class _BlockReader:
         if kept:
             words = [row[layout.text] for _, row in kept]
             tags = None if layout.labels is None else [row[layout.labels] for _, row in kept]
+            if layout.types is not None and tags is not None:
+                types = [row[layout.types] for _, row in kept]
+                tags = list(map(typed_tag, tags, types))
             if layout.feature is not None and tags is not None:
                 tags = [_features(tag).get(layout.feature, "") for tag in tags]
             lines = [number for number, _ in kept]

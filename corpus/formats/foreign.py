@@ -15,7 +15,9 @@ from support.text import quote
 JSON_LINES = f"JSON Lines such as {SPANS_EXAMPLE}"
 LFS_POINTER = re.compile(r"version https://git-lfs\.")
 HTML = re.compile(r"\s*+<(?:!DOCTYPE html|html\b)", re.IGNORECASE)
-XML = re.compile(r"\s*+<(?:\?xml\s|!DOCTYPE\s|DOC\b)", re.IGNORECASE)
+XML = re.compile(
+    r"\s*+<(?:\?xml\s|!DOCTYPE\s|DOC\b|[a-z]\w*+\s++(?:xmlns|version)\b)", re.IGNORECASE
+)
 WEBANNO_2 = re.compile(r"\s*+#\s*(?:webanno\.|FORMAT=WebAnno TSV [12]\b)|#id=\d+\n#text=.*\n1-1\t")
 # Entity tags, or parts of speech as in the Brown and Penn corpora: NN, PRP$, np-tl, .
 TAGGED_WORD = re.compile(

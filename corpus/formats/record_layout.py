@@ -14,6 +14,7 @@ from corpus.formats.column_names import (
 from corpus.formats.field_types import FieldTypes, objects_in
 from corpus.formats.foreign import foreign_object
 from corpus.formats.hypertext import is_hypertext_span
+from corpus.formats.label_column import column_of_types, types_note
 from corpus.formats.label_field import (
     are_aligned,
     are_parallel,
@@ -22,12 +23,13 @@ from corpus.formats.label_field import (
     only_field_of_spans,
     only_text_of_spans,
 )
-from corpus.formats.records import LISTS_EXAMPLE, Record, RecordLayout, place_of
+from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout, place_of
 from corpus.formats.rows import ROWS_EXAMPLE
 from corpus.formats.sentence import LayoutKind, ReadOptions
 from corpus.formats.spans import SPANS_EXAMPLE
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.schemes import is_entity_tag
+from corpus.spellings import ENTITY_TASKS
 from support.text import quote
 
 COLUMNS_EXPECTED = (
@@ -136,7 +138,12 @@ def _find_layout(
     blank = any(is_blank_row(row.get(text), None if tag is None else row.get(tag)) for row in rows)
     grouped = sentence not in (None, text) or len(rows) < len(head) or (blank and tag is not None)
     if grouped and (tag is not None or not any(" " in str(row.get(text)) for row in rows)):
-        return layout._replace(kind=LayoutKind.ROWS, labels=tag, sentence=sentence)
+        layout = layout._replace(kind=LayoutKind.ROWS, labels=tag, sentence=sentence)
+        types = _field_of_types(rows, columns, layout, options)
+        if types is not None:
+            note = types_note(repr(types), repr(tag))
+            layout = layout._replace(types=types, notes=(*notes, note))
+        return layout
     if tag is None:
         return layout._replace(kind=LayoutKind.TEXT)
     if are_parallel(rows, text, tag):
@@ -145,6 +152,21 @@ def _find_layout(
     expected = f"{LISTS_EXAMPLE} in each row, or {ROWS_EXAMPLE}"
     problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, expected))
     return None
+
+
+def _field_of_types(
+    rows: list[Fields], columns: FieldTypes, layout: RecordLayout, options: ReadOptions
+) -> str | None:
+    """Return the column with the types of tags that have none."""
+    labels = layout.labels
+    if labels is None or options.label_column is not None or options.task not in ENTITY_TASKS:
+        return None
+    words = [row for row in rows if not is_blank_row(row.get(layout.text), row.get(labels))]
+    others = {layout.text, labels, layout.sentence, layout.document}
+    rest = [key for key in columns.having("string") if key not in others]
+    return column_of_types(
+        [row.get(labels) for row in words], {key: [row.get(key) for row in words] for key in rest}
+    )
 
 
 def _document_field(columns: FieldTypes, text: str) -> str | None:

@@ -86,6 +86,9 @@ def test_every_spelling_is_read_back(spelling, types, prefixes):
         ("O O B-PER b-PER", {"PER"}),  # one misspelt tag
         ("B-PER NN NN NN", None),
         ("O b_per", {"per"}),
+        ("O O O b_per", {"per"}),
+        ("O O O B I", {"ENTITY"}),
+        ("O O O X", set()),
         ("NN O", None),
         ("_ _", None),
     ],

@@ -354,6 +354,45 @@ def test_numbered_sentences_without_blank_lines_are_not_joined(tmp_path, snapsho
     assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])] * 3
 
 
+@pytest.mark.parametrize("none", ["", "O", "_"])
+@pytest.mark.parametrize("form", ["{0}\t{1}\t{2}", "{0}\t{2}\t{1}", "{0}\tx\t{1}\tn\t{2}"])
+def test_types_in_a_column_of_their_own(tmp_path, none, form):
+    rows = [("Anna", "B", "PERSON"), ("Bell", "I", "PERSON"), ("ran", "O", none), ("x", "O", none)]
+    content = "".join(form.format(*row) + "\n" for row in rows)
+    path = write_file(tmp_path, "a.tsv", f"{content}\n" * 2)
+    tags = ["B-PERSON", "I-PERSON", "O", "O"]
+    assert read(path) == [(["Anna", "Bell", "ran", "x"], tags)] * 2
+    (note,) = detect.read(path, ReadOptions(), Problems()).notes
+    assert note.startswith("the types of the tags in column")
+
+
+def test_types_in_a_column_of_a_table(tmp_path):
+    rows = "1,Anna,B,PERSON\n1,ran,O,\n1,to,O,\n2,Rome,B,GPE\n2,x,O,\n"
+    path = write_file(tmp_path, "a.csv", "sentence_id,word,iob,type\n" + rows)
+    assert read(path) == [
+        (["Anna", "ran", "to"], ["B-PERSON", "O", "O"]),
+        (["Rome", "x"], ["B-GPE", "O"]),
+    ]
+    assert read(path, label_column="iob")[1] == (["Rome", "x"], ["B", "O"])
+
+
+@pytest.mark.parametrize(
+    "types", [("Anna Bell", "-"), ("Q42", "-"), ("PERSON", "PERSON"), ("", "")]
+)
+def test_other_columns_beside_bare_tags_are_not_types(tmp_path, types):
+    """Mentions and entities as in AIDA, and columns that do not fit the tags."""
+    content = "".join(
+        f"{word}\t{tag}\t{type_}\n" for word, tag, type_ in zip("ab", "BO", types, strict=True)
+    )
+    assert read(write_file(tmp_path, "a.tsv", f"{content}\n" * 2)) == [(["a", "b"], ["B", "O"])] * 2
+
+
+def test_a_type_that_does_not_fit_its_tag_is_part_of_the_tag(tmp_path):
+    """It is reported as a tag that is not an entity tag."""
+    rows = "a\tB\tPER\nb\tO\t\n\n" * 600 + "c\tO\tPER\nd\tB\t\n\n"
+    assert read(write_file(tmp_path, "a.tsv", rows))[-1] == (["c", "d"], ["O-PER", "B-"])
+
+
 STANZA = (
     "1\tAnna\t_\tPROPN\t_\t_\t2\tnsubj\t_\tstart_char=0|end_char=4|{}\n"
     "2\tran\t_\tVERB\t_\t_\t0\troot\t_\tstart_char=5|end_char=8|{}\n\n"
