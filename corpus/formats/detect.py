@@ -225,7 +225,7 @@ def csv_delimiter(head: list[str], name: str, options: ReadOptions) -> str | Non
     if (delimiter_line := DELIMITER_LINE.fullmatch(filled[0])) is not None:
         return delimiter_line[1]
     for delimiter in DELIMITERS:
-        header = [cell.strip('"') for cell in filled[0].split(delimiter)]
+        header = [cell.strip(' "') for cell in filled[0].split(delimiter)]
         text = first_named(header, text_names)
         rest = [cell for position, cell in enumerate(header) if position != text]
         if text is None or first_named(rest, other_names) is None:

@@ -15,6 +15,8 @@ def parts_of(fields: Fields) -> list[Fields] | None:
     has_text = any(_holds_text(fields.get(key)) for key in TEXT_COLUMNS)
     if has_text or any(map(_are_spans, fields.values())):
         return None
+    if len(fields) > 1 and _are_parts(list(fields.values())):  # records by their identifier
+        return [{"id": key, **part} for key, part in fields.items()]
     lists = list(filter(_are_parts, fields.values()))
     return lists[0] if len(lists) == 1 else None
 

@@ -25,7 +25,7 @@ from corpus.formats.record_source import open_records
 from corpus.formats.records import LISTS_EXAMPLE, Record
 from corpus.formats.rows import ROWS_EXAMPLE
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
-from corpus.formats.text import MAX_LINE, FilePath, is_compressed, open_bytes, regular_file
+from corpus.formats.text import BLANK, MAX_LINE, FilePath, is_compressed, open_bytes, regular_file
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import counted, quote
 
@@ -55,6 +55,7 @@ def read_csv(
         itertools.chain(head, lines),
         delimiter=delimiter,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        skipinitialspace=_has_spaced_names(head, delimiter),
         strict=True,
     )
     header: list[str] | None = None
@@ -68,6 +69,7 @@ def read_csv(
         if header is None:
             if DELIMITER_LINE.fullmatch(delimiter.join(row)):
                 continue
+            row = [cell.strip(BLANK) for cell in row]
             header = row or None
             unused = len(row)
             while row and not row[-1]:
@@ -112,6 +114,12 @@ def _rows_of_csv(rows: Any, problems: Problems, name: str) -> Iterator[list[str]
         if row is None:
             return
         yield row
+
+
+def _has_spaced_names(lines: list[str], delimiter: str) -> bool:
+    """Return whether a space follows each delimiter of the header, and so does not belong to it."""
+    header = next(filter(str.strip, lines), "")
+    return header.count(f"{delimiter} ") == header.count(delimiter) > 0
 
 
 def _has_quoted_cells(lines: list[str]) -> bool:

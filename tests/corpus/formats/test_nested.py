@@ -34,6 +34,15 @@ def test_parts_have_the_document_of_their_record(tmp_path):
     assert [(s.document, s.lines[0]) for s in sentences] == [("a", 1), ("a", 1), ("b", 2), ("b", 2)]
 
 
+@pytest.mark.parametrize("parts", [TEXTS, WORDS])
+def test_records_by_their_identifier_are_read(tmp_path, parts):
+    content = json.dumps(dict(zip(["a1", "b2"], parts, strict=True)))
+    opened = detect.read(write_file(tmp_path, "a.json", content), ReadOptions(), Problems())
+    sentences = list(opened.sentences)
+    assert [(s.words, s.tags) for s in sentences] == [ANNA, ROME]
+    assert [s.record_id for s in sentences] == ["a1", "b2"]
+
+
 def test_two_lists_of_texts_are_not_one_document(tmp_path):
     path = write_file(tmp_path, "a.json", json.dumps({"train": TEXTS, "test": TEXTS}))
     assert read(path, problems := Problems()) == []

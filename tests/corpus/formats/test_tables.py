@@ -37,13 +37,23 @@ def test_a_table_names_its_integer_labels(tmp_path):
         "sep=;\r\nsentence_id;word;tag\r\n1;Anna;B-PER\r\n2;ran;O\r\n",
         '"sep=,"\nsentence_id,word,tag\n1,Anna,B-PER\n2,ran,O\n',
         "sentence_id;word;tag;;\n1;Anna;B-PER;;\n2;ran;O;;\n;;;;\n",
+        "sentence_id, word, tag\n1, Anna, B-PER\n2, ran, O\n",
+        "sentence_id ,word ,tag\n1,Anna,B-PER\n2,ran,O\n",
         "sentence_id;word;tag;\n1;Anna;B-PER;\n2;ran;O\n",
     ],
-    ids=["a line that names the delimiter", "in quotes", "empty columns", "one empty column"],
+    ids=["delimiter line", "in quotes", "empty columns", "spaces", "names", "an empty column"],
 )
 def test_what_spreadsheets_add_to_a_table_is_not_part_of_it(tmp_path, content):
     path = write_file(tmp_path, "a.csv", content)
     assert read(path) == [(["Anna"], ["B-PER"]), (["ran"], ["O"])]
+
+
+@pytest.mark.parametrize("header", ["text", "text,label"])
+def test_spaces_that_begin_a_cell_belong_to_it(tmp_path, header):
+    rest = ',"[[1, 5, ""PER""]]"' if "," in header else ""
+    path = write_file(tmp_path, "a.csv", f"{header}\n Anna ran{rest}\n")
+    opened = detect.read(path, ReadOptions(), Problems())
+    assert [s.tags for s in opened.sentences] == [["B-PER", "O"] if rest else None]
 
 
 def test_a_value_beyond_the_named_columns_is_a_problem(tmp_path):
