@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from corpus.formats.column_names import SPAN_COLUMNS
 from corpus.formats.hypertext import is_hypertext_span, offsets_of, rendered
 from corpus.formats.offset_units import (
     OffsetUnit,
@@ -136,7 +137,13 @@ def _read_record(
     text, spans, span_faults = placed_spans(text, fields.get(layout.labels), layout)
     faults += span_faults
     if _is_missing(fields.get(layout.labels)):
-        faults.append(Fault(ProblemKind.NO_SPANS, quote(text)))
+        others = (key for key in fields if key.lower() in SPAN_COLUMNS and key != layout.labels)
+        other = next((key for key in others if parsed_spans(fields[key])[0]), None)
+        if other is None:
+            faults.append(Fault(ProblemKind.NO_SPANS, quote(text)))
+        else:
+            detail = f"no {layout.labels!r}, but spans in {other!r}: {quote(fields)}"
+            faults.append(Fault(ProblemKind.MISSING_COLUMN, detail))
     other = _other_annotation(record, record_id, text, spans, annotated)
     if other:
         faults.append(other)
@@ -230,7 +237,7 @@ def _is_missing(spans: Any) -> bool:
     """Return whether a record has no list of spans, because its text has no entities."""
     if isinstance(spans, float):
         return spans != spans  # JSON's NaN, as pandas writes it
-    return spans is None or (isinstance(spans, str) and spans.strip().lower() in EMPTY_CELLS)
+    return spans in (None, {}) or (isinstance(spans, str) and spans.strip().lower() in EMPTY_CELLS)
 
 
 # --- Spans in a text ----------------------------------------------------------------------------

@@ -193,6 +193,14 @@ def test_a_text_that_several_people_annotate_alike_has_one_annotation(tmp_path):
     assert stopped(problems) == [(ProblemKind.SEVERAL_ANNOTATIONS, 1)]
 
 
+def test_label_studio_writes_a_line_feed_of_a_span_as_a_backslash_and_n(tmp_path):
+    span = {"start": 0, "end": 9, "text": "Anna\\nBell", "labels": ["PER"]}
+    content = json.dumps([task(annotation(span), text="Anna\nBell ran")])
+    assert read(write_file(tmp_path, "a.json", content)) == [
+        (["Anna", "Bell", "ran"], ["B-PER", "I-PER", "O"])
+    ]
+
+
 @pytest.mark.parametrize("imported", ["ner_tags", "labels", "Tags", "spans"])
 def test_labels_that_a_task_was_imported_with_are_not_its_annotation(tmp_path, imported):
     data = {"text": "Anna slept", "tokens": ["Anna", "slept"], imported: ["O", "O"]}

@@ -155,6 +155,12 @@ CASES = {
         {},
         [(ProblemKind.SPANS_OVERLAP, 1, ["a.jsonl:2"])],
     ),
+    "spans in another field": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="in Rome", labels=[[3, 7, "LOC"]]),
+        {},
+        [(ProblemKind.MISSING_COLUMN, 1, ["a.jsonl:2"])],
+    ),
     "a span of white space": BrokenCorpus(
         "a.jsonl",
         TEXT + record(text="in Rome", spans=[[2, 3, "LOC"]]),
@@ -248,6 +254,16 @@ def test_a_span_is_widened_at_both_ends(tmp_path):
 def test_a_span_without_the_zero_width_characters_of_its_word_is_whole(tmp_path, text, span, words):
     path = write_file(tmp_path, "a.jsonl", record(text=text, spans=[span]))
     assert read(path) == [(words, ["O", "B-LOC", "O"])]
+
+
+@pytest.mark.parametrize("others", [{"label": ["sport"]}, {"labels": []}, {"entities": None}])
+def test_a_text_without_spans_may_have_classes(tmp_path, others):
+    content = record(text="Anna", spans=[[0, 4, "PER"]]) * 2 + record(
+        text="Rome", spans={}, **others
+    )
+    path = write_file(tmp_path, "a.jsonl", content)
+    assert read(path, problems := Problems())[2] == (["Rome"], ["O"])
+    assert [group.kind for group in problems.warnings.groups] == [ProblemKind.NO_SPANS]
 
 
 @pytest.mark.parametrize("form", ["text", "gliner"])
