@@ -140,11 +140,11 @@ def _fault(words: list[str], tags: list[str], raw_text: bool) -> str | None:
                 )
     if raw_text:
         return None
-    for test, description, share in (
+    for is_sub_word, description, share in (
         (_continues, "begin with ## as sub-words do", FEW),
         (_begins_sub_word, "begin with the sign for a space of sub-words", HALF),
     ):
-        if matching := _matching(words, test, share):
+        if matching := _matching(words, is_sub_word, share):
             return f"{counted(len(matching), 'word')} of {len(words):,} {description}: " + (
                 _listed(matching)
             )

@@ -45,6 +45,7 @@ NUMBERED_EXAMPLE = (
     "a blank line between sentences or, if the numbers are those of the sentences, names in the "
     "first line: sentence_id, token, ner_tag, separated like the columns"
 )
+NUMBERS = re.compile(r"-?\d++(?:[.,:-]\d++)*+")  # 7, also times, ranges of offsets, indices
 MIN_ROWS = 3  # a column of fewer numbers may be words
 # Words rarely repeat the word before, or count on from it; identifiers do.
 MIN_IDENTIFIED = 5  # rows; fewer may be words
@@ -135,7 +136,9 @@ def find_column_layout(
     identifying = {c for c in _identifying_columns(body, width) if types[c] is None}
     blank = {column for column in range(width) if not any(row[column].strip() for row in body)}
     text, notes = _text_column(options, names, types, indexed, asked, numeric, identifying, blank)
-    if 0 in numeric | identifying and text != 0 and not indexed and not names:
+    identified = 0 in identifying or (0 in numeric and not names)
+    text_notes = list(notes)
+    if identified and text != 0 and not indexed:
         unended = _numbered_sentences(head, body, "numbers" if 0 in numeric else "identifiers")
         if unended:
             problems.add(Problem(ProblemKind.IMPLAUSIBLE, Place(name), unended, NUMBERED_EXAMPLE))
@@ -164,7 +167,7 @@ def find_column_layout(
         rest = {c: [row[c] for row in body] for c in range(width) if c not in (text, labels)}
         type_column = column_of_types([row[labels] for row in body], rest)
     if type_column is not None:
-        notes = [types_note(f"column {type_column}", f"column {labels}")]
+        notes = [*text_notes, types_note(f"column {type_column}", f"column {labels}")]
     if labels is None and names == CONLLU_COLUMNS and options.needs_labels:
         detail = f"CoNLL-U has no column for {options.task} tags"
         expected = f"--task_name pos, or --label_column_name with one of {', '.join(names)}"
@@ -282,7 +285,9 @@ def _numeric_columns(rows: list[list[str]], width: int) -> set[int]:
     """Return the columns that hold numbers only; no column of very few rows."""
     if len(rows) < MIN_ROWS:
         return set()
-    return {column for column in range(width) if all(row[column].isdecimal() for row in rows)}
+    return {
+        column for column in range(width) if all(NUMBERS.fullmatch(row[column]) for row in rows)
+    }
 
 
 def _identifying_columns(rows: list[list[str]], width: int) -> set[int]:

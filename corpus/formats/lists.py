@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from corpus.formats.label_column import typed_tag
 from corpus.formats.records import (
     LISTS_EXAMPLE,
     Fault,
@@ -43,7 +44,10 @@ def read_lists(
             missing_field(fields, layout, options)
             or fault_of_words(words, layout.text)
             or fault_of_tags(tags, words, layout.labels)
+            or fault_of_tags(fields.get(layout.types or ""), words, layout.types)
         )
+        if layout.types is not None and tags is not None and word_fault is None:
+            tags = list(map(typed_tag, tags, fields[layout.types]))
         faults = [*record.faults, *([] if word_fault is None else [word_fault])]
         for fault in faults:
             text = None if fault_of_words(words, layout.text) else " ".join(words)

@@ -127,7 +127,7 @@ def _find_layout(
         LayoutKind.LISTS, text, labels, None, document, record_id, notes=tuple(notes)
     )
     if columns.types[text] != "string":
-        return layout
+        return _with_types(layout, rows, columns, options)
     if labels is not None and columns.types[labels] in ("strings", "integers"):
         return layout._replace(joined=True)
     if spans is not None:
@@ -139,11 +139,7 @@ def _find_layout(
     grouped = sentence not in (None, text) or len(rows) < len(head) or (blank and tag is not None)
     if grouped and (tag is not None or not any(" " in str(row.get(text)) for row in rows)):
         layout = layout._replace(kind=LayoutKind.ROWS, labels=tag, sentence=sentence)
-        types = _field_of_types(rows, columns, layout, options)
-        if types is not None:
-            note = types_note(repr(types), repr(tag))
-            layout = layout._replace(types=types, notes=(*notes, note))
-        return layout
+        return _with_types(layout, rows, columns, options)
     if tag is None:
         return layout._replace(kind=LayoutKind.TEXT)
     if are_parallel(rows, text, tag):
@@ -154,19 +150,29 @@ def _find_layout(
     return None
 
 
-def _field_of_types(
-    rows: list[Fields], columns: FieldTypes, layout: RecordLayout, options: ReadOptions
-) -> str | None:
-    """Return the column with the types of tags that have none."""
+def _with_types(
+    layout: RecordLayout, rows: list[Fields], columns: FieldTypes, options: ReadOptions
+) -> RecordLayout:
+    """Return a layout of words and tags with the column of the types of tags that have none."""
     labels = layout.labels
     if labels is None or options.label_column is not None or options.task not in ENTITY_TASKS:
-        return None
-    words = [row for row in rows if not is_blank_row(row.get(layout.text), row.get(labels))]
+        return layout
+    in_lists = layout.kind is LayoutKind.LISTS
     others = {layout.text, labels, layout.sentence, layout.document}
-    rest = [key for key in columns.having("string") if key not in others]
-    return column_of_types(
-        [row.get(labels) for row in words], {key: [row.get(key) for row in words] for key in rest}
-    )
+    keys = [key for key in columns.having("strings" if in_lists else "string") if key not in others]
+    words = [row for row in rows if not is_blank_row(row.get(layout.text), row.get(labels))]
+    if in_lists:  # a row for each word
+        words = [
+            dict(zip((labels, *keys), values, strict=True))
+            for row in rows
+            for values in zip(*(row.get(key) or () for key in (labels, *keys)), strict=False)
+        ]
+    content = {key: [row.get(key) for row in words] for key in keys}
+    types = column_of_types([row.get(labels) for row in words], content)
+    if types is None:
+        return layout
+    note = types_note(repr(types), repr(labels))
+    return layout._replace(types=types, notes=(*layout.notes, note))
 
 
 def _document_field(columns: FieldTypes, text: str) -> str | None:

@@ -138,11 +138,11 @@ def _read_record(
     faults += span_faults
     if _is_missing(fields.get(layout.labels)):
         others = (key for key in fields if key.lower() in SPAN_COLUMNS and key != layout.labels)
-        other = next((key for key in others if parsed_spans(fields[key])[0]), None)
-        if other is None:
+        elsewhere = next((key for key in others if parsed_spans(fields[key])[0]), None)
+        if elsewhere is None:
             faults.append(Fault(ProblemKind.NO_SPANS, quote(text)))
         else:
-            detail = f"no {layout.labels!r}, but spans in {other!r}: {quote(fields)}"
+            detail = f"no {layout.labels!r}, but spans in {elsewhere!r}: {quote(fields)}"
             faults.append(Fault(ProblemKind.MISSING_COLUMN, detail))
     other = _other_annotation(record, record_id, text, spans, annotated)
     if other:

@@ -1,5 +1,6 @@
 """CoNLL columns: their roles, comments, documents, and rows that do not fit."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -335,6 +336,8 @@ def test_sentences_have_a_file_a_line_and_an_id(tmp_path):
         ("7\t{}\t{}", 1),  # the number of the sentence
         ("0\t4\t{}\t{}", 2),  # offsets
         ("7 {} NN {}", 1),
+        ("0.25\t1.5\t{}\t{}", 2),  # times
+        ("0-4\t{}\t{}", 1),  # offsets in one column
     ],
 )
 def test_a_first_column_of_numbers_does_not_hold_the_words(tmp_path, row, column):
@@ -364,6 +367,23 @@ def test_types_in_a_column_of_their_own(tmp_path, none, form):
     assert read(path) == [(["Anna", "Bell", "ran", "x"], tags)] * 2
     (note,) = detect.read(path, ReadOptions(), Problems()).notes
     assert note.startswith("the types of the tags in column")
+
+
+def test_types_in_a_column_of_their_own_after_identifiers(tmp_path):
+    path = write_file(tmp_path, "a.tsv", "d1\tAnna\tB\tPER\nd1\tran\tO\t\nd1\tx\tO\t\n\n" * 3)
+    assert read(path) == [(["Anna", "ran", "x"], ["B-PER", "O", "O"])] * 3
+    assert [note[:17] for note in detect.read(path, ReadOptions(), Problems()).notes] == [
+        "column 0 holds id",
+        "the types of the ",
+    ]
+
+
+def test_types_in_a_list_of_their_own(tmp_path):
+    fields = {"tokens": ["Anna", "ran"], "ent_iob": ["B", "O"], "ent_type": ["PERSON", ""]}
+    short = {**fields, "ent_type": ["PERSON"]}
+    path = write_file(tmp_path, "a.jsonl", f"{json.dumps(fields)}\n" * 3 + json.dumps(short))
+    assert read(path, problems := Problems()) == [(["Anna", "ran"], ["B-PERSON", "O"])] * 3
+    assert [group.kind for group in problems.groups] == [ProblemKind.LABEL_COUNT]
 
 
 def test_types_in_a_column_of_a_table(tmp_path):
@@ -431,7 +451,8 @@ def test_a_first_column_of_identifiers_does_not_hold_the_words(tmp_path, row, co
     assert read(path) == [SENTENCE] * 3
     (note,) = detect.read(path, ReadOptions(), Problems()).notes
     assert note == f"column 0 holds identifiers, so the words are in column {column}"
-    path = write_file(tmp_path, "b.tsv", content.replace("\n\n", "\n"))
+    names = "sent\tw\tner\n" if column == 1 else ""
+    path = write_file(tmp_path, "b.tsv", names + content.replace("\n\n", "\n"))
     assert read(path, problems := Problems()) == []
     assert [group.kind for group in problems.groups] == [ProblemKind.IMPLAUSIBLE]
 
