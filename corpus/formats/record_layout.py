@@ -26,7 +26,7 @@ from corpus.formats.label_field import (
 from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout, place_of
 from corpus.formats.rows import ROWS_EXAMPLE
 from corpus.formats.sentence import LayoutKind, ReadOptions
-from corpus.formats.spans import SPANS_EXAMPLE
+from corpus.formats.spans import EDGE_KEYS, SPANS_EXAMPLE
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.schemes import is_entity_tag
 from corpus.spellings import ENTITY_TASKS
@@ -144,6 +144,11 @@ def _find_layout(
         return layout._replace(kind=LayoutKind.TEXT)
     if are_parallel(rows, text, tag):
         return layout._replace(labels=tag, joined=True)
+    if all(any(key in columns.types for key in keys) for keys in EDGE_KEYS):
+        detail = f"one span in each row: {quote(rows[0])}"
+        expected = f"the spans of a text together: {SPANS_EXAMPLE}"
+        problems.add(Problem(ProblemKind.FOREIGN_FORMAT, place, detail, expected))
+        return None
     detail = f"{text!r} and {tag!r} hold one string each, and no column identifies the sentences"
     expected = f"{LISTS_EXAMPLE} in each row, or {ROWS_EXAMPLE}"
     problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, expected))

@@ -31,6 +31,7 @@ TEXTS = {
     "spacy.txt": "[('Anna', {'entities': [(0, 4, 'PER')]}), ('Bob', {'entities': []})]\n",
     "ontonotes.name": '<DOC DOCNO="x"><TEXT>\n<ENAMEX TYPE="PERSON">Anna</ENAMEX> ran\n',
     "tei.xml": '<TEI xmlns="http://www.tei-c.org/ns/1.0">\n<text/></TEI>\n',
+    "spans.csv": "id,text,start,end,label\n1,Anna saw Rome,0,4,PER\n1,Anna saw Rome,9,13,LOC\n",
     "page.jsonl": "<!doctype html><html><head><title>404</title></head></html>\n",
     "pointer.conll": "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
     "pointer.csv": "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
