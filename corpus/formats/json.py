@@ -149,7 +149,9 @@ class _JsonText:
         except ValueError:  # a large record, or an error to report
             return False
         if isinstance(value, dict):
-            return "result" in value or any(key in value for keys in EDGE_KEYS for key in keys)
+            placed = any(key in value for keys in EDGE_KEYS for key in keys)
+            inner = (v for key, v in value.items() if not key.endswith("labels"))
+            return "result" in value or (placed and not any(isinstance(v, list) for v in inner))
         return list(map(type, value)) != [str, dict]
 
     def next_character(self) -> str:

@@ -69,7 +69,9 @@ def records_of_task(record: Record) -> Iterator[Record]:
     }
     task_id = task.get("id")
     record_id = task_id if isinstance(task_id, str | int) else record.record_id
-    dialogue = dialogue_of(fields)
+    texts = any(isinstance(value, str) for value in fields.values())
+    in_paragraphs = any("startOffset" in span for span in spans) if spans else not texts
+    dialogue = dialogue_of(fields, certain=in_paragraphs)
     whole = Record(record.line, {**fields, SPANS: spans}, record_id, left_out, tuple(faults))
     if dialogue is None:
         yield whole
@@ -133,14 +135,15 @@ def _is_labels(result: Fields) -> bool:
 # --- Paragraphs ---------------------------------------------------------------------------------
 
 
-def dialogue_of(fields: Fields) -> list[Fields] | None:
+def dialogue_of(fields: Fields, *, certain: bool = False) -> list[Fields] | None:
     """Return the dialogue of a record without texts and words: paragraphs with their authors.
 
-    Texts that carry labels of their own, such as mentions of entities, are not paragraphs.
+    Texts that carry labels of their own, such as mentions of entities, are not paragraphs, unless
+    it is `certain` that there is a dialogue.
     """
     if any(_holds_text(fields.get(key)) for key in TEXT_COLUMNS):
         return None
-    return next(filter(_is_dialogue, fields.values()), None)
+    return next((value for value in fields.values() if _is_dialogue(value, certain)), None)
 
 
 def _holds_text(value: Any) -> bool:
@@ -148,13 +151,13 @@ def _holds_text(value: Any) -> bool:
     return isinstance(first, str)
 
 
-def _is_dialogue(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_paragraph, value))
-
-
-def _is_paragraph(value: Any) -> bool:
-    unlabelled = isinstance(value, dict) and ANNOTATION_KEYS.isdisjoint(value)
-    return unlabelled and _text_key(value) is not None
+def _is_dialogue(value: Any, certain: bool) -> bool:
+    keys = set() if certain else ANNOTATION_KEYS
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(v, dict) and keys.isdisjoint(v) and _text_key(v) for v in value)
+    )
 
 
 def _text_key(paragraph: Fields) -> str | None:
@@ -175,6 +178,7 @@ def records_of_dialogue(record: Record, dialogue: list[Fields]) -> Iterator[Reco
     fields: Fields = record.fields or {}
     named = next((key for key in SPAN_COLUMNS if isinstance(fields.get(key), list)), SPANS)
     rest = {key: v for key, v in fields.items() if key != named and v is not dialogue}
+    annotated = isinstance(fields.get(named), list)
     spans_of: list[list[Any]] = [[] for _ in dialogue]
     faults = list(record.faults)
     for span in fields.get(named) or []:
@@ -189,7 +193,7 @@ def records_of_dialogue(record: Record, dialogue: list[Fields]) -> Iterator[Reco
             spans_of[place[0]].append(span)
     for number, (paragraph, spans) in enumerate(zip(dialogue, spans_of, strict=True)):
         text = paragraph[str(_text_key(paragraph))]
-        new_fields: Fields = {**rest, "text": text, SPANS: spans}
+        new_fields: Fields = {**rest, "text": text, SPANS: spans if annotated else None}
         own_faults = () if number else tuple(faults)
         yield record._replace(fields=new_fields, faults=own_faults, part=number)
 

@@ -208,6 +208,27 @@ def test_labels_that_a_task_was_imported_with_are_not_its_annotation(tmp_path, i
     assert read(write_file(tmp_path, "a.json", content)) == [ANNA]
 
 
+def test_the_paragraphs_of_a_task_may_have_any_keys(tmp_path):
+    """Label Studio plays the part of a recording that belongs to a paragraph."""
+    dialogue = [{**DIALOGUE[0], "start": 0.5, "end": 2, "type": "a", "meta": {"b": []}}]
+    spans = annotation(paragraph(0, 3, 7, "Anna"), kind="paragraphlabels")
+    record = {"data": {"dialogue": dialogue}, "annotations": [spans]}
+    assert read(write_file(tmp_path, "a.json", json.dumps([record]))) == [
+        (["Hi", "Anna"], ["O", "B-PER"])
+    ]
+
+
+def test_earlier_spans_in_the_data_of_a_task_are_not_a_dialogue(tmp_path):
+    data = {"review": "Anna slept", "model": [{**PER, "label": "X"}]}
+    content = json.dumps([{"data": data, "annotations": [annotation(PER)]}] * 2)
+    assert read(write_file(tmp_path, "a.json", content)) == [ANNA] * 2
+
+
+def test_a_dialogue_without_a_list_of_spans_has_no_labels(tmp_path):
+    path = write_file(tmp_path, "a.jsonl", json.dumps({"dialogue": DIALOGUE}))
+    assert read(path) == [(["Hi", "Anna"], None), (["Bob", "left"], None)]
+
+
 UNREADABLE = {
     "a span over two paragraphs": {
         "data": {"dialogue": DIALOGUE},

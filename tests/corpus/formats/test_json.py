@@ -39,6 +39,12 @@ def test_annotations_before_their_text_are_not_records(tmp_path, record, form):
     assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])] * count
 
 
+def test_a_record_with_a_place_of_its_own_is_not_an_annotation(tmp_path):
+    content = {"data": [{"start": 7, "end": 15, "text": "Anna ran", "spans": [[0, 4, "PER"]]}]}
+    path = write_file(tmp_path, "a.json", json.dumps(content))
+    assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])]
+
+
 def test_a_sentence_of_two_objects_is_not_a_text_with_its_annotation(tmp_path):
     """Stanza writes lists of words, which look like spaCy's [text, annotation]."""
     words = [{"text": "Anna", "ner": "S-PER"}, {"text": "ran", "ner": "O"}]
