@@ -25,6 +25,7 @@ from corpus.formats.record_source import open_records
 from corpus.formats.records import LISTS_EXAMPLE, Record
 from corpus.formats.rows import ROWS_EXAMPLE
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
+from corpus.formats.spans import EDGE_KEYS
 from corpus.formats.text import BLANK, MAX_LINE, FilePath, is_compressed, open_bytes, regular_file
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import counted, quote
@@ -260,8 +261,8 @@ def _unreadable_columns(batch: Any) -> str:
 def relevant_columns(schema: Any, options: ReadOptions) -> list[str]:
     """Return the columns that may be needed, so that others, such as images, are not read.
 
-    `schema`: the names and types of the columns, of pyarrow. Lists of strings may be tags, whatever
-    their name. Without a column of labels, strings may be, too.
+    `schema`: the names and types of the columns, of pyarrow. Lists of strings may be tags, and lists
+    of objects spans or sentences, whatever their name. Without a column of labels, strings may be, too.
     """
     # Imported here because only these files need it.
     import pyarrow
@@ -277,8 +278,9 @@ def relevant_columns(schema: Any, options: ReadOptions) -> list[str]:
     def may_hold_tags(kind: Any) -> bool:
         is_list = pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)
         kind = kind.value_type if is_list else kind
-        if is_list and pyarrow.types.is_struct(kind):  # sentences of a document
-            return any(inner.name.lower() in TEXT_COLUMNS for inner in kind)
+        if is_list and pyarrow.types.is_struct(kind):  # sentences of a document, or spans
+            keys = {*TEXT_COLUMNS, *EDGE_KEYS[0]}
+            return any(inner.name in keys or inner.name.lower() in keys for inner in kind)
         is_string = pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
         return is_string and (is_list or not any(name.lower() in labels for name in names))
 

@@ -92,6 +92,14 @@ def test_spans_in_a_list_for_each_key_are_read(tmp_path):
     ]
 
 
+def test_spans_of_a_table_may_have_any_name(tmp_path):
+    spans = pa.array([[{"value": "Anna", "start": 0, "end": 4, "label": "NAME"}]])
+    texts, masked = pa.array(["Anna ran"]), pa.array(["[NAME] ran"])
+    table = pa.table({"source_text": texts, "masked_text": masked, "privacy_mask": spans})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet") == [(["Anna", "ran"], ["B-NAME", "O"])]
+
+
 def test_ids_of_sentences_may_be_numbers_with_a_point(tmp_path):
     """A column of integers with missing values becomes one in pandas."""
     ids = pa.array([1.0, None, 2.0])
