@@ -86,8 +86,8 @@ def are_parallel(rows: list[Fields], text: str, tag: str) -> bool:
 # --- Spans --------------------------------------------------------------------------------------
 
 
-def only_field_of_spans(rows: list[Fields], columns: FieldTypes) -> str | None:
-    """Return the only column that holds spans, whatever its name; None if several do, or none.
+def fields_of_spans(rows: list[Fields], columns: FieldTypes) -> list[str]:
+    """Return the columns that hold spans, whatever their names.
 
     Spans that cannot be read, such as those with numbers for labels, count if there are no others.
     """
@@ -108,7 +108,7 @@ def only_field_of_spans(rows: list[Fields], columns: FieldTypes) -> str | None:
             for key in candidates
             if any(needed <= span.keys() for span in objects_in(rows, key) for needed in keys)
         ]
-    return with_spans[0] if len(with_spans) == 1 else None
+    return with_spans
 
 
 def field_of_written_spans(rows: list[Fields], columns: FieldTypes) -> str | None:

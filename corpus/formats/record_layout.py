@@ -19,8 +19,8 @@ from corpus.formats.label_field import (
     are_aligned,
     are_parallel,
     field_of_written_spans,
+    fields_of_spans,
     labels_by_content,
-    only_field_of_spans,
     only_text_of_spans,
 )
 from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout, place_of
@@ -84,8 +84,10 @@ def _find_layout(
     spans = spans or columns.find(options.label_column, SPAN_COLUMNS, "empty")
     if spans is not None and columns.types[spans] not in ("spans", "empty"):
         spans = None
+    several: list[str] = []
     if spans is None and labels is None and options.label_column is None:
-        spans = only_field_of_spans(rows, columns) or field_of_written_spans(rows, columns)
+        several = fields_of_spans(rows, columns)
+        spans = several[0] if len(several) == 1 else field_of_written_spans(rows, columns)
     no_text = raw_text is None and words is None and options.text_column is None
     if (
         no_text
@@ -108,6 +110,10 @@ def _find_layout(
     expected = LISTS_EXAMPLE
     if text is None and not missing:
         missing, expected = ["no column with words"], COLUMNS_EXPECTED
+        if len(several) > 1:
+            listed = ", ".join(map(repr, several))
+            missing = [f"several columns with spans, {listed}, and no text by its name"]
+            expected = "--text_column_name, and --label_column_name with one of them"
         if any(map(is_entity_tag, columns.types)):
             missing, expected = ["the first row is not a header"], ROWS_EXAMPLE
     place = Place(name, head[0].line)

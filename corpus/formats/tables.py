@@ -261,8 +261,9 @@ def _unreadable_columns(batch: Any) -> str:
 def relevant_columns(schema: Any, options: ReadOptions) -> list[str]:
     """Return the columns that may be needed, so that others, such as images, are not read.
 
-    `schema`: the names and types of the columns, of pyarrow. Lists of strings may be tags, and lists
-    of objects spans or sentences, whatever their name. Without a column of labels, strings may be, too.
+    `schema`: the names and types of the columns, of pyarrow. Lists of strings may be tags, and
+    lists of objects spans or sentences, whatever their name. Without a column of labels, strings
+    may be tags, too.
     """
     # Imported here because only these files need it.
     import pyarrow

@@ -133,6 +133,15 @@ def test_a_title_is_not_the_text_of_an_empty_list_among_other_annotation(tmp_pat
     assert [group.kind for group in problems.groups] == [ProblemKind.NO_SUCH_COLUMN]
 
 
+def test_several_columns_of_spans_beside_texts_of_any_name_are_named(tmp_path, snapshot):
+    spans = {"mask": [[0, 4, "PER"]], "labels_of_spans": [[0, 4, "NAME"]]}
+    path = write_file(tmp_path, "a.jsonl", record(source="Anna ran", target="x", **spans))
+    assert read(path, problems := Problems()) == []
+    assert stable(problems, tmp_path) == snapshot
+    flags = {"text_column": "source", "label_column": "mask"}
+    assert read(path, **flags) == [(["Anna", "ran"], ["B-PER", "O"])]
+
+
 def test_most_texts_may_have_nan_in_place_of_spans(tmp_path):
     content = record(text="Anna ran", label=float("nan")) * 3
     content += record(text="Anna ran", label=[[0, 4, "PER"]])
