@@ -29,6 +29,7 @@ from corpus.spellings import (
     USUAL,
     Spelling,
     composed,
+    read_tags_as_types,
     spelling_of,
     type_of_column,
 )
@@ -137,6 +138,9 @@ def settle_labels(
             notes.append(spelling.note())
             names, known = _usual_spelling(names, spelling), _usual_spelling(known, spelling)
             declared = None if declared is None else _usual_spelling(declared, spelling)
+    if task_name in ENTITY_TASKS and declared is None:
+        names, note = read_tags_as_types(names)
+        notes += [] if note is None else [note]
     bare = not any(map(ENTITY_TAG.fullmatch, (*names, *known)))
     if bare and tag_scheme == "io":  # some files write IO without prefixes: PER PER O
         names, known = _with_prefix(names), _with_prefix(known)

@@ -42,7 +42,7 @@ from support.text import counted
 
 # Part of every cache key. Raise it, so that all corpora are read again, whenever a change gives the
 # same files different splits, labels or notes, or changes the fields of `Corpus`.
-READER_VERSION = 6
+READER_VERSION = 7
 SUMMARY = "corpus.json"  # of a cached corpus: its fields, with checksums of its files
 
 

@@ -23,6 +23,7 @@ MIN_NUMBERS = 20  # fewer words may all be numbers
 NEARLY_ALL = 0.95
 MOST = 0.9
 HALF = 0.5
+FEW = 0.03  # of the sub-words of English text, about a tenth continue a word
 SHOWN = 3
 PREFIX = re.compile(r"[^\W\d_]{1,8}[:/|]")
 JSON = re.compile(r"""\s*[\[{]\s*["{\[].*[\]}]\s*""", re.DOTALL)
@@ -139,6 +140,14 @@ def _fault(words: list[str], tags: list[str], raw_text: bool) -> str | None:
                 )
     if raw_text:
         return None
+    for is_sub_word, description, share in (
+        (_continues, "begin with ## as sub-words do", FEW),
+        (_begins_sub_word, "begin with the sign for a space of sub-words", HALF),
+    ):
+        if matching := _matching(words, is_sub_word, share):
+            return f"{counted(len(matching), 'word')} of {len(words):,} {description}: " + (
+                _listed(matching)
+            )
     if len(words) >= MIN_WORDS and (prefix := _common_prefix(words)):
         return f"all words begin with {quote(prefix)}: {_listed(words)}"
     if len(words) >= MIN_NUMBERS and _matching(words, _is_numbered, NEARLY_ALL):
@@ -191,6 +200,16 @@ def _common_prefix(words: list[str]) -> str | None:
         word.startswith(match[0]) and len(word) > len(match[0]) for word in distinct
     )
     return match[0] if match is not None and shared and len(distinct) >= MIN_WORDS else None
+
+
+def _continues(word: str) -> bool:
+    """Return whether a word is a sub-word of WordPiece that continues another one."""
+    return word.startswith("##") and word[2:3].isalnum()
+
+
+def _begins_sub_word(word: str) -> bool:
+    """Return whether a word begins with the space of SentencePiece or of byte-level BPE."""
+    return word[:1] in ("\u2581", "\u0120")
 
 
 def _is_numbered(word: str) -> bool:

@@ -11,7 +11,7 @@ from itertools import product
 from typing import NamedTuple
 
 from corpus.formats.column_names import first_named, label_columns
-from corpus.schemes import SCHEMES
+from corpus.schemes import SCHEMES, split_tag
 
 PREFIXES = "BIESLUM"
 # The hyphen; other hyphens, dashes and the minus sign, as word processors write them; other signs.
@@ -96,12 +96,44 @@ def entity_types(cells: Counter[str]) -> set[str] | None:
     column may be misspelt, but not most.
     """
     usual = [tag for tag in cells if USUAL.read(tag)]
-    if 2 * sum(cells[tag] for tag in usual) > cells.total():
+    mostly_usual = 2 * sum(cells[tag] for tag in usual) > cells.total()
+    if mostly_usual and any(tag != "O" for tag in usual):
         return {tag[2:] for tag in usual if tag != "O"}
     spelling = spelling_of(cells)
     if spelling is None:
-        return None
+        return set() if mostly_usual else None
     return {tag[2:] for tag in map(spelling.read, cells) if tag is not None and tag != "O"}
+
+
+def read_tags_as_types(names: list[str]) -> tuple[list[str], str | None]:
+    """Return tags whose types are not tags themselves, and a note if that changes them.
+
+    Some projects label spans with tags: a span of B-PER is B-B-PER, and one of O is B-O. Types
+    are tags if a B- and an I- of one type are among them.
+    """
+    types = {split_tag(name)[1] for name in names} - {""}
+    tags = types - {"O"}
+    parts = [split_tag(type_) for type_ in tags]
+    both = {inner for prefix, inner in parts if prefix == "B"} & {
+        inner for prefix, inner in parts if prefix == "I"
+    }
+    if both and all(inner for _, inner in parts):
+        note = "Labels of spans are tags: a span labelled B-PER was read as B-PER, one of O as O."
+        return [_inner_tag(name) for name in names], note
+    if tags and "O" in types:
+        note = "Spans labelled O were read as words outside entities."
+        return ["O" if split_tag(name)[1] == "O" else name for name in names], note
+    return names, None
+
+
+def _inner_tag(name: str) -> str:
+    prefix, type_ = split_tag(name)
+    inner_prefix, inner_type = split_tag(type_)
+    if not type_ or not (inner_type or type_ == "O"):
+        return name
+    if prefix == "I" and inner_prefix == "B":  # the second word of a span
+        return f"I-{inner_type}"
+    return type_
 
 
 def type_of_column(column: str | None, task: str) -> str:

@@ -15,12 +15,19 @@ from corpus.formats.column_names import (
     label_columns,
     requested_column,
 )
-from corpus.formats.label_column import CONLLU_COLUMNS, LabelChoice, choose_label_column
+from corpus.formats.label_column import (
+    CONLLU_COLUMNS,
+    LabelChoice,
+    choose_label_column,
+    column_of_types,
+    typed_tag,
+    types_note,
+)
 from corpus.formats.sentence import UNREADABLE, LayoutKind, OpenedSource, ReadOptions, Sentence
 from corpus.formats.text import BLANK
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.schemes import is_entity_tag
-from corpus.spellings import entity_types
+from corpus.spellings import ENTITY_TASKS, entity_types
 from support.text import counted, quote
 
 INDEX = re.compile(r"\d{1,9}(?:[-.]\d{1,9})?")  # 3-4: a multi-word token, 3.1: an empty node
@@ -28,14 +35,22 @@ NEW_DOCUMENT = re.compile(  # MEDLINE: JNLPBA
     r"#\s*(?:newdoc(?:\s+id)?|doc_id|document_id)(?:\s*=\s*(.*))?$|###(?=(MEDLINE:\S+$))"
 )
 SENTENCE_ID = re.compile(r"#\s*sent_id\s*=\s*(.*\S)")
+MISC = CONLLU_COLUMNS.index("misc")
 DOCUMENT_START = "-DOCSTART-"
+# Also with a number or a name, as in AIDA, and in corpora in lower case.
+DOCUMENT_MARK = re.compile(rf"{DOCUMENT_START}(?=\s|$)", re.IGNORECASE)
 MIN_SHARE_OF_ENDS = 0.01  # of the first lines; sentences rarely have a hundred words
 EXAMPLE = "EU\tB-ORG"
 NUMBERED_EXAMPLE = (
     "a blank line between sentences or, if the numbers are those of the sentences, names in the "
     "first line: sentence_id, token, ner_tag, separated like the columns"
 )
+NUMBERS = re.compile(r"-?\d++(?:[.,:-]\d++)*+")  # 7, also times, ranges of offsets, indices
 MIN_ROWS = 3  # a column of fewer numbers may be words
+# Words rarely repeat the word before, or count on from it; identifiers do.
+MIN_IDENTIFIED = 5  # rows; fewer may be words
+SHARE_OF_IDENTIFIED = 0.5
+NUMBER_AT_END = re.compile(r"(.*\D)(\d{1,9})", re.DOTALL)
 
 
 class ColumnLayout(NamedTuple):
@@ -51,6 +66,8 @@ class ColumnLayout(NamedTuple):
     tags_seen: frozenset[str]  # in the first lines of the file
     label_name: str | None = None  # the name of the column `labels`, if the columns have names
     blank_words: frozenset[str] = BLANK_WORDS - {EMPTY_QUOTES}  # with O, they end a sentence
+    types: int | None = None  # the column of the types of tags that have none
+    feature: str | None = None  # the one of CoNLL-U that holds the tags, in the column `labels`
     notes: tuple[str, ...] = ()  # columns that were not chosen by their position
     has_documents: bool = False  # the first lines mark where documents begin
 
@@ -116,10 +133,13 @@ def find_column_layout(
     if options.label_column is not None:
         asked = requested_column(options.label_column, names, width)
     numeric = _numeric_columns(body, width)
+    identifying = {c for c in _identifying_columns(body, width) if types[c] is None}
     blank = {column for column in range(width) if not any(row[column].strip() for row in body)}
-    text, notes = _text_column(options, names, types, indexed, asked, numeric, blank)
-    if 0 in numeric and text != 0 and not indexed and not names:
-        unended = _numbered_sentences(head, body)
+    text, notes = _text_column(options, names, types, indexed, asked, numeric, identifying, blank)
+    identified = 0 in identifying or (0 in numeric and not names)
+    text_notes = list(notes)
+    if identified and text != 0 and not indexed:
+        unended = _numbered_sentences(head, body, "numbers" if 0 in numeric else "identifiers")
         if unended:
             problems.add(Problem(ProblemKind.IMPLAUSIBLE, Place(name), unended, NUMBERED_EXAMPLE))
             return None
@@ -130,6 +150,24 @@ def find_column_layout(
         if options.needs_labels:
             notes += choice.notes(names, options.task)
     labels = choice.column
+    feature = None
+    no_tags = labels is None or (labels == MISC and types[MISC] is None)
+    if (
+        names == CONLLU_COLUMNS
+        and options.task in ENTITY_TASKS
+        and options.needs_labels
+        and no_tags
+    ):
+        feature = _feature_of_entities(row[MISC] for row in body)
+    if feature is not None:
+        labels = MISC
+        notes.append(f"{options.task} tags are in the feature {feature!r} of column {MISC} (misc)")
+    type_column = None
+    if asked is None and labels is not None and options.task in ENTITY_TASKS:
+        rest = {c: [row[c] for row in body] for c in range(width) if c not in (text, labels)}
+        type_column = column_of_types([row[labels] for row in body], rest)
+    if type_column is not None:
+        notes = [*text_notes, types_note(f"column {type_column}", f"column {labels}")]
     if labels is None and names == CONLLU_COLUMNS and options.needs_labels:
         detail = f"CoNLL-U has no column for {options.task} tags"
         expected = f"--task_name pos, or --label_column_name with one of {', '.join(names)}"
@@ -147,7 +185,9 @@ def find_column_layout(
         header,
         example=separator.join(body[0]) if body else EXAMPLE,
         tags_seen=tags,
-        label_name=names[labels] if names and labels is not None else None,
+        label_name=feature or (names[labels] if names and labels is not None else None),
+        types=type_column,
+        feature=feature,
         notes=tuple(notes),
         has_documents=any(map(_begins_document, head)),
     )
@@ -173,7 +213,7 @@ def _quotes_end_sentences(head: list[str], layout: ColumnLayout) -> bool:
 
 def _begins_document(line: str) -> bool:
     """Return whether a document begins at a line."""
-    return line.startswith(DOCUMENT_START) or NEW_DOCUMENT.match(line) is not None
+    return DOCUMENT_MARK.match(line) is not None or NEW_DOCUMENT.match(line) is not None
 
 
 def _content(rows: list[list[str]], column: int) -> Counter[str]:
@@ -188,12 +228,14 @@ def _text_column(
     indexed: bool,
     labels: int | None,
     numeric: set[int],
+    identifying: set[int],
     blank: set[int],
 ) -> tuple[int, list[str]]:
     """Return the column of words, and notes if it is not the usual one.
 
     `types`: the entity types in each column. `labels`: the column of labels that the user asked
-    for. `numeric`: the columns that hold numbers only. `blank`: those that hold nothing.
+    for. `numeric`: the columns that hold numbers only. `identifying`: those of identifiers.
+    `blank`: those that hold nothing.
     """
     if labels is None:
         labels = first_named(names, label_columns(options.task))
@@ -209,32 +251,79 @@ def _text_column(
         return next(column for column in range(len(types)) if column != labels), []
     if len(types) == 2 and labels is None and types[0] is not None and types[1] is None:
         return 1, ["column 0 holds entity tags, so the words are in column 1"]
-    if text in numeric or text in blank:
-        rest = (c for c in range(len(types)) if c not in numeric | blank and c != labels)
+    no_words = numeric | identifying | blank
+    if text in no_words:
+        rest = (c for c in range(len(types)) if c not in no_words and c != labels)
         words = next((column for column in rest if types[column] is None), None)
         if words is not None and len(types) > 2:
-            holds = "holds numbers" if text in numeric else "is empty"
+            holds = "holds numbers" if text in numeric else "holds identifiers"
+            holds = "is empty" if text in blank else holds
             return words, [f"column {text} {holds}, so the words are in column {words}"]
     return text, []
+
+
+def _feature_of_entities(cells: Iterable[str]) -> str | None:
+    """Return the feature of CoNLL-U's last column that holds entity tags, as Stanza writes them."""
+    values: dict[str, Counter[str]] = {}
+    for cell in cells:
+        for key, value in _features(cell).items():
+            values.setdefault(key, Counter())[value] += 1
+    types = {key: entity_types(counts) for key, counts in values.items()}
+    of_entities = sorted(
+        (key for key in types if types[key] is not None), key=lambda k: not types[k]
+    )
+    return next(iter(of_entities), None)
+
+
+def _features(cell: str) -> dict[str, str]:
+    """Return the features of a cell such as ner=B-PER|SpaceAfter=No."""
+    pairs = (feature.partition("=") for feature in cell.split("|"))
+    return {key: value for key, separator, value in pairs if separator}
 
 
 def _numeric_columns(rows: list[list[str]], width: int) -> set[int]:
     """Return the columns that hold numbers only; no column of very few rows."""
     if len(rows) < MIN_ROWS:
         return set()
-    return {column for column in range(width) if all(row[column].isdecimal() for row in rows)}
+    return {
+        column for column in range(width) if all(NUMBERS.fullmatch(row[column]) for row in rows)
+    }
 
 
-def _numbered_sentences(head: list[str], rows: list[list[str]]) -> str | None:
-    """Describe a first column that numbers the sentences, where no blank line ends them."""
+def _identifying_columns(rows: list[list[str]], width: int) -> set[int]:
+    """Return the columns that may identify documents, sentences or words.
+
+    Most values repeat that of the row before, or count on from it.
+    """
+    least = max(MIN_IDENTIFIED, SHARE_OF_IDENTIFIED * len(rows))
+    pairs = list(itertools.pairwise(rows))
+    return {
+        column
+        for column in range(width)
+        if sum(_identifies(row[column], after[column]) for row, after in pairs) >= least
+    }
+
+
+def _identifies(before: str, after: str) -> bool:
+    """Return whether a value repeats the value before it, or counts on from it: s1-1, s1-2."""
+    if before == after:
+        return True
+    first, second = NUMBER_AT_END.fullmatch(before), NUMBER_AT_END.fullmatch(after)
+    if first is None or second is None:
+        return False
+    return first[1] == second[1] and int(second[2]) == int(first[2]) + 1
+
+
+def _numbered_sentences(head: list[str], rows: list[list[str]], holds: str) -> str | None:
+    """Describe a first column that identifies the sentences, where no blank line ends them."""
     if any(not line.strip(BLANK) for line in head[:-1]) or len({row[0] for row in rows}) == 1:
         return None
-    return f"column 0 holds numbers, {quote(rows[0][0])} first, and no blank line ends a sentence"
+    return f"column 0 holds {holds}, {quote(rows[0][0])} first, and no blank line ends a sentence"
 
 
 def _rows(head: list[str]) -> list[str]:
     """Return the lines that are certainly rows, or else those that begin with a hashtag."""
-    rows = [line for line in head if line.strip(BLANK) and not line.startswith(DOCUMENT_START)]
+    rows = [line for line in head if line.strip(BLANK) and not DOCUMENT_MARK.match(line)]
     certain = [line for line in rows if not line.startswith("#")]
     return certain or [line for line in rows if line[1:2] not in ("", " ", "\t")]
 
@@ -354,7 +443,12 @@ class _BlockReader:
     def sentences(self, block: list[str], first: int) -> Iterable[Sentence]:
         """Return the sentences of a block, usually one; `first` is the number of its first line."""
         layout = self.layout
-        special = layout.indexed or block[0][0] == "#" or first == layout.header
+        special = (
+            layout.indexed
+            or layout.types is not None
+            or block[0][0] in "#-"
+            or first == layout.header
+        )
         cells = None if special else _cells(block, layout)
         step = layout.width + 1
         if cells is None or DOCUMENT_START in cells[::step]:
@@ -377,7 +471,7 @@ class _BlockReader:
         record_id = None
         rows = split_rows(block, layout.separator)
         for number, (line, row) in enumerate(zip(block, rows, strict=True), first):
-            if row[0] == DOCUMENT_START:
+            if DOCUMENT_MARK.match(row[0]):
                 yield from self._sentence(kept, record_id)
                 kept, record_id = [], None
                 self._begin_document()
@@ -417,6 +511,11 @@ class _BlockReader:
         if kept:
             words = [row[layout.text] for _, row in kept]
             tags = None if layout.labels is None else [row[layout.labels] for _, row in kept]
+            if layout.types is not None and tags is not None:
+                types = [row[layout.types] for _, row in kept]
+                tags = list(map(typed_tag, tags, types))
+            if layout.feature is not None and tags is not None:
+                tags = [_features(tag).get(layout.feature, "") for tag in tags]
             lines = [number for number, _ in kept]
             yield Sentence(words, tags, self.document, lines, self.name, record_id)
 

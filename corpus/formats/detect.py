@@ -35,7 +35,7 @@ from corpus.formats.pubtator import PUBTATOR_LAYOUT, read_pubtator
 from corpus.formats.record_source import open_records
 from corpus.formats.records import Record
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
-from corpus.formats.tables import open_table, read_csv
+from corpus.formats.tables import DELIMITER_LINE, open_table, read_csv
 from corpus.formats.text import (
     READ_ERRORS,
     FilePath,
@@ -168,6 +168,8 @@ def json_format(head: list[str], name: str) -> str | None:
     text = "\n".join(filled)
     if JSON_ARRAY.match(text):
         return "array"
+    if len(filled) > 1 and _is_record(filled[0]):
+        return "lines"
     if WRAPPED_RECORDS.match(text):
         return "object"
     if any(map(_is_record, filled[:2])):
@@ -213,15 +215,17 @@ def csv_delimiter(head: list[str], name: str, options: ReadOptions) -> str | Non
     filled = [line for line in head if line.strip()]
     if not filled:
         return None
-    text_names = (options.text_column or "", *TEXT_COLUMNS)
+    text_names = (*filter(None, [options.text_column]), *TEXT_COLUMNS)
     other_names = (
-        options.label_column or "",
+        *filter(None, [options.label_column]),
         *label_columns(options.task),
         *SPAN_COLUMNS,
         *SENTENCE_COLUMNS,
     )
+    if (delimiter_line := DELIMITER_LINE.fullmatch(filled[0])) is not None:
+        return delimiter_line[1]
     for delimiter in DELIMITERS:
-        header = [cell.strip('"') for cell in filled[0].split(delimiter)]
+        header = [cell.strip(' "') for cell in filled[0].split(delimiter)]
         text = first_named(header, text_names)
         rest = [cell for position, cell in enumerate(header) if position != text]
         if text is None or first_named(rest, other_names) is None:

@@ -18,8 +18,10 @@ from corpus.formats.label_studio import (
     records_of_dialogue,
     records_of_task,
 )
+from corpus.formats.nested import parts_of, records_of_parts
 from corpus.formats.records import Fault, Fields, Record
 from corpus.formats.spacy import is_spacy_document, records_of_spacy
+from corpus.formats.spans import are_spans_by_key, spans_by_key
 from corpus.problems import ProblemKind
 from support.text import quote
 
@@ -47,6 +49,9 @@ def records_of_exports(records: Iterable[Record]) -> Iterator[Record]:
     answered = False
     for record in records:
         fields = record.fields
+        if fields is not None and dict in map(type, fields.values()):
+            fields = {k: spans_by_key(v) if are_spans_by_key(v) else v for k, v in fields.items()}
+            record = record._replace(fields=fields)
         if fields is None or _is_plain(fields):
             yield record
         elif is_task(fields):
@@ -70,11 +75,13 @@ def records_of_exports(records: Iterable[Record]) -> Iterator[Record]:
                 faults=(*record.faults, *(_faults_of_answer(fields) if answered else ())),
             )
             fields = record.fields or {}
-            dialogue = dialogue_of(fields)
-            if dialogue is None:
-                yield record
-            else:
+            parts, dialogue = parts_of(fields), dialogue_of(fields)
+            if parts is not None:
+                yield from records_of_parts(record, parts)
+            elif dialogue is not None:
                 yield from records_of_dialogue(record, dialogue)
+            else:
+                yield record
 
 
 def _is_plain(fields: Fields) -> bool:

@@ -26,6 +26,10 @@ class FieldTypes:
             position = first_named(columns, candidates)
         return None if position is None else columns[position]
 
+    def having(self, *types: str) -> list[str]:
+        """Return the columns of one of the types."""
+        return [key for key, column_type in self.types.items() if column_type in types]
+
 
 def _type_of_column(rows: list[Fields], key: str) -> str | None:
     """Return the type of most values; "empty" if all lists are empty, None without values.
@@ -44,6 +48,8 @@ def type_of_value(value: Any) -> str | None:
     """Return the type of a value or of the first element of a list; None for no value."""
     if value == "":
         return "empty string"
+    if isinstance(value, float) and value != value:  # NaN, as Python writes a missing value
+        return None
     if isinstance(value, dict) and len(value) == 1:  # spaCy's {"entities": [...]}
         (inner,) = value.values()
         return type_of_value(inner) if isinstance(inner, list) else "other"
@@ -53,7 +59,9 @@ def type_of_value(value: Any) -> str | None:
         return {str: "strings", int: "integers", dict: "spans", list: "spans"}.get(
             type(value[0]), "other"
         )
-    return {type(None): None, str: "string", int: "integer"}.get(type(value), "other")
+    return {type(None): None, str: "string", int: "integer", float: "float"}.get(
+        type(value), "other"
+    )
 
 
 def objects_in(rows: list[Fields], key: str) -> Iterator[Fields]:

@@ -13,12 +13,24 @@ from settings.flags import LoopFlags
 from support.text import quote
 
 JSON_LINES = f"JSON Lines such as {SPANS_EXAMPLE}"
-XML = re.compile(r"\s*+<(?:\?xml\s|!DOCTYPE\s|html\b)", re.IGNORECASE)
+LFS_POINTER = re.compile(r"version https://git-lfs\.")
+HTML = re.compile(r"\s*+<(?:!DOCTYPE html|html\b)", re.IGNORECASE)
+XML = re.compile(
+    r"\s*+<(?:\?xml\s|!DOCTYPE\s|DOC\b|[a-z]\w*+\s++(?:xmlns|version)\b)", re.IGNORECASE
+)
 WEBANNO_2 = re.compile(r"\s*+#\s*(?:webanno\.|FORMAT=WebAnno TSV [12]\b)|#id=\d+\n#text=.*\n1-1\t")
-TAGGED_WORD = re.compile(r"\S*?\S(###|[/_|,])(?:O|[BIESLUM]-[^\W\d_][^\s/|#]*+)")
+# Entity tags, or parts of speech as in the Brown and Penn corpora: NN, PRP$, np-tl, .
+TAGGED_WORD = re.compile(
+    r"\S*?\S(###|[/_|,])"
+    r"(?:O|[BIESLUM]-[^\W\d_][^\s/|#]*+|[A-Za-z]{1,5}+\$?(?:[-+*][A-Za-z$]++)*+|[.,:;()'`\"#$-]{1,3}+)"
+)
 # A word and a tag of which only the separator is unusual.
 COLUMNS = re.compile(r"\S+([,;|])(?:O|[BIESLUM]-[^\W\d_][^\s,;|]*+)")
-INLINE = re.compile(r"<([^\W\d_]\w*)(?: [^<>]*)?>[^<>]+</\1>|\[[^\[\]]+\]\([a-zA-Z_]+\)")
+INLINE = re.compile(  # XML, OpenNLP, Rasa, and the brackets of CogComp
+    r"<([^\W\d_]\w*)(?: [^<>]*)?>[^<>]+</\1>|<START(?::[^<>\s]+)?> [^<>]+ <END>|"
+    r"\[[^\[\]]+\](?:\([a-zA-Z_]+\)|\{ *\"entity\")|\[[A-Z][A-Z_]+ [^\[\]]+\]"
+)
+PYTHON = re.compile(r"\s*+\[?\s*+\(?\s*+(['\"]).*\1\s*,\s*\{\s*['\"]entities['\"]\s*:")
 # A key of a YAML file.
 FLAG = re.compile(r"([a-zA-Z]\w*+(?:-\w++)*+)\s*+:(?:\s|$)")
 LINES = 20  # the lines of a text that are examined
@@ -39,7 +51,11 @@ FOREIGN_OBJECTS: dict[str, tuple[str, str]] = {
         "a project of Azure, whose texts are in other files",
         f"texts with their spans: {JSON_LINES}",
     ),
-    "labels-metadata": ("a manifest of SageMaker Ground Truth", JSON_LINES),
+    "rasa_nlu_data": ("training data of Rasa", JSON_LINES),
+    "PubTator3": ("BioC JSON", f"its export in the format PubTator; from other tools {JSON_LINES}"),
+    "data_row": ("an export of Labelbox", JSON_LINES),
+    "Labeled Data": ("an export of Labelbox", JSON_LINES),
+    "text_snippet": ("a data set of AutoML", JSON_LINES),
     "messages": ("a dialogue with a language model", JSON_LINES),
 }
 
@@ -47,6 +63,8 @@ FOREIGN_OBJECTS: dict[str, tuple[str, str]] = {
 def foreign_object(record: dict[str, Any]) -> tuple[str, str] | None:
     """Return the description of a JSON object of another format, and what is expected."""
     known = next((known for key, known in FOREIGN_OBJECTS.items() if key in record), None)
+    if "source" in record and any(key.endswith("-metadata") for key in record):
+        return "a manifest of SageMaker Ground Truth", JSON_LINES
     if known is None and _are_flags(record):
         return f"a file of flags, such as {quote(next(iter(record)))}", CORPUS
     values = list(record.values())
@@ -54,7 +72,8 @@ def foreign_object(record: dict[str, Any]) -> tuple[str, str] | None:
     parallel = all(
         isinstance(value, list) and isinstance(next(iter(value), None), list) for value in values
     )
-    if known is None and values and (numbered or (parallel and len(set(map(len, values))) == 1)):
+    parallel = parallel and len(values) > 1 and len(set(map(len, values))) == 1
+    if known is None and values and (numbered or parallel):
         example = "DataFrame.to_json(FILE, orient='records', lines=True)"
         return "columns in place of records", f"one object for each record, as from {example}"
     return known
@@ -65,6 +84,13 @@ def foreign_text(text: str) -> tuple[str, str] | None:
 
     `text`: the beginning of a file.
     """
+    if LFS_POINTER.match(text):
+        return "a pointer of Git LFS in place of the file", "the file: git lfs pull"
+    if HTML.match(text):
+        return (
+            f"an HTML page, perhaps in place of a download: {quote(text.strip()[:60])}",
+            "the file itself, in a format that is read",
+        )
     if XML.match(text):
         return (
             f"XML, as in UIMA, GATE, BioC and TEI: {quote(text.strip()[:60])}",
@@ -75,6 +101,11 @@ def foreign_text(text: str) -> tuple[str, str] | None:
     pairs = [FLAG.match(line) for line in top_level]
     if _are_flags([pair[1] for pair in pairs if pair]) and all(pairs):
         return f"a file of flags: {quote(top_level[0].strip())}", CORPUS
+    if python := next(filter(PYTHON.match, lines), None):
+        return (
+            f"Python code with the training data of spaCy 2: {quote(python.strip())}",
+            f"{JSON_LINES}. To convert in Python: json.dump(TRAIN_DATA, open('train.json', 'w'))",
+        )
     if WEBANNO_2.match(text):
         return "WebAnno TSV 2 or older", "WebAnno TSV 3: choose it in the export"
     columns = [COLUMNS.fullmatch(line.rstrip("\r")) for line in lines]

@@ -20,6 +20,7 @@ def record_of_gliner(record: Record) -> Record:
     fields: Fields = record.fields or {}
     words = fields["tokenized_text"]
     tags, faults = ["O"] * len(words), []
+    known: set[tuple[int, int, str]] = set()
     for span in fields["ner"]:
         if not _is_span(span):
             faults.append(Fault(ProblemKind.SPAN_FORM, quote(span)))
@@ -28,12 +29,16 @@ def record_of_gliner(record: Record) -> Record:
         if not 0 <= first <= last < len(words):
             detail = f"{quote(span)}; the text has {counted(len(words), 'word')}"
             faults.append(Fault(ProblemKind.SPAN_OUTSIDE_TEXT, detail))
+        elif (first, last, label) in known:
+            detail = f"{quote(span)} in {quote(words)}"
+            faults.append(Fault(ProblemKind.SPAN_REPEATED, detail))
         elif tags[first : last + 1] != ["O"] * (last + 1 - first):
             detail = f"{quote(span)} in {quote(words)}"
             faults.append(Fault(ProblemKind.SPANS_OVERLAP, detail))
         else:
             tags[first : last + 1] = [f"I-{label.strip()}"] * (last + 1 - first)
             tags[first] = f"B-{label.strip()}"
+            known.add((first, last, label))
     others = {key: value for key, value in fields.items() if key not in ("tokenized_text", "ner")}
     new_fields: Fields = {**others, "tokens": words, "tags": tags}
     return record._replace(fields=new_fields, faults=tuple(faults))

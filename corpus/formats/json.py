@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from corpus.formats.records import LISTS_EXAMPLE, Record
+from corpus.formats.spans import EDGE_KEYS
 from corpus.formats.text import CHUNK_SIZE, MAX_LINE, TooLarge
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import quote
@@ -15,7 +16,7 @@ from support.text import quote
 # The beginning of an object around all records, as an annotation tool for spaCy writes it.
 WRAPPED_RECORDS = re.compile(
     r'\s*+\{(?:\s*+"(?!text"|tokens"|content"|document")\w++"\s*+:\s*+(?:"[^"]*+"|\d++|\[[^\[\]{}]*+\])\s*+,)*'
-    r'\s*+"(?:data|annotations|examples)"\s*+:\s*+(?=\[\s*+[\[{])'
+    r'\s*+"(?:data|annotations|examples)"\s*+:\s*+(?=\[\s*+([\[{]))'
 )
 JSON_SPACE = re.compile("[ \t\r\n]*")
 MAX_DEPTH = 100  # lists and objects inside each other
@@ -106,7 +107,7 @@ def _records_of_value(
     if value is None:  # an annotation tool for spaCy writes null for a text without annotations
         yield Record(line, {}, left_out=ProblemKind.NOT_ANNOTATED)
         return
-    if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):
+    if isinstance(value, list) and list(map(type, value)) == [str, dict]:
         value = {"text": value[0], **value[1]}  # spaCy's training format
     place = Place(name, line)
     if repeated:
@@ -140,6 +141,18 @@ class _JsonText:
         """Advance to the position `end` of the buffer, counting lines."""
         self.line += self.buffer.count("\n", self.position, end)
         self.position = end
+
+    def holds_annotation(self, position: int) -> bool:
+        """Return whether the value at a position of the buffer is an annotation, not a record."""
+        try:
+            value, _ = self.decoder.decode(self.buffer, position)
+        except ValueError:  # a large record, or an error to report
+            return False
+        if isinstance(value, dict):
+            placed = any(key in value for keys in EDGE_KEYS for key in keys)
+            inner = (v for key, v in value.items() if not key.endswith("labels"))
+            return "result" in value or (placed and not any(isinstance(v, list) for v in inner))
+        return list(map(type, value)) != [str, dict]
 
     def next_character(self) -> str:
         """Advance to the next character that is not white space; return it, or "" at the end."""
@@ -225,7 +238,7 @@ def read_json_object(file: io.TextIOBase, problems: Problems, name: str) -> Iter
     text = _JsonText(file)
     text.next_character()
     wrapping = WRAPPED_RECORDS.match(text.buffer)
-    if wrapping:
+    if wrapping and not text.holds_annotation(wrapping.start(1)):
         text.skip(wrapping.end())
         yield from _array_elements(text, problems, name)
         return

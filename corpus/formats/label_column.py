@@ -1,7 +1,8 @@
 """The column of labels among CoNLL columns, chosen by its name, its position and its content."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from corpus.formats.column_names import first_named, label_columns
 
@@ -13,6 +14,12 @@ CHUNK_TYPES = frozenset(  # of CoNLL-2000, and those of the German data of CoNLL
         *("NC", "PC", "VC"),
     )
 )
+
+NO_TYPE = {"", "o", "_", "-", "*", "none", "null", "nan"}  # of words outside entities, lower case
+BARE_PREFIXES = set("BIOESLUM")
+IN_CAPITALS = re.compile("[A-Z][A-Z_-]*")
+MIN_OF_TYPE = 8  # entities, on average, of types that are not in capitals
+Key = TypeVar("Key", bound=Hashable)
 
 # The entity types in each column; None for a column without entity tags. The set is empty if every
 # tag is O.
@@ -107,3 +114,47 @@ def _by_position(types: Types, task: str, text: int, indexed: bool) -> int | Non
     if task == "pos" and width == 3 and text == 0 and types[2] is not None:
         return 1  # CoNLL-2000: word, part of speech, chunk
     return last
+
+
+# --- Types in a column of their own ---------------------------------------------------------------
+
+
+def column_of_types(tags: Sequence[Any], columns: Mapping[Key, Sequence[Any]]) -> Key | None:
+    """Return the column with the types of tags that have none, as spaCy's ent_type beside ent_iob.
+
+    It has a type exactly where the tag is not O. Texts or identifiers of entities are not types:
+    these are in capitals, or few.
+    """
+    prefixes = [str(tag).strip().upper() for tag in tags]
+    entities = sum(prefix != "O" for prefix in prefixes)
+    if not set(prefixes) <= BARE_PREFIXES or not 0 < entities < len(prefixes):
+        return None
+    for key, values in columns.items():
+        types = {str(value) for value in values if not _is_no_type(value)}
+        fits = all(
+            (prefix == "O") == _is_no_type(value)
+            for prefix, value in zip(prefixes, values, strict=True)
+        )
+        in_capitals = all(map(IN_CAPITALS.fullmatch, types))
+        if fits and (in_capitals or MIN_OF_TYPE * len(types) <= prefixes.count("B")):
+            return key
+    return None
+
+
+def typed_tag(tag: Any, type_: Any) -> Any:
+    """Return a tag with its type; O without one stays as it is."""
+    if not isinstance(tag, str) or (tag.strip().upper() == "O" and _is_no_type(type_)):
+        return tag
+    return f"{tag.strip()}-{'' if _is_no_type(type_) else str(type_).strip()}"
+
+
+def types_note(types: str, labels: str) -> str:
+    """Return a line for the user about types in a column of their own; both columns as shown."""
+    return (
+        f"the types of the tags in {labels} are in {types}. To read tags without types, name their "
+        "column with --label_column_name"
+    )
+
+
+def _is_no_type(value: Any) -> bool:
+    return value is None or value != value or str(value).strip().lower() in NO_TYPE

@@ -43,7 +43,7 @@ def labels_by_content(
         key
         for key, column_type in columns.types.items()
         if column_type in ("strings", "string") and key not in (text, labels)
-        if _entity_types(rows, key) and _are_aligned(rows, text, key)
+        if _entity_types(rows, key) and are_aligned(rows, text, key)
     ]
     if not candidates:
         return labels, []
@@ -67,7 +67,7 @@ def _entity_types(rows: list[Fields], key: str) -> set[str] | None:
     )
 
 
-def _are_aligned(rows: list[Fields], text: str, tag: str) -> bool:
+def are_aligned(rows: list[Fields], text: str, tag: str) -> bool:
     """Return whether most rows have as many tags as words."""
     pairs = [(split_at_blanks(row.get(text)), split_tags(row.get(tag))) for row in rows]
     both = [(w, t) for w, t in pairs if isinstance(w, list) and isinstance(t, list)]
@@ -86,8 +86,8 @@ def are_parallel(rows: list[Fields], text: str, tag: str) -> bool:
 # --- Spans --------------------------------------------------------------------------------------
 
 
-def only_field_of_spans(rows: list[Fields], columns: FieldTypes) -> str | None:
-    """Return the only column that holds spans, whatever its name; None if several do, or none.
+def fields_of_spans(rows: list[Fields], columns: FieldTypes) -> list[str]:
+    """Return the columns that hold spans, whatever their names.
 
     Spans that cannot be read, such as those with numbers for labels, count if there are no others.
     """
@@ -108,7 +108,7 @@ def only_field_of_spans(rows: list[Fields], columns: FieldTypes) -> str | None:
             for key in candidates
             if any(needed <= span.keys() for span in objects_in(rows, key) for needed in keys)
         ]
-    return with_spans[0] if len(with_spans) == 1 else None
+    return with_spans
 
 
 def field_of_written_spans(rows: list[Fields], columns: FieldTypes) -> str | None:

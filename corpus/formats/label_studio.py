@@ -4,12 +4,19 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from corpus.formats.column_names import SPAN_COLUMNS, TEXT_COLUMNS
+from corpus.formats.column_names import SPAN_COLUMNS, TEXT_COLUMNS, label_columns
+from corpus.formats.offset_units import Span
 from corpus.formats.records import Fault, Fields, Record
+from corpus.formats.spans import LABEL_KEYS, parsed_spans
 from corpus.problems import ProblemKind
+from settings.check_values import TASKS
 from support.text import counted, quote
 
 SPANS = "spans"  # the field of a record that gets the spans of a task
+# Keys of mentions and of tagged words, which paragraphs do not have.
+ANNOTATION_KEYS = {"start", "type", "entity", *SPAN_COLUMNS, *LABEL_KEYS, *label_columns("ner")}
+# Fields of a task's data that hold labels from before the annotation.
+IMPORTED_LABELS = {*SPAN_COLUMNS, *itertools.chain(*map(label_columns, TASKS))}
 NO_TEXT = ("x", "y", "points", "rle", "format", "sequence", "channel")  # of images, audio, video
 
 
@@ -49,17 +56,22 @@ def records_of_task(record: Record) -> Iterator[Record]:
         left_out = ProblemKind.NOT_ANNOTATED
     elif not kept:
         left_out = ProblemKind.REJECTED_ANSWER
-    elif len(kept) > 1:
+    elif len(kept) > 1 and not _are_equal(kept):
         detail = f"{len(kept)} annotations of {quote(task['data'])}"
         faults = [Fault(ProblemKind.SEVERAL_ANNOTATIONS, detail)]
     else:
         spans, faults = spans_of_results(kept[0].get("result") or [])
     fields = {
-        key: value for key, value in task["data"].items() if isinstance(value, str | int | list)
+        key: value
+        for key, value in task["data"].items()
+        if isinstance(value, str | int | list)
+        and not (isinstance(value, list) and key.lower() in IMPORTED_LABELS)
     }
     task_id = task.get("id")
     record_id = task_id if isinstance(task_id, str | int) else record.record_id
-    dialogue = dialogue_of(fields)
+    texts = any(isinstance(value, str) for value in fields.values())
+    in_paragraphs = any("startOffset" in span for span in spans) if spans else not texts
+    dialogue = dialogue_of(fields, certain=in_paragraphs)
     whole = Record(record.line, {**fields, SPANS: spans}, record_id, left_out, tuple(faults))
     if dialogue is None:
         yield whole
@@ -103,6 +115,18 @@ def spans_of_results(results: Any) -> tuple[list[Any], list[Fault]]:
     return spans, faults
 
 
+def _are_equal(annotations: list[Fields]) -> bool:
+    """Return whether annotations by several people have the same spans, which are all readable."""
+    spans: set[frozenset[Span]] = set()
+    for annotation in annotations:
+        values, faults = spans_of_results(annotation.get("result") or [])
+        parsed, further_faults = parsed_spans(values)
+        if faults or further_faults:
+            return False
+        spans.add(frozenset(parsed))
+    return len(spans) == 1
+
+
 def _is_labels(result: Fields) -> bool:
     """Return whether a result is of a type with labels; old exports have no type."""
     return str(result.get("type", "labels")).endswith("labels")
@@ -111,11 +135,15 @@ def _is_labels(result: Fields) -> bool:
 # --- Paragraphs ---------------------------------------------------------------------------------
 
 
-def dialogue_of(fields: Fields) -> list[Fields] | None:
-    """Return the dialogue of a record without texts and words: paragraphs with their authors."""
+def dialogue_of(fields: Fields, *, certain: bool = False) -> list[Fields] | None:
+    """Return the dialogue of a record without texts and words: paragraphs with their authors.
+
+    Texts that carry labels of their own, such as mentions of entities, are not paragraphs, unless
+    it is `certain` that there is a dialogue.
+    """
     if any(_holds_text(fields.get(key)) for key in TEXT_COLUMNS):
         return None
-    return next(filter(_is_dialogue, fields.values()), None)
+    return next((value for value in fields.values() if _is_dialogue(value, certain)), None)
 
 
 def _holds_text(value: Any) -> bool:
@@ -123,12 +151,13 @@ def _holds_text(value: Any) -> bool:
     return isinstance(first, str)
 
 
-def _is_dialogue(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_paragraph, value))
-
-
-def _is_paragraph(value: Any) -> bool:
-    return isinstance(value, dict) and "start" not in value and _text_key(value) is not None
+def _is_dialogue(value: Any, certain: bool) -> bool:
+    keys = set() if certain else ANNOTATION_KEYS
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(v, dict) and keys.isdisjoint(v) and _text_key(v) for v in value)
+    )
 
 
 def _text_key(paragraph: Fields) -> str | None:
@@ -149,6 +178,7 @@ def records_of_dialogue(record: Record, dialogue: list[Fields]) -> Iterator[Reco
     fields: Fields = record.fields or {}
     named = next((key for key in SPAN_COLUMNS if isinstance(fields.get(key), list)), SPANS)
     rest = {key: v for key, v in fields.items() if key != named and v is not dialogue}
+    annotated = isinstance(fields.get(named), list)
     spans_of: list[list[Any]] = [[] for _ in dialogue]
     faults = list(record.faults)
     for span in fields.get(named) or []:
@@ -163,7 +193,7 @@ def records_of_dialogue(record: Record, dialogue: list[Fields]) -> Iterator[Reco
             spans_of[place[0]].append(span)
     for number, (paragraph, spans) in enumerate(zip(dialogue, spans_of, strict=True)):
         text = paragraph[str(_text_key(paragraph))]
-        new_fields: Fields = {**rest, "text": text, SPANS: spans}
+        new_fields: Fields = {**rest, "text": text, SPANS: spans if annotated else None}
         own_faults = () if number else tuple(faults)
         yield record._replace(fields=new_fields, faults=own_faults, part=number)
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from corpus.formats.label_column import typed_tag
 from corpus.formats.records import (
     LISTS_EXAMPLE,
     Fault,
@@ -43,12 +44,17 @@ def read_lists(
             missing_field(fields, layout, options)
             or fault_of_words(words, layout.text)
             or fault_of_tags(tags, words, layout.labels)
+            or fault_of_tags(fields.get(layout.types or ""), words, layout.types)
         )
+        if layout.types is not None and tags is not None and word_fault is None:
+            tags = list(map(typed_tag, tags, fields[layout.types]))
         faults = [*record.faults, *([] if word_fault is None else [word_fault])]
         for fault in faults:
             text = None if fault_of_words(words, layout.text) else " ".join(words)
-            problems.add(fault.at(place_of(record, layout, name), LISTS_EXAMPLE, text))
-        if faults:
+            noted = fault.kind is ProblemKind.SPAN_REPEATED
+            target, expected = (problems.warnings, "") if noted else (problems, LISTS_EXAMPLE)
+            target.add(fault.at(place_of(record, layout, name), expected, text))
+        if any(fault.kind is not ProblemKind.SPAN_REPEATED for fault in faults):
             continue
         if words:
             document, record_id = document_of(fields, layout), record_id_of(record, layout)

@@ -85,9 +85,14 @@ def _widths(text: str, unit: OffsetUnit) -> Iterable[int]:
             yield 1 + (character > "\uffff")
 
 
-def same_text(first: str, second: str) -> bool:
-    """Return whether two texts are equal but for white space and Unicode's composition."""
-    return first == second or _squeezed(first) == _squeezed(second)
+def same_text(text: str, carried: str) -> bool:
+    """Return whether a text is the one that a span carries, but for white space and composition.
+
+    Label Studio writes a line feed in the text of a span as a backslash and n.
+    """
+    if text == carried:
+        return True
+    return _squeezed(text) in (_squeezed(carried), _squeezed(carried.replace("\\n", "\n")))
 
 
 def _squeezed(text: str) -> str:

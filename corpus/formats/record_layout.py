@@ -14,19 +14,22 @@ from corpus.formats.column_names import (
 from corpus.formats.field_types import FieldTypes, objects_in
 from corpus.formats.foreign import foreign_object
 from corpus.formats.hypertext import is_hypertext_span
+from corpus.formats.label_column import column_of_types, types_note
 from corpus.formats.label_field import (
+    are_aligned,
     are_parallel,
     field_of_written_spans,
+    fields_of_spans,
     labels_by_content,
-    only_field_of_spans,
     only_text_of_spans,
 )
-from corpus.formats.records import LISTS_EXAMPLE, Record, RecordLayout, place_of
+from corpus.formats.records import LISTS_EXAMPLE, Fields, Record, RecordLayout, place_of
 from corpus.formats.rows import ROWS_EXAMPLE
 from corpus.formats.sentence import LayoutKind, ReadOptions
-from corpus.formats.spans import SPANS_EXAMPLE
+from corpus.formats.spans import EDGE_KEYS, SPANS_EXAMPLE
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from corpus.schemes import is_entity_tag
+from corpus.spellings import ENTITY_TASKS
 from support.text import quote
 
 COLUMNS_EXPECTED = (
@@ -77,13 +80,26 @@ def _find_layout(
     words = columns.find(options.text_column, TEXT_COLUMNS, "strings", "empty")
     labels = columns.find(options.label_column, tags, "strings", "integers", "empty")
     raw_text = columns.find(options.text_column, (*TEXT_COLUMNS, "data"), "string")  # doccano
-    spans = columns.find(options.label_column, SPAN_COLUMNS, "spans", "empty")
+    spans = columns.find(options.label_column, SPAN_COLUMNS, "spans")
+    spans = spans or columns.find(options.label_column, SPAN_COLUMNS, "empty")
     if spans is not None and columns.types[spans] not in ("spans", "empty"):
         spans = None
+    several: list[str] = []
     if spans is None and labels is None and options.label_column is None:
-        spans = only_field_of_spans(rows, columns) or field_of_written_spans(rows, columns)
-    if raw_text is None and words is None and spans is not None and options.text_column is None:
+        several = fields_of_spans(rows, columns)
+        spans = several[0] if len(several) == 1 else field_of_written_spans(rows, columns)
+    no_text = raw_text is None and words is None and options.text_column is None
+    if (
+        no_text
+        and spans is not None
+        and (columns.types[spans] == "spans" or not columns.having("spans", "other"))
+    ):
         raw_text = only_text_of_spans(rows, columns, spans)
+    if spans is not None and labels is not None and options.label_column is None:
+        texts = [key for key in (words, raw_text) if key is not None]
+        of_texts = columns.types[labels] == "strings" and columns.types[spans] == "spans"
+        if of_texts and not any(are_aligned(rows, key, labels) for key in texts):
+            labels = None  # classes of the whole text
     only_spans = spans is not None and labels in (None, spans)
     text = raw_text if raw_text is not None and (words is None or only_spans) else words
     missing = [
@@ -94,6 +110,10 @@ def _find_layout(
     expected = LISTS_EXAMPLE
     if text is None and not missing:
         missing, expected = ["no column with words"], COLUMNS_EXPECTED
+        if len(several) > 1:
+            listed = ", ".join(map(repr, several))
+            missing = [f"several columns with spans, {listed}, and no text by its name"]
+            expected = "--text_column_name, and --label_column_name with one of them"
         if any(map(is_entity_tag, columns.types)):
             missing, expected = ["the first row is not a header"], ROWS_EXAMPLE
     place = Place(name, head[0].line)
@@ -113,26 +133,57 @@ def _find_layout(
         LayoutKind.LISTS, text, labels, None, document, record_id, notes=tuple(notes)
     )
     if columns.types[text] != "string":
-        return layout
+        return _with_types(layout, rows, columns, options)
     if labels is not None and columns.types[labels] in ("strings", "integers"):
         return layout._replace(joined=True)
     if spans is not None:
         hypertext = any(map(is_hypertext_span, objects_in(rows, spans)))
         return layout._replace(kind=LayoutKind.TEXT, labels=spans, hypertext=hypertext)
     tag = columns.find(options.label_column, tags, "string", "integer")
-    sentence = columns.find(None, SENTENCE_COLUMNS, "string", "integer")
+    sentence = columns.find(None, SENTENCE_COLUMNS, "string", "integer", "float")
     blank = any(is_blank_row(row.get(text), None if tag is None else row.get(tag)) for row in rows)
     grouped = sentence not in (None, text) or len(rows) < len(head) or (blank and tag is not None)
     if grouped and (tag is not None or not any(" " in str(row.get(text)) for row in rows)):
-        return layout._replace(kind=LayoutKind.ROWS, labels=tag, sentence=sentence)
+        layout = layout._replace(kind=LayoutKind.ROWS, labels=tag, sentence=sentence)
+        return _with_types(layout, rows, columns, options)
     if tag is None:
         return layout._replace(kind=LayoutKind.TEXT)
     if are_parallel(rows, text, tag):
         return layout._replace(labels=tag, joined=True)
+    if all(any(key in columns.types for key in keys) for keys in EDGE_KEYS):
+        detail = f"one span in each row: {quote(rows[0])}"
+        expected = f"the spans of a text together: {SPANS_EXAMPLE}"
+        problems.add(Problem(ProblemKind.FOREIGN_FORMAT, place, detail, expected))
+        return None
     detail = f"{text!r} and {tag!r} hold one string each, and no column identifies the sentences"
     expected = f"{LISTS_EXAMPLE} in each row, or {ROWS_EXAMPLE}"
     problems.add(Problem(ProblemKind.NO_SUCH_COLUMN, place, detail, expected))
     return None
+
+
+def _with_types(
+    layout: RecordLayout, rows: list[Fields], columns: FieldTypes, options: ReadOptions
+) -> RecordLayout:
+    """Return a layout of words and tags with the column of the types of tags that have none."""
+    labels = layout.labels
+    if labels is None or options.label_column is not None or options.task not in ENTITY_TASKS:
+        return layout
+    in_lists = layout.kind is LayoutKind.LISTS
+    others = {layout.text, labels, layout.sentence, layout.document}
+    keys = [key for key in columns.having("strings" if in_lists else "string") if key not in others]
+    words = [row for row in rows if not is_blank_row(row.get(layout.text), row.get(labels))]
+    if in_lists:  # a row for each word
+        words = [
+            dict(zip((labels, *keys), values, strict=True))
+            for row in rows
+            for values in zip(*(row.get(key) or () for key in (labels, *keys)), strict=False)
+        ]
+    content = {key: [row.get(key) for row in words] for key in keys}
+    types = column_of_types([row.get(labels) for row in words], content)
+    if types is None:
+        return layout
+    note = types_note(repr(types), repr(labels))
+    return layout._replace(types=types, notes=(*layout.notes, note))
 
 
 def _document_field(columns: FieldTypes, text: str) -> str | None:

@@ -50,6 +50,7 @@ class RecordLayout(NamedTuple):
     sentence: str | None  # identifies the sentence that a row belongs to
     document: str | None
     record_id: str | None
+    types: str | None = None  # holds the types of tags that have none
     hypertext: bool = False  # the text may be HTML, whose spans count the characters shown
     by_line: bool = False  # each line of the text is a sentence
     joined: bool = False  # the words of a text, or its tags too, are one string each

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from corpus.formats.blank_words import is_blank_row
 from corpus.formats.column_names import HEAD_SIZE
+from corpus.formats.label_column import typed_tag
 from corpus.formats.lists import fault_of_tags, fault_of_words
 from corpus.formats.records import (
     Fault,
@@ -115,6 +116,8 @@ def _rows(
         new_document = document_of(fields, layout)
         word: Any = fields.get(layout.text)
         tag: Any = None if layout.labels is None else fields.get(layout.labels)
+        if layout.types is not None:
+            tag = typed_tag(tag, fields.get(layout.types))
         if not has_id and is_blank_row(word, tag):
             problems.warnings.add(Problem(ProblemKind.BLANK_ROW, Place(name, line), quote(fields)))
             yield _Row(line)

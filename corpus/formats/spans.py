@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from corpus.formats.column_names import SPAN_COLUMNS
 from corpus.formats.hypertext import is_hypertext_span, offsets_of, rendered
 from corpus.formats.offset_units import (
     OffsetUnit,
@@ -36,6 +37,10 @@ WHOLE_WORDS = (
     "spans of whole words. --span_alignment expand widens these spans, --span_alignment skip "
     "leaves them out"
 )
+ONE_LABEL = (
+    "spans that do not overlap, as a word has one tag: of nested spans keep the outer or the inner "
+    "ones"
+)
 ONE_ANNOTATION = "one annotation of each text: delete the others in the tool, and export again"
 ONE_TEXT = "spans of one text in each record: export a task for each text"
 ANSWERS = "accept, reject or ignore"
@@ -46,6 +51,7 @@ EDGE_KEYS = (("start", "start_offset", "startOffset"), ("end", "end_offset", "en
 DISCONTINUOUS = re.compile(r"T\d+\t\S+ \d+ \d+(?:;\d+ \d+)+\t")  # a span of brat
 EMPTY_CELLS = {"", "null", "none", "nan"}  # what CSV writes for a missing value
 NOTED = {  # faults that do not stop training
+    ProblemKind.SPAN_REPEATED,
     ProblemKind.SPAN_EXPANDED,
     ProblemKind.SPAN_LEFT_OUT,
     ProblemKind.REGION_LEFT_OUT,
@@ -53,6 +59,7 @@ NOTED = {  # faults that do not stop training
 }
 EXPECTED = {
     ProblemKind.SPAN_CUTS_WORD: WHOLE_WORDS,
+    ProblemKind.SPANS_OVERLAP: ONE_LABEL,
     ProblemKind.SEVERAL_ANNOTATIONS: ONE_ANNOTATION,
     ProblemKind.SEVERAL_TEXTS: ONE_TEXT,
     ProblemKind.UNKNOWN_ANSWER: ANSWERS,
@@ -88,7 +95,8 @@ def read_spans(
                 target = problems.warnings if fault.kind in NOTED else problems
                 expected = EXPECTED.get(fault.kind, "" if fault.kind in NOTED else SPANS_EXAMPLE)
                 target.add(fault.at(place, expected, text))
-                if fault.span is not None and fault.text is not None:
+                misplaced = fault.kind is not ProblemKind.SPAN_REPEATED
+                if misplaced and fault.span is not None and fault.text is not None:
                     shifts.add(fault.text, fault.span)
             if any(fault.kind not in NOTED for fault in faults):
                 continue
@@ -129,7 +137,13 @@ def _read_record(
     text, spans, span_faults = placed_spans(text, fields.get(layout.labels), layout)
     faults += span_faults
     if _is_missing(fields.get(layout.labels)):
-        faults.append(Fault(ProblemKind.NO_SPANS, quote(text)))
+        others = (key for key in fields if key.lower() in SPAN_COLUMNS and key != layout.labels)
+        elsewhere = next((key for key in others if parsed_spans(fields[key])[0]), None)
+        if elsewhere is None:
+            faults.append(Fault(ProblemKind.NO_SPANS, quote(text)))
+        else:
+            detail = f"no {layout.labels!r}, but spans in {elsewhere!r}: {quote(fields)}"
+            faults.append(Fault(ProblemKind.MISSING_COLUMN, detail))
     other = _other_annotation(record, record_id, text, spans, annotated)
     if other:
         faults.append(other)
@@ -223,7 +237,7 @@ def _is_missing(spans: Any) -> bool:
     """Return whether a record has no list of spans, because its text has no entities."""
     if isinstance(spans, float):
         return spans != spans  # JSON's NaN, as pandas writes it
-    return spans is None or (isinstance(spans, str) and spans.strip().lower() in EMPTY_CELLS)
+    return spans in (None, {}) or (isinstance(spans, str) and spans.strip().lower() in EMPTY_CELLS)
 
 
 # --- Spans in a text ----------------------------------------------------------------------------
@@ -296,6 +310,7 @@ def tags_of_spans(
     """
     faults: list[Fault] = []
     tags, last_end = ["O"] * len(words), 0
+    last: Span | None = None  # the one before, which ends at `last_end`
     for span in sorted(spans, key=lambda span: span[:3]):
         start, end, label, own_text = span
         if not 0 <= start < end <= len(text):
@@ -307,11 +322,14 @@ def tags_of_spans(
             detail = f"{_shown(text, span)} carries {quote(own_text)}{_places_of(own_text, text)}"
             faults.append(Fault(ProblemKind.SPAN_TEXT, detail, text, (start, end)))
             continue
-        if start < last_end:
-            detail = f"{_shown(text, span)} in {quote(text)}"
-            faults.append(Fault(ProblemKind.SPANS_OVERLAP, detail, text, (start, end)))
+        if last is not None and start < last_end:
+            repeated = span[:3] == last[:3]
+            kind = ProblemKind.SPAN_REPEATED if repeated else ProblemKind.SPANS_OVERLAP
+            other = "" if repeated else f" overlaps {_shown(text, last)}"
+            detail = f"{_shown(text, span)}{other} in {quote(text)}"
+            faults.append(Fault(kind, detail, text, (start, end)))
             continue
-        last_end = end
+        last_end, last = end, span
         first, stop, cut = cut_words(span, words)
         if stop == first:
             detail = f"{_shown(text, span)} in {quote(text)}"
@@ -378,6 +396,21 @@ def parsed_spans(spans: Any) -> tuple[list[Span], list[Fault]]:
     return complete, faults
 
 
+def are_spans_by_key(value: Any) -> bool:
+    """Return whether an object holds spans as `datasets` stores them: a list for each key."""
+    return (
+        isinstance(value, dict)
+        and any(key in value for key in EDGE_KEYS[0])
+        and all(isinstance(values, list) for values in value.values())
+        and len(set(map(len, value.values()))) == 1
+    )
+
+
+def spans_by_key(value: Fields) -> list[Fields]:
+    """Return the spans of an object that holds a list for each key."""
+    return [dict(zip(value, values, strict=True)) for values in zip(*value.values(), strict=True)]
+
+
 def _parse_span(span: Any) -> Span | None:
     """Return the span that a value holds in any tool's format; None if it is not a span."""
     own_text = None
@@ -417,6 +450,8 @@ def _described(span: Any) -> str:
     label = span.get("label", _labels_of(span))
     if type(label) is int:
         return "its label is a number; export names of labels: "
+    if label in ([], ""):
+        return "no label: "
     if isinstance(label, list) and len(label) > 1:
         return f"{len(label)} labels, where tags can express one: "
     return ""

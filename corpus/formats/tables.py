@@ -25,10 +25,12 @@ from corpus.formats.record_source import open_records
 from corpus.formats.records import LISTS_EXAMPLE, Record
 from corpus.formats.rows import ROWS_EXAMPLE
 from corpus.formats.sentence import UNREADABLE, OpenedSource, ReadOptions
-from corpus.formats.text import MAX_LINE, FilePath, is_compressed, open_bytes, regular_file
+from corpus.formats.spans import EDGE_KEYS
+from corpus.formats.text import BLANK, MAX_LINE, FilePath, is_compressed, open_bytes, regular_file
 from corpus.problems import Place, Problem, ProblemKind, Problems
 from support.text import counted, quote
 
+DELIMITER_LINE = re.compile(r'"?sep=([,;\t|])"?')  # Excel's first line
 QUOTED_CELL = re.compile('"(?:[^"]|"")*"')
 
 
@@ -54,15 +56,26 @@ def read_csv(
         itertools.chain(head, lines),
         delimiter=delimiter,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        skipinitialspace=_has_spaced_names(head, delimiter),
         strict=True,
     )
     header: list[str] | None = None
+    unused = 0  # columns at the end without a name, which spreadsheets write
     holds_list: dict[int, bool] = {}
     line = 1
     for row in _rows_of_csv(rows, problems, name):
         first, line = line, rows.line_num + 1
+        while unused and len(row) > len(header or ()) and not row[-1]:
+            row.pop()
         if header is None:
+            if DELIMITER_LINE.fullmatch(delimiter.join(row)):
+                continue
+            row = [cell.strip(BLANK) for cell in row]
             header = row or None
+            unused = len(row)
+            while row and not row[-1]:
+                row.pop()
+            unused -= len(row)
             repeated = [key for key, count in Counter(row).items() if count > 1]
             if repeated:
                 detail = f"{', '.join(map(quote, repeated))} in {quote(delimiter.join(row))}"
@@ -102,6 +115,12 @@ def _rows_of_csv(rows: Any, problems: Problems, name: str) -> Iterator[list[str]
         if row is None:
             return
         yield row
+
+
+def _has_spaced_names(lines: list[str], delimiter: str) -> bool:
+    """Return whether a space follows each delimiter of the header, and so does not belong to it."""
+    header = next(filter(str.strip, lines), "")
+    return header.count(f"{delimiter} ") == header.count(delimiter) > 0
 
 
 def _has_quoted_cells(lines: list[str]) -> bool:
@@ -242,8 +261,9 @@ def _unreadable_columns(batch: Any) -> str:
 def relevant_columns(schema: Any, options: ReadOptions) -> list[str]:
     """Return the columns that may be needed, so that others, such as images, are not read.
 
-    `schema`: the names and types of the columns, of pyarrow. Lists of strings may be tags, whatever
-    their name. Without a column of labels, strings may be, too.
+    `schema`: the names and types of the columns, of pyarrow. Lists of strings may be tags, and
+    lists of objects spans or sentences, whatever their name. Without a column of labels, strings
+    may be tags, too.
     """
     # Imported here because only these files need it.
     import pyarrow
@@ -259,6 +279,9 @@ def relevant_columns(schema: Any, options: ReadOptions) -> list[str]:
     def may_hold_tags(kind: Any) -> bool:
         is_list = pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)
         kind = kind.value_type if is_list else kind
+        if is_list and pyarrow.types.is_struct(kind):  # sentences of a document, or spans
+            keys = {*TEXT_COLUMNS, *EDGE_KEYS[0]}
+            return any(inner.name in keys or inner.name.lower() in keys for inner in kind)
         is_string = pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
         return is_string and (is_list or not any(name.lower() in labels for name in names))
 
@@ -284,6 +307,11 @@ def class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
         features = dict(features.items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+    for feature in list(features.values()):  # those of the sentences of a document
+        part = feature[0] if isinstance(feature, list) and feature else feature
+        part = part.get("feature", part) if isinstance(part, dict) else None
+        if isinstance(part, dict) and "_type" not in part:
+            features = {**part, **features}
     names = {column: _names_of_feature(feature) for column, feature in features.items()}
     return {column: listed for column, listed in names.items() if listed}
 

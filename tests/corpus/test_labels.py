@@ -123,6 +123,17 @@ def test_tags_in_other_spellings_are_entity_tags(corpus_settings, tmp_path, snap
     assert (corpus.label_names, [stable(note, tmp_path) for note in corpus.notes]) == snapshot
 
 
+def test_labels_of_spans_that_are_tags_are_read_as_tags(corpus_settings, tmp_path):
+    """Texts whose words were labelled with tags, as from a converted CoNLL file."""
+    spans = '[[0, 4, "B-PER"], [5, 9, "I-PER"], [10, 13, "O"], [14, 18, "B-LOC"]]'
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "Anna Bell saw Rome", "spans": ' + spans + "}\n")
+    corpus = load_corpus(corpus_settings(train_file=(str(path),), hold_out=False))
+    assert tag_lists(corpus, "train") == [["B-PER", "I-PER", "O", "B-LOC"]]
+    assert corpus.label_names == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert any("Labels of spans are tags" in note for note in corpus.notes)
+
+
 def test_a_scheme_is_obeyed_in_another_spelling(corpus_settings):
     content = "New i_loc\nYork i_loc\nis o\n\nRome b_loc\n"
     flags = {"train_file": content, "hold_out": False, "tag_scheme": "iob1"}

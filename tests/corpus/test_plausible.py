@@ -118,6 +118,20 @@ def test_words_that_share_a_prefix_or_end_in_a_number_are_not_words(tmp_path, sn
     check_broken_corpus(refused("a.tsv", rows, "a.tsv:1"), tmp_path, snapshot)
 
 
+SUB_WORDS = {
+    "WordPiece": ["[CLS]", "An", "##na", "ran", "[SEP]"],
+    "SentencePiece": ["\u2581An", "na", "\u2581ran"],
+    "byte-level BPE": ["\u0120Anna", "\u0120r", "an"],
+}
+
+
+@pytest.mark.parametrize("tokenizer", SUB_WORDS)
+def test_sub_words_are_not_words(tmp_path, snapshot, tokenizer):
+    words = SUB_WORDS[tokenizer]
+    content = record(tokens=words, ner_tags=["B-X", *["O"] * (len(words) - 1)]) * 4
+    check_broken_corpus(refused("a.jsonl", content, "a.jsonl:1"), tmp_path, snapshot)
+
+
 def items_of(path: Path, *, skip: bool = False) -> tuple[list[str], BrokenLines]:
     problems = BrokenLines(skip=skip, verbose=False)
     items = read_items(Source(str(path)), "auto", "line", ReadOptions(needs_labels=False), problems)

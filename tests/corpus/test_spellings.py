@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.spellings import SPELLINGS, composed, entity_types, spelling_of, type_of_column
+from corpus.spellings import (
+    SPELLINGS,
+    composed,
+    entity_types,
+    read_tags_as_types,
+    spelling_of,
+    type_of_column,
+)
 
 ENTITY_TAGS = ["B-PER", "I-PER", "B-LOC", "O"]
 
@@ -79,12 +86,45 @@ def test_every_spelling_is_read_back(spelling, types, prefixes):
         ("O O B-PER b-PER", {"PER"}),  # one misspelt tag
         ("B-PER NN NN NN", None),
         ("O b_per", {"per"}),
+        ("O O O b_per", {"per"}),
+        ("O O O B I", {"ENTITY"}),
+        ("O O O X", set()),
         ("NN O", None),
         ("_ _", None),
     ],
 )
 def test_types_of_a_column(cells, types):
     assert entity_types(Counter(cells.split())) == types
+
+
+@pytest.mark.parametrize(
+    ("names", "read"),
+    [
+        (["O", "B-B-PER", "B-I-PER"], ["O", "B-PER", "I-PER"]),
+        (["B-B-PER", "I-B-PER", "B-I-PER", "I-I-PER"], ["B-PER", "I-PER", "I-PER", "I-PER"]),
+        (["B-O", "I-O", "B-B-X", "B-I-X"], ["O", "O", "B-X", "I-X"]),
+        (["B-O", "I-O", "O", "B-X"], ["O", "O", "O", "B-X"]),
+        (["B-S-X", "B-B-X", "B-I-X", "B-E-X"], ["S-X", "B-X", "I-X", "E-X"]),
+    ],
+)
+def test_types_that_are_tags_are_read_as_tags(names, read):
+    assert read_tags_as_types(names)[0] == read
+    assert read_tags_as_types(names)[1] is not None
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["O", "B-PER", "I-PER"],
+        ["O", "B-E-mail", "I-E-mail", "B-PER"],
+        ["O", "B-B-cell", "I-B-cell", "B-T-cell"],
+        ["O", "B-B-X", "B-I-X", "B-PER"],
+        ["B-O", "I-O"],
+        ["NOUN", "O"],
+    ],
+)
+def test_other_types_stay_as_they_are(names):
+    assert read_tags_as_types(names) == (names, None)
 
 
 def test_a_type_is_named_after_a_column_that_says_more_than_tags():

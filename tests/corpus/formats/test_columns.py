@@ -1,5 +1,6 @@
 """CoNLL columns: their roles, comments, documents, and rows that do not fit."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,17 @@ def test_docstart_begins_documents(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("mark", ["-DOCSTART- (1 EU)", "-DOCSTART- (1)\tO", "-docstart-\tO"])
+def test_marks_of_documents_with_a_name_or_in_lower_case_are_not_words(tmp_path, mark):
+    content = f"{mark}\n\nEU\tB-ORG\n\n{mark}\nAnna\tB-PER\n"
+    path = write_file(tmp_path, "a.conll", content)
+    sentences = list(detect.read(path, ReadOptions(), Problems()).sentences)
+    assert [(s.words, s.document) for s in sentences] == [
+        (["EU"], "a.conll#1"),
+        (["Anna"], "a.conll#2"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -324,6 +336,8 @@ def test_sentences_have_a_file_a_line_and_an_id(tmp_path):
         ("7\t{}\t{}", 1),  # the number of the sentence
         ("0\t4\t{}\t{}", 2),  # offsets
         ("7 {} NN {}", 1),
+        ("0.25\t1.5\t{}\t{}", 2),  # times
+        ("0-4\t{}\t{}", 1),  # offsets in one column
     ],
 )
 def test_a_first_column_of_numbers_does_not_hold_the_words(tmp_path, row, column):
@@ -341,6 +355,119 @@ def test_numbered_sentences_without_blank_lines_are_not_joined(tmp_path, snapsho
     assert stable(problems, tmp_path) == snapshot
     path = write_file(tmp_path, "b.tsv", "sentence_id\ttoken\tner_tag\n" + rows)
     assert read(path) == [(["Anna", "ran"], ["B-PER", "O"])] * 3
+
+
+@pytest.mark.parametrize("none", ["", "O", "_"])
+@pytest.mark.parametrize("form", ["{0}\t{1}\t{2}", "{0}\t{2}\t{1}", "{0}\tx\t{1}\tn\t{2}"])
+def test_types_in_a_column_of_their_own(tmp_path, none, form):
+    rows = [("Anna", "B", "PERSON"), ("Bell", "I", "PERSON"), ("ran", "O", none), ("x", "O", none)]
+    content = "".join(form.format(*row) + "\n" for row in rows)
+    path = write_file(tmp_path, "a.tsv", f"{content}\n" * 2)
+    tags = ["B-PERSON", "I-PERSON", "O", "O"]
+    assert read(path) == [(["Anna", "Bell", "ran", "x"], tags)] * 2
+    (note,) = detect.read(path, ReadOptions(), Problems()).notes
+    assert note.startswith("the types of the tags in column")
+
+
+def test_types_in_a_column_of_their_own_after_identifiers(tmp_path):
+    path = write_file(tmp_path, "a.tsv", "d1\tAnna\tB\tPER\nd1\tran\tO\t\nd1\tx\tO\t\n\n" * 3)
+    assert read(path) == [(["Anna", "ran", "x"], ["B-PER", "O", "O"])] * 3
+    assert [note[:17] for note in detect.read(path, ReadOptions(), Problems()).notes] == [
+        "column 0 holds id",
+        "the types of the ",
+    ]
+
+
+def test_types_in_a_list_of_their_own(tmp_path):
+    fields = {"tokens": ["Anna", "ran"], "ent_iob": ["B", "O"], "ent_type": ["PERSON", ""]}
+    short = {**fields, "ent_type": ["PERSON"]}
+    path = write_file(tmp_path, "a.jsonl", f"{json.dumps(fields)}\n" * 3 + json.dumps(short))
+    assert read(path, problems := Problems()) == [(["Anna", "ran"], ["B-PERSON", "O"])] * 3
+    assert [group.kind for group in problems.groups] == [ProblemKind.LABEL_COUNT]
+
+
+def test_types_in_a_column_of_a_table(tmp_path):
+    rows = "1,Anna,B,PERSON\n1,ran,O,\n1,to,O,\n2,Rome,B,GPE\n2,x,O,\n"
+    path = write_file(tmp_path, "a.csv", "sentence_id,word,iob,type\n" + rows)
+    assert read(path) == [
+        (["Anna", "ran", "to"], ["B-PERSON", "O", "O"]),
+        (["Rome", "x"], ["B-GPE", "O"]),
+    ]
+    assert read(path, label_column="iob")[1] == (["Rome", "x"], ["B", "O"])
+
+
+@pytest.mark.parametrize(
+    "types", [("Anna Bell", "-"), ("Q42", "-"), ("PERSON", "PERSON"), ("", "")]
+)
+def test_other_columns_beside_bare_tags_are_not_types(tmp_path, types):
+    """Mentions and entities as in AIDA, and columns that do not fit the tags."""
+    content = "".join(
+        f"{word}\t{tag}\t{type_}\n" for word, tag, type_ in zip("ab", "BO", types, strict=True)
+    )
+    assert read(write_file(tmp_path, "a.tsv", f"{content}\n" * 2)) == [(["a", "b"], ["B", "O"])] * 2
+
+
+def test_a_type_that_does_not_fit_its_tag_is_part_of_the_tag(tmp_path):
+    """It is reported as a tag that is not an entity tag."""
+    rows = "a\tB\tPER\nb\tO\t\n\n" * 600 + "c\tO\tPER\nd\tB\t\n\n"
+    assert read(write_file(tmp_path, "a.tsv", rows))[-1] == (["c", "d"], ["O-PER", "B-"])
+
+
+STANZA = (
+    "1\tAnna\t_\tPROPN\t_\t_\t2\tnsubj\t_\tstart_char=0|end_char=4|{}\n"
+    "2\tran\t_\tVERB\t_\t_\t0\troot\t_\tstart_char=5|end_char=8|{}\n\n"
+)
+
+
+@pytest.mark.parametrize("asked", [None, "misc"])
+def test_entity_tags_among_the_features_of_conllu(tmp_path, asked):
+    content = STANZA.format("ner=O", "ner=O|SpaceAfter=No") + STANZA.format("ner=S-PER", "ner=O")
+    path = write_file(tmp_path, "a.conllu", content)
+    opened = detect.read(path, ReadOptions(label_column=asked), Problems())
+    assert [sentence.tags for sentence in opened.sentences] == [["O", "O"], ["S-PER", "O"]]
+    assert opened.notes == ("ner tags are in the feature 'ner' of column 9 (misc)",)
+    assert read(path, task="pos") == [(["Anna", "ran"], ["PROPN", "VERB"])] * 2
+
+
+def test_a_word_without_the_feature_of_the_tags_has_no_tag(tmp_path):
+    path = write_file(tmp_path, "a.conllu", STANZA.format("ner=B-PER", "x=y"))
+    assert read(path) == [(["Anna", "ran"], ["B-PER", ""])]
+
+
+SENTENCE = (["Anna", "ran", "home", "."], ["B-PER", "O", "O", "O"])
+ROWS = list(zip(*SENTENCE, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [("{name}\t{}\t{}", 1), ("{name}\t{name}\t{}\t{}", 2), ("{name}-{n}\t{}\t{}", 1)],
+)
+def test_a_first_column_of_identifiers_does_not_hold_the_words(tmp_path, row, column):
+    content = "".join(
+        "".join(f"{row.format(*pair, n=n, name=name)}\n" for n, pair in enumerate(ROWS, 8)) + "\n"
+        for name in ("d9", "d10", "smith")
+    )
+    path = write_file(tmp_path, "a.tsv", content)
+    assert read(path) == [SENTENCE] * 3
+    (note,) = detect.read(path, ReadOptions(), Problems()).notes
+    assert note == f"column 0 holds identifiers, so the words are in column {column}"
+    names = "sent\tw\tner\n" if column == 1 else ""
+    path = write_file(tmp_path, "b.tsv", names + content.replace("\n\n", "\n"))
+    assert read(path, problems := Problems()) == []
+    assert [group.kind for group in problems.groups] == [ProblemKind.IMPLAUSIBLE]
+
+
+def test_tags_before_the_words_are_not_names_of_sentences(tmp_path):
+    """The features of CRFsuite, whose words are not words."""
+    rows = "".join(f"{tag}\tw={word}\tp=x\n" for word, tag in ROWS)
+    opened = detect.read(write_file(tmp_path, "a.tsv", f"{rows}\n" * 3), ReadOptions(), Problems())
+    assert opened.layout.startswith("words in column 0")  # which are refused: they are tags
+
+
+@pytest.mark.parametrize("word", [",,", ";;", "||"])
+def test_a_first_word_of_delimiters_is_not_the_header_of_a_table(tmp_path, word):
+    path = write_file(tmp_path, "a.txt", f"{word}\tO\nEU\tB-ORG\n")
+    assert read(path) == [([word, "EU"], ["O", "B-ORG"])]
 
 
 @pytest.mark.parametrize("name", ["a.conll", "a.csv", "a.jsonl"])

@@ -184,6 +184,51 @@ def test_paragraphs(tmp_path, minimal):
     assert read(path) == [(["Hi", "Anna"], ["O", "B-PER"]), (["Bob", "left"], ["B-PER", "O"])]
 
 
+def test_a_text_that_several_people_annotate_alike_has_one_annotation(tmp_path):
+    anna, bob = annotation(PER, completed_by=1), annotation(PER, completed_by=2)
+    path = write_file(tmp_path, "a.json", json.dumps([task(anna, bob), task(bob)]))
+    assert read(path) == [ANNA] * 2
+    path = write_file(tmp_path, "b.json", json.dumps([task(anna, annotation())]))
+    assert read(path, problems := Problems()) == []
+    assert stopped(problems) == [(ProblemKind.SEVERAL_ANNOTATIONS, 1)]
+
+
+def test_label_studio_writes_a_line_feed_of_a_span_as_a_backslash_and_n(tmp_path):
+    span = {"start": 0, "end": 9, "text": "Anna\\nBell", "labels": ["PER"]}
+    content = json.dumps([task(annotation(span), text="Anna\nBell ran")])
+    assert read(write_file(tmp_path, "a.json", content)) == [
+        (["Anna", "Bell", "ran"], ["B-PER", "I-PER", "O"])
+    ]
+
+
+@pytest.mark.parametrize("imported", ["ner_tags", "labels", "Tags", "spans"])
+def test_labels_that_a_task_was_imported_with_are_not_its_annotation(tmp_path, imported):
+    data = {"text": "Anna slept", "tokens": ["Anna", "slept"], imported: ["O", "O"]}
+    content = json.dumps([{"data": data, "annotations": [annotation(PER)]}])
+    assert read(write_file(tmp_path, "a.json", content)) == [ANNA]
+
+
+def test_the_paragraphs_of_a_task_may_have_any_keys(tmp_path):
+    """Label Studio plays the part of a recording that belongs to a paragraph."""
+    dialogue = [{**DIALOGUE[0], "start": 0.5, "end": 2, "type": "a", "meta": {"b": []}}]
+    spans = annotation(paragraph(0, 3, 7, "Anna"), kind="paragraphlabels")
+    record = {"data": {"dialogue": dialogue}, "annotations": [spans]}
+    assert read(write_file(tmp_path, "a.json", json.dumps([record]))) == [
+        (["Hi", "Anna"], ["O", "B-PER"])
+    ]
+
+
+def test_earlier_spans_in_the_data_of_a_task_are_not_a_dialogue(tmp_path):
+    data = {"review": "Anna slept", "model": [{**PER, "label": "X"}]}
+    content = json.dumps([{"data": data, "annotations": [annotation(PER)]}] * 2)
+    assert read(write_file(tmp_path, "a.json", content)) == [ANNA] * 2
+
+
+def test_a_dialogue_without_a_list_of_spans_has_no_labels(tmp_path):
+    path = write_file(tmp_path, "a.jsonl", json.dumps({"dialogue": DIALOGUE}))
+    assert read(path) == [(["Hi", "Anna"], None), (["Bob", "left"], None)]
+
+
 UNREADABLE = {
     "a span over two paragraphs": {
         "data": {"dialogue": DIALOGUE},

@@ -111,6 +111,46 @@ def test_spans_of_any_name_that_cannot_be_read_are_reported(tmp_path):
     assert read(path) == [(["Anna"], None)]
 
 
+@pytest.mark.parametrize(
+    "others",
+    [{"label": []}, {"entities": []}, {"label": ["people"]}, {"labels": ["sport", "people"]}],
+    ids=str,
+)
+def test_a_field_of_spans_goes_before_empty_lists_and_classes_of_the_text(tmp_path, others):
+    name = "labels" if "label" in others else "label"
+    fields = {**others, "text": "Anna ran home", name: [[0, 4, "PER"]]}
+    assert (
+        read(write_file(tmp_path, "a.jsonl", record(**fields) * 2))
+        == [(["Anna", "ran", "home"], ["B-PER", "O", "O"])] * 2
+    )
+
+
+def test_a_title_is_not_the_text_of_an_empty_list_among_other_annotation(tmp_path):
+    """DocRED: the sentences are lists of words, the labels are relations."""
+    entities = [[{"name": "Anna", "sent_id": 0, "pos": [0, 1], "type": "PER"}]]
+    content = record(title="A life", sents=[["Anna", "ran"]], vertexSet=entities, labels=[])
+    assert read(write_file(tmp_path, "a.jsonl", content), problems := Problems()) == []
+    assert [group.kind for group in problems.groups] == [ProblemKind.NO_SUCH_COLUMN]
+
+
+def test_several_columns_of_spans_beside_texts_of_any_name_are_named(tmp_path, snapshot):
+    spans = {"mask": [[0, 4, "PER"]], "labels_of_spans": [[0, 4, "NAME"]]}
+    path = write_file(tmp_path, "a.jsonl", record(source="Anna ran", target="x", **spans))
+    assert read(path, problems := Problems()) == []
+    assert stable(problems, tmp_path) == snapshot
+    flags = {"text_column": "source", "label_column": "mask"}
+    assert read(path, **flags) == [(["Anna", "ran"], ["B-PER", "O"])]
+
+
+def test_most_texts_may_have_nan_in_place_of_spans(tmp_path):
+    content = record(text="Anna ran", label=float("nan")) * 3
+    content += record(text="Anna ran", label=[[0, 4, "PER"]])
+    path = write_file(tmp_path, "a.jsonl", content)
+    assert read(path, problems := Problems())[-1] == (["Anna", "ran"], ["B-PER", "O"])
+    assert [group.kind for group in problems.warnings.groups] == [ProblemKind.NO_SPANS]
+    assert not problems
+
+
 def test_a_cell_may_hold_the_entities_of_spacy(tmp_path):
     cell = "\"{'entities': [(0, 4, 'PER')]}\""
     path = write_file(tmp_path, "a.csv", f"text,spans\nAnna ran,{cell}\n")

@@ -149,11 +149,17 @@ CASES = {
         {},
         [(ProblemKind.SPANS_OVERLAP, 1, ["a.jsonl:2"])],
     ),
-    "the same span twice": BrokenCorpus(
+    "two labels of a place": BrokenCorpus(
         "a.jsonl",
-        TEXT + record(text="Rome", spans=[[0, 4, "LOC"], [0, 4, "LOC"]]),
+        TEXT + record(text="Rome", spans=[[0, 4, "LOC"], [0, 4, "ORG"]]),
         {},
         [(ProblemKind.SPANS_OVERLAP, 1, ["a.jsonl:2"])],
+    ),
+    "spans in another field": BrokenCorpus(
+        "a.jsonl",
+        TEXT + record(text="in Rome", labels=[[3, 7, "LOC"]]),
+        {},
+        [(ProblemKind.MISSING_COLUMN, 1, ["a.jsonl:2"])],
     ),
     "a span of white space": BrokenCorpus(
         "a.jsonl",
@@ -187,7 +193,17 @@ CASES = {
     ),
     "two annotations of a text": BrokenCorpus(
         "a.json",
-        json.dumps([{"data": {"text": "Rome"}, "annotations": [{"result": []}, {"result": []}]}]),
+        json.dumps(
+            [
+                {
+                    "data": {"text": "Rome"},
+                    "annotations": [
+                        {"result": []},
+                        {"result": [{"value": {"start": 0, "end": 4, "labels": ["LOC"]}}]},
+                    ],
+                }
+            ]
+        ),
         {},
         [(ProblemKind.SEVERAL_ANNOTATIONS, 1, ["a.json:1"])],
     ),
@@ -238,6 +254,28 @@ def test_a_span_is_widened_at_both_ends(tmp_path):
 def test_a_span_without_the_zero_width_characters_of_its_word_is_whole(tmp_path, text, span, words):
     path = write_file(tmp_path, "a.jsonl", record(text=text, spans=[span]))
     assert read(path) == [(words, ["O", "B-LOC", "O"])]
+
+
+@pytest.mark.parametrize("others", [{"label": ["sport"]}, {"labels": []}, {"entities": None}])
+def test_a_text_without_spans_may_have_classes(tmp_path, others):
+    content = record(text="Anna", spans=[[0, 4, "PER"]]) * 2 + record(
+        text="Rome", spans={}, **others
+    )
+    path = write_file(tmp_path, "a.jsonl", content)
+    assert read(path, problems := Problems())[2] == (["Rome"], ["O"])
+    assert [group.kind for group in problems.warnings.groups] == [ProblemKind.NO_SPANS]
+
+
+@pytest.mark.parametrize("form", ["text", "gliner"])
+def test_a_span_given_twice_is_read_once(tmp_path, form):
+    fields = {
+        "text": {"text": "Anna ran", "spans": [[0, 4, "PER"]] * 2},
+        "gliner": {"tokenized_text": ["Anna", "ran"], "ner": [[0, 0, "PER"]] * 2},
+    }[form]
+    path = write_file(tmp_path, "a.jsonl", record(**fields))
+    assert read(path, problems := Problems()) == [(["Anna", "ran"], ["B-PER", "O"])]
+    assert [group.kind for group in problems.warnings.groups] == [ProblemKind.SPAN_REPEATED]
+    assert not problems
 
 
 def test_spans_that_overlap_once_they_are_widened_are_rejected(tmp_path):

@@ -1,0 +1,51 @@
+"""Records of documents, whose texts or sentences are in a list, each with its own annotation."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from corpus.formats.column_names import TEXT_COLUMNS
+from corpus.formats.records import Fields, Record
+
+
+def parts_of(fields: Fields) -> list[Fields] | None:
+    """Return the annotated texts or sentences in a record that has no text and no spans itself.
+
+    Several lists of them, such as two splits, are not one document.
+    """
+    has_text = any(_holds_text(fields.get(key)) for key in TEXT_COLUMNS)
+    if has_text or any(map(_are_spans, fields.values())):
+        return None
+    if len(fields) > 1 and _are_parts(list(fields.values())):  # records by their identifier
+        return [{"id": key, **part} for key, part in fields.items()]
+    lists = list(filter(_are_parts, fields.values()))
+    return lists[0] if len(lists) == 1 else None
+
+
+def records_of_parts(record: Record, parts: list[Fields]) -> Iterator[Record]:
+    """Yield a record for each part, with the names and numbers of the whole record."""
+    fields: Fields = record.fields or {}
+    shared = {key: value for key, value in fields.items() if isinstance(value, str | int)}
+    for number, part in enumerate(parts):
+        yield record._replace(fields={**shared, **part}, part=number)
+
+
+def _are_spans(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(v, dict) and "start" in v for v in value)
+
+
+def _are_parts(value: Any) -> bool:
+    parts = isinstance(value, list) and bool(value) and all(map(_has_text, value))
+    return parts and any(map(_is_annotated, value))
+
+
+def _has_text(part: Any) -> bool:
+    return isinstance(part, dict) and any(_holds_text(part.get(key)) for key in TEXT_COLUMNS)
+
+
+def _is_annotated(part: Fields) -> bool:
+    return any(isinstance(v, list | dict) for key, v in part.items() if key not in TEXT_COLUMNS)
+
+
+def _holds_text(value: Any) -> bool:
+    first = next(iter(value), None) if isinstance(value, list) else value
+    return isinstance(first, str)
