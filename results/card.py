@@ -384,7 +384,7 @@ def _limits(facts: Facts) -> list[str]:
     if split == "validation" and facts.get("history"):
         limits.append("Training was followed on the same split, so the scores may be too high.")
     new = (scores.get("by_surface") or {}).get(NEW)
-    if new:
+    if new and new["number"]:
         low, high = new["recall_interval"]
         limits.append(
             f"Of {nouns.plural} that training does not have, it finds a share of "
