@@ -33,18 +33,9 @@ Entity = tuple[str, int, int]
 class EvidenceCounter:
     """Counts sentences for intervals and, with entity tags, for the other evidence."""
 
-    def __init__(
-        self,
-        entity_tags: bool,
-        training_surfaces: Set[int] | None = None,
-        intervals_only: bool = False,
-    ) -> None:
-        """`training_surfaces`: see `seen_entities`; None if the training corpus is unknown.
-
-        `intervals_only`: without the other evidence, which takes longer to count.
-        """
+    def __init__(self, entity_tags: bool, training_surfaces: Set[int] | None = None) -> None:
+        """`training_surfaces`: see `seen_entities`; None if the training corpus is unknown."""
         self.entity_tags, self.training_surfaces = entity_tags, training_surfaces
-        self.intervals_only = intervals_only
         # Correct, predicted and gold items of each sentence by group and name, such as
         # ("type", "PER"). Groups are resampled together, words by themselves.
         self.counts, self.words = UnitCounter(), UnitCounter()
@@ -69,9 +60,6 @@ class EvidenceCounter:
             return
         sides = entities(gold), entities(predicted)
         counts = _counts(*sides, lambda entity: ("type", entity[0]))
-        if self.intervals_only:
-            self.counts.add(counts, document)
-            return
         counts |= _counts(*sides, lambda entity: ("length", _length(entity)))
         if self.training_surfaces is not None:
             counts |= _counts(*sides, lambda entity: ("surface", self._novelty(entity, words)))
@@ -110,7 +98,7 @@ class EvidenceCounter:
             },
             "intervals": {"level": LEVEL, "unit": words.unit, "units": words.size},
         }
-        if self.entity_tags and not self.intervals_only:
+        if self.entity_tags:
             evidence["by_length"] = _Group("length", counts, resampled).rows(LENGTHS)
             matching = _Group("scheme", counts, resampled, item=0.5).rows(SCHEMES)
             evidence["partial_matching"] = {
