@@ -18,6 +18,7 @@ if __name__ == "__main__":
 import codecs
 import itertools
 import os
+import shlex
 import stat
 import sys
 import zlib
@@ -227,6 +228,10 @@ def check(flags: TaggingFlags) -> list[str]:
         problems.append(f"--output {flags.output}: expected a file in an existing folder")
     if problems:
         raise UserError("\n".join(problems))
+    for text in filter(os.path.exists, flags.texts if is_main_process() else ()):
+        name = shlex.quote(text)
+        note = f"{name} is tagged as a text. To tag the file of this name: --input {name}"
+        print(on_terminal(note), file=sys.stderr)
     if passed_over and is_main_process():
         print(
             on_terminal(
