@@ -209,7 +209,7 @@ def check(flags: TaggingFlags) -> list[str]:
         files, passed_over = find_files(patterns)
     except UserError as error:
         problems.append(str(error))
-    if sys.stdout is None and not flags.output:
+    if sys.__stdout__ is None and not flags.output:  # see `run_script`
         problems.append("standard output is closed: expected --output FILE, or an open one")
     elif not flags.score:
         output = f"--output {flags.output}" if flags.output else "standard output"
@@ -343,8 +343,7 @@ def format_of(flags: TaggingFlags) -> OutputFormat:
     if flags.output_format is not None:
         return flags.output_format
     if flags.output is None:
-        on_screen = sys.stdout is not None and sys.stdout.isatty()
-        return "pretty" if on_screen else "jsonl"
+        return "pretty" if sys.stdout.isatty() else "jsonl"
     extension = extension_of(flags.output)
     if extension and extension not in FORMATS_BY_EXTENSION:
         raise UserError(
