@@ -80,7 +80,7 @@ def _read_file(path: str) -> list[tuple[str, Any]]:
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path}: not a YAML or JSON file of flags: {error}") from None
-    if not isinstance(values, dict):
+    if node is None or not isinstance(values, dict):
         raise UserError(
             f"{path}: not a file of flags: got {values!r:.80}, expected lines such as "
             "`learning_rate: 2e-5`."
