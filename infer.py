@@ -456,6 +456,7 @@ def print_scores(
 ) -> None:
     """Print the scores of the model on labelled files."""
     # Imported here, so that tagging starts without loading the corpus readers.
+    from scoring.evidence import ENTITIES, NOUNS
     from scoring.table import evidence_lines, score_table
     from tagging.score import labelled_items, score, unknown_types
 
@@ -467,7 +468,8 @@ def print_scores(
             message = f"The model has no label for {', '.join(unknown)}."
             print(on_terminal(message), file=sys.stderr)
         print(f"{scores['words']} words scored")
-        print(score_table(scores), *evidence_lines(scores), sep="\n")
+        lines = evidence_lines(scores, NOUNS.get(tagger.task or "", ENTITIES))
+        print(score_table(scores), *lines, sep="\n")
 
 
 def script() -> None:

@@ -29,7 +29,14 @@ from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write
 from results.run_rows import documents_text, more_epochs, run_rows
 from results.shareable import shareable, without_folders
 from results.study_files import sentences_of
-from results.verdict import best_step, epochs_done, kept_weights, measured, still_improved
+from results.verdict import (
+    best_step,
+    epochs_done,
+    kept_weights,
+    measured,
+    nouns_of,
+    still_improved,
+)
 from scoring.calibration import (
     fit_calibration,
     gold_labels,
@@ -364,7 +371,7 @@ class RunResults:
             f"\n{split}: {self.scores[split]['words']} words scored of {windows.num_words} in the "
             "corpus" + (f", {num_without} of them without a sub-word" if num_without else ""),
             score_table(self.scores[split]),
-            *evidence_lines(self.scores[split]),
+            *evidence_lines(self.scores[split], nouns_of({"task": self.settings.corpus.task_name})),
         )
         context = self.config.context
         if context and not self.settings.do_train:  # otherwise `_announce` has printed it

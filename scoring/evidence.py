@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,17 @@ LENGTHS = ("1", "2", "3", "4 to 6", "7 or more")  # words of an entity
 FEW = 100  # with fewer entities, an interval of F1 is usually wider than 0.1
 
 Entity = tuple[str, int, int]
+
+
+class Nouns(NamedTuple):
+    """The noun for a span that tags mark."""
+
+    singular: str
+    plural: str
+
+
+ENTITIES = Nouns("entity", "entities")
+NOUNS = {"chunk": Nouns("chunk", "chunks")}  # by task; entities in the others
 
 
 class EvidenceCounter:
@@ -182,12 +193,12 @@ def number_of(scores: Mapping[str, Any]) -> int:
     return sum(row["number"] for row in scores["per_type"].values())
 
 
-def few_note(scores: Mapping[str, Any]) -> str:
+def few_note(scores: Mapping[str, Any], nouns: Nouns = ENTITIES) -> str:
     """Return a note if there are few gold entities, or words with plain tags; otherwise ""."""
     number = number_of(scores)
     if number >= FEW:
         return ""
-    is_one = number == 1
-    noun = ("entity" if is_one else "entities") if "f1" in scores["overall"] else "word"
-    noun += "s" * (noun == "word" and not is_one)
+    if "f1" not in scores["overall"]:
+        nouns = Nouns("word", "words")
+    noun = nouns.singular if number == 1 else nouns.plural
     return f"Only {number} {noun}: treat as rough."
