@@ -338,7 +338,8 @@ def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
         "example": example,
         "infer_command": shlex.join(["python", "infer.py", "--model", name, *texts]),
         "scores": [
-            _split_scores(*item, nouns_of(facts)) for item in facts.get("scores", {}).items()
+            _split_scores(split, scores, nouns_of(facts))
+            for split, scores in facts.get("scores", {}).items()
         ],
         "calibration": calibration_rows(facts.get("calibration") or {}, with_scores=False),
         "verdict": verdict(facts, bool(facts.get("entity_tags"))),
