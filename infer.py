@@ -18,6 +18,7 @@ if __name__ == "__main__":
 import codecs
 import itertools
 import os
+import shlex
 import stat
 import sys
 import zlib
@@ -208,7 +209,7 @@ def check(flags: TaggingFlags) -> list[str]:
         files, passed_over = find_files(patterns)
     except UserError as error:
         problems.append(str(error))
-    if sys.stdout is None and not flags.output:
+    if sys.__stdout__ is None and not flags.output:  # see `run_script`
         problems.append("standard output is closed: expected --output FILE, or an open one")
     elif not flags.score:
         output = f"--output {flags.output}" if flags.output else "standard output"
@@ -227,6 +228,10 @@ def check(flags: TaggingFlags) -> list[str]:
         problems.append(f"--output {flags.output}: expected a file in an existing folder")
     if problems:
         raise UserError("\n".join(problems))
+    for text in filter(os.path.exists, flags.texts if is_main_process() else ()):
+        name = shlex.quote(text)
+        note = f"{name} is tagged as a text. To tag the file of this name: --input {name}"
+        print(on_terminal(note), file=sys.stderr)
     if passed_over and is_main_process():
         print(
             on_terminal(
@@ -338,8 +343,7 @@ def format_of(flags: TaggingFlags) -> OutputFormat:
     if flags.output_format is not None:
         return flags.output_format
     if flags.output is None:
-        on_screen = sys.stdout is not None and sys.stdout.isatty()
-        return "pretty" if on_screen else "jsonl"
+        return "pretty" if sys.stdout.isatty() else "jsonl"
     extension = extension_of(flags.output)
     if extension and extension not in FORMATS_BY_EXTENSION:
         raise UserError(
@@ -452,6 +456,7 @@ def print_scores(
 ) -> None:
     """Print the scores of the model on labelled files."""
     # Imported here, so that tagging starts without loading the corpus readers.
+    from scoring.evidence import ENTITIES, NOUNS
     from scoring.table import evidence_lines, score_table
     from tagging.score import labelled_items, score, unknown_types
 
@@ -463,7 +468,8 @@ def print_scores(
             message = f"The model has no label for {', '.join(unknown)}."
             print(on_terminal(message), file=sys.stderr)
         print(f"{scores['words']} words scored")
-        print(score_table(scores), *evidence_lines(scores), sep="\n")
+        lines = evidence_lines(scores, NOUNS.get(tagger.task or "", ENTITIES))
+        print(score_table(scores), *lines, sep="\n")
 
 
 def script() -> None:

@@ -93,8 +93,7 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
     training, checkpoints, output_dir = settings.training, settings.checkpoints, settings.output_dir
     export_to_deepspeed(training)
     if settings.check:
-        length = settings.windows.max_seq_length
-        check_only(settings.corpus, settings.model, length, settings.problem_file)
+        check_only(settings)
         return RunOutcome({}, output_dir)
     pusher = start_pushing(settings.hub, output_dir, state, create=not settings.dry_run)
     architecture = check_architecture(

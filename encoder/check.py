@@ -6,35 +6,32 @@ from pathlib import Path
 
 from encoder.architecture import load_base_config
 from encoder.tokenizer import load_run_tokenizer, window_length
-from settings.run_settings import CorpusSettings, ModelSettings
+from settings.run_settings import Settings
 from support.errors import UserError
 from support.processes import is_main_process
 from support.text import on_terminal
 
 
-def check_only(
-    corpus: CorpusSettings,
-    model: ModelSettings,
-    max_seq_length: int | None,
-    problem_file: str | None = None,
-) -> None:
+def check_only(settings: Settings) -> None:
     """Print the report on the corpus; raise UserError if training would not start.
 
-    The main process writes every problem to `problem_file`. Also raises UserError if the model
-    allows no windows of `max_seq_length`, or if the file cannot be written.
+    What stands in for a default is printed first. The main process writes every problem to the file
+    of the settings. Also raises UserError if the model does not allow windows of the requested
+    length, or if the file cannot be written.
     """
     from corpus.check import check_corpus  # imports datasets, which is slow
 
+    problem_file = settings.problem_file
     file = Path(problem_file) if problem_file and is_main_process() else None
     try:
-        tokenizer, config = load_run_tokenizer(model), load_base_config(model)
+        tokenizer, config = load_run_tokenizer(settings.model), load_base_config(settings.model)
     except UserError:  # not reachable: the report leaves sub-words out
-        report, would_start = check_corpus(corpus, problem_file=file)
+        report, would_start = check_corpus(settings.corpus, problem_file=file)
     else:
-        length = window_length(tokenizer, config, max_seq_length)
-        report, would_start = check_corpus(corpus, tokenizer, length, file)
+        length = window_length(tokenizer, config, settings.windows.max_seq_length)
+        report, would_start = check_corpus(settings.corpus, tokenizer, length, file)
     if is_main_process():
-        print(on_terminal(report))
+        print(*map(on_terminal, (*settings.replaced, report)), sep="\n")
     if not would_start:
         error = UserError("--check: training would not start: see the report.")
         error.is_shown = True  # in the report

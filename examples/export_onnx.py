@@ -14,6 +14,7 @@ both graphs; benchmarks/README.md compares ways to quantize.
 
 import argparse
 import copy
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -162,4 +163,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger().setLevel(logging.WARNING)  # importing onnxruntime's quantizer sets INFO
     run_script(main)

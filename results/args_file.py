@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from settings.defaults import is_embedded
+from settings.defaults import EMBEDDED_MODEL, is_embedded
 from settings.flag_table import OBSOLETE
+from settings.flags import DEFAULT_MODEL
 from support.files import write_text
 from support.secrets import scrub
 
@@ -48,13 +49,20 @@ def args_text(flags: Mapping[str, Any], precision: str, script: str) -> str:
     values["mixed_precision"] = precision
     if (values.get("max_steps") or 0) > 0:
         values["num_train_epochs"] = None  # without effect beside max_steps
+    stand_in = ""
     if is_embedded(str(values.get("model_name_or_path"))):
         del values["model_name_or_path"]  # its folder is another one elsewhere
+        if not values.get("sample"):  # which selects it everywhere
+            stand_in = (
+                f"# The model was {EMBEDDED_MODEL}, which stands in for\n"
+                f"# {DEFAULT_MODEL} if the Hub cannot be reached. If it can, this file trains "
+                f"{DEFAULT_MODEL}.\n"
+            )
     given = {name: value for name, value in values.items() if value is not None}
     unset = {name: None for name, value in values.items() if value is None}
     parts = [
         f"# Every flag of the run in force: python {script} {ARGS_FILE}\n"
-        "# The output folder is the default one: add output_dir for another.\n",
+        "# The output folder is the default one: add output_dir for another.\n" + stand_in,
         _yaml(given),
         "\n# Not set.\n" + _yaml(unset) if unset else "",
     ]

@@ -39,6 +39,6 @@ def calibration_rows(
                 f"{point['recall']:.4f}, F1 {point['f1']:.4f}"
             )
         if point and is_rough:
-            text += f"; chosen on only {count:,} predicted entities: treat as rough"
+            text += "; chosen on few entities: treat as rough"
         rows.append(("Operating point", f"{requested}: {text}"))
     return rows

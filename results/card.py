@@ -22,7 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from results.calibration_rows import calibration_rows
 from results.history import INTERVAL, history_table, scored_history
 from results.verdict import date_of, nouns_of, scored_split, scores_of, verdict
-from scoring.evidence import NEW
+from scoring.evidence import NEW, Nouns
 from scoring.table import interval_notes, span
 from support.files import write_text
 from support.secrets import scrub
@@ -295,14 +295,15 @@ class SplitScores(NamedTuple):
     notes: list[str]
 
 
-def _split_scores(split: str, scores: Mapping[str, Any]) -> SplitScores:
+def _split_scores(split: str, scores: Mapping[str, Any], nouns: Nouns) -> SplitScores:
     words = {"words scored": scores.get("words")}
     rows = [{"": Markdown(f"**{split}**"), **_with_intervals(scores["overall"]), **words}]
     rows += [
         {"": type_name, **_with_intervals(values)}
         for type_name, values in scores.get("per_type", {}).items()
     ]
-    return SplitScores(_table(rows), interval_notes(scores) if "intervals" in scores else [])
+    notes = interval_notes(scores, nouns) if "intervals" in scores else []
+    return SplitScores(_table(rows), notes)
 
 
 def _with_intervals(scores: Mapping[str, Any]) -> dict[str, object]:
@@ -336,7 +337,10 @@ def _card_text(facts: Facts, folder: Path) -> dict[str, Any]:
         "name": name,
         "example": example,
         "infer_command": shlex.join(["python", "infer.py", "--model", name, *texts]),
-        "scores": [_split_scores(*item) for item in facts.get("scores", {}).items()],
+        "scores": [
+            _split_scores(split, scores, nouns_of(facts))
+            for split, scores in facts.get("scores", {}).items()
+        ],
         "calibration": calibration_rows(facts.get("calibration") or {}, with_scores=False),
         "verdict": verdict(facts, bool(facts.get("entity_tags"))),
         "sizes": [
@@ -384,7 +388,7 @@ def _limits(facts: Facts) -> list[str]:
     if split == "validation" and facts.get("history"):
         limits.append("Training was followed on the same split, so the scores may be too high.")
     new = (scores.get("by_surface") or {}).get(NEW)
-    if new:
+    if new and new["number"]:
         low, high = new["recall_interval"]
         limits.append(
             f"Of {nouns.plural} that training does not have, it finds a share of "

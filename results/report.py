@@ -109,7 +109,7 @@ def render_report(run: Run, survey: Survey, charts: list[Chart]) -> Iterator[str
         split=scored_split(run),
         tiles=score_tiles(run, entity_tags),
         scores=score_rows(run),
-        interval_notes=interval_notes(scores) if "intervals" in scores else [],
+        interval_notes=interval_notes(scores, nouns_of(run)) if "intervals" in scores else [],
         types=type_tables(run, entity_tags),
         groups=group_tables(run),
         one_surface=one_surface(run),

@@ -29,7 +29,14 @@ from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write
 from results.run_rows import documents_text, more_epochs, run_rows
 from results.shareable import shareable, without_folders
 from results.study_files import sentences_of
-from results.verdict import best_step, epochs_done, kept_weights, measured, still_improved
+from results.verdict import (
+    best_step,
+    epochs_done,
+    kept_weights,
+    measured,
+    nouns_of,
+    still_improved,
+)
 from scoring.calibration import (
     fit_calibration,
     gold_labels,
@@ -190,7 +197,8 @@ class RunResults:
 
     def _intervals_of(self, split: str, flat: dict[str, float]) -> dict[str, list[float]]:
         """Return the intervals of flat scores of a split, as rows of the history name them."""
-        counter = EvidenceCounter(self.corpus.entity_tags, intervals_only=True)
+        # Counts what the end of the run counts: the random weights of a resample depend on it.
+        counter = EvidenceCounter(self.corpus.entity_tags, self._training_surfaces)
         for sentence, place in zip(self._sentences(split), self.corpus.places(split), strict=True):
             counter.add(sentence.words, sentence.gold, sentence.predicted, place.document_in_file)
         scores = counter.added_to(self.scores[split])
@@ -309,6 +317,8 @@ class RunResults:
             lines.append(f"Tag a text: {tagging_command(folder)}")
         if has_report:
             lines.append(f"Open: {folder / 'report.html'}")
+        elif self.scores:
+            lines.append(f"Its report, model card and {RUN_FILE} keep the scores of its training.")
         say("", *self.settings.replaced, *filter(None, lines))
 
     def _remember_calibration(self, folder: Path) -> None:
@@ -361,7 +371,7 @@ class RunResults:
             f"\n{split}: {self.scores[split]['words']} words scored of {windows.num_words} in the "
             "corpus" + (f", {num_without} of them without a sub-word" if num_without else ""),
             score_table(self.scores[split]),
-            *evidence_lines(self.scores[split]),
+            *evidence_lines(self.scores[split], nouns_of({"task": self.settings.corpus.task_name})),
         )
         context = self.config.context
         if context and not self.settings.do_train:  # otherwise `_announce` has printed it

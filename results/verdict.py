@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from scoring.evidence import few_note, number_of
+from scoring.evidence import ENTITIES, NOUNS, Nouns, few_note, number_of
 from support.text import counted
 from training.progress import BestScore
 
@@ -14,19 +14,9 @@ Run = Mapping[str, Any]
 SUBJECTS = {"ner": "Named entities", "pos": "Parts of speech", "chunk": "Chunks"}  # by task
 
 
-class Nouns(NamedTuple):
-    """The noun for a span that the tags of a run mark."""
-
-    singular: str
-    plural: str
-
-
-NOUNS = {"chunk": Nouns("chunk", "chunks")}  # by task
-
-
 def nouns_of(run: Run) -> Nouns:
     """Return the noun for a span that the tags of a run mark."""
-    return NOUNS.get(run.get("task") or "", Nouns("entity", "entities"))
+    return NOUNS.get(run.get("task") or "", ENTITIES)
 
 
 class Extremes(NamedTuple):
@@ -136,7 +126,7 @@ def verdict(run: Run, entity_tags: bool) -> list[str]:
     scores = scores_of(run)
     sentences = [measured(run, entity_tags)]
     if "intervals" in scores:
-        sentences += [few_note(scores), _types(scores, entity_tags)]
+        sentences += [few_note(scores, nouns_of(run)), _types(scores, entity_tags)]
     sentences.append(kept_weights(run))
     return [sentence for sentence in sentences if sentence]
 

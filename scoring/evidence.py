@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,21 +30,23 @@ FEW = 100  # with fewer entities, an interval of F1 is usually wider than 0.1
 Entity = tuple[str, int, int]
 
 
+class Nouns(NamedTuple):
+    """The noun for a span that tags mark."""
+
+    singular: str
+    plural: str
+
+
+ENTITIES = Nouns("entity", "entities")
+NOUNS = {"chunk": Nouns("chunk", "chunks")}  # by task; entities in the others
+
+
 class EvidenceCounter:
     """Counts sentences for intervals and, with entity tags, for the other evidence."""
 
-    def __init__(
-        self,
-        entity_tags: bool,
-        training_surfaces: Set[int] | None = None,
-        intervals_only: bool = False,
-    ) -> None:
-        """`training_surfaces`: see `seen_entities`; None if the training corpus is unknown.
-
-        `intervals_only`: without the other evidence, which takes longer to count.
-        """
+    def __init__(self, entity_tags: bool, training_surfaces: Set[int] | None = None) -> None:
+        """`training_surfaces`: see `seen_entities`; None if the training corpus is unknown."""
         self.entity_tags, self.training_surfaces = entity_tags, training_surfaces
-        self.intervals_only = intervals_only
         # Correct, predicted and gold items of each sentence by group and name, such as
         # ("type", "PER"). Groups are resampled together, words by themselves.
         self.counts, self.words = UnitCounter(), UnitCounter()
@@ -69,9 +71,6 @@ class EvidenceCounter:
             return
         sides = entities(gold), entities(predicted)
         counts = _counts(*sides, lambda entity: ("type", entity[0]))
-        if self.intervals_only:
-            self.counts.add(counts, document)
-            return
         counts |= _counts(*sides, lambda entity: ("length", _length(entity)))
         if self.training_surfaces is not None:
             counts |= _counts(*sides, lambda entity: ("surface", self._novelty(entity, words)))
@@ -110,7 +109,7 @@ class EvidenceCounter:
             },
             "intervals": {"level": LEVEL, "unit": words.unit, "units": words.size},
         }
-        if self.entity_tags and not self.intervals_only:
+        if self.entity_tags:
             evidence["by_length"] = _Group("length", counts, resampled).rows(LENGTHS)
             matching = _Group("scheme", counts, resampled, item=0.5).rows(SCHEMES)
             evidence["partial_matching"] = {
@@ -194,12 +193,12 @@ def number_of(scores: Mapping[str, Any]) -> int:
     return sum(row["number"] for row in scores["per_type"].values())
 
 
-def few_note(scores: Mapping[str, Any]) -> str:
+def few_note(scores: Mapping[str, Any], nouns: Nouns = ENTITIES) -> str:
     """Return a note if there are few gold entities, or words with plain tags; otherwise ""."""
     number = number_of(scores)
     if number >= FEW:
         return ""
-    is_one = number == 1
-    noun = ("entity" if is_one else "entities") if "f1" in scores["overall"] else "word"
-    noun += "s" * (noun == "word" and not is_one)
+    if "f1" not in scores["overall"]:
+        nouns = Nouns("word", "words")
+    noun = nouns.singular if number == 1 else nouns.plural
     return f"Only {number} {noun}: treat as rough."

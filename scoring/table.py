@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scoring.evidence import IN_TRAINING, NEW, few_note, number_of
+from scoring.evidence import ENTITIES, IN_TRAINING, NEW, Nouns, few_note, number_of
 from support.terminal import table_text
 from support.text import counted
 
@@ -29,22 +29,22 @@ def score_table(scores: Mapping[str, Any]) -> str:
     return table_text(["", *head, "number"], rows)
 
 
-def evidence_lines(scores: Mapping[str, Any]) -> list[str]:
+def evidence_lines(scores: Mapping[str, Any], nouns: Nouns = ENTITIES) -> list[str]:
     """Return the other evidence that `EvidenceCounter.added_to` has added, as short lines."""
     lines = [
-        _listed("Recall on entities", scores, "by_surface", "recall", SURFACES.__getitem__),
+        _listed(f"Recall on {nouns.plural}", scores, "by_surface", "recall", SURFACES.__getitem__),
         _listed("F1 by length", scores, "by_length", "f1", _words),
         _listed("F1 by matching", scores, "partial_matching", "f1"),
     ]
-    return [" ".join(interval_notes(scores)), *filter(None, lines)]
+    return [" ".join(interval_notes(scores, nouns)), *filter(None, lines)]
 
 
-def interval_notes(scores: Mapping[str, Any]) -> list[str]:
+def interval_notes(scores: Mapping[str, Any], nouns: Nouns = ENTITIES) -> list[str]:
     """Return sentences about the intervals of these scores."""
     intervals = scores["intervals"]
     unit = counted(intervals["units"], intervals["unit"])
-    notes = [f"{percent(intervals['level'])} intervals, from resampling {unit}.", few_note(scores)]
-    return [note for note in notes if note]
+    sampled = f"{percent(intervals['level'])} intervals, from resampling {unit}."
+    return [note for note in (sampled, few_note(scores, nouns)) if note]
 
 
 def percent(level: float) -> str:

@@ -37,9 +37,13 @@ def read_flag_file(
     values: dict[str, Any] = {}
     ignored: list[str] = []
     replaced: list[str] = []
-    for name, value in _read_file(path).items():
-        name = str(name).removeprefix("--").replace("-", "_")
+    names: set[str] = set()
+    for name, value in _read_file(path):
+        name = name.removeprefix("--").replace("-", "_")
         option = f"--{name}"
+        if name in names:
+            problems.append(f"{path}: {option}: got two values, expected one")
+        names.add(name)
         action = parser._option_string_actions.get(option)
         if name in OBSOLETE:
             if not _is_null(value) and value != []:
@@ -59,24 +63,32 @@ def read_flag_file(
     return values
 
 
-def _read_file(path: str) -> dict[str, Any]:
-    """Return a YAML or JSON file of flags, each value a string, a list or a mapping."""
+def _read_file(path: str) -> list[tuple[str, Any]]:
+    """Return the names and values of a YAML or JSON file of flags, in their order.
+
+    Each value is a string, a list or a mapping. A mapping would hold the last of two values only.
+    """
     import yaml
 
     try:
-        values = yaml.load(Path(path).read_text(encoding="utf-8"), yaml.BaseLoader)
+        loader = yaml.BaseLoader(Path(path).read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        values = None if node is None else loader.construct_document(node)
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file. The first argument is a YAML or JSON file of flags."
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path}: not a YAML or JSON file of flags: {error}") from None
-    if not isinstance(values, dict):
+    if node is None or not isinstance(values, dict):
         raise UserError(
             f"{path}: not a file of flags: got {values!r:.80}, expected lines such as "
             "`learning_rate: 2e-5`."
         )
-    return values
+    return [
+        (str(loader.construct_object(name, deep=True)), loader.construct_object(value, deep=True))
+        for name, value in node.value
+    ]
 
 
 def _is_null(value: Any) -> bool:

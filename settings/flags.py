@@ -299,7 +299,7 @@ class SharedFlags:
         None, "Short for --save_strategy and --save_steps: 'epoch', N (every N steps), or 'no'."
     )
     save_total_limit: int | None = _checkpoints(
-        2, "Number of checkpoints to keep; the newest and the best are always kept."
+        2, "Number of newest checkpoints to keep; the best one is kept in addition."
     )
     resume_from_checkpoint: str | None = _checkpoints(
         None,

@@ -16,6 +16,8 @@ from support.processes import is_main_process
 from support.text import on_terminal
 
 Flags = TypeVar("Flags")
+# Python decodes such bytes of the command line to halves of surrogate pairs.
+NOT_UTF8 = "not UTF-8, which the files of a run are written in: rename the file or folder"
 
 
 def arguments_of(argv: Sequence[object] | None) -> list[str]:
@@ -24,6 +26,14 @@ def arguments_of(argv: Sequence[object] | None) -> list[str]:
         kind = type(argv).__name__
         raise TypeError(f'argv: got {kind}, expected a list such as ["--learning_rate", 2e-5]')
     return list(map(str, sys.argv[1:] if argv is None else argv))
+
+
+def _is_utf8(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @runtime_checkable
@@ -54,6 +64,7 @@ def parse_flags(flags_class: type[Flags], doc: str, argv: Sequence[object] | Non
     problems: list[str] = []
     notes: list[str] = []
     if getattr(flags_class, "config_file_flags", False):
+        problems += [f"{argument}: {NOT_UTF8}" for argument in argv if not _is_utf8(argument)]
         path = take_flag_file(argv)
         if path is not None:
             parser.set_defaults(**read_flag_file(path, flags_class, parser, problems, notes))

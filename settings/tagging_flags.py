@@ -126,7 +126,7 @@ class TaggingFlags:
     model: str | None = flag(
         None,
         "Folder of a model, or its name on the Hub. Default: the newest model that a training "
-        "script saved in a default folder in the current folder; without one, the course's model.",
+        "script saved in the current folder; without one, the course's model.",
         "--model_name_or_path",
         "-m",
         group="model",

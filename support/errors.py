@@ -1,6 +1,7 @@
 """Errors the user can fix, and the exit status of a script that meets one."""
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from support.processes import is_first_on_machine
 from support.text import on_terminal
 
 Result = TypeVar("Result")
+BROKEN_PIPE = 141  # the exit status of a program that SIGPIPE has ended
 
 
 class UserError(Exception):
@@ -59,14 +61,17 @@ def run_script(main: Callable[[], object]) -> None:
     """Run a script's `main`; end it with one message, without a traceback, where that is enough.
 
     The first process of each machine prints it, because the cause may lie on that machine.
-    Exit statuses: that of a `UserError`; 130 after Ctrl-C and 143 after SIGTERM; 1 if another
-    process of the run has died.
+    Exit statuses: that of a `UserError`; 130 after Ctrl-C and 143 after SIGTERM; 141 if the reader
+    of standard output has ended, as in `| head -1`; 1 if another process of the run has died.
     """
     with suppress(ValueError):  # not in the main thread
         # By default the process would end without clearing its work folder. Training replaces
         # the handler while it runs.
         signal.signal(signal.SIGTERM, _terminate)
-    if sys.stderr is None:  # closed: a file that is opened would get the messages of libraries
+    # If one is closed, a file that is opened would get its number, and the messages of libraries.
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # the stream is missing, or not one of Python's own
@@ -74,6 +79,7 @@ def run_script(main: Callable[[], object]) -> None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         main()
+        sys.stdout.flush()
     except UserError as error:
         if is_first_on_machine() and not error.is_shown:
             print(f"error: {on_terminal(error)}", file=sys.stderr)
@@ -84,6 +90,13 @@ def run_script(main: Callable[[], object]) -> None:
             # Below the ^C that the terminal shows.
             print(f"\n{message}" if sys.stderr.isatty() else message, file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        if not _stdout_is_broken():
+            raise
+        print("Stopped: the reader of the output has ended.", file=sys.stderr)
+        # Discards buffered output, which Python would fail to write at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
     except Terminated as stop:
         if is_first_on_machine():
             print(on_terminal(stop.message), file=sys.stderr)
@@ -102,6 +115,16 @@ def run_script(main: Callable[[], object]) -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+
+
+def _stdout_is_broken() -> bool:
+    """Return whether the reader of standard output has ended."""
+    try:
+        poll = select.poll()  # not on Windows
+        poll.register(sys.stdout, 0)  # reports POLLERR in any case
+    except (AttributeError, ValueError):  # standard output has no descriptor
+        return False
+    return bool(poll.poll(0))
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -127,6 +127,8 @@ class Tagger:
         >>> [(word["word"], word["tag"], word["start"]) for word in result["words"]]
         [('Anna', 'B-PER', 0), ('said', 'O', 5)]
         """
+        if not 0 <= min_score <= 1:  # 50 would leave out every entity
+            raise ValueError(f"min_score: got {min_score}, expected 0 to 1")
         remaining = texts_of(texts)
         results: list[dict[str, Any]] = []
         while chunk := list(islice(remaining, CHUNK_TEXTS)):

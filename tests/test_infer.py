@@ -441,14 +441,25 @@ def test_the_newest_model_in_the_folder_is_used_and_reported(cli, tmp_path, snap
     status, _, messages = cli("Peter", model=None)
     assert status == 2 and "python train_trainer.py --sample" in messages
     assert messages == snapshot
-    for age, name in ((30, "old-finetuned-ner"), (10, "bert-finetuned-ner-accelerate")):
+    for age, name in ((30, "old-finetuned-ner"), (10, "my model")):
         folder = save_tiny_tagger(tmp_path / name, ENTITY_LABELS)
         os.utime(folder / "run.json", (time.time() - age,) * 2)
     (tmp_path / "unfinished-finetuned-ner").mkdir()
+    write_file(tmp_path, "of another tool/run.json", "{}")
     status, output, messages = cli("Peter", model=None)
     assert status == 0 and len(rows_of(output)) == 1
-    assert "bert-finetuned-ner-accelerate" in messages
+    assert "my model" in messages
     assert messages == snapshot
+
+
+def test_a_text_that_is_the_name_of_a_file_is_tagged_and_reported(cli, tmp_path):
+    write_file(tmp_path, "my notes.txt", "Peter")
+    status, output, messages = cli("Paris", "my notes.txt", "x" * 5000, "a\0b")
+    assert status == 0
+    assert [row["text"] for row in rows_of(output)] == ["Paris", "my notes.txt", "x" * 5000, "a\0b"]
+    assert messages == (
+        "'my notes.txt' is tagged as a text. To tag the file of this name: --input 'my notes.txt'\n"
+    )
 
 
 # --- Output -----------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ def test_ten_thousand_texts_have_the_tags_of_torch(tiny_tagger, tmp_path):
     assert process.returncode == 0, process.stderr
     lines = re.findall(rf"^(.+): \d+ words/s; (\d+) of {TEXTS} texts differ$", process.stdout, re.M)
     assert lines == [("torch", "0"), ("ONNX Runtime", "0")]
+    assert "[INFO]" not in process.stderr
     names = {path.name for path in (tmp_path / "onnx").iterdir()}
     assert names == {"model.onnx", "config.json", "tokenizer.json", "tokenizer_config.json"}
 

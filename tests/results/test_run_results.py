@@ -130,6 +130,26 @@ def test_each_evaluation_has_the_intervals_of_its_scores(tmp_path):
     assert scored.progress.score_intervals == []
 
 
+def test_the_last_evaluation_has_the_intervals_of_the_final_scores(tmp_path):
+    """They are resampled alike, though the sentences differ in lengths and known names alone."""
+    results = results_of(tmp_path)
+    sentences = [(["Anna"], [5]), (["Anna", "Li"], [5, 6]), (["Bo"], [5])]
+    results.corpus = corpus_of(LABELS, train=sentences[:1], validation=sentences)
+    window = SimpleNamespace(
+        num_words=4, words_with_subwords=4, lengths_alone=[1, 2], sentences_cut=0
+    )
+    results.windows = {"train": window, "validation": window}
+    predictions = results.no_predictions("validation")
+    log_probabilities = torch.eye(len(LABELS))[torch.tensor([[5, 5, 6, 5]])].log()
+    predictions.add(log_probabilities, torch.zeros(1), torch.arange(4)[None])
+    results.score("validation", predictions)
+    results.write()
+    (row,) = results.progress.score_intervals
+    overall = results.scores["validation"]["overall"]
+    for name in ("accuracy", *SCORES):
+        assert row[f"eval_{name}_interval"] == overall[f"{name}_interval"], name
+
+
 def test_without_a_training_split_nothing_is_known_about_surfaces(tmp_path):
     results = results_of(tmp_path)
     score(results)

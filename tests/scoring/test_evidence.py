@@ -2,7 +2,7 @@
 
 import pytest
 
-from scoring.evidence import EVIDENCE, EvidenceCounter, few_note
+from scoring.evidence import EVIDENCE, NOUNS, EvidenceCounter, few_note
 from scoring.scores import flat_scores, score_tags
 from scoring.seen_entities import surface
 
@@ -120,6 +120,9 @@ def test_few_entities_are_rough():
 
     assert note(39, f1=0.6) == "Only 39 entities: treat as rough."
     assert note(1, f1=0.6) == "Only 1 entity: treat as rough."
+    assert "9 chunks" in few_note(
+        {"overall": {"f1": 1}, "per_type": {"X": {"number": 9}}}, NOUNS["chunk"]
+    )
     assert note(99, macro_f1=0.6) == "Only 99 words: treat as rough."
     assert note(1, macro_f1=0.6) == "Only 1 word: treat as rough."
     assert note(100, f1=0.6) == ""

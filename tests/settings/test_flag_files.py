@@ -94,6 +94,16 @@ def test_all_unknown_names_of_a_file_are_reported_together(tmp_path):
     assert "did you mean --seed?" in message
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["seed: 1\nmax_steps: 4\nseed: 2\n", '{"seed": 1, "max_steps": 4, "--seed": 2}'],
+    ids=["yaml", "json"],
+)
+def test_a_flag_with_two_values_is_refused(text, tmp_path):
+    path = config_file(tmp_path, text)
+    assert refused(path) == f"{path}: --seed: got two values, expected one"
+
+
 @pytest.mark.parametrize("script", FLAGS_CLASSES)
 def test_usual_forms_of_values(script, tmp_path):
     text = """

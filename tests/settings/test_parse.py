@@ -6,7 +6,7 @@ import pytest
 
 from settings.flags import LoopFlags
 from settings.tagging_flags import TaggingFlags
-from tests.helpers.flags import FLAGS_CLASSES, config_file, refused
+from tests.helpers.flags import FLAGS_CLASSES, config_file, parse, refused
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,16 @@ def test_unknown_flags_are_reported_together_with_what_was_meant(script):
     assert lines[1].endswith("did you mean --seed?")
     assert "did you mean" not in lines[2]
     assert "unknown argument stray" in refused("--do_train", "--seed", "1", "stray", script=script)
+
+
+@pytest.mark.parametrize("script", FLAGS_CLASSES)
+def test_names_of_files_that_are_not_utf8_are_refused(script):
+    message = refused("--train_file", "caf\udce9.conll", "--output_dir", "café", script=script)
+    assert message == (
+        "caf\udce9.conll: not UTF-8, which the files of a run are written in: rename the file or "
+        "folder"
+    )
+    assert parse("n\udce9.txt", script=TaggingFlags).texts == ["n\udce9.txt"]
 
 
 def test_flags_are_not_abbreviated():

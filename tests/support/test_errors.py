@@ -62,18 +62,43 @@ def test_sigterm_ends_in_a_line_and_status_143(capsys, handler):
     assert capsys.readouterr().err == "Terminated. The same command resumes.\n"
 
 
-def test_a_closed_standard_error_does_not_end_a_script(tmp_path):
+@pytest.mark.parametrize(("closed", "output"), [(2, "False True\n"), (1, "")])
+def test_a_closed_stream_does_not_end_a_script(closed, output, tmp_path):
     """Nor is its number given to the next file that is opened."""
     code = """
 import os, sys
 from support.errors import run_script
 def main():
     print(sys.stderr.isatty(), open("result.txt", "w").fileno() > 2)
-    os.write(2, b"a message of a library")
+    assert not sys.stdout.isatty()
+    os.write(int(sys.argv[1]), b"a message of a library")
 run_script(main)
 """
-    command = ["bash", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, code]
+    shell = f'exec "$0" -c "$1" {closed} {closed}>&-'
+    command = ["bash", "-c", shell, sys.executable, code]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "False True\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, output, "")
     assert (tmp_path / "result.txt").read_text() == ""
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_ends_early_stops_a_script_without_a_traceback(lines):
+    """The output of one line is still in the buffer when `main` returns."""
+    code = f"""
+from support.errors import run_script
+run_script(lambda: print("a line\\n" * {lines}))
+"""
+    command = ["bash", "-c", '"$0" -c "$1" | true; echo ${PIPESTATUS[0]}', sys.executable, code]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout == "141\n"
+    assert done.stderr == "Stopped: the reader of the output has ended.\n"
+
+
+def test_another_broken_pipe_keeps_its_traceback():
+    def fail():
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_script(fail)

@@ -41,6 +41,8 @@ def test_all_words_and_min_score(look_up):
     ]
     assert look_up(TEXT, min_score=SURE + 0.01)[0]["entities"] == []
     assert len(look_up(TEXT, min_score=SURE - 0.01)[0]["entities"]) == 3
+    with pytest.raises(ValueError, match="min_score: got 50, expected 0 to 1"):
+        look_up(TEXT, min_score=50)
 
 
 def test_probabilities_of_all_labels(look_up):
