@@ -23,7 +23,7 @@ MIN_NUMBERS = 20  # fewer words may all be numbers
 NEARLY_ALL = 0.95
 MOST = 0.9
 HALF = 0.5
-FEW = 0.03  # of the sub-words of English text, about a tenth continue a word
+FEW = 0.03  # about a tenth of the sub-words of English text continue a word
 SHOWN = 3
 PREFIX = re.compile(r"[^\W\d_]{1,8}[:/|]")
 JSON = re.compile(r"""\s*[\[{]\s*["{\[].*[\]}]\s*""", re.DOTALL)
@@ -142,7 +142,7 @@ def _fault(words: list[str], tags: list[str], raw_text: bool) -> str | None:
         return None
     for is_sub_word, description, share in (
         (_continues, "begin with ## as sub-words do", FEW),
-        (_begins_sub_word, "begin with the sign for a space of sub-words", HALF),
+        (_begins_sub_word, "begin with the sign that sub-words have for a space", HALF),
     ):
         if matching := _matching(words, is_sub_word, share):
             return f"{counted(len(matching), 'word')} of {len(words):,} {description}: " + (
@@ -208,7 +208,7 @@ def _continues(word: str) -> bool:
 
 
 def _begins_sub_word(word: str) -> bool:
-    """Return whether a word begins with the space of SentencePiece or of byte-level BPE."""
+    """Return whether a word begins with the sign for a space of SentencePiece or byte-level BPE."""
     return word[:1] in ("\u2581", "\u0120")
 
 

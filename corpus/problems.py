@@ -141,7 +141,7 @@ TITLES: dict[ProblemKind, str] = {
     ProblemKind.SPAN_WITHOUT_WORD: "spans without a word",
     ProblemKind.SPAN_CUTS_WORD: "spans that cut a word",
     ProblemKind.SPAN_TEXT: "spans whose own text differs from the text at their offsets",
-    ProblemKind.SPAN_REPEATED: "spans with the place and label of another one, read once",
+    ProblemKind.SPAN_REPEATED: "spans with the offsets and label of another span, read once",
     ProblemKind.SPAN_EXPANDED: "spans inside a word, widened to whole words",
     ProblemKind.SPAN_LEFT_OUT: "spans inside a word, left out",
     ProblemKind.REGION_LEFT_OUT: "regions outside texts, such as boxes in images, left out",

@@ -106,7 +106,7 @@ def entity_types(cells: Counter[str]) -> set[str] | None:
 
 
 def read_tags_as_types(names: list[str]) -> tuple[list[str], str | None]:
-    """Return tags whose types are not tags themselves, and a note if that changes them.
+    """Return tags whose types are not tags themselves, and a note if the tags have changed.
 
     Some projects label spans with tags: a span of B-PER is B-B-PER, and one of O is B-O. Types
     are tags if a B- and an I- of one type are among them.

@@ -15,9 +15,9 @@ from support.text import on_terminal
 def check_only(settings: Settings) -> None:
     """Print the report on the corpus; raise UserError if training would not start.
 
-    What stands in for a default is printed first. The main process writes every problem to the file
-    of the settings. Also raises UserError if the model does not allow windows of the requested
-    length, or if the file cannot be written.
+    The sentences on replaced defaults come first. The main process writes every problem to
+    `settings.problem_file`. Also raises UserError if the model does not allow windows of the
+    requested length, or if the file cannot be written.
     """
     from corpus.check import check_corpus  # imports datasets, which is slow
 

@@ -52,7 +52,7 @@ def args_text(flags: Mapping[str, Any], precision: str, script: str) -> str:
     stand_in = ""
     if is_embedded(str(values.get("model_name_or_path"))):
         del values["model_name_or_path"]  # its folder is another one elsewhere
-        if not values.get("sample"):  # which selects it everywhere
+        if not values.get("sample"):  # --sample selects it everywhere
             stand_in = (
                 f"# The model was {EMBEDDED_MODEL}, which stands in for\n"
                 f"# {DEFAULT_MODEL} if the Hub cannot be reached. If it can, this file trains "

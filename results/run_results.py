@@ -197,7 +197,7 @@ class RunResults:
 
     def _intervals_of(self, split: str, flat: dict[str, float]) -> dict[str, list[float]]:
         """Return the intervals of flat scores of a split, as rows of the history name them."""
-        # Counts what the end of the run counts: the random weights of a resample depend on it.
+        # Counts all evidence, as the final scores do: the random weights of a resample depend on it.
         counter = EvidenceCounter(self.corpus.entity_tags, self._training_surfaces)
         for sentence, place in zip(self._sentences(split), self.corpus.places(split), strict=True):
             counter.add(sentence.words, sentence.gold, sentence.predicted, place.document_in_file)
@@ -318,7 +318,7 @@ class RunResults:
         if has_report:
             lines.append(f"Open: {folder / 'report.html'}")
         elif self.scores:
-            lines.append(f"Its report, model card and {RUN_FILE} keep the scores of its training.")
+            lines.append(f"The report, model card and {RUN_FILE} keep the scores from training.")
         say("", *self.settings.replaced, *filter(None, lines))
 
     def _remember_calibration(self, folder: Path) -> None:

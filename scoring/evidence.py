@@ -38,7 +38,7 @@ class Nouns(NamedTuple):
 
 
 ENTITIES = Nouns("entity", "entities")
-NOUNS = {"chunk": Nouns("chunk", "chunks")}  # by task; entities in the others
+NOUNS = {"chunk": Nouns("chunk", "chunks")}  # by task; the other tasks have entities
 
 
 class EvidenceCounter:

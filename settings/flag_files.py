@@ -66,7 +66,8 @@ def read_flag_file(
 def _read_file(path: str) -> list[tuple[str, Any]]:
     """Return the names and values of a YAML or JSON file of flags, in their order.
 
-    Each value is a string, a list or a mapping. A mapping would hold the last of two values only.
+    Each value is a string, a list or a mapping. Pairs, because a mapping would hide the first of
+    two values of a flag.
     """
     import yaml
 

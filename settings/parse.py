@@ -16,8 +16,8 @@ from support.processes import is_main_process
 from support.text import on_terminal
 
 Flags = TypeVar("Flags")
-# Python decodes such bytes of the command line to halves of surrogate pairs.
-NOT_UTF8 = "not UTF-8, which the files of a run are written in: rename the file or folder"
+# Python decodes bytes of the command line that are not UTF-8 to lone surrogates.
+NOT_UTF8 = "not UTF-8, the encoding of the files of a run. Rename the file or folder."
 
 
 def arguments_of(argv: Sequence[object] | None) -> list[str]:

@@ -68,7 +68,7 @@ def run_script(main: Callable[[], object]) -> None:
         # By default the process would end without clearing its work folder. Training replaces
         # the handler while it runs.
         signal.signal(signal.SIGTERM, _terminate)
-    # If one is closed, a file that is opened would get its number, and the messages of libraries.
+    # The next file opened would get the descriptor of a closed stream, and messages of libraries.
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if sys.stderr is None:

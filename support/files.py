@@ -43,7 +43,7 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all.
 
-    Half of a surrogate pair is written as an escape: a byte of a file name that is not UTF-8.
+    A lone surrogate is written as an escape: it is a byte of a file name that is not UTF-8.
     """
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
     write_text(path, text.encode("utf-8", "backslashreplace").decode())

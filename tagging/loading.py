@@ -296,12 +296,12 @@ def _check_name(name: str, revision: str) -> None:
 
 
 def newest_model(folder: Path) -> Path | None:
-    """Return the newest model that a training script saved in a folder in `folder`."""
-    beside = ("config.json", "tokenizer_config.json")
+    """Return the newest model that a training script saved in a subfolder of `folder`."""
+    of_model = ("config.json", "tokenizer_config.json")
     runs = [
         run
         for run in folder.glob("*/run.json")
-        if all((run.parent / name).is_file() for name in beside)
+        if all((run.parent / name).is_file() for name in of_model)
     ]
     return max(runs, key=lambda run: run.stat().st_mtime_ns).parent if runs else None
 

@@ -131,7 +131,7 @@ def test_an_operating_point_can_be_chosen_for_a_saved_model(tuned, corpus, tmp_p
     assert facts["calibration"]["requested"] == "--tune_for recall"
     assert facts["history"] == read_json(folder / "run.json")["history"]
     assert "Operating point: --tune_for recall" in output
-    assert "Its report, model card and run.json keep the scores of its training." in output
+    assert "The report, model card and run.json keep the scores from training." in output
     for name in ("report.html", "README.md"):
         assert (copied / name).read_bytes() == (folder / name).read_bytes()
     elsewhere = run(script, [*flags, "--output_dir", "b", "--tune_for", "f1"], tmp_path, status=2)

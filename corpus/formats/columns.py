@@ -37,7 +37,7 @@ NEW_DOCUMENT = re.compile(  # MEDLINE: JNLPBA
 SENTENCE_ID = re.compile(r"#\s*sent_id\s*=\s*(.*\S)")
 MISC = CONLLU_COLUMNS.index("misc")
 DOCUMENT_START = "-DOCSTART-"
-# Also with a number or a name, as in AIDA, and in corpora in lower case.
+# A number or a name may follow, as in AIDA. Lower-cased corpora have it in lower case.
 DOCUMENT_MARK = re.compile(rf"{DOCUMENT_START}(?=\s|$)", re.IGNORECASE)
 MIN_SHARE_OF_ENDS = 0.01  # of the first lines; sentences rarely have a hundred words
 EXAMPLE = "EU\tB-ORG"
@@ -45,9 +45,9 @@ NUMBERED_EXAMPLE = (
     "a blank line between sentences or, if the numbers are those of the sentences, names in the "
     "first line: sentence_id, token, ner_tag, separated like the columns"
 )
-NUMBERS = re.compile(r"-?\d++(?:[.,:-]\d++)*+")  # 7, also times, ranges of offsets, indices
+NUMBERS = re.compile(r"-?\d++(?:[.,:-]\d++)*+")  # 7, times, ranges of offsets, indices
 MIN_ROWS = 3  # a column of fewer numbers may be words
-# Words rarely repeat the word before, or count on from it; identifiers do.
+# A word rarely repeats the word before it or counts on from it; an identifier often does.
 MIN_IDENTIFIED = 5  # rows; fewer may be words
 SHARE_OF_IDENTIFIED = 0.5
 NUMBER_AT_END = re.compile(r"(.*\D)(\d{1,9})", re.DOTALL)
@@ -66,8 +66,8 @@ class ColumnLayout(NamedTuple):
     tags_seen: frozenset[str]  # in the first lines of the file
     label_name: str | None = None  # the name of the column `labels`, if the columns have names
     blank_words: frozenset[str] = BLANK_WORDS - {EMPTY_QUOTES}  # with O, they end a sentence
-    types: int | None = None  # the column of the types of tags that have none
-    feature: str | None = None  # the one of CoNLL-U that holds the tags, in the column `labels`
+    types: int | None = None  # the column of the entity types, if the tags have no types
+    feature: str | None = None  # of CoNLL-U, in the column `labels`: it holds the tags
     notes: tuple[str, ...] = ()  # columns that were not chosen by their position
     has_documents: bool = False  # the first lines mark where documents begin
 
@@ -234,7 +234,7 @@ def _text_column(
     """Return the column of words, and notes if it is not the usual one.
 
     `types`: the entity types in each column. `labels`: the column of labels that the user asked
-    for. `numeric`: the columns that hold numbers only. `identifying`: those of identifiers.
+    for. `numeric`: the columns that hold numbers only. `identifying`: those that hold identifiers.
     `blank`: those that hold nothing.
     """
     if labels is None:
@@ -263,7 +263,7 @@ def _text_column(
 
 
 def _feature_of_entities(cells: Iterable[str]) -> str | None:
-    """Return the feature of CoNLL-U's last column that holds entity tags, as Stanza writes them."""
+    """Return the feature in CoNLL-U's last column that holds entity tags, as Stanza writes it."""
     values: dict[str, Counter[str]] = {}
     for cell in cells:
         for key, value in _features(cell).items():
@@ -293,7 +293,7 @@ def _numeric_columns(rows: list[list[str]], width: int) -> set[int]:
 def _identifying_columns(rows: list[list[str]], width: int) -> set[int]:
     """Return the columns that may identify documents, sentences or words.
 
-    Most values repeat that of the row before, or count on from it.
+    Most of their values repeat the value in the row before, or count on from it.
     """
     least = max(MIN_IDENTIFIED, SHARE_OF_IDENTIFIED * len(rows))
     pairs = list(itertools.pairwise(rows))
@@ -315,7 +315,10 @@ def _identifies(before: str, after: str) -> bool:
 
 
 def _numbered_sentences(head: list[str], rows: list[list[str]], holds: str) -> str | None:
-    """Describe a first column that identifies the sentences, where no blank line ends them."""
+    """Describe a first column that identifies the sentences if no blank line ends them.
+
+    `holds`: the kind of its values, "numbers" or "identifiers".
+    """
     if any(not line.strip(BLANK) for line in head[:-1]) or len({row[0] for row in rows}) == 1:
         return None
     return f"column 0 holds {holds}, {quote(rows[0][0])} first, and no blank line ends a sentence"

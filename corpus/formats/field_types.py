@@ -27,7 +27,7 @@ class FieldTypes:
         return None if position is None else columns[position]
 
     def having(self, *types: str) -> list[str]:
-        """Return the columns of one of the types."""
+        """Return the columns whose type is one of these."""
         return [key for key, column_type in self.types.items() if column_type in types]
 
 

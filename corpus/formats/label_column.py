@@ -122,8 +122,8 @@ def _by_position(types: Types, task: str, text: int, indexed: bool) -> int | Non
 def column_of_types(tags: Sequence[Any], columns: Mapping[Key, Sequence[Any]]) -> Key | None:
     """Return the column with the types of tags that have none, as spaCy's ent_type beside ent_iob.
 
-    It has a type exactly where the tag is not O. Texts or identifiers of entities are not types:
-    these are in capitals, or few.
+    It has a type exactly where the tag is not O. Types are in capitals, or few; the texts and the
+    identifiers of entities are not.
     """
     prefixes = [str(tag).strip().upper() for tag in tags]
     entities = sum(prefix != "O" for prefix in prefixes)
@@ -142,14 +142,14 @@ def column_of_types(tags: Sequence[Any], columns: Mapping[Key, Sequence[Any]]) -
 
 
 def typed_tag(tag: Any, type_: Any) -> Any:
-    """Return a tag with its type; O without one stays as it is."""
+    """Return a tag with its type; an O without a type is unchanged."""
     if not isinstance(tag, str) or (tag.strip().upper() == "O" and _is_no_type(type_)):
         return tag
     return f"{tag.strip()}-{'' if _is_no_type(type_) else str(type_).strip()}"
 
 
 def types_note(types: str, labels: str) -> str:
-    """Return a line for the user about types in a column of their own; both columns as shown."""
+    """Return the note on types in a column of their own; both columns as they are shown."""
     return (
         f"the types of the tags in {labels} are in {types}. To read tags without types, name their "
         "column with --label_column_name"

@@ -116,7 +116,7 @@ def spans_of_results(results: Any) -> tuple[list[Any], list[Fault]]:
 
 
 def _are_equal(annotations: list[Fields]) -> bool:
-    """Return whether annotations by several people have the same spans, which are all readable."""
+    """Return whether the annotations of a text have the same spans, and all can be read."""
     spans: set[frozenset[Span]] = set()
     for annotation in annotations:
         values, faults = spans_of_results(annotation.get("result") or [])

@@ -1,4 +1,4 @@
-"""Records of documents, whose texts or sentences are in a list, each with its own annotation."""
+"""Records of documents: a list of texts or sentences, each with its own annotation."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from corpus.formats.records import Fields, Record
 
 
 def parts_of(fields: Fields) -> list[Fields] | None:
-    """Return the annotated texts or sentences in a record that has no text and no spans itself.
+    """Return the annotated texts or sentences of a record that itself has no text and no spans.
 
     Several lists of them, such as two splits, are not one document.
     """
@@ -22,7 +22,7 @@ def parts_of(fields: Fields) -> list[Fields] | None:
 
 
 def records_of_parts(record: Record, parts: list[Fields]) -> Iterator[Record]:
-    """Yield a record for each part, with the names and numbers of the whole record."""
+    """Yield a record for each part, with the strings and numbers of the whole record added."""
     fields: Fields = record.fields or {}
     shared = {key: value for key, value in fields.items() if isinstance(value, str | int)}
     for number, part in enumerate(parts):

@@ -86,9 +86,10 @@ def _widths(text: str, unit: OffsetUnit) -> Iterable[int]:
 
 
 def same_text(text: str, carried: str) -> bool:
-    """Return whether a text is the one that a span carries, but for white space and composition.
+    """Return whether a text equals the one that a span carries.
 
-    Label Studio writes a line feed in the text of a span as a backslash and n.
+    White space and Unicode's composition may differ. Label Studio writes a line feed in the text
+    of a span as a backslash and n.
     """
     if text == carried:
         return True

@@ -84,10 +84,10 @@ def _find_layout(
     spans = spans or columns.find(options.label_column, SPAN_COLUMNS, "empty")
     if spans is not None and columns.types[spans] not in ("spans", "empty"):
         spans = None
-    several: list[str] = []
+    span_fields: list[str] = []
     if spans is None and labels is None and options.label_column is None:
-        several = fields_of_spans(rows, columns)
-        spans = several[0] if len(several) == 1 else field_of_written_spans(rows, columns)
+        span_fields = fields_of_spans(rows, columns)
+        spans = span_fields[0] if len(span_fields) == 1 else field_of_written_spans(rows, columns)
     no_text = raw_text is None and words is None and options.text_column is None
     if (
         no_text
@@ -110,9 +110,11 @@ def _find_layout(
     expected = LISTS_EXAMPLE
     if text is None and not missing:
         missing, expected = ["no column with words"], COLUMNS_EXPECTED
-        if len(several) > 1:
-            listed = ", ".join(map(repr, several))
-            missing = [f"several columns with spans, {listed}, and no text by its name"]
+        if len(span_fields) > 1:
+            listed = ", ".join(map(repr, span_fields))
+            missing = [
+                f"several columns hold spans ({listed}), and none has a usual name for texts"
+            ]
             expected = "--text_column_name, and --label_column_name with one of them"
         if any(map(is_entity_tag, columns.types)):
             missing, expected = ["the first row is not a header"], ROWS_EXAMPLE
@@ -164,7 +166,7 @@ def _find_layout(
 def _with_types(
     layout: RecordLayout, rows: list[Fields], columns: FieldTypes, options: ReadOptions
 ) -> RecordLayout:
-    """Return a layout of words and tags with the column of the types of tags that have none."""
+    """Return the layout with the column of entity types, if the tags have no types."""
     labels = layout.labels
     if labels is None or options.label_column is not None or options.task not in ENTITY_TASKS:
         return layout
@@ -172,7 +174,7 @@ def _with_types(
     others = {layout.text, labels, layout.sentence, layout.document}
     keys = [key for key in columns.having("strings" if in_lists else "string") if key not in others]
     words = [row for row in rows if not is_blank_row(row.get(layout.text), row.get(labels))]
-    if in_lists:  # a row for each word
+    if in_lists:  # to one row for each word
         words = [
             dict(zip((labels, *keys), values, strict=True))
             for row in rows

@@ -38,8 +38,8 @@ WHOLE_WORDS = (
     "leaves them out"
 )
 ONE_LABEL = (
-    "spans that do not overlap, as a word has one tag: of nested spans keep the outer or the inner "
-    "ones"
+    "spans that do not overlap, because a word has one tag. Keep only the outer or only the inner "
+    "ones of nested spans"
 )
 ONE_ANNOTATION = "one annotation of each text: delete the others in the tool, and export again"
 ONE_TEXT = "spans of one text in each record: export a task for each text"
@@ -310,7 +310,7 @@ def tags_of_spans(
     """
     faults: list[Fault] = []
     tags, last_end = ["O"] * len(words), 0
-    last: Span | None = None  # the one before, which ends at `last_end`
+    last: Span | None = None  # the previous span, which ends at `last_end`
     for span in sorted(spans, key=lambda span: span[:3]):
         start, end, label, own_text = span
         if not 0 <= start < end <= len(text):
@@ -325,8 +325,8 @@ def tags_of_spans(
         if last is not None and start < last_end:
             repeated = span[:3] == last[:3]
             kind = ProblemKind.SPAN_REPEATED if repeated else ProblemKind.SPANS_OVERLAP
-            other = "" if repeated else f" overlaps {_shown(text, last)}"
-            detail = f"{_shown(text, span)}{other} in {quote(text)}"
+            overlap = "" if repeated else f" overlaps {_shown(text, last)}"
+            detail = f"{_shown(text, span)}{overlap} in {quote(text)}"
             faults.append(Fault(kind, detail, text, (start, end)))
             continue
         last_end, last = end, span

@@ -60,7 +60,7 @@ def read_csv(
         strict=True,
     )
     header: list[str] | None = None
-    unused = 0  # columns at the end without a name, which spreadsheets write
+    unused = 0  # columns without a name at the end, which spreadsheets write
     holds_list: dict[int, bool] = {}
     line = 1
     for row in _rows_of_csv(rows, problems, name):
@@ -118,7 +118,7 @@ def _rows_of_csv(rows: Any, problems: Problems, name: str) -> Iterator[list[str]
 
 
 def _has_spaced_names(lines: list[str], delimiter: str) -> bool:
-    """Return whether a space follows each delimiter of the header, and so does not belong to it."""
+    """Return whether a space follows each delimiter of the header, so that names do not have it."""
     header = next(filter(str.strip, lines), "")
     return header.count(f"{delimiter} ") == header.count(delimiter) > 0
 
@@ -262,8 +262,8 @@ def relevant_columns(schema: Any, options: ReadOptions) -> list[str]:
     """Return the columns that may be needed, so that others, such as images, are not read.
 
     `schema`: the names and types of the columns, of pyarrow. Lists of strings may be tags, and
-    lists of objects spans or sentences, whatever their name. Without a column of labels, strings
-    may be tags, too.
+    lists of objects may be spans or sentences, whatever their names. Without a column of labels,
+    strings may be tags, too.
     """
     # Imported here because only these files need it.
     import pyarrow
@@ -307,7 +307,7 @@ def class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
         features = dict(features.items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-    for feature in list(features.values()):  # those of the sentences of a document
+    for feature in list(features.values()):  # also those of the sentences of a document
         part = feature[0] if isinstance(feature, list) and feature else feature
         part = part.get("feature", part) if isinstance(part, dict) else None
         if isinstance(part, dict) and "_type" not in part:

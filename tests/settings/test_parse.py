@@ -61,8 +61,7 @@ def test_unknown_flags_are_reported_together_with_what_was_meant(script):
 def test_names_of_files_that_are_not_utf8_are_refused(script):
     message = refused("--train_file", "n\udce9.conll", "--output_dir", "café", script=script)
     assert message == (
-        "n\udce9.conll: not UTF-8, which the files of a run are written in: rename the file or "
-        "folder"
+        "n\udce9.conll: not UTF-8, the encoding of the files of a run. Rename the file or folder."
     )
     assert parse("n\udce9.txt", script=TaggingFlags).texts == ["n\udce9.txt"]
 
