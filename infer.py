@@ -209,7 +209,7 @@ def check(flags: TaggingFlags) -> list[str]:
         files, passed_over = find_files(patterns)
     except UserError as error:
         problems.append(str(error))
-    if sys.__stdout__ is None and not flags.output:  # see `run_script`
+    if sys.__stdout__ is None and not flags.output:  # `run_script` replaces sys.stdout then
         problems.append("standard output is closed: expected --output FILE, or an open one")
     elif not flags.score:
         output = f"--output {flags.output}" if flags.output else "standard output"

@@ -197,7 +197,7 @@ class RunResults:
 
     def _intervals_of(self, split: str, flat: dict[str, float]) -> dict[str, list[float]]:
         """Return the intervals of flat scores of a split, as rows of the history name them."""
-        # Counts all evidence, as the final scores do: the random weights of a resample depend on it.
+        # All evidence, as for the final scores: the random weights of a resample depend on it.
         counter = EvidenceCounter(self.corpus.entity_tags, self._training_surfaces)
         for sentence, place in zip(self._sentences(split), self.corpus.places(split), strict=True):
             counter.add(sentence.words, sentence.gold, sentence.predicted, place.document_in_file)
