@@ -228,7 +228,7 @@ def check(flags: TaggingFlags) -> list[str]:
         problems.append(f"--output {flags.output}: expected a file in an existing folder")
     if problems:
         raise UserError("\n".join(problems))
-    for text in filter(os.path.exists, flags.texts if is_main_process() else ()):
+    for text in filter(os.path.isfile, flags.texts if is_main_process() else ()):
         name = shlex.quote(text)
         note = f"{name} is tagged as a text. To tag the file of this name: --input {name}"
         print(on_terminal(note), file=sys.stderr)

@@ -120,7 +120,7 @@ def read_tags_as_types(names: list[str]) -> tuple[list[str], str | None]:
     if both and all(inner for _, inner in parts):
         note = "Labels of spans are tags: a span labelled B-PER was read as B-PER, one of O as O."
         return [_inner_tag(name) for name in names], note
-    if tags and "O" in types:
+    if "O" in types and any(len(type_) > 1 for type_ in tags):  # otherwise O may be a type
         note = "Spans labelled O were read as words outside entities."
         return ["O" if split_tag(name)[1] == "O" else name for name in names], note
     return names, None

@@ -165,7 +165,8 @@ def find_column_layout(
     type_column = None
     if asked is None and labels is not None and options.task in ENTITY_TASKS:
         rest = {c: [row[c] for row in body] for c in range(width) if c not in (text, labels)}
-        type_column = column_of_types([row[labels] for row in body], rest)
+        tag_cells, word_cells = ([row[c] for row in body] for c in (labels, text))
+        type_column = column_of_types(tag_cells, rest, word_cells)
     if type_column is not None:
         notes = [*text_notes, types_note(f"column {type_column}", f"column {labels}")]
     if labels is None and names == CONLLU_COLUMNS and options.needs_labels:

@@ -91,7 +91,7 @@ def foreign_text(text: str) -> tuple[str, str] | None:
             f"an HTML page, perhaps in place of a download: {quote(text.strip()[:60])}",
             "the file itself, in a format that is read",
         )
-    if XML.match(text):
+    if XML.match(text) and "\t" not in text.lstrip().partition("\n")[0]:
         return (
             f"XML, as in UIMA, GATE, BioC and TEI: {quote(text.strip()[:60])}",
             f"WebAnno TSV 3 from INCEpTION and WebAnno; from other tools {JSON_LINES}",
@@ -120,7 +120,7 @@ def foreign_text(text: str) -> tuple[str, str] | None:
         return (
             f"sentences of words joined to their tags by {separator}: {quote(lines[0])}",
             "one word and its tag on each line, and a blank line after each sentence. To convert: "
-            f"sed -E 's,{pattern}([^ {separator[0]}]*)( |$),\\t\\1\\n,g' FILE > NEWFILE",
+            f"sed -E 's:{pattern}([^ {separator[0]}]*)( |$):\\t\\1\\n:g' FILE > NEWFILE",
         )
     inline = [line for line in lines if INLINE.search(line) and "\t" not in line]
     if inline and 2 * len(inline) >= len(lines):

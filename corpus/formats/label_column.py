@@ -119,24 +119,33 @@ def _by_position(types: Types, task: str, text: int, indexed: bool) -> int | Non
 # --- Types in a column of their own ---------------------------------------------------------------
 
 
-def column_of_types(tags: Sequence[Any], columns: Mapping[Key, Sequence[Any]]) -> Key | None:
+def column_of_types(
+    tags: Sequence[Any], columns: Mapping[Key, Sequence[Any]], words: Sequence[Any]
+) -> Key | None:
     """Return the column with the types of tags that have none, as spaCy's ent_type beside ent_iob.
 
     It has a type exactly where the tag is not O. Types are in capitals, or few; the texts and the
     identifiers of entities are not.
     """
     prefixes = [str(tag).strip().upper() for tag in tags]
-    entities = sum(prefix != "O" for prefix in prefixes)
-    if not set(prefixes) <= BARE_PREFIXES or not 0 < entities < len(prefixes):
+    inside = [prefix != "O" for prefix in prefixes]
+    if not set(prefixes) <= BARE_PREFIXES or not any(inside) or all(inside):
         return None
+    starts = sum(
+        prefix in "BSU" or (is_inside and not was_inside)
+        for prefix, is_inside, was_inside in zip(prefixes, inside, [False, *inside], strict=False)
+    )
     for key, values in columns.items():
         types = {str(value) for value in values if not _is_no_type(value)}
         fits = all(
-            (prefix == "O") == _is_no_type(value)
-            for prefix, value in zip(prefixes, values, strict=True)
+            is_inside != _is_no_type(value) for is_inside, value in zip(inside, values, strict=True)
         )
-        in_capitals = all(map(IN_CAPITALS.fullmatch, types))
-        if fits and (in_capitals or MIN_OF_TYPE * len(types) <= prefixes.count("B")):
+        repeats = sum(
+            is_inside and str(value).lower() == str(word).lower()
+            for is_inside, value, word in zip(inside, values, words, strict=True)
+        )
+        are_types = all(map(IN_CAPITALS.fullmatch, types)) or MIN_OF_TYPE * len(types) <= starts
+        if fits and are_types and 2 * repeats < sum(inside):
             return key
     return None
 

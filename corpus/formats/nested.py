@@ -30,7 +30,13 @@ def records_of_parts(record: Record, parts: list[Fields]) -> Iterator[Record]:
 
 
 def _are_spans(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(v, dict) and "start" in v for v in value)
+    return isinstance(value, list) and any(map(_is_span, value))
+
+
+def _is_span(value: Any) -> bool:
+    if isinstance(value, list):
+        return list(map(type, value[:3])) == [int, int, str]
+    return isinstance(value, dict) and "start" in value
 
 
 def _are_parts(value: Any) -> bool:
@@ -43,7 +49,12 @@ def _has_text(part: Any) -> bool:
 
 
 def _is_annotated(part: Fields) -> bool:
-    return any(isinstance(v, list | dict) for key, v in part.items() if key not in TEXT_COLUMNS)
+    """Return whether a part may hold spans, or tags of its words; not only numbers of a text."""
+    lists = [v for key, v in part.items() if key not in TEXT_COLUMNS and isinstance(v, list)]
+    spans = [v for v in part.values() if isinstance(v, dict)]  # a list for each of their keys
+    lists += [v for by_key in spans for v in by_key.values() if isinstance(v, list)]
+    has_words = any(isinstance(part.get(key), list) for key in TEXT_COLUMNS)
+    return any(has_words or not v or not isinstance(v[0], int | float) for v in lists)
 
 
 def _holds_text(value: Any) -> bool:

@@ -176,12 +176,15 @@ def _with_types(
     words = [row for row in rows if not is_blank_row(row.get(layout.text), row.get(labels))]
     if in_lists:  # to one row for each word
         words = [
-            dict(zip((labels, *keys), values, strict=True))
+            dict(zip((layout.text, labels, *keys), values, strict=True))
             for row in rows
-            for values in zip(*(row.get(key) or () for key in (labels, *keys)), strict=False)
+            for values in zip(
+                *(row.get(key) or () for key in (layout.text, labels, *keys)), strict=False
+            )
         ]
     content = {key: [row.get(key) for row in words] for key in keys}
-    types = column_of_types([row.get(labels) for row in words], content)
+    tags, texts = ([row.get(key) for row in words] for key in (labels, layout.text))
+    types = column_of_types(tags, content, texts)
     if types is None:
         return layout
     note = types_note(repr(types), repr(labels))

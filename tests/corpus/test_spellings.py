@@ -103,7 +103,7 @@ def test_types_of_a_column(cells, types):
         (["O", "B-B-PER", "B-I-PER"], ["O", "B-PER", "I-PER"]),
         (["B-B-PER", "I-B-PER", "B-I-PER", "I-I-PER"], ["B-PER", "I-PER", "I-PER", "I-PER"]),
         (["B-O", "I-O", "B-B-X", "B-I-X"], ["O", "O", "B-X", "I-X"]),
-        (["B-O", "I-O", "O", "B-X"], ["O", "O", "O", "B-X"]),
+        (["B-O", "I-O", "O", "B-XY"], ["O", "O", "O", "B-XY"]),
         (["B-S-X", "B-B-X", "B-I-X", "B-E-X"], ["S-X", "B-X", "I-X", "E-X"]),
     ],
 )
@@ -120,6 +120,7 @@ def test_types_that_are_tags_are_read_as_tags(names, read):
         ["O", "B-B-cell", "I-B-cell", "B-T-cell"],
         ["O", "B-B-X", "B-I-X", "B-PER"],
         ["B-O", "I-O"],
+        ["O", "B-P", "B-L", "B-O", "I-O"],  # persons, locations, organisations
         ["NOUN", "O"],
     ],
 )

@@ -369,6 +369,20 @@ def test_types_in_a_column_of_their_own(tmp_path, none, form):
     assert note.startswith("the types of the tags in column")
 
 
+def test_types_in_small_letters_beside_tags_without_a_b(tmp_path):
+    rows = "Anna\tI\tPerson\nsaw\tO\t\nRome\tI\tPlace\n.\tO\t\n\n"
+    path = write_file(tmp_path, "a.tsv", rows * 9)
+    tags = ["I-Person", "O", "I-Place", "O"]
+    assert read(path) == [(["Anna", "saw", "Rome", "."], tags)] * 9
+
+
+def test_a_column_that_repeats_the_entities_does_not_hold_their_types(tmp_path):
+    path = write_file(tmp_path, "a.tsv", "EU\tB\tEU\nsaid\tO\t\nUN\tB\tUN\n\n" * 2)
+    sentences = read(path)
+    assert [words for words, _ in sentences] == [["EU", "said", "UN"]] * 2
+    assert {tag for _, tags in sentences for tag in tags}.isdisjoint({"B-EU", "B-UN"})
+
+
 def test_types_in_a_column_of_their_own_after_identifiers(tmp_path):
     path = write_file(tmp_path, "a.tsv", "d1\tAnna\tB\tPER\nd1\tran\tO\t\nd1\tx\tO\t\n\n" * 3)
     assert read(path) == [(["Anna", "ran", "x"], ["B-PER", "O", "O"])] * 3

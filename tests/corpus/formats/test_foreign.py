@@ -85,6 +85,7 @@ def test_the_command_of_the_message_converts_the_file(tmp_path, name):
     [
         "<\tO\nEU\tB-ORG\n",
         "<s>\tO\nEU\tB-ORG\n",
+        "<doc id=1>\tO\nEU\tB-ORG\n",
         "EU/NATO B-ORG\nx O\n",
         "1,000\tO\nx|y\tB-X\n",
         "[Rome](city)\tB-LOC\n",

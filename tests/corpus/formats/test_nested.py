@@ -49,6 +49,12 @@ def test_two_lists_of_texts_are_not_one_document(tmp_path):
     assert [group.kind for group in problems.groups] == [ProblemKind.NO_SUCH_COLUMN]
 
 
+def test_comments_beside_an_annotated_text_are_not_its_parts(tmp_path):
+    comment = {"text": "check this", "tags": ["a", "b"]}
+    fields = {"data": "Anna slept", "label": [[0, 4, "PER"]], "comments": [comment]}
+    assert read(write_file(tmp_path, "a.json", json.dumps(fields))) == [ANNA]
+
+
 @pytest.mark.parametrize(
     "fields",
     [
