@@ -128,26 +128,29 @@ def _fault(words: list[str], tags: list[str], raw_text: bool) -> str | None:
     """Describe why values cannot be words and tags; None if they can."""
     if len(words) < MIN_WORDS:
         return None
-    for kind, values in (("words", words), ("tags", tags)):
-        filled = [value for value in values if value.strip()]
-        for test, description, share in (
-            (_is_json, "are JSON", HALF),
-            (_has_blank, "contain spaces", HALF),
-        ):
-            if matching := _matching(filled, test, share):
-                return f"{counted(len(matching), kind[:-1])} of {len(filled):,} {description}: " + (
-                    _listed(matching)
-                )
+    filled = {
+        kind: [value for value in values if value.strip()]
+        for kind, values in (("word", words), ("tag", tags))
+    }
+    checks: list[tuple[str, Callable[[str], bool], str, float]] = [
+        (kind, test, description, HALF)
+        for kind in filled
+        for test, description in ((_is_json, "are JSON"), (_has_blank, "contain spaces"))
+    ]
+    if not raw_text:
+        sign = "begin with the sign that sub-words have for a space"
+        checks += [
+            ("word", _continues, "begin with ## as sub-words do", FEW),
+            ("word", _begins_sub_word, sign, HALF),
+        ]
+    for kind, test, description, share in checks:
+        if matching := _matching(filled[kind], test, share):
+            return (
+                f"{counted(len(matching), kind)} of {len(filled[kind]):,} {description}: "
+                f"{_listed(matching)}"
+            )
     if raw_text:
         return None
-    for is_sub_word, description, share in (
-        (_continues, "begin with ## as sub-words do", FEW),
-        (_begins_sub_word, "begin with the sign that sub-words have for a space", HALF),
-    ):
-        if matching := _matching(words, is_sub_word, share):
-            return f"{counted(len(matching), 'word')} of {len(words):,} {description}: " + (
-                _listed(matching)
-            )
     if len(words) >= MIN_WORDS and (prefix := _common_prefix(words)):
         return f"all words begin with {quote(prefix)}: {_listed(words)}"
     if len(words) >= MIN_NUMBERS and _matching(words, _is_numbered, NEARLY_ALL):
