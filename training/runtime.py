@@ -21,6 +21,11 @@ from support.processes import (
 )
 from training.process_state import keep_process_state
 
+# Values of ONEDNN_MAX_CPU_ISA, oneDNN's own limit of instruction sets, that exclude bf16.
+ISA_WITHOUT_BF16 = {
+    "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI",
+}  # fmt: skip
+
 
 def join_processes(
     use_cpu: bool, backend: str | None = None, timeout_s: float | None = None
@@ -131,6 +136,7 @@ def training_precision(
     if on_cpu:
         # Emulated bfloat16 is slower than float32: only cores with its instructions benefit.
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        fast = fast and os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() not in ISA_WITHOUT_BF16
     else:
         fast = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
     return "bf16" if fast and architecture.half_precision else "no"

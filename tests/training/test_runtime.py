@@ -130,6 +130,14 @@ def test_precision(argv, launcher, expected, fast, monkeypatch, embedded):
     assert training_precision(training.mixed_precision, training.use_cpu, BERT) == expected
 
 
+@pytest.mark.parametrize(("limit", "precision"), [("avx2", "no"), ("AVX512_CORE_BF16", "bf16")])
+def test_a_limit_of_onednn_decides_like_the_hardware(limit, precision, monkeypatch):
+    """Emulated, a step in bf16 is many times slower than one in fp32."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert training_precision("", True, BERT) == precision
+
+
 def test_an_architecture_that_fails_in_half_precision_is_trained_in_fp32(monkeypatch):
     import torch
 
