@@ -165,9 +165,10 @@ def kill_once(script, flags, processes, folder: Path, moments, full_run_s: float
         sys.exit(
             f"{script}: the checkpoint of step {before} was lost, the newest is that of step {kept}"
         )
+    lost = max(done - kept, 0)  # a finished step is counted when the next one begins
     if was_writing:
-        return "while a checkpoint was written", done - kept
-    return ("before its first step" if done == before else "between checkpoints"), done - kept
+        return "while a checkpoint was written", lost
+    return ("before its first step" if done == before else "between checkpoints"), lost
 
 
 def wait_until(started, condition) -> bool:
