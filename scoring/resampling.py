@@ -121,13 +121,14 @@ class UnitCounter:
             unit_of_sentence = np.arange(len(unit_of_sentence))
         types = sorted(self._types)
         rank = np.array([types.index(name) for name in self._types], np.int64)
-        cells = np.array(self._cells, np.int64).reshape(-1, 5)
+        cells = np.array(self._cells, np.int32).reshape(-1, 5)
         keys = unit_of_sentence[cells[:, 0]] * len(types) + rank[cells[:, 1]]
-        unique, positions = np.unique(keys, return_inverse=True)
-        sums = np.zeros((len(unique), 3), np.int64)
-        np.add.at(sums, positions, cells[:, 2:])
-        units, type_numbers = np.divmod(unique, max(len(types), 1))
-        table = np.column_stack([units, type_numbers, sums]).astype(np.int32)
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        starts = np.flatnonzero(np.diff(keys, prepend=-1))  # of each unit and type
+        sums = np.add.reduceat(cells[order, 2:], starts, dtype=np.int32)
+        units, type_numbers = np.divmod(keys[starts], max(len(types), 1))
+        table = np.column_stack([units.astype(np.int32), type_numbers.astype(np.int32), sums])
         size = len(self._documents) if by_document else len(unit_of_sentence)
         return UnitCounts("document" if by_document else "sentence", size, types, table)
 
