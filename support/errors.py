@@ -1,5 +1,6 @@
 """Errors the user can fix, and the exit status of a script that meets one."""
 
+import errno
 import os
 import select
 import signal
@@ -61,8 +62,9 @@ def run_script(main: Callable[[], object]) -> None:
     """Run a script's `main`; end it with one message, without a traceback, where that is enough.
 
     The first process of each machine prints it, because the cause may lie on that machine.
-    Exit statuses: that of a `UserError`; 130 after Ctrl-C and 143 after SIGTERM; 141 if the reader
-    of standard output has ended, as in `| head -1`; 1 if another process of the run has died.
+    Exit statuses: that of a `UserError`, which a full disk under standard output is too; 130 after
+    Ctrl-C and 143 after SIGTERM; 141 if the reader of standard output has ended, as in `| head -1`;
+    1 if another process of the run has died.
     """
     with suppress(ValueError):  # not in the main thread
         # By default the process would end without clearing its work folder. Training replaces
@@ -90,13 +92,18 @@ def run_script(main: Callable[[], object]) -> None:
             # Below the ^C that the terminal shows.
             print(f"\n{message}" if sys.stderr.isatty() else message, file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:
-        if not _stdout_is_broken():
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _stdout_is_broken():
+            message, status = "Stopped: the reader of the output has ended.", BROKEN_PIPE
+        elif error.filename is None and _stdout_is_full():
+            message = f"error: standard output: cannot be written: {error.strerror}"
+            status = UserError.status
+        else:
             raise
-        print("Stopped: the reader of the output has ended.", file=sys.stderr)
+        print(message, file=sys.stderr)
         # Discards buffered output, which Python would fail to write at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(BROKEN_PIPE)
+        sys.exit(status)
     except Terminated as stop:
         if is_first_on_machine():
             print(on_terminal(stop.message), file=sys.stderr)
@@ -125,6 +132,16 @@ def _stdout_is_broken() -> bool:
     except (AttributeError, ValueError):  # standard output has no descriptor
         return False
     return bool(poll.poll(0))
+
+
+def _stdout_is_full() -> bool:
+    """Return whether standard output cannot be written for want of space; may write a line end."""
+    try:
+        # Python does not keep the text that it failed to write, so writing it again is no test.
+        print(flush=True)
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return False
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

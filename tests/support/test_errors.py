@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -101,4 +102,28 @@ def test_another_broken_pipe_keeps_its_traceback():
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
+        run_script(fail)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+@pytest.mark.parametrize("flush", [False, True])
+def test_a_full_disk_under_standard_output_is_one_message(flush):
+    code = f"""
+from support.errors import run_script
+run_script(lambda: print("a line", flush={flush}))
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, stdout=full, stderr=-1, text=True
+        )
+    assert done.returncode == 2
+    assert done.stderr == "error: standard output: cannot be written: No space left on device\n"
+
+
+def test_an_error_of_another_file_keeps_its_traceback():
+    def fail():
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
         run_script(fail)
