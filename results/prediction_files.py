@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common import are_entity_tags
-from corpus.formats.columns import DOCUMENT_START
+from corpus.formats.column_layout import DOCUMENT_START
 from corpus.formats.text import text_lines
 from corpus.problems import CorpusError, Place, Problems
 from results.result_files import PREDICTIONS, column_cell

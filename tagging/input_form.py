@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
+from corpus.formats.column_layout import DOCUMENT_START
 from corpus.formats.column_names import HEAD_SIZE
-from corpus.formats.columns import DOCUMENT_START
 from corpus.formats.detect import TABLES, json_format
 from corpus.formats.label_column import CONLLU_COLUMNS
 from corpus.formats.text import encoding_of, open_bytes
