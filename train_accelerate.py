@@ -111,7 +111,9 @@ def main(argv: Sequence[object] | None = None) -> "RunOutcome":
         return RunOutcome({}, output_dir)
     pusher = start_pushing(settings.hub, output_dir, state, create=not settings.dry_run)
     architecture = check_architecture(
-        settings.model, gradient_checkpointing=training.gradient_checkpointing
+        settings.model,
+        gradient_checkpointing=training.gradient_checkpointing,
+        layerwise_lr_decay=training.layerwise_lr_decay,
     )
     precision = training_precision(training.mixed_precision, training.use_cpu, architecture)
     accelerator = Accelerator(

@@ -44,12 +44,17 @@ class Architecture:
     half_precision: bool  # False: cannot be trained in bf16 or fp16
 
 
-def check_architecture(model: ModelSettings, *, gradient_checkpointing: bool) -> Architecture:
+def check_architecture(
+    model: ModelSettings, *, gradient_checkpointing: bool, layerwise_lr_decay: float = 1.0
+) -> Architecture:
     """Return the architecture of a model, before its weights are loaded.
 
     Raises UserError if the configuration cannot be loaded, if the architecture cannot classify
-    the words of a text, or if gradient checkpointing is requested and it has none.
+    the words of a text, or if it lacks what is requested: gradient checkpointing, or layers whose
+    learning rates differ.
     """
+    from encoder.layers import check_layers
+
     config = load_base_config(model)
     name = model.model_name_or_path
     check_supported(config, name, trust_remote_code=model.trust_remote_code)
@@ -63,6 +68,8 @@ def check_architecture(model: ModelSettings, *, gradient_checkpointing: bool) ->
                 "expected an architecture that supports it. Leave out the flag, and reduce "
                 "--per_device_train_batch_size if the memory is too small."
             )
+    if layerwise_lr_decay != 1:
+        check_layers(config, f"--layerwise_lr_decay {layerwise_lr_decay:g}")
     return Architecture(config.model_type, config.model_type not in NO_AUTOCAST)
 
 

@@ -1,4 +1,4 @@
-"""The layers of a network, located by its structure, and the weights that are not trained.
+"""The layers of a network, located by its structure, and the weights of each.
 
 torch is imported by the functions that need it, so that `--help` of the scripts need not wait for
 it.
@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,33 @@ if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
 
+FREEZING = "--freeze_layers"
 WINDOW = 8  # sub-words that show which weights lie below a layer
+
+
+def check_layers(config: PretrainedConfig, flag: str) -> None:
+    """Raise UserError if the layers of a model cannot be located, which `flag` needs.
+
+    A model whose own code needs its weights is checked when they are loaded.
+    """
+    network = without_weights(config)
+    if network is not None:
+        find_layers(network, flag)
+
+
+def weights_by_depth(network: PreTrainedModel, flag: str) -> list[list[torch.nn.Parameter]]:
+    """Return the weights of the embeddings, then those of each layer, in order.
+
+    The embeddings are what a network registers before its first layer. Weights above the layers are
+    left out. Raises UserError, which names `flag`, if the layers cannot be located.
+    """
+    layers = [
+        [weight for module in modules for weight in module.parameters()]
+        for modules in find_layers(network, flag)
+    ]
+    of_layers = {weight for weights in layers for weight in weights}
+    embeddings = itertools.takewhile(lambda weight: weight not in of_layers, network.parameters())
+    return [list(embeddings), *layers]
 
 
 def check_freezing(config: PretrainedConfig, num_frozen: int) -> None:
@@ -47,7 +74,7 @@ def freeze_layers(
     frozen |= {weight for layer in layers[:num_frozen] for weight in _weights(layer)}
     if frozen & {weight for layer in layers[num_frozen:] for weight in _weights(layer)}:
         raise UserError(
-            f"{place_of_model(network.config.name_or_path)}: --freeze_layers {num_frozen}: got "
+            f"{place_of_model(network.config.name_or_path)}: {FREEZING} {num_frozen}: got "
             f"layers that share weights ({network.config.model_type}), expected layers with their "
             "own. Leave out the flag."
         )
@@ -81,31 +108,38 @@ def of_head(network: PreTrainedModel, path: str) -> bool:
     return path.partition(".")[0] != network.base_model_prefix
 
 
-def layers_to_freeze(
-    network: PreTrainedModel, num_frozen: int
-) -> list[tuple[torch.nn.Module, ...]]:
+def find_layers(network: PreTrainedModel, flag: str) -> list[tuple[torch.nn.Module, ...]]:
     """Return the modules of each layer, in order.
 
     Most architectures have one list with a module for each layer; XLM has a list for each part of
-    a layer. Raises UserError if the lists do not show which modules are a layer, or if they are
-    fewer than `num_frozen`.
+    a layer. Raises UserError, which names `flag`, if the lists do not show which modules are a
+    layer.
     """
     config = network.config.get_text_config()
     number = getattr(config, "num_hidden_layers", None)
     lists = [(path, modules) for path, modules in layer_lists(network) if len(modules) == number]
     if len({path.rpartition(".")[0] for path, _ in lists}) != 1:
-        raise _unavailable(network)
-    if num_frozen > len(lists[0][1]):
-        raise UserError(
-            f"{place_of_model(network.config.name_or_path)}: --freeze_layers {num_frozen}: got "
-            f"{counted(num_frozen, 'layer')}, expected at most {number}, the layers of the model."
-        )
+        raise _unavailable(network, flag)
     return list(zip(*(modules for _, modules in lists), strict=True))
 
 
-def _unavailable(network: PreTrainedModel) -> UserError:
+def layers_to_freeze(
+    network: PreTrainedModel, num_frozen: int
+) -> list[tuple[torch.nn.Module, ...]]:
+    """Return the modules of each layer; raise UserError if there are fewer than `num_frozen`."""
+    layers = find_layers(network, FREEZING)
+    if num_frozen > len(layers):
+        raise UserError(
+            f"{place_of_model(network.config.name_or_path)}: {FREEZING} {num_frozen}: got "
+            f"{counted(num_frozen, 'layer')}, expected at most {len(layers)}, the layers of the "
+            "model."
+        )
+    return layers
+
+
+def _unavailable(network: PreTrainedModel, flag: str) -> UserError:
     return UserError(
-        f"{place_of_model(network.config.name_or_path)}: --freeze_layers: not available: got "
+        f"{place_of_model(network.config.name_or_path)}: {flag}: not available: got "
         f"{network.config.model_type}, expected an architecture with one list of layers, such as "
         "BERT. Leave out the flag."
     )
@@ -153,7 +187,7 @@ def _weights_below(
         for hook in hooks:
             hook.remove()
     if not border:  # the network calls its layers in another way than as modules
-        raise _unavailable(network)
+        raise _unavailable(network, FREEZING)
     return _leaves(border[-1])
 
 

@@ -36,7 +36,7 @@ def run_rows(
         rows["context"] = f"{config.context} sub-words on each side ({documents})"
     rows["training"] = (
         f"{plan.total_steps} steps of {batch} sentences, learning rate "
-        f"{training.learning_rate:g}, {training.lr_scheduler_type}"
+        f"{training.learning_rate:g}{_decay_of_layers(training)}, {training.lr_scheduler_type}"
     )
     rows["weights"] = _trained_weights(settings.model)
     if more := more_epochs(training, plan.num_train_epochs):
@@ -72,6 +72,12 @@ def more_epochs(training: TrainingSettings, num_train_epochs: float) -> str | No
         f"{num_train_epochs:g} instead of {training.num_train_epochs:g}, because the corpus is "
         f"small: at least {fewest} steps, or the limit of {most} epochs"
     )
+
+
+def _decay_of_layers(training: TrainingSettings) -> str:
+    """Describe the learning rates of the layers; empty if they are the same."""
+    decay = training.layerwise_lr_decay
+    return f" (times {decay:g} for each layer below the top)" if decay != 1 else ""
 
 
 def _trained_weights(model: ModelSettings) -> str:

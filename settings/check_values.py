@@ -103,6 +103,9 @@ def _number_problems(flags: Any) -> list[str]:
     for name, value in _given(flags, BELOW_ONE):
         if not 0 <= value < 1:
             problems.append(f"--{name} {value}: expected at least 0 and below 1")
+    for name, value in _given(flags, ("layerwise_lr_decay",)):
+        if not 0 < value <= 1:
+            problems.append(f"--{name} {value}: expected more than 0 and at most 1")
     for name, value in _given(flags, ("target_precision",)):
         if not 0 < value < 1:
             problems.append(f"--{name} {value}: expected more than 0 and less than 1")

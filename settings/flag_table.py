@@ -22,6 +22,7 @@ WEIGHT_FLAGS = (
     "freeze_layers",
     "lora_rank",
     "learning_rate",
+    "layerwise_lr_decay",
     "weight_decay",
     "max_grad_norm",
     "label_smoothing_factor",

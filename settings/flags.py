@@ -196,6 +196,11 @@ class SharedFlags:
         "Peak learning rate. Default: 2e-5, with --lora ten times that; the embedded encoder has "
         "its own.",
     )
+    layerwise_lr_decay: float | None = _training(
+        None,
+        "Multiply the learning rate by this once for each layer below the top one; the embeddings "
+        "count as a layer. Default: 1, the same rate for all weights; 0.8 for --sample.",
+    )
     weight_decay: float = _training(0.01, "Weight decay, on all parameters but biases and norms.")
     max_grad_norm: float | None = _training(
         None, "Clip the gradient to this norm; 0 never clips. Default: 1."

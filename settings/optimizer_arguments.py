@@ -17,6 +17,9 @@ WITHOUT_ADAM = (
     "grokadamw",
     "schedule_free_sgd",
 )
+# Optimizers that need one learning rate for all weights, by the beginning of their names: their
+# steps are taken in the backward pass, or set the rates themselves.
+WITH_ONE_RATE = ("galore", "apollo", "lomo", "adalomo", "adafactor", "stable_adamw")
 # The arguments in --optim_args that optimizers take, by the beginning of their names.
 OPTIM_ARGS = {
     "sgd": ("momentum", "dampening", "nesterov"),
@@ -82,4 +85,7 @@ def optimizer_flag_problems(flags: Any) -> list[str]:
             f"--optim_target_modules: --optim {optim} does not take it. Use a GaLore or APOLLO "
             "optimizer"
         )
+    decay = getattr(flags, "layerwise_lr_decay", None)
+    if decay not in (None, 1.0) and optim.startswith(WITH_ONE_RATE):
+        problems.append(f"--layerwise_lr_decay {decay}: --optim {optim} does not take it")
     return problems

@@ -106,6 +106,7 @@ class TrainingSettings:
     per_device_eval_batch_size: int = 32
     gradient_accumulation_steps: int = 1
     learning_rate: float = 2e-5
+    layerwise_lr_decay: float = 1.0  # factor of the rate for each layer below the top one
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     label_smoothing_factor: float = 0.0

@@ -78,7 +78,8 @@ def flags(tiny_encoder, tmp_path_factory) -> list:
     flags += ["--num_train_epochs", 2, "--per_device_train_batch_size", 2, "--output_dir", "out"]
     flags += ["--gradient_accumulation_steps", 2, "--max_grad_norm", 0.1]
     # Without weight decay: sharded runs train whole embedding tables, plain runs the rows in use.
-    return [*flags, "--learning_rate", 1e-2, "--weight_decay", 0, "--load_best_model_at_end"]
+    flags += ["--learning_rate", 1e-2, "--layerwise_lr_decay", 0.5, "--weight_decay", 0]
+    return [*flags, "--load_best_model_at_end"]
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from accelerate.utils import extract_model_from_parallel
 from torch import nn
 from transformers import get_scheduler
 
+from encoder.layers import weights_by_depth
 from settings.run_settings import TrainingSettings
 from support.errors import UserError
 
@@ -39,8 +41,39 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     ]
 
 
+def scale_layer_rates(optimizer: torch.optim.Optimizer, model: nn.Module, decay: float) -> None:
+    """Multiply the learning rate of each layer by `decay` once for each layer above it.
+
+    The embeddings count as a layer; the head keeps its rate, which is that of the first group. Call
+    this before the schedule is made. Source: Howard and Ruder, "Universal Language Model
+    Fine-tuning for Text Classification", ACL 2018 (there: discriminative fine-tuning).
+    """
+    if decay == 1:
+        return
+    network: Any = extract_model_from_parallel(model, keep_torch_compile=False)
+    depths = weights_by_depth(network, f"--layerwise_lr_decay {decay:g}")
+    factors = {
+        weight: decay ** (len(depths) - 1 - depth)
+        for depth, weights in enumerate(depths)
+        for weight in weights
+    }
+    groups = [
+        group | {"params": weights, "lr": group["lr"] * factor}
+        for factor in sorted({1.0, *factors.values()}, reverse=True)
+        for group in optimizer.param_groups
+        if (weights := [w for w in group["params"] if factors.get(w, 1.0) == factor])
+    ]
+    optimizer.param_groups[:] = groups
+
+
 def make_optimizer(model: nn.Module, training: TrainingSettings) -> torch.optim.Optimizer:
     """Return the optimizer of the loop, as Trainer constructs it."""
+    optimizer = _with_one_rate(model, training)
+    scale_layer_rates(optimizer, model, training.layerwise_lr_decay)
+    return optimizer
+
+
+def _with_one_rate(model: nn.Module, training: TrainingSettings) -> torch.optim.Optimizer:
     optimizers: dict[str, Any] = {
         "adamw_torch_fused": torch.optim.AdamW,
         "adamw_torch": torch.optim.AdamW,
@@ -103,7 +136,7 @@ def stand_in() -> nn.Module:
 
 def check_optimizer(training: TrainingSettings, warmup_steps: int, total_steps: int) -> None:
     """Raise UserError if the loop's optimizer or schedule cannot be constructed."""
-    optimizer = make_optimizer(stand_in(), training)
+    optimizer = _with_one_rate(stand_in(), training)
     name, arguments = training.lr_scheduler_type, training.lr_scheduler_kwargs
     make_scheduler(optimizer, name, warmup_steps, total_steps, arguments)
 

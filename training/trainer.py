@@ -33,6 +33,7 @@ from training.optimizer import (
     decaying_parameters,
     make_scheduler,
     parameter_groups,
+    scale_layer_rates,
     stand_in,
 )
 from training.order import evaluation_order, seed_step
@@ -58,10 +59,12 @@ class WindowTrainer(Trainer):
         results: Any,
         plan: Plan | None,
         work: Path,
+        layerwise_lr_decay: float = 1.0,
     ):
         """`plan`: None if nothing is trained. `results`: a `results.run_results.RunResults`.
 
-        `work`: see `support.work_folder.lock_output_dir`.
+        `work`: see `support.work_folder.lock_output_dir`. `layerwise_lr_decay`: see
+        `training.optimizer.scale_layer_rates`.
         """
         if plan is not None:  # known only once the corpus is encoded
             args.num_train_epochs = plan.num_train_epochs
@@ -85,6 +88,7 @@ class WindowTrainer(Trainer):
             )
         self.plan: Any = plan  # never None in training
         self.results = results
+        self.layerwise_lr_decay = layerwise_lr_decay
         self.progress = Progress()  # replaced by `TrainingCallback`
         self.losses = RunningLoss(self.accelerator, self.progress)
         self.nothing_left = False
@@ -157,8 +161,12 @@ class WindowTrainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> Any:
         """Return the optimizer; raise UserError if it cannot be constructed."""
-        with construction_errors_reported(_optimizer_flags(self.args)):
-            return super().create_optimizer(model)
+        if self.optimizer is None:
+            with construction_errors_reported(_optimizer_flags(self.args)):
+                optimizer = super().create_optimizer(model)
+            of_model = self.model if model is None else model
+            scale_layer_rates(optimizer, of_model, self.layerwise_lr_decay)
+        return self.optimizer
 
     def _clip_grad_norm(self, model: Any) -> Any:
         return clip_gradients(self.accelerator, model.parameters(), self.args.max_grad_norm)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForTokenClassification
 
-from encoder.layers import check_freezing, freeze_layers, layer_lists
+from encoder.layers import check_freezing, check_layers, freeze_layers, layer_lists
 from settings.defaults import EMBEDDED_MODEL, embedded_encoder
 from support.errors import UserError
 from tests.helpers.architectures import ARCHITECTURES, build, each_architecture
@@ -112,6 +112,13 @@ def test_the_embedded_encoder_is_named_as_elsewhere():
     config = AutoConfig.from_pretrained(embedded_encoder())
     with pytest.raises(UserError, match=rf"^{EMBEDDED_MODEL}: --freeze_layers 9: got 9 layers"):
         check_freezing(config, 9)
+
+
+def test_layers_that_cannot_be_located(snapshot):
+    config = AutoConfig.for_model("funnel")
+    with pytest.raises(UserError) as caught:
+        check_layers(config, "--layerwise_lr_decay 0.8")
+    assert str(caught.value) == snapshot
 
 
 def test_layers_that_share_weights(tmp_path, snapshot):

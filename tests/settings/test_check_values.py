@@ -19,6 +19,7 @@ BAD = {
     "label_smoothing_factor": ("1", "1.5", "-0.1", "nan"),
     "dataloader_num_workers": ("-1", "0.5"),
     "learning_rate": ("-1", "nan", "inf", "fast"),
+    "layerwise_lr_decay": ("-1", "0", "1.1", "nan"),
     "weight_decay": ("-1", "nan", "inf"),
     "max_grad_norm": ("-1", "nan", "inf"),
     "warmup_steps": ("-1", "nan", "inf"),

@@ -34,3 +34,11 @@ def test_arguments_of_optimizers_are_those_of_transformers():
     # Weight decay has its own flag, which takes precedence.
     expected = {*names} - {"weight_decay"}
     assert {name for taken in OPTIM_ARGS.values() for name in taken} == expected
+
+
+def test_rates_by_layer_need_an_optimizer_that_takes_them():
+    decay = ("--layerwise_lr_decay", "0.8")
+    for optim in ("lomo", "galore_adamw", "adafactor"):
+        assert "layerwise_lr_decay 0.8" in refused("--optim", optim, *decay, script=TrainerFlags)
+    parse("--optim", "sgd", *decay)
+    parse("--optim", "adafactor", "--layerwise_lr_decay", "1", script=TrainerFlags)

@@ -69,6 +69,7 @@ EFFECTS = {
     "per_device_eval_batch_size": (["7"], "training.per_device_eval_batch_size", 7),
     "gradient_accumulation_steps": (["7"], "training.gradient_accumulation_steps", 7),
     "learning_rate": (["7e-5"], "training.learning_rate", 7e-5),
+    "layerwise_lr_decay": (["0.7"], "training.layerwise_lr_decay", 0.7),
     "weight_decay": (["0.7"], "training.weight_decay", 0.7),
     "max_grad_norm": (["0"], "training.max_grad_norm", 0.0),
     "label_smoothing_factor": (["0.1"], "training.label_smoothing_factor", 0.1),

@@ -1,20 +1,23 @@
 """Optimizer and schedule: those of Trainer, and clear errors for arguments they do not take."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForTokenClassification, Trainer, TrainingArguments
 
+from encoder.cpu.embeddings import train_occurring_rows
 from settings.run_settings import TrainingSettings
 from support.errors import UserError
 from training.optimizer import (
     check_optimizer,
     decaying_parameters,
     make_optimizer,
+    make_scheduler,
     parameter_groups,
 )
-from training.trainer import check_trainer_optimizer, scheduler_arguments
+from training.trainer import WindowTrainer, check_trainer_optimizer, scheduler_arguments
 
 # Model types whose parameters the number of dimensions and the name would divide differently, and
 # some where they agree.
@@ -71,6 +74,74 @@ def test_optimizer_is_that_of_trainer(optim, tmp_path):
         ]
 
     assert groups(actual) == groups(expected)
+
+
+def bert(num_layers: int) -> torch.nn.Module:
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 9}
+    config = AutoConfig.for_model("bert", num_hidden_layers=num_layers, **sizes)
+    return AutoModelForTokenClassification.from_config(config)
+
+
+def rates_by_name(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        names[parameter]: group["lr"]
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+
+
+def trainer_of(model: torch.nn.Module, folder: Path, decay: float, **options) -> WindowTrainer:
+    """Return a Trainer that can only make its optimizer."""
+    trainer = WindowTrainer.__new__(WindowTrainer)
+    Trainer.__init__(trainer, model, TrainingArguments(str(folder), use_cpu=True, **options))
+    trainer.layerwise_lr_decay = decay
+    return trainer
+
+
+def test_lower_layers_have_lower_rates(tmp_path):
+    model = bert(num_layers=3)
+    options = {"learning_rate": 0.8, "weight_decay": 0.2}
+    optimizer = make_optimizer(model, TrainingSettings(layerwise_lr_decay=0.5, **options))
+    expected = {
+        "bert.embeddings.": 0.1,
+        "bert.encoder.layer.0.": 0.2,
+        "bert.encoder.layer.1.": 0.4,
+        "bert.encoder.layer.2.": 0.8,
+        "classifier.": 0.8,
+    }
+    rates = rates_by_name(model, optimizer)
+    assert rates.keys() == dict(model.named_parameters()).keys()
+    for name, rate in rates.items():
+        (prefix,) = (prefix for prefix in expected if name.startswith(prefix))
+        assert rate == pytest.approx(expected[prefix]), name
+    decaying = {
+        w for group in optimizer.param_groups if group["weight_decay"] for w in group["params"]
+    }
+    assert {n for n, w in model.named_parameters() if w in decaying} == {
+        *decaying_parameters(model)
+    }
+    # The first group's rate is the one that is logged.
+    assert make_scheduler(optimizer, "linear", 0, 4, None).get_last_lr()[0] == 0.8
+
+    trainer = trainer_of(model, tmp_path, 0.5, **options)
+    assert rates_by_name(model, trainer.create_optimizer()) == rates
+    assert rates_by_name(model, trainer.create_optimizer()) == rates  # as a second call returns it
+
+
+def test_without_a_decay_the_groups_are_those_of_trainer(tmp_path):
+    model = bert(num_layers=1)
+    groups = trainer_of(model, tmp_path, 1.0).create_optimizer().param_groups
+    assert len(groups) == len(make_optimizer(model, TrainingSettings()).param_groups) == 2
+
+
+def test_the_rows_that_occur_are_embeddings():
+    model = bert(num_layers=1)
+    train_occurring_rows(model, [1, 2])
+    rates = rates_by_name(
+        model, make_optimizer(model, TrainingSettings(learning_rate=0.8, layerwise_lr_decay=0.5))
+    )
+    assert rates["bert.embeddings.word_embeddings.rows"] == 0.4
 
 
 BROKEN = {
