@@ -13,7 +13,7 @@ from encoder.batches import WindowSet
 from encoder.lora import ADAPTER, ADAPTER_WEIGHTS, has_adapter, merged_weights
 from results.args_file import ARGS_FILE
 from results.output_folder import RUN_FILE
-from results.result_files import ALL_RESULTS, FILE_PREFIXES, PREDICTIONS
+from results.result_files import ALL_RESULTS, FILE_PREFIXES, PREDICTIONS, REPORT_FILES, WEIGHTS
 from results.run_results import RunResults
 from results.run_rows import corpus_row
 from settings.run_settings import Settings
@@ -23,9 +23,6 @@ from support.text import counted, size_text
 from training.checkpoints import checkpoint_name
 from training.plan import Plan
 from training.trial import Memory, Trial
-
-REPORT_FILES = ("report.html", "training_curves.png", "confusion_matrix.png")
-WEIGHTS = "model.safetensors"
 
 
 def print_dry_run(
