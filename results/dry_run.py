@@ -104,14 +104,13 @@ def _steps(results: RunResults, plan: Plan) -> str:
     """Describe the steps that are left, and what happens after some of them."""
     calendar, done, left = plan.calendar, results.progress.step, _steps_left(results, plan)
     evaluations = _evaluations_in_training(results, plan)
-    may_stop = plan.patience is not None and len(left) > 0
     parts = [
         f"{len(left):,} in {counted(calendar.num_epochs, 'epoch')} of {calendar.epoch_steps:,}",
         f"{plan.warmup_steps:,} of warm-up" if plan.warmup_steps else "",
         f"{done:,} are done" if done else "",
         counted(evaluations, "evaluation"),
         f"at most, because {counted(plan.patience, 'evaluation')} without a better score end it"
-        if may_stop
+        if plan.patience is not None and left
         else "",
     ]
     return ", ".join(part for part in parts if part)
