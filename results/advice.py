@@ -1,7 +1,7 @@
 """Advice at the end of a run: what to do next, decided by its scores, mistakes and history."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,14 +81,14 @@ def _study(run: Run, study: str) -> str:
     return scrub(shlex.join([*before, "--", *own]))
 
 
-def _again(run: Run, suffix: str, **flags: str) -> str:
+def _again(run: Run, suffix: str, without: Collection[str] = (), **flags: str) -> str:
     """Return the command of the run with flags added or replaced, for another output folder.
 
-    `suffix` is appended to the folder's name. `flags`: the value of each; "" for a flag without a
-    value.
+    `suffix` is appended to the folder's name. `without`: names of flags to leave out. `flags`: the
+    value of each; "" for a flag without a value.
     """
     start, own = _command(run)
-    own = without_flags(own, set(SET_BY_STUDY) - {"seed"} | {"hub_model_id"})
+    own = without_flags(own, set(SET_BY_STUDY) - {"seed"} | {"hub_model_id", *without})
     if _several_on_cpu(run):
         flags["use_cpu"] = ""
     flags["output_dir"] = f"{_output_folder(run)}-{suffix}"
@@ -157,12 +157,14 @@ def longer_training(run: Run) -> Advice | None:
     if not longer and epochs:
         longer = {"num_train_epochs": f"{2 * float(epochs):g}"}
     reason = "No evaluation was above 0."
+    # As long as the score is 0, each evaluation is one without a better score.
+    stops_early = ("early_stopping_patience",) if is_zero else ()
     if not is_zero:
         reason = f"The last evaluation was the best one{_last_and_best_before(run)}"
     return Advice(
         "Train longer",
         f"{reason} With twice the steps, the score may still grow:",
-        _again(run, "longer", **longer, load_best_model_at_end=""),
+        _again(run, "longer", stops_early, **longer, load_best_model_at_end=""),
     )
 
 

@@ -161,6 +161,20 @@ def test_advice_gives_a_whole_command_in_another_folder(command, expected):
     assert step.command == f"{expected} --load_best_model_at_end --output_dir out-longer"
 
 
+@pytest.mark.parametrize(("score", "stops"), [(0.0, False), (0.4, True)])
+def test_a_run_whose_score_is_still_0_is_not_stopped_early_again(score, stops):
+    arguments = {"num_train_epochs": 2.0, "metric_for_best_model": "f1", "greater_is_better": True}
+    facts = run(
+        command="train_trainer.py --early_stopping_patience 1 --seed 3",
+        arguments=arguments,
+        history=[{"step": 10, "eval_f1": 0.0}, {"step": 20, "eval_f1": score}],
+        still_improved=score > 0,
+    )
+    (step,) = advice(facts, True, 0)
+    assert ("--early_stopping_patience 1" in step.command) == stops
+    assert "--num_train_epochs 4" in step.command
+
+
 @pytest.mark.parametrize(
     ("study", "titles"),
     [
