@@ -3,17 +3,14 @@
 import shlex
 from pathlib import Path
 
+from support.text import as_argument
+
 SUITE = Path(__file__).resolve().parents[1]
 
 
 def suite_folder() -> str:
     """Return the folder of the scripts for a command; "" if it is the current folder."""
     return "" if Path.cwd() == SUITE else str(SUITE)
-
-
-def as_argument(path: Path | str) -> str:
-    """Return a path as an argument; one that begins with `-` would be taken for a flag."""
-    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def as_place(folder: Path) -> str:

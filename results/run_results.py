@@ -22,7 +22,7 @@ from results.advice import longer_training
 from results.args_file import write_args_file
 from results.calibration_rows import calibration_rows
 from results.card import write_card
-from results.commands import as_argument, as_place, suite_folder, tagging_command
+from results.commands import as_place, suite_folder, tagging_command
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.report_label_errors import study_of
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
@@ -56,6 +56,7 @@ from settings.run_settings import Settings
 from support.files import disk_errors_reported, write_json
 from support.secrets import scrubbed_command
 from support.terminal import row_lines, say
+from support.text import as_argument
 from support.version import VERSION
 from training.plan import Plan
 from training.progress import BestScore, Progress
