@@ -13,6 +13,7 @@ from typing import Any
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from support.manifests import MANIFEST, read_manifest
+from support.text import as_argument
 
 # A push holds these files and no others: the suite wrote them, and none holds text from the corpus.
 MODEL_FILES = {
@@ -166,7 +167,7 @@ def upload_command(
     token: str | None = None,
 ) -> str:
     """Return the command that pushes the same files of `folder` by hand."""
-    command = ["hf", "upload", repo_id, str(folder), ".", "--commit-message", message]
+    command = ["hf", "upload", repo_id, as_argument(folder), ".", "--commit-message", message]
     for path in files_to_push(folder, include):
         if not holds_token(path, token):
             command += ["--include", glob.escape(path.name)]

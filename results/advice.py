@@ -1,7 +1,8 @@
 """Advice at the end of a run: what to do next, decided by its scores, mistakes and history."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from results.history import INTERVAL, scored_history
@@ -71,22 +72,26 @@ def _study(run: Run, study: str) -> str:
     """Return a command of `study.py` with the flags of the run."""
     _, own = _command(run)
     own = without_flags(own, SET_BY_STUDY)
+    if _several_on_cpu(run):
+        own = [*without_flags(own, {"use_cpu"}), "--use_cpu"]
     name = run.get("script") or ""
     own_script = ["--script", name] if name == "train_accelerate.py" else []
     launcher = ["--launcher", shlex.join(several)] if (several := _several_processes(run)) else []
-    before = ["python", "study.py", *study.split(), *own_script, *launcher]
+    before = ["python", _script(run, "study.py"), *study.split(), *own_script, *launcher]
     return scrub(shlex.join([*before, "--", *own]))
 
 
-def _again(run: Run, suffix: str, **flags: str) -> str:
+def _again(run: Run, suffix: str, without: Collection[str] = (), **flags: str) -> str:
     """Return the command of the run with flags added or replaced, for another output folder.
 
-    `suffix` is appended to the folder's name. `flags`: the value of each; "" for a flag without a
-    value.
+    `suffix` is appended to the folder's name. `without`: names of flags to leave out. `flags`: the
+    value of each; "" for a flag without a value.
     """
     start, own = _command(run)
-    own = without_flags(own, set(SET_BY_STUDY) - {"seed"} | {"hub_model_id"})
-    flags["output_dir"] = f"{run.get('output_name') or 'OUTPUT_FOLDER'}-{suffix}"
+    own = without_flags(own, set(SET_BY_STUDY) - {"seed"} | {"hub_model_id", *without})
+    if _several_on_cpu(run):
+        flags["use_cpu"] = ""
+    flags["output_dir"] = f"{_output_folder(run)}-{suffix}"
     added = [part for name, value in flags.items() for part in (f"--{name}", value) if part]
     return scrub(shlex.join([*start, *without_flags(own, flags), *added]))
 
@@ -99,14 +104,32 @@ def _command(run: Run) -> tuple[list[str], list[str]]:
     script = next((n for n, part in enumerate(parts) if part.endswith(".py")), -1)
     start = parts[: script + 1] or [run.get("script") or TRAINER]
     if start[0].endswith(".py"):
-        start = [*(_several_processes(run) or ["python"]), *start]
+        name = _script(run, start[0])
+        start = [*(_several_processes(run) or ["python"]), name, *start[1:]]
     return start, parts[script + 1 :]
 
 
 def _several_processes(run: Run) -> list[str]:
-    """Return the command that starts as many processes as the run had; empty for one process."""
+    """Return the command that starts as many processes as the run had; empty for one process.
+
+    `accelerate launch` would start a single process on a machine without a GPU.
+    """
     processes = run.get("processes") or 1
-    return ["accelerate", "launch", "--num_processes", f"{processes}"] if processes > 1 else []
+    return ["torchrun", "--nproc_per_node", f"{processes}"] if processes > 1 else []
+
+
+def _several_on_cpu(run: Run) -> bool:
+    """Return whether a run had several processes on a CPU, which need a flag for it."""
+    return (run.get("processes") or 1) > 1 and str(run.get("device")).startswith("cpu")
+
+
+def _script(run: Run, name: str) -> str:
+    """Return the path of a script of the suite, from the folder that the run was started in."""
+    return str(Path(run.get("suite_folder") or "") / name)
+
+
+def _output_folder(run: Run) -> str:
+    return str(run.get("output_folder") or run.get("output_name") or "OUTPUT_FOLDER")
 
 
 def _more_to_score(run: Run, scores: Mapping[str, Any], entity_tags: bool) -> Advice | None:
@@ -134,12 +157,14 @@ def longer_training(run: Run) -> Advice | None:
     if not longer and epochs:
         longer = {"num_train_epochs": f"{2 * float(epochs):g}"}
     reason = "No evaluation was above 0."
+    # As long as the score is 0, each evaluation is one without a better score.
+    stops_early = ("early_stopping_patience",) if is_zero else ()
     if not is_zero:
         reason = f"The last evaluation was the best one{_last_and_best_before(run)}"
     return Advice(
         "Train longer",
         f"{reason} With twice the steps, the score may still grow:",
-        _again(run, "longer", **longer, load_best_model_at_end=""),
+        _again(run, "longer", stops_early, **longer, load_best_model_at_end=""),
     )
 
 
@@ -307,10 +332,9 @@ def _calibration(run: Run) -> Advice | None:
 
 
 def _compare(run: Run) -> Advice:
-    folder = run.get("output_name") or "OUTPUT_FOLDER"
     return Advice(
         "Try another encoder",
         "No type, label or setting stands out. Train with another --model_name_or_path into "
         "another folder, and compare the two:",
-        shlex.join(["python", "compare.py", str(folder), "OTHER_FOLDER"]),
+        shlex.join(["python", _script(run, "compare.py"), _output_folder(run), "OTHER_FOLDER"]),
     )

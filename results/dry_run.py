@@ -13,7 +13,7 @@ from encoder.batches import WindowSet
 from encoder.lora import ADAPTER, ADAPTER_WEIGHTS, has_adapter, merged_weights
 from results.args_file import ARGS_FILE
 from results.output_folder import RUN_FILE
-from results.result_files import ALL_RESULTS, FILE_PREFIXES, PREDICTIONS
+from results.result_files import ALL_RESULTS, FILE_PREFIXES, PREDICTIONS, REPORT_FILES, WEIGHTS
 from results.run_results import RunResults
 from results.run_rows import corpus_row
 from settings.run_settings import Settings
@@ -23,9 +23,6 @@ from support.text import counted, size_text
 from training.checkpoints import checkpoint_name
 from training.plan import Plan
 from training.trial import Memory, Trial
-
-REPORT_FILES = ("report.html", "training_curves.png", "confusion_matrix.png")
-WEIGHTS = "model.safetensors"
 
 
 def print_dry_run(
@@ -97,10 +94,15 @@ def _windows(windows: WindowSet) -> str:
     return f"{number} of {mean:.0f} sub-words on average, {longest} at most, {cut} cut"
 
 
+def _steps_left(results: RunResults, plan: Plan) -> range:
+    """Return the steps that are left; none after an early stop."""
+    progress = results.progress
+    return range(progress.step + 1, 1 + (0 if plan.is_over(progress) else plan.total_steps))
+
+
 def _steps(results: RunResults, plan: Plan) -> str:
     """Describe the steps that are left, and what happens after some of them."""
-    calendar, done = plan.calendar, results.progress.step
-    left = range(done + 1, plan.total_steps + 1)
+    calendar, done, left = plan.calendar, results.progress.step, _steps_left(results, plan)
     evaluations = _evaluations_in_training(results, plan)
     parts = [
         f"{len(left):,} in {counted(calendar.num_epochs, 'epoch')} of {calendar.epoch_steps:,}",
@@ -108,7 +110,7 @@ def _steps(results: RunResults, plan: Plan) -> str:
         f"{done:,} are done" if done else "",
         counted(evaluations, "evaluation"),
         f"at most, because {counted(plan.patience, 'evaluation')} without a better score end it"
-        if plan.patience is not None
+        if plan.patience is not None and left
         else "",
     ]
     return ", ".join(part for part in parts if part)
@@ -124,7 +126,7 @@ def _measured(results: RunResults, plan: Plan | None, trial: Trial | None) -> di
         return {"time": f"not measured under {library}", "memory": f"not measured under {library}"}
     parts, total = [], 0.0
     if plan is not None:
-        total = trial.step_seconds * (plan.total_steps - results.progress.step)
+        total = trial.step_seconds * len(_steps_left(results, plan))
         digits = 3 if trial.step_seconds < 1 else 1
         step = f"{trial.step_seconds:.{digits}f} s per step"
         times = f"{step}, mean of {counted(trial.steps, 'step')}"
@@ -140,29 +142,30 @@ def _measured(results: RunResults, plan: Plan | None, trial: Trial | None) -> di
         parts.append(f"scoring of the {split} split {often}{duration(seconds)}{reason}")
     rows = {"time": f"about {duration(total)}: " + ", ".join(parts)}
     if trial.memory is not None:
-        rows["memory"] = _memory(trial.memory, str(results.state.device))
+        rows["memory"] = _memory(trial.memory, results.state)
     return rows
 
 
-def _memory(memory: Memory, device: str) -> str:
-    """Describe the memory of training in a process."""
+def _memory(memory: Memory, state: Any) -> str:
+    """Describe the memory of training in the main process. `state`: accelerate's `PartialState`."""
     parts = {
         "weights": memory.weights,
         "gradients": memory.gradients,
         "optimizer": memory.optimizer,
         "activations": memory.activations,
     }
-    if device == "cpu":
+    if state.device.type == "cpu":
         parts["libraries, corpus and others"] = max(memory.peak - sum(parts.values()), 0)
     sizes = ", ".join(f"{name} {size_text(size)}" for name, size in parts.items())
-    return f"{size_text(memory.peak)} at the peak on {device} in the largest step: {sizes}"
+    place = f"on {state.device.type}" + (" in each process" if state.num_processes > 1 else "")
+    return f"{size_text(memory.peak)} at the peak {place} in the largest step: {sizes}"
 
 
 def _evaluations_in_training(results: RunResults, plan: Plan | None) -> int:
     """Return how often the rest of a run scores the validation split while it trains."""
     if plan is None or "validation" not in results.windows:
         return 0
-    steps = range(results.progress.step + 1, plan.total_steps + 1)
+    steps = _steps_left(results, plan)
     count = sum(map(plan.calendar.evaluates_at, steps))
     return count + plan.owes_evaluation(results.progress)
 
@@ -245,7 +248,7 @@ def _elsewhere(settings: Settings) -> list[str]:
 def _checkpoints(results: RunResults, plan: Plan, trial: Trial | None, model: Any) -> str:
     """Describe the checkpoints that a run saves, or return an empty string."""
     checkpoints, calendar = results.settings.checkpoints, plan.calendar
-    steps = range(results.progress.step + 1, plan.total_steps + 1)
+    steps = _steps_left(results, plan)
     saved = [step for step in steps if calendar.saves_at(step, improved=False)]
     saved_by = plan.conditions["saved by"]
     names: Mapping[int, str] = {n: checkpoint_name(saved_by, calendar, n) for n in saved}
@@ -263,7 +266,7 @@ def _checkpoints(results: RunResults, plan: Plan, trial: Trial | None, model: An
         parts.append(f"{counted(len(kept), 'checkpoint')} ({shown}{some})")
     if keeps_another:
         parts.append("and that of the best")
-    elif saves_best and not kept:
+    elif saves_best and possible:
         parts.append("a checkpoint of each better score")
     if parts and trial is not None and trial.memory is not None:
         size = trial.memory.optimizer

@@ -11,6 +11,14 @@ from typing import Any
 
 from corpus.load import Corpus
 from encoder.lora import ADAPTER, saved_checksum
+from results.args_file import ARGS_FILE
+from results.result_files import (
+    ALL_RESULTS,
+    FILE_PREFIXES,
+    PREDICTIONS,
+    REPORT_FILES,
+    WEIGHTS,
+)
 from settings.defaults import model_title
 from settings.run_settings import Settings
 from support.errors import UserError, on_main_process
@@ -20,6 +28,18 @@ from support.text import shortened
 from support.work_folder import make_work_folder, work_folder
 
 RUN_FILE = "run.json"
+# Written by every training, or by most. The model card is not one: it keeps what a user wrote.
+FILES_OF_RUN = (
+    WEIGHTS,
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    ARGS_FILE,
+    *REPORT_FILES,
+    ALL_RESULTS,
+    *(f"{prefix}_results.json" for prefix in ("train", *FILE_PREFIXES.values())),
+    *(f"{name}{extension}" for name in PREDICTIONS.values() for extension in (".txt", ".jsonl")),
+)
 
 
 def run_identity(settings: Settings, corpus: Corpus) -> dict[str, Any]:
@@ -36,9 +56,10 @@ def check_output_dir(settings: Settings, identity: dict[str, Any], state: Any) -
     """Raise UserError, in every process, for a folder that this run must not or cannot write into.
 
     That is a file, a folder that cannot be written, one in which the adapter of `--lora` would
-    replace something else, or one that holds a run with another corpus, model, task or label set. A
-    model may be scored into its own folder, on the corpus that it was trained on. The folder of
-    --log_file must be writable, too. `state`: accelerate's `PartialState`.
+    replace something else, one with files of a user that the run would replace, or one that holds
+    a run with another corpus, model, task or label set. A model may be scored into its own folder,
+    on the corpus that it was trained on. The folder of --log_file must be writable, too. `state`:
+    accelerate's `PartialState`.
     """
     on_main_process(state, lambda: _check_output_dir(settings, identity))
 
@@ -64,9 +85,13 @@ def _check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
     try:
         earlier = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if do_train and (folder / "config.json").exists():
+        present = [name for name in FILES_OF_RUN if os.path.lexists(folder / name)]
+        if do_train and present:
             raise UserError(
-                f"--output_dir {folder}: contains a model that was not saved by this suite.{advice}"
+                f"--output_dir {folder}: contains files that the run would replace, but no "
+                f"{RUN_FILE}, which every training writes: got {', '.join(present)}, expected "
+                "nothing of these names. Choose another folder, or replace them with "
+                "--overwrite_output_dir."
             ) from None
         return
     except (ValueError, OSError):
@@ -138,7 +163,8 @@ def staged(folder: Path, state: Any, identity: dict[str, Any]) -> Iterator[Path]
                 files = sorted(path for path in stage.rglob("*") if path.is_file())
                 share_file_modes(stage / RUN_FILE, files)
                 _remove_adapter(folder)
-                for path in sorted(stage.iterdir()):
+                # The identity comes first: without it, a run killed here could not be repeated.
+                for path in sorted(stage.iterdir(), key=lambda path: path.name != RUN_FILE):
                     os.replace(path, folder / path.name)
     finally:
         if state.is_main_process:

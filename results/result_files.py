@@ -10,6 +10,8 @@ from common import SentencePrediction, entities, entity_score
 from corpus.problems import Place
 from support.files import write_json, written_whole
 
+WEIGHTS = "model.safetensors"
+REPORT_FILES = ("report.html", "training_curves.png", "confusion_matrix.png")
 ALL_RESULTS = "all_results.json"
 FILE_PREFIXES = {"validation": "eval", "test": "predict"}  # of a split's file and its keys
 PREDICTIONS = {"validation": "eval_predictions", "test": "predictions"}  # .txt and .jsonl

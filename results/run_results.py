@@ -2,7 +2,6 @@
 
 import json
 import platform
-import shlex
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -23,6 +22,7 @@ from results.advice import longer_training
 from results.args_file import write_args_file
 from results.calibration_rows import calibration_rows
 from results.card import write_card
+from results.commands import as_place, suite_folder, tagging_command
 from results.output_folder import RUN_FILE, earlier_run, run_identity
 from results.report_label_errors import study_of
 from results.result_files import FILE_PREFIXES, PREDICTIONS, save_results, write_predictions
@@ -56,6 +56,7 @@ from settings.run_settings import Settings
 from support.files import disk_errors_reported, write_json
 from support.secrets import scrubbed_command
 from support.terminal import row_lines, say
+from support.text import as_argument
 from support.version import VERSION
 from training.plan import Plan
 from training.progress import BestScore, Progress
@@ -300,7 +301,7 @@ class RunResults:
         # A model's folder that is only scored keeps the report of its training.
         has_report = bool(self.scores) and (do_train or not (folder / RUN_FILE).exists())
         if has_report:
-            report.write_report(folder, self._facts() | self._corpus_facts())
+            report.write_report(folder, self._local_facts() | self._corpus_facts())
         if do_train:
             self.write_card(folder)  # after the report, whose pictures it shows
             self._say_kept_weights()
@@ -312,7 +313,7 @@ class RunResults:
         """Print the score, the folder, the command that tags a text, and the page to open."""
         folder = self.settings.output_dir
         facts = {"scores": self.scores, "task": self.settings.corpus.task_name}
-        lines = [measured(facts, self.corpus.entity_tags), f"Everything is in {folder}."]
+        lines = [measured(facts, self.corpus.entity_tags), f"Everything is in {as_place(folder)}."]
         if self.settings.do_train:
             lines.append(f"Tag a text: {tagging_command(folder)}")
         if has_report:
@@ -381,7 +382,7 @@ class RunResults:
 
     def _say_kept_weights(self) -> None:
         """Print which weights are kept, and how to train longer if the score still improved."""
-        facts = self._facts()
+        facts = self._local_facts()
         if text := kept_weights(facts):
             say(f"\n{text}")
         if advice := longer_training(facts):
@@ -490,6 +491,11 @@ class RunResults:
             "calibration": self.calibration or None,
         }
 
+    def _local_facts(self) -> dict[str, Any]:
+        """Return the facts of the run for readers on this machine: with what commands need."""
+        folder = as_argument(as_place(self.settings.output_dir))
+        return self._facts() | {"output_folder": folder, "suite_folder": suite_folder()}
+
     def _shareable_facts(self) -> dict[str, Any]:
         """Return the facts of the run as a push sends them: without folders of this machine."""
         facts = self._facts()
@@ -543,12 +549,3 @@ class RunResults:
         for batch in rows.with_format("arrow", columns=["labels"]).iter(10_000):
             counts += np.bincount(pc.list_flatten(batch["labels"]), minlength=len(names))
         return {name: int(n) for name, n in zip(names, counts, strict=True) if n}
-
-
-def tagging_command(folder: Path) -> str:
-    """Return the command that tags a text with the model in `folder`."""
-    script = Path(__file__).resolve().parents[1] / "infer.py"
-    if script.parent == Path.cwd():
-        script = Path(script.name)
-    words = [shlex.quote(str(path)) for path in (script, folder)]
-    return f'python {words[0]} --model {words[1]} "The text to tag."'

@@ -198,6 +198,10 @@ def _best_and_last(run: Run) -> str:
         return ""
     step, best = (max if greater else min)(scores, key=lambda pair: pair[1])
     when, last = _when(run, step), scores[-1][1]
+    if step != scores[-1][0] and f"{last:.3f}" == f"{best:.3f}":
+        return (
+            f"On validation, the last score was no better than an earlier one, {best:.3f} ({when})"
+        )
     return f"On validation, the best score was {best:.3f} ({when}), the last one {last:.3f}"
 
 

@@ -150,7 +150,9 @@ class SharedFlags:
         None, "Folder of the model. Default: {model}-finetuned-{task}."
     )
     overwrite_output_dir: bool = _checkpoints(
-        False, "Replace a run with another corpus, model, task or label set in the output folder."
+        False,
+        "Replace what is in the output folder: a run with another corpus, model, task or label "
+        "set, or files that no run has written.",
     )
     decode: Literal["viterbi", "argmax"] | None = _evaluation(
         None,

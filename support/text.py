@@ -4,6 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 CUTOFF = 0.8  # similarity from which one name is surely a typo of the other
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -117,3 +118,8 @@ def on_terminal(value: object) -> str:
 def _control_picture(match: re.Match[str]) -> str:
     code = ord(match[0])
     return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
+
+
+def as_argument(path: Path | str) -> str:
+    """Return a path as an argument; one that begins with `-` would be taken for a flag."""
+    return f"./{path}" if str(path).startswith("-") else str(path)

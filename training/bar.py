@@ -3,6 +3,7 @@
 A bar is redrawn ten times a second, in place. In a log that would be one endless line.
 """
 
+import os
 import sys
 import time
 from typing import Any
@@ -17,10 +18,21 @@ SHARE = 0.1
 
 
 def draws_bars() -> bool:
-    """Return whether standard error is a terminal, or the program a notebook that shows bars."""
+    """Return whether standard error is a terminal, or the program a notebook that shows bars.
+
+    A terminal that has no width, as some containers and `ssh -tt` give, would show no bar.
+    """
     if any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__):
         return True
-    return sys.stderr is not None and sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty() and _has_width()
+
+
+def _has_width() -> bool:
+    """Return whether the terminal of standard error has a width, or does not say that."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        return True
 
 
 def steps_bar(total: int, done: int = 0, *, shown: bool = True) -> Any:

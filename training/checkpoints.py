@@ -8,6 +8,7 @@ with a manifest of this run are ever deleted.
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import sys
@@ -28,7 +29,7 @@ from support.manifests import (
     read_manifest,
 )
 from support.processes import is_main_process, on_several_machines
-from support.text import on_terminal
+from support.text import as_argument, on_terminal
 from support.work_folder import work_folder
 from training.calendar import Calendar
 from training.progress import Progress
@@ -287,7 +288,7 @@ def _other_length(folder: Path, differing: Collection[str]) -> str:
         " The learning rate follows a schedule over all steps of a run, so a longer run is another "
         "run. To continue training from the weights of the checkpoint, start a new run from them, "
         "without --resume_from_checkpoint: "
-        f"--model_name_or_path {folder} --output_dir NEW_FOLDER"
+        f"--model_name_or_path {shlex.quote(as_argument(folder))} --output_dir NEW_FOLDER"
     )
 
 

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import shlex
 import sys
 from datetime import timedelta
 from typing import Any
@@ -71,7 +72,7 @@ def _check_devices() -> None:
         f"{devices or 'no'} GPU{'' if devices == 1 else 's'}: each would train alone. To share the "
         f"work on {'the CPUs of all machines, run on each' if several else 'a CPU'}:\n"
         f"  ACCELERATE_USE_CPU=true torchrun {'--nnodes ... ' if several else ''}"
-        f"--nproc_per_node {started} {sys.argv[0]} ...\n"
+        f"--nproc_per_node {started} {shlex.quote(sys.argv[0])} ...\n"
         "To train in one process: accelerate launch --num_processes 1, or plain python."
     )
 

@@ -2,12 +2,16 @@
 
 import ast
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
 from tests.helpers.examples import need
 from tests.helpers.models import ROOT
+from tests.helpers.script_runs import write_corpus
 
 NOTEBOOK = ROOT / "examples" / "first_model.ipynb"
 
@@ -43,6 +47,31 @@ def run_notebook(tmp_path, **parameters: object) -> list[dict]:
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources).execute()
     return [cell for cell in notebook.cells[1:] if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize(
+    ("splits", "scored"), [(["train"], "validation"), (["train", "test"], "test")]
+)
+def test_it_runs_with_a_corpus_of_the_user(splits, scored, tiny_encoder, tmp_path):
+    """As a script, without the packages of notebooks: a corpus need not have a test split."""
+    corpus = [str(flag) for flag in write_corpus(tmp_path)]
+    pairs = zip(corpus[::2], corpus[1::2], strict=True)
+    flags = [part for pair in pairs if pair[0][2:-5] in splits for part in pair]
+    assert len(flags) == 2 * len(splits)
+    source = "\n".join("".join(cell["source"]) for cell in cells("code"))
+    source = source.replace("from IPython.display import FileLink, Image", "FileLink = Image = str")
+    values = {"CORPUS": [*flags, "--model_name_or_path", str(tiny_encoder)], "EPOCHS": 1}
+    for name, value in values.items():
+        source, count = re.subn(rf"^{name} = .*$", f"{name} = {value!r}", source, flags=re.M)
+        assert count == 1
+    (tmp_path / "cells.py").write_text(source)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "cells.py"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "sentences with a mistake" in done.stdout
+    assert f"on the {scored} split" in done.stdout
 
 
 def text_of(cell: dict) -> str:

@@ -161,6 +161,20 @@ def test_advice_gives_a_whole_command_in_another_folder(command, expected):
     assert step.command == f"{expected} --load_best_model_at_end --output_dir out-longer"
 
 
+@pytest.mark.parametrize(("score", "stops"), [(0.0, False), (0.4, True)])
+def test_a_run_whose_score_is_still_0_is_not_stopped_early_again(score, stops):
+    arguments = {"num_train_epochs": 2.0, "metric_for_best_model": "f1", "greater_is_better": True}
+    facts = run(
+        command="train_trainer.py --early_stopping_patience 1 --seed 3",
+        arguments=arguments,
+        history=[{"step": 10, "eval_f1": 0.0}, {"step": 20, "eval_f1": score}],
+        still_improved=score > 0,
+    )
+    (step,) = advice(facts, True, 0)
+    assert ("--early_stopping_patience 1" in step.command) == stops
+    assert "--num_train_epochs 4" in step.command
+
+
 @pytest.mark.parametrize(
     ("study", "titles"),
     [
@@ -179,8 +193,10 @@ def test_labels_that_a_study_suspects_come_first(study, titles):
 def test_a_run_of_several_processes_is_started_as_one_again():
     facts = run(script="train_accelerate.py", command="train_accelerate.py --seed 3", processes=2)
     (step,) = advice(facts | {"still_improved": True}, True, 0)
-    start = "accelerate launch --num_processes 2 train_accelerate.py --seed 3"
+    start = "torchrun --nproc_per_node 2 train_accelerate.py --seed 3"
     assert step.command.startswith(f"{start} --num_train_epochs 6")
+    (step,) = advice(facts | {"still_improved": True, "device": "cpu:0"}, True, 0)
+    assert "--use_cpu" in step.command
 
 
 def test_no_more_than_five_and_none_without_evidence():
@@ -200,4 +216,18 @@ def test_commands_of_studies_leave_out_what_the_study_decides():
         "python study.py label_errors --script train_accelerate.py -- --hub_token ***"
     )
     (step,) = advice(facts | {"processes": 2}, True, 3)
-    assert "--launcher 'accelerate launch --num_processes 2' -- --hub_token" in step.command
+    assert "--launcher 'torchrun --nproc_per_node 2' -- --hub_token" in step.command
+    (step,) = advice(facts | {"processes": 2, "device": "cpu:1"}, True, 3)
+    assert step.command.endswith("--use_cpu")
+
+
+def test_commands_name_scripts_and_folders_from_the_folder_of_the_run():
+    """Given the facts of this machine; what a push sends does not have them."""
+    facts = run(suite_folder="/opt/suite", output_folder="models/out")
+    (step,) = advice(facts, True, 0)
+    assert step.command == "python /opt/suite/compare.py models/out OTHER_FOLDER"
+    (step,) = advice(facts | {"still_improved": True}, True, 0)
+    assert step.command.startswith("python /opt/suite/train_trainer.py flags.yaml")
+    assert step.command.endswith(" --output_dir models/out-longer")
+    (step,) = advice(facts, True, 3)
+    assert step.command.startswith("python /opt/suite/study.py label_errors -- ")

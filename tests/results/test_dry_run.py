@@ -173,6 +173,8 @@ def test_two_processes_try_their_shares_of_the_same_steps(script, flags, tmp_pat
     output = run(script, flags, tmp_path, processes=2, before=say_steps)
     assert output.count("tried a step of 2") == 2 * (1 + 5)
     assert "x 2 processes" in rows(output)["training"]
+    assert " on cpu in each process in the largest step: " in rows(output)["memory"]
+    assert "libraries, corpus and others" in rows(output)["memory"]
     assert output.count("\nfiles ") == 1
     assert files_in(tmp_path) == set()
 
@@ -190,6 +192,19 @@ def test_a_resumed_run_has_the_steps_that_are_left(flags, tmp_path):
     steps = facts(tmp_path / "out")["epoch_steps"]
     assert plan["steps"].startswith(f"{steps} in 2 epochs") and f"{steps} are done" in plan["steps"]
     assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_run_that_is_over_has_no_steps_left(stopped, flags, tmp_path):
+    """After its last step, or after an early stop."""
+    flags = [*flags, "--output_dir", "out", "--num_train_epochs", 3, "--load_best_model_at_end"]
+    flags += ["--early_stopping_patience", 1 if stopped else 3, "--metric_for_best_model", "loss"]
+    flags += ["--greater_is_better", str(stopped).lower()]  # the loss falls
+    run(LOOP, flags, tmp_path)
+    plan = rows(run(LOOP, [*flags, "--dry_run", "--resume_from_checkpoint"], tmp_path))
+    assert plan["steps"].startswith("0 in 3 epochs") and plan["steps"].endswith(" 0 evaluations")
+    assert plan["time"].startswith("about 0.") and "training 0.0 s" in plan["time"]
+    assert "saves" not in plan
 
 
 def test_errors_of_the_run_are_errors_of_the_dry_run(flags, tmp_path):

@@ -120,10 +120,28 @@ def test_all_differences_are_reported_together(tmp_path):
     assert len(message.splitlines()) == 5
 
 
-def test_a_model_of_somebody_else_is_refused(tmp_path, snapshot):
-    (tmp_path / "config.json").write_text("{}")
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["config.json"],
+        ["model.safetensors"],
+        ["args.yaml"],  # a user's own file of flags, in the current folder
+        ["eval_predictions.txt", "notes.txt", "report.html"],
+        ["predict_results.json"],
+    ],
+)
+def test_files_of_somebody_else_are_not_replaced(names, tmp_path, snapshot):
+    for name in names:
+        (tmp_path / name).write_text("{}")
     assert stable(refused(tmp_path), tmp_path) == snapshot
     check(tmp_path, overwrite_output_dir=True)
+    check(tmp_path, do_train=False)
+
+
+def test_files_that_a_run_keeps_or_does_not_write_are_allowed(tmp_path):
+    for name in ("README.md", "train.conll", "requirements.txt"):
+        (tmp_path / name).write_text("mine")
+    check(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", "[]", "null", b"\xff"])
@@ -169,6 +187,27 @@ def test_staged_keeps_the_old_files_when_saving_fails(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "old"
     names = [".run", "config.json", "model.safetensors", "notes.txt", "run.json"]
     assert sorted(os.listdir(tmp_path)) == names
+
+
+@pytest.mark.parametrize("moved", range(4))
+def test_a_run_killed_while_its_files_move_can_be_repeated(moved, tmp_path, monkeypatch):
+    replace, done = os.replace, []
+
+    def killed_after(source, target):
+        if Path(target).parent == tmp_path:
+            if len(done) == moved:
+                raise KeyboardInterrupt
+            done.append(target)
+        replace(source, target)
+
+    identity = run_identity(*run_of(tmp_path))
+    with pytest.raises(KeyboardInterrupt), staged(tmp_path, ALONE, identity) as stage:
+        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+            (stage / name).write_text("{}")
+        monkeypatch.setattr(os, "replace", killed_after)
+    monkeypatch.undo()
+    assert len(done) == moved
+    check(tmp_path)
 
 
 def save_adapter(folder, metadata) -> None:

@@ -1,13 +1,12 @@
 """The results of a run: scores for the history, and facts that all of its files agree on."""
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from results.run_results import RunResults, tagging_command
+from results.run_results import RunResults
 from scoring.intervals import SCORES
 from settings.defaults import make_settings
 from settings.flags import SharedFlags
@@ -108,8 +107,6 @@ def test_a_run_ends_with_score_folder_command_and_page(tmp_path, capsys, monkeyp
     assert folder == f"Everything is in {out}."
     assert tag == f'Tag a text: python {ROOT / "infer.py"} --model {out} "The text to tag."'
     assert page == f"Open: {out / 'report.html'}"
-    monkeypatch.chdir(ROOT)
-    assert tagging_command(Path("a b")) == """python infer.py --model 'a b' "The text to tag.\""""
 
 
 def test_each_evaluation_has_the_intervals_of_its_scores(tmp_path):

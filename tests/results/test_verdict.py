@@ -133,3 +133,20 @@ def test_the_best_and_the_last_score_are_named(greater, kept, best, which):
     )
     expected = f"On validation, the best score was {best}, the last one 0.900; the {which} weights"
     assert text.startswith(expected)
+
+
+@pytest.mark.parametrize("last", [0.91, 0.9099999])
+def test_a_last_score_that_is_printed_like_the_best_is_not_named_twice(last):
+    text = kept_weights(
+        {
+            "history": [{"step": 10, "eval_f1": 0.91}, {"step": 20, "eval_f1": last}],
+            "arguments": {"metric_for_best_model": "f1", "greater_is_better": True},
+            "still_improved": False,
+            "kept_step": 20,
+            "epoch_steps": 10,
+        }
+    )
+    assert text == (
+        "On validation, the last score was no better than an earlier one, 0.910 (after 1 epoch, "
+        "step 10); the last weights were kept (after 2 epochs, step 20)."
+    )

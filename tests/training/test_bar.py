@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import struct
 import sys
 
 import pytest
@@ -74,3 +75,13 @@ def test_nothing_is_shown_on_request(capsys):
     hidden.set_postfix(loss="0.1")
     hidden.close()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("columns", "draws"), [(80, True), (0, False)])
+def test_a_terminal_without_a_width_gets_lines(columns, draws, monkeypatch):
+    pty, fcntl, termios = (pytest.importorskip(name) for name in ("pty", "fcntl", "termios"))
+    reader, writer = pty.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with open(writer, "w") as terminal, open(reader):
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert draws_bars() == draws
