@@ -262,7 +262,7 @@ def find_checkpoint(
             f"{folder}: checkpoint of a run under other conditions:\n"
             + "\n".join(rows)
             + "\nResume under the same conditions, or leave out --resume_from_checkpoint to start "
-            "from the beginning." + _other_length(folder, differing)
+            "from the beginning." + _other_length(folder, manifest, differing)
         )
     return folder
 
@@ -280,14 +280,17 @@ def _difference(name: str, saved: Any, now: Any) -> str:
     return f"  {name}: {saved} in the checkpoint, {now} in this run"
 
 
-def _other_length(folder: Path, differing: Collection[str]) -> str:
+def _other_length(folder: Path, manifest: Manifest | None, differing: Collection[str]) -> str:
     """Return how to continue from a checkpoint, if only the length of the run differs."""
-    if not {*differing} <= {"steps", "max_steps", "num_train_epochs"}:
+    if manifest is None or not {*differing} <= {"steps", "max_steps", "num_train_epochs"}:
         return ""
+    best = folder.parent / (manifest.progress.get("best_checkpoint") or folder.name)
+    has_better = best.name != folder.name and best.is_dir()
+    better = f" The checkpoint with the best score is {best}." if has_better else ""
     return (
         " The learning rate follows a schedule over all steps of a run, so a longer run is another "
-        "run. To continue training from the weights of the checkpoint, start a new run from them, "
-        "without --resume_from_checkpoint: "
+        f"run.{better} To continue training from the weights of the checkpoint, start a new run "
+        "from them, without --resume_from_checkpoint: "
         f"--model_name_or_path {shlex.quote(as_argument(folder))} --output_dir NEW_FOLDER"
     )
 

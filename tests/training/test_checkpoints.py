@@ -238,6 +238,20 @@ def test_digests_are_not_shown(tmp_path, snapshot):
         assert stable(str(error.value), tmp_path) == snapshot
 
 
+def test_a_longer_run_is_told_of_the_best_checkpoint(tmp_path, snapshot):
+    work = work_folder(tmp_path)
+    for epoch, best in enumerate(("epoch_0", "epoch_0")):
+        conditions = {"num_train_epochs": 2.0}
+        plan = SimpleNamespace(identity={}, conditions=conditions, hardware={})
+        progress = Progress(step=10 + 10 * epoch, best_checkpoint=best)
+        with checkpoint_staged(tmp_path / f"epoch_{epoch}", plan, progress, ALONE, work) as folder:
+            (folder / "file").write_text("x")
+    for name in ("epoch_0", "epoch_1"):
+        with pytest.raises(UserError) as error:
+            find_checkpoint(str(tmp_path / name), tmp_path, {"num_train_epochs": 3.0})
+        assert stable(str(error.value), tmp_path) == snapshot
+
+
 @pytest.mark.parametrize("script", BOTH)
 def test_a_new_run_trains_on_from_a_checkpoint(script, flags, tmp_path):
     """By the command that the refusal to resume with more epochs names."""
