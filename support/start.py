@@ -20,6 +20,7 @@ from types import FrameType
 
 from support.processes import is_main_process
 
+SAMPLE_DURATION = " The run takes 2 to 3 minutes on 2 CPU cores."  # see benchmarks/README.md
 HELP = {"-h", "--help", "--help_all"}
 
 
@@ -50,7 +51,9 @@ def _end_process(number: int, frame: FrameType | None) -> None:
 def say_loading(arguments: Sequence[str]) -> None:
     """Print that the libraries are being loaded, unless they are or only the help is shown.
 
-    `arguments`: the command line.
+    `arguments`: the command line. For --sample alone, it says how long the run takes; others say so
+    once a step has been timed.
     """
     if is_main_process() and "transformers" not in sys.modules and HELP.isdisjoint(arguments):
-        print("Loading torch and transformers ...", flush=True)
+        duration = SAMPLE_DURATION if list(arguments) == ["--sample"] else ""
+        print(f"Loading torch and transformers ...{duration}", flush=True)

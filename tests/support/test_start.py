@@ -83,3 +83,11 @@ def test_the_first_line_is_printed_once_and_not_before_the_help(capsys, monkeypa
     monkeypatch.setitem(sys.modules, "transformers", sys)
     say_loading(["--sample"])
     assert capsys.readouterr().out == ""
+
+
+def test_the_first_line_of_the_sample_says_how_long_it_takes(capsys, monkeypatch, snapshot):
+    monkeypatch.delitem(sys.modules, "transformers", raising=False)
+    say_loading(["--sample"])
+    assert capsys.readouterr().out == snapshot
+    say_loading(["--sample", "--num_train_epochs", "9"])
+    assert capsys.readouterr().out == snapshot
