@@ -26,7 +26,7 @@ WINDOW = 8  # sub-words that show which weights lie below a layer
 
 
 def check_layers(config: PretrainedConfig, flag: str) -> None:
-    """Raise UserError if the layers of a model cannot be located, which `flag` needs.
+    """Raise UserError, which names `flag`, if the layers of a model cannot be located.
 
     A model whose own code needs its weights is checked when they are loaded.
     """
@@ -38,8 +38,8 @@ def check_layers(config: PretrainedConfig, flag: str) -> None:
 def weights_by_depth(network: PreTrainedModel, flag: str) -> list[list[torch.nn.Parameter]]:
     """Return the weights of the embeddings, then those of each layer, in order.
 
-    The embeddings are what a network registers before its first layer. Weights above the layers are
-    left out. Raises UserError, which names `flag`, if the layers cannot be located.
+    The embeddings are the weights that a network registers before its first layer. Weights above
+    the layers are left out. Raises UserError, which names `flag`, if the layers cannot be located.
     """
     layers = [
         [weight for module in modules for weight in module.parameters()]

@@ -119,12 +119,12 @@ def _several_processes(run: Run) -> list[str]:
 
 
 def _several_on_cpu(run: Run) -> bool:
-    """Return whether a run had several processes on a CPU, which need a flag for it."""
+    """Return whether a run had several processes on a CPU, which needs --use_cpu."""
     return (run.get("processes") or 1) > 1 and str(run.get("device")).startswith("cpu")
 
 
 def _script(run: Run, name: str) -> str:
-    """Return the path of a script of the suite, from the folder that the run was started in."""
+    """Return the path of a script of the suite for the folder in which the run was started."""
     return str(Path(run.get("suite_folder") or "") / name)
 
 
@@ -157,7 +157,7 @@ def longer_training(run: Run) -> Advice | None:
     if not longer and epochs:
         longer = {"num_train_epochs": f"{2 * float(epochs):g}"}
     reason = "No evaluation was above 0."
-    # As long as the score is 0, each evaluation is one without a better score.
+    # While the score is 0, every evaluation counts as one without a better score.
     stops_early = ("early_stopping_patience",) if is_zero else ()
     if not is_zero:
         reason = f"The last evaluation was the best one{_last_and_best_before(run)}"

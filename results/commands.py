@@ -1,4 +1,4 @@
-"""Commands that a run prints: its scripts and folders, as the current folder needs them."""
+"""Scripts and folders in the commands that a run prints, which work in the current folder."""
 
 import shlex
 from pathlib import Path
@@ -14,7 +14,7 @@ def suite_folder() -> str:
 
 
 def as_place(folder: Path) -> str:
-    """Return a folder as it is named in a sentence: `.` and `..` by their whole paths."""
+    """Return the name of a folder in a sentence; for `.` and `..`, its absolute path."""
     return str(folder if folder.name.strip(".") else folder.resolve())
 
 

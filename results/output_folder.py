@@ -28,7 +28,7 @@ from support.text import shortened
 from support.work_folder import make_work_folder, work_folder
 
 RUN_FILE = "run.json"
-# Written by every training, or by most. The model card is not one: it keeps what a user wrote.
+# Written by every training run, or by most. The model card is left out: it keeps what a user wrote.
 FILES_OF_RUN = (
     WEIGHTS,
     "config.json",
@@ -89,8 +89,8 @@ def _check_output_dir(settings: Settings, identity: dict[str, Any]) -> None:
         if do_train and present:
             raise UserError(
                 f"--output_dir {folder}: contains files that the run would replace, but no "
-                f"{RUN_FILE}, which every training writes: got {', '.join(present)}, expected "
-                "nothing of these names. Choose another folder, or replace them with "
+                f"{RUN_FILE}, which every training run writes: got {', '.join(present)}, "
+                "expected no files with these names. Choose another folder, or replace them with "
                 "--overwrite_output_dir."
             ) from None
         return
@@ -163,7 +163,7 @@ def staged(folder: Path, state: Any, identity: dict[str, Any]) -> Iterator[Path]
                 files = sorted(path for path in stage.rglob("*") if path.is_file())
                 share_file_modes(stage / RUN_FILE, files)
                 _remove_adapter(folder)
-                # The identity comes first: without it, a run killed here could not be repeated.
+                # The identity moves first: without it, a run killed here could not be repeated.
                 for path in sorted(stage.iterdir(), key=lambda path: path.name != RUN_FILE):
                     os.replace(path, folder / path.name)
     finally:

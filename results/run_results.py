@@ -492,7 +492,7 @@ class RunResults:
         }
 
     def _local_facts(self) -> dict[str, Any]:
-        """Return the facts of the run for readers on this machine: with what commands need."""
+        """Return the facts of the run for readers on this machine, with the folders of commands."""
         folder = as_argument(as_place(self.settings.output_dir))
         return self._facts() | {"output_folder": folder, "suite_folder": suite_folder()}
 

@@ -77,7 +77,7 @@ def more_epochs(training: TrainingSettings, num_train_epochs: float) -> str | No
 def _decay_of_layers(training: TrainingSettings) -> str:
     """Describe the learning rates of the layers; empty if they are the same."""
     decay = training.layerwise_lr_decay
-    return f" (times {decay:g} for each layer below the top)" if decay != 1 else ""
+    return f" (times {decay:g} for each layer below the top one)" if decay != 1 else ""
 
 
 def _trained_weights(model: ModelSettings) -> str:

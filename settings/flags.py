@@ -151,8 +151,8 @@ class SharedFlags:
     )
     overwrite_output_dir: bool = _checkpoints(
         False,
-        "Replace what is in the output folder: a run with another corpus, model, task or label "
-        "set, or files that no run has written.",
+        "Replace files in the output folder: those of a run with another corpus, model, task or "
+        "label set, or files that no run has written.",
     )
     decode: Literal["viterbi", "argmax"] | None = _evaluation(
         None,

@@ -62,9 +62,9 @@ def run_script(main: Callable[[], object]) -> None:
     """Run a script's `main`; end it with one message, without a traceback, where that is enough.
 
     The first process of each machine prints it, because the cause may lie on that machine.
-    Exit statuses: that of a `UserError`, which a full disk under standard output is too; 130 after
-    Ctrl-C and 143 after SIGTERM; 141 if the reader of standard output has ended, as in `| head -1`;
-    1 if another process of the run has died.
+    Exit statuses: that of a `UserError`, also if standard output is a file on a full disk; 130
+    after Ctrl-C and 143 after SIGTERM; 141 if the reader of standard output has ended, as in
+    `| head -1`; 1 if another process of the run has died.
     """
     with suppress(ValueError):  # not in the main thread
         # By default the process would end without clearing its work folder. Training replaces
@@ -135,7 +135,7 @@ def _stdout_is_broken() -> bool:
 
 
 def _stdout_is_full() -> bool:
-    """Return whether standard output cannot be written for want of space; may write a line end."""
+    """Return whether standard output cannot be written for lack of space; may write a line end."""
     try:
         # Python does not keep the text that it failed to write, so writing it again is no test.
         print(flush=True)

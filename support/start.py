@@ -51,8 +51,8 @@ def _end_process(number: int, frame: FrameType | None) -> None:
 def say_loading(arguments: Sequence[str]) -> None:
     """Print that the libraries are being loaded, unless they are or only the help is shown.
 
-    `arguments`: the command line. For --sample alone, it says how long the run takes; others say so
-    once a step has been timed.
+    `arguments`: the command line. For --sample alone, the line says how long the run takes; other
+    runs say so once a step has been timed.
     """
     if is_main_process() and "transformers" not in sys.modules and HELP.isdisjoint(arguments):
         duration = SAMPLE_DURATION if list(arguments) == ["--sample"] else ""

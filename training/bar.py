@@ -20,7 +20,7 @@ SHARE = 0.1
 def draws_bars() -> bool:
     """Return whether standard error is a terminal, or the program a notebook that shows bars.
 
-    A terminal that has no width, as some containers and `ssh -tt` give, would show no bar.
+    A terminal without a width, as in some containers and under `ssh -tt`, would show no bar.
     """
     if any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__):
         return True
@@ -28,7 +28,7 @@ def draws_bars() -> bool:
 
 
 def _has_width() -> bool:
-    """Return whether the terminal of standard error has a width, or does not say that."""
+    """Return whether the terminal of standard error has a width, or an unknown one."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (OSError, ValueError):

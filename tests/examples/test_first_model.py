@@ -53,7 +53,7 @@ def run_notebook(tmp_path, **parameters: object) -> list[dict]:
     ("splits", "scored"), [(["train"], "validation"), (["train", "test"], "test")]
 )
 def test_it_runs_with_a_corpus_of_the_user(splits, scored, tiny_encoder, tmp_path):
-    """As a script, without the packages of notebooks: a corpus need not have a test split."""
+    """Run as a script, without the packages of notebooks. A corpus need not have a test split."""
     corpus = [str(flag) for flag in write_corpus(tmp_path)]
     pairs = zip(corpus[::2], corpus[1::2], strict=True)
     flags = [part for pair in pairs if pair[0][2:-5] in splits for part in pair]

@@ -222,7 +222,7 @@ def test_commands_of_studies_leave_out_what_the_study_decides():
 
 
 def test_commands_name_scripts_and_folders_from_the_folder_of_the_run():
-    """Given the facts of this machine; what a push sends does not have them."""
+    """With the folders of this machine, which a push does not send."""
     facts = run(suite_folder="/opt/suite", output_folder="models/out")
     (step,) = advice(facts, True, 0)
     assert step.command == "python /opt/suite/compare.py models/out OTHER_FOLDER"

@@ -15,7 +15,7 @@ FOLDERS = ["a b", "-x", "--model", "it's", '"q" $HOME `x` !y', "Köln", "a\nb", 
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_the_tagging_command_is_parsed_as_it_is_meant(folder, monkeypatch):
+def test_the_tagging_command_is_parsed_as_intended(folder, monkeypatch):
     monkeypatch.chdir(ROOT)
     start, script, *argv = shlex.split(tagging_command(Path(folder)))
     assert (start, script) == ("python", "infer.py")

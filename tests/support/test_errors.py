@@ -107,7 +107,7 @@ def test_another_broken_pipe_keeps_its_traceback():
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
 @pytest.mark.parametrize("flush", [False, True])
-def test_a_full_disk_under_standard_output_is_one_message(flush):
+def test_standard_output_on_a_full_disk_gives_one_message(flush):
     code = f"""
 from support.errors import run_script
 run_script(lambda: print("a line", flush={flush}))

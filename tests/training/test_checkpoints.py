@@ -238,7 +238,7 @@ def test_digests_are_not_shown(tmp_path, snapshot):
         assert stable(str(error.value), tmp_path) == snapshot
 
 
-def test_a_longer_run_is_told_of_the_best_checkpoint(tmp_path, snapshot):
+def test_a_refusal_to_resume_for_longer_names_the_best_checkpoint(tmp_path, snapshot):
     work = work_folder(tmp_path)
     for epoch, best in enumerate(("epoch_0", "epoch_0")):
         conditions = {"num_train_epochs": 2.0}

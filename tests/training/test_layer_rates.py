@@ -34,7 +34,7 @@ def straight(flags, tmp_path_factory) -> dict:
     return {script: folder / "out" for script, folder in folders.items()}
 
 
-def test_both_scripts_give_the_same(straight):
+def test_both_scripts_save_the_same_weights(straight):
     loop, trainer = straight.values()
     assert weights(loop) == weights(trainer)
 

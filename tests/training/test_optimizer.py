@@ -126,7 +126,7 @@ def test_lower_layers_have_lower_rates(tmp_path):
 
     trainer = trainer_of(model, tmp_path, 0.5, **options)
     assert rates_by_name(model, trainer.create_optimizer()) == rates
-    assert rates_by_name(model, trainer.create_optimizer()) == rates  # as a second call returns it
+    assert rates_by_name(model, trainer.create_optimizer()) == rates  # a second call adds nothing
 
 
 def test_without_a_decay_the_groups_are_those_of_trainer(tmp_path):
