@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from encoder.config_check import check_config
 from encoder.errors import loading
+from encoder.layers import check_layers
 from encoder.model_folder import CONFIG, files_of, read_config
 from encoder.tokenizer import load_run_tokenizer
 from settings.run_settings import ModelSettings
@@ -53,8 +54,6 @@ def check_architecture(
     the words of a text, or if it lacks what is requested: gradient checkpointing, or layers whose
     learning rates differ.
     """
-    from encoder.layers import check_layers
-
     config = load_base_config(model)
     name = model.model_name_or_path
     check_supported(config, name, trust_remote_code=model.trust_remote_code)

@@ -17,9 +17,9 @@ WITHOUT_ADAM = (
     "grokadamw",
     "schedule_free_sgd",
 )
-# Optimizers that need one learning rate for all weights, by the beginning of their names: their
-# steps are taken in the backward pass, or set the rates themselves.
-WITH_ONE_RATE = ("galore", "apollo", "lomo", "adalomo", "adafactor", "stable_adamw")
+# Optimizers that take one learning rate for all weights, by the beginning of their names: LOMO
+# takes its steps in the backward pass. The others were not tried with several rates.
+WITH_ONE_RATE = ("lomo", "adalomo", "galore", "apollo", "stable_adamw")
 # The arguments in --optim_args that optimizers take, by the beginning of their names.
 OPTIM_ARGS = {
     "sgd": ("momentum", "dampening", "nesterov"),

@@ -137,7 +137,7 @@ def _stdout_is_broken() -> bool:
 def _stdout_is_full() -> bool:
     """Return whether standard output cannot be written for lack of space; may write a line end."""
     try:
-        # Python does not keep the text that it failed to write, so writing it again is no test.
+        # Not only a flush: Python may have dropped the text that it failed to write.
         print(flush=True)
     except OSError as error:
         return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

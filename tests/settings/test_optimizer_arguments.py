@@ -38,7 +38,8 @@ def test_arguments_of_optimizers_are_those_of_transformers():
 
 def test_rates_by_layer_need_an_optimizer_that_takes_them():
     decay = ("--layerwise_lr_decay", "0.8")
-    for optim in ("lomo", "galore_adamw", "adafactor"):
+    for optim in ("lomo", "galore_adamw", "stable_adamw"):
         assert "layerwise_lr_decay 0.8" in refused("--optim", optim, *decay, script=TrainerFlags)
     parse("--optim", "sgd", *decay)
-    parse("--optim", "adafactor", "--layerwise_lr_decay", "1", script=TrainerFlags)
+    parse("--optim", "adafactor", *decay, script=TrainerFlags)
+    parse("--optim", "lomo", "--layerwise_lr_decay", "1", script=TrainerFlags)
