@@ -46,26 +46,20 @@ RECIPE = {
     "learning_rate": 2e-5,
     "layerwise_lr_decay": 1.0,
 }
-# Of the embedded encoder. A small corpus learns little in batches of 32: see "Small corpora" in
-# benchmarks/README.md.
+# LoRA's best rate is about ten times that of training all weights at one rate, whatever the model:
+# Schulman et al., "LoRA Without Regret", Thinking Machines Lab, 2025.
+LORA = {"learning_rate": 2e-4, "lora_rank": 16}
+# Of the embedded encoder: see "Learning rates by layer" in benchmarks/README.md. A small corpus
+# learns little in batches of 32: see "Small corpora" there.
 EMBEDDED_RECIPE = {
     "num_train_epochs": 6.0,
     "per_device_train_batch_size": 8,
-    "learning_rate": 1e-4,
-    "layerwise_lr_decay": 1.0,
-}
-# LoRA's best rate is about ten times that of training all weights, whatever the model: Schulman et
-# al., "LoRA Without Regret", Thinking Machines Lab, 2025.
-LORA_RATE = 10
-LORA_RANK = 16
-# On the embedded corpus: see "Recipes for the embedded corpus" in benchmarks/README.md.
-SAMPLE_RECIPE = {
-    "num_train_epochs": 4.0,
-    "per_device_train_batch_size": 32,
     "learning_rate": 3e-4,
     "layerwise_lr_decay": 0.8,
 }
-SAMPLE_LORA_RECIPE = EMBEDDED_RECIPE | {"per_device_train_batch_size": 32}
+# On the embedded corpus: see "Recipes for the embedded corpus" there.
+SAMPLE_RECIPE = EMBEDDED_RECIPE | {"num_train_epochs": 4.0, "per_device_train_batch_size": 32}
+EMBEDDED_LORA = LORA | {"num_train_epochs": 6.0, "learning_rate": 1e-3, "layerwise_lr_decay": 1.0}
 EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EMBEDDED_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 EMBEDDED_CORPUS = "the embedded corpus data/sample"
@@ -97,13 +91,13 @@ def make_settings(
             with suppress(KeyError, ValueError):  # not exported, or "auto"
                 values[name] = type(default)(os.environ[variable])
     replaced = _choose_corpus_and_model(flags, values, hub_ready)
-    recipe = RECIPE
+    recipe, lora = RECIPE, LORA
     if is_embedded(values["model_name_or_path"]):
-        of_sample = SAMPLE_LORA_RECIPE if flags.lora else SAMPLE_RECIPE
-        recipe = of_sample if values["sample"] else EMBEDDED_RECIPE
+        recipe, lora = SAMPLE_RECIPE if values["sample"] else EMBEDDED_RECIPE, EMBEDDED_LORA
     if flags.lora:
-        rate = LORA_RATE * recipe["learning_rate"]
-        recipe = recipe | {"learning_rate": rate, "lora_rank": LORA_RANK}
+        recipe = recipe | lora
+    if flags.learning_rate is not None:  # a rate that the user names is that of all layers
+        recipe = recipe | {"layerwise_lr_decay": 1.0}
     values |= {name: value for name, value in recipe.items() if values[name] is None}
     values["report_to"] = requested_trackers(flags) or None
     if flags.train_sampling_strategy is not None:

@@ -201,7 +201,8 @@ class SharedFlags:
     layerwise_lr_decay: float | None = _training(
         None,
         "Multiply the learning rate by this once for each layer below the top one; the embeddings "
-        "count as a layer. Default: 1, the same rate for all weights; --sample has its own.",
+        "count as a layer. Default: 1, the same rate for all weights. The embedded encoder has its "
+        "own, unless --learning_rate is given.",
     )
     weight_decay: float = _training(0.01, "Weight decay, on all parameters but biases and norms.")
     max_grad_norm: float | None = _training(

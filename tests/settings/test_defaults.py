@@ -147,7 +147,7 @@ def test_the_embedded_encoder_has_small_batches_on_other_corpora(embedded):
     flags = ["--train_file", "my.conll", "--model_name_or_path", embedded]
     training = settings_from(*flags, hub_ready=False).training
     recipe = (training.num_train_epochs, training.per_device_train_batch_size)
-    assert (*recipe, training.learning_rate) == (6.0, 8, 1e-4)
+    assert (*recipe, training.learning_rate, training.layerwise_lr_decay) == (6.0, 8, 3e-4, 0.8)
 
 
 def test_sample_with_a_named_model(embedded, tmp_path):
@@ -190,6 +190,15 @@ def test_flags_win_over_the_embedded_encoders_recipe(embedded):
     )
     assert (settings.training.learning_rate, settings.training.num_train_epochs) == (1e-4, 1.0)
     assert settings.training.per_device_train_batch_size == 32
+
+
+def test_a_rate_that_is_named_is_that_of_all_layers(embedded):
+    def decay(*flags: str) -> float:
+        return settings_from("--sample", *flags, hub_ready=False).training.layerwise_lr_decay
+
+    assert decay() == SAMPLE_RECIPE["layerwise_lr_decay"] < 1
+    assert decay("--learning_rate", "1e-4") == 1
+    assert decay("--learning_rate", "1e-4", "--layerwise_lr_decay", "0.5") == 0.5
 
 
 @pytest.mark.parametrize("extra", [[], ["--sample"], ["--train_file", "my.conll"]])

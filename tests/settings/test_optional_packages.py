@@ -2,7 +2,7 @@
 
 import pytest
 
-from settings.defaults import LORA_RATE, RECIPE
+from settings.defaults import RECIPE
 from tests.helpers.flags import FLAGS_CLASSES, parse, refused, settings_from
 
 
@@ -23,7 +23,7 @@ def test_lora_has_a_rate_of_its_own(installed, embedded):
         settings_from(*named, *flags).training.learning_rate
         for flags in ([], ["--lora"], ["--lora", "--learning_rate", "1e-5"])
     ]
-    assert rates == [RECIPE["learning_rate"], LORA_RATE * RECIPE["learning_rate"], 1e-5]
+    assert rates == [RECIPE["learning_rate"], 10 * RECIPE["learning_rate"], 1e-5]
 
 
 @pytest.mark.parametrize("script", FLAGS_CLASSES)
