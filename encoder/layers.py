@@ -46,7 +46,9 @@ def weights_by_depth(network: PreTrainedModel, flag: str) -> list[list[torch.nn.
         for modules in find_layers(network, flag)
     ]
     of_layers = {weight for weights in layers for weight in weights}
-    embeddings = itertools.takewhile(lambda weight: weight not in of_layers, network.parameters())
+    # XLM-R registers its head first.
+    encoder = (w for name, w in network.named_parameters() if not of_head(network, name))
+    embeddings = itertools.takewhile(lambda weight: weight not in of_layers, encoder)
     return [list(embeddings), *layers]
 
 

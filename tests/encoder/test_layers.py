@@ -4,7 +4,13 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForTokenClassification
 
-from encoder.layers import check_freezing, check_layers, freeze_layers, layer_lists
+from encoder.layers import (
+    check_freezing,
+    check_layers,
+    freeze_layers,
+    layer_lists,
+    weights_by_depth,
+)
 from settings.defaults import EMBEDDED_MODEL, embedded_encoder
 from support.errors import UserError
 from tests.helpers.architectures import ARCHITECTURES, build, each_architecture
@@ -17,6 +23,16 @@ WITHOUT_LAYERS = {"albert", "funnel", "t5gemma", "t5gemma2", "squeezebert"}
 
 def network_of(folder):
     return AutoModelForTokenClassification.from_pretrained(folder, num_labels=5, dtype="float32")
+
+
+ABOVE_LAYERS = {  # modules
+    "bert": {"classifier"},
+    "xlm-roberta": {"classifier"},
+    "modernbert": {"model.final_norm", "head.dense", "head.norm", "classifier"},
+    "xlm": {"classifier"},
+    "t5": {"transformer.encoder.final_layer_norm", "classifier"},
+    "qwen3": {"model.norm", "score"},
+}
 
 
 def names_of_trained(network) -> set[str]:
@@ -112,6 +128,19 @@ def test_the_embedded_encoder_is_named_as_elsewhere():
     config = AutoConfig.from_pretrained(embedded_encoder())
     with pytest.raises(UserError, match=rf"^{EMBEDDED_MODEL}: --freeze_layers 9: got 9 layers"):
         check_freezing(config, 9)
+
+
+@pytest.mark.parametrize("model_type", ["bert", "xlm-roberta", "modernbert", "xlm", "t5", "qwen3"])
+def test_weights_by_depth(model_type):
+    """XLM-R registers its head first; XLM has a list for each part of a layer."""
+    with torch.device("meta"):
+        network = AutoModelForTokenClassification.from_config(AutoConfig.for_model(model_type))
+    names = {weight: name for name, weight in network.named_parameters()}
+    embeddings, *layers = weights_by_depth(network, "--layerwise_lr_decay 0.8")
+    assert len(layers) == network.config.num_hidden_layers and all(layers)
+    assert any("emb" in names[weight] or "shared" in names[weight] for weight in embeddings)
+    above = names.keys() - {weight for weights in [embeddings, *layers] for weight in weights}
+    assert {names[weight].rpartition(".")[0] for weight in above} == ABOVE_LAYERS[model_type]
 
 
 def test_layers_that_cannot_be_located(snapshot):
