@@ -10,7 +10,8 @@ encoder and, except for the epochs, its recipe. A minimum of steps means as many
 least that many steps, at most `--most_epochs`, and never fewer than the recipe's.
 
 Each run writes a file into the folder of results. A run that has one is not repeated, so the
-measurement can be stopped and resumed, and sizes, steps or seeds can be added. Two minima that give
+measurement can be stopped and resumed, and sizes, steps or seeds can be added. Other learning rates
+need another folder. Two minima that give
 the same epochs share a run.
 """
 
@@ -76,6 +77,9 @@ def main():
         default=[EMBEDDED_RECIPE["per_device_train_batch_size"]],
         help="default: the recipe's",
     )
+    for name in ("learning_rate", "layerwise_lr_decay"):
+        default = EMBEDDED_RECIPE[name]
+        parser.add_argument(f"--{name}", type=float, default=default, help=f"default: {default:g}")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1 (default: 3)")
     parser.add_argument(
         "--test_sentences", type=int, default=600, help="score the first N test sentences"
@@ -159,6 +163,8 @@ def make_run(run: Run, corpus, options) -> None:
         values = EMBEDDED_RECIPE | {
             "num_train_epochs": run.epochs,
             "per_device_train_batch_size": run.batch_size,
+            "learning_rate": options.learning_rate,
+            "layerwise_lr_decay": options.layerwise_lr_decay,
         }
         scores, model = train([*flags, *(f"--{name}={value}" for name, value in values.items())])
         training = json.loads((model / "train_results.json").read_text())
@@ -168,7 +174,8 @@ def make_run(run: Run, corpus, options) -> None:
         "train_loss": training["train_loss"],
         "steps": training["train_steps"],
         "seconds": training["train_runtime"],
-        "learning_rate": EMBEDDED_RECIPE["learning_rate"],
+        "learning_rate": options.learning_rate,
+        "layerwise_lr_decay": options.layerwise_lr_decay,
         "machine": describe(),
         "date": time.strftime("%Y-%m-%d"),
     }
