@@ -402,7 +402,8 @@ def test_label_errors(cli, tmp_path, tiny_encoder, tiny_tagger, look_up, monkeyp
 def test_the_files_of_a_study_keep_the_recipe_of_its_corpus(argv, epochs):
     flags = study.recipe_flags(settings_from(*argv, "--model_name_or_path", "m"))
     expected = ["--num_train_epochs", epochs, "--per_device_train_batch_size", "8"]
-    assert flags == ([*expected, "--learning_rate", "2e-05"] if epochs else [])
+    rates = ["--learning_rate", "2e-05", "--layerwise_lr_decay", "1.0"]
+    assert flags == ([*expected, *rates] if epochs else [])
 
 
 # --- A real run -----------------------------------------------------------------------------
