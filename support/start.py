@@ -20,7 +20,7 @@ from types import FrameType
 
 from support.processes import is_main_process
 
-SAMPLE_DURATION = " The run takes 2 to 3 minutes on 2 CPU cores."  # see benchmarks/README.md
+SAMPLE_DURATION = " The run takes 1 to 3 minutes on 2 CPU cores."  # see benchmarks/README.md
 HELP = {"-h", "--help", "--help_all"}
 
 
