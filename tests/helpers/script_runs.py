@@ -21,6 +21,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -282,6 +283,22 @@ def run(
 
 # Code that prints the peak memory of its process in kB. The figure of `resource` would include
 # that of the process it was forked from.
+def run_both(flags: list, make_folder: Callable[[str], Path]) -> dict[str, Path]:
+    """Run both training scripts; return the output folder of each."""
+    folders = {script: make_folder("straight") for script in BOTH}
+    for script, folder in folders.items():
+        run(script, flags, folder)
+    return {script: folder / "out" for script, folder in folders.items()}
+
+
+def check_resuming(script: str, flags: list, straight: Path, folder: Path) -> None:
+    """Stop a run in its second step and resume it; its weights are those of `straight`."""
+    before = partial(interrupt, SEED_STEP, 2, signal.SIGTERM)
+    run(script, flags, folder, status=128 + signal.SIGTERM, before=before)
+    run(script, [*flags, "--resume_from_checkpoint"], folder)
+    assert weights(folder / "out") == weights(straight)
+
+
 PRINT_PEAK = """
 with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM:")))

@@ -1,18 +1,13 @@
 """--layerwise_lr_decay in both scripts: the same weights, also if the run is killed and resumed."""
 
-import signal
-from functools import partial
-
 import pytest
 
 from tests.helpers.checkpoints import SETTINGS
 from tests.helpers.script_runs import (
-    BOTH,
     LOOP,
-    SEED_STEP,
     TRAINER,
-    interrupt,
-    run,
+    check_resuming,
+    run_both,
     weights,
     write_corpus,
 )
@@ -28,10 +23,7 @@ def flags(tiny_encoder, tmp_path_factory) -> list:
 @pytest.fixture(scope="module")
 def straight(flags, tmp_path_factory) -> dict:
     """Return the output folder of a run of each script."""
-    folders = {script: tmp_path_factory.mktemp("straight") for script in BOTH}
-    for script, folder in folders.items():
-        run(script, flags, folder)
-    return {script: folder / "out" for script, folder in folders.items()}
+    return run_both(flags, tmp_path_factory.mktemp)
 
 
 def test_both_scripts_save_the_same_weights(straight):
@@ -41,7 +33,4 @@ def test_both_scripts_save_the_same_weights(straight):
 
 @pytest.mark.parametrize("script", [LOOP, pytest.param(TRAINER, marks=pytest.mark.exhaustive)])
 def test_killed_and_resumed_equals_straight(script, flags, straight, tmp_path):
-    before = partial(interrupt, SEED_STEP, 2, signal.SIGTERM)
-    run(script, flags, tmp_path, status=128 + signal.SIGTERM, before=before)
-    run(script, [*flags, "--resume_from_checkpoint"], tmp_path)
-    assert weights(tmp_path / "out") == weights(straight[script])
+    check_resuming(script, flags, straight[script], tmp_path)
