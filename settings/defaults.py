@@ -24,6 +24,7 @@ from settings.flags import (
 )
 from settings.json_flags import read_json
 from settings.launcher import sharding_library
+from settings.optimizer_arguments import WITH_ONE_RATE
 from settings.run_settings import (
     CheckpointSettings,
     CorpusSettings,
@@ -37,6 +38,7 @@ from settings.run_settings import (
     WindowSettings,
 )
 from settings.trackers import requested_trackers
+from settings.value_types import text_of
 from support.errors import UserError
 from support.reachability import go_offline
 
@@ -96,7 +98,8 @@ def make_settings(
         recipe, lora = SAMPLE_RECIPE if values["sample"] else EMBEDDED_RECIPE, EMBEDDED_LORA
     if flags.lora:
         recipe = recipe | lora
-    if flags.learning_rate is not None:  # a rate that the user names is that of all layers
+    # A rate that the user names is that of all layers.
+    if flags.learning_rate is not None or text_of(flags.optim).startswith(WITH_ONE_RATE):
         recipe = recipe | {"layerwise_lr_decay": 1.0}
     values |= {name: value for name, value in recipe.items() if values[name] is None}
     values["report_to"] = requested_trackers(flags) or None

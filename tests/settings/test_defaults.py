@@ -12,11 +12,13 @@ from settings.defaults import (
     default_output_dir,
     embedded_encoder,
     is_embedded,
+    make_settings,
     model_title,
 )
 from settings.flags import DEFAULT_CORPUS, FEWEST_STEPS, MOST_EPOCHS
+from settings.trainer_flags import TrainerFlags
 from support.errors import UserError
-from tests.helpers.flags import settings_from
+from tests.helpers.flags import parse, settings_from
 
 RECIPE = (3.0, 8, 2e-5)  # as in the course: epochs, batch, learning rate
 
@@ -199,6 +201,11 @@ def test_a_rate_that_is_named_is_that_of_all_layers(embedded):
     assert decay() == SAMPLE_RECIPE["layerwise_lr_decay"] < 1
     assert decay("--learning_rate", "1e-4") == 1
     assert decay("--learning_rate", "1e-4", "--layerwise_lr_decay", "0.5") == 0.5
+
+
+def test_an_optimizer_with_one_rate_has_one_in_the_embedded_encoders_recipe_too(embedded):
+    flags = parse("--sample", "--optim", "stable_adamw", script=TrainerFlags)
+    assert make_settings(flags, "", hub_ready=False).training.layerwise_lr_decay == 1
 
 
 @pytest.mark.parametrize("extra", [[], ["--sample"], ["--train_file", "my.conll"]])
