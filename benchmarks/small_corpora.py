@@ -11,8 +11,7 @@ least that many steps, at most `--most_epochs`, and never fewer than the recipe'
 
 Each run writes a file into the folder of results. A run that has one is not repeated, so the
 measurement can be stopped and resumed, and sizes, steps or seeds can be added. Other learning rates
-need another folder. Two minima that give
-the same epochs share a run.
+need another folder. Two minima that give the same epochs share a run.
 """
 
 import argparse
@@ -141,7 +140,7 @@ def read_corpus(name: str, work: Path, parser):
 def make_run(run: Run, corpus, options) -> None:
     """Train on a part of a corpus, score the test split, and write the result."""
     from results.study_files import corpus_flags, sentences_of, write_sentences
-    from settings.defaults import EMBEDDED_RECIPE, embedded_encoder
+    from settings.defaults import embedded_encoder
     from support.files import write_json
     from train_accelerate import main as train
 
@@ -160,7 +159,7 @@ def make_run(run: Run, corpus, options) -> None:
             *("--do_train", "--do_predict", "--save_strategy", "no", "--disable_tqdm"),
             *("--seed", run.seed),
         ]
-        values = EMBEDDED_RECIPE | {
+        values = {
             "num_train_epochs": run.epochs,
             "per_device_train_batch_size": run.batch_size,
             "learning_rate": options.learning_rate,

@@ -35,21 +35,18 @@ def check_layers(config: PretrainedConfig, flag: str) -> None:
         find_layers(network, flag)
 
 
-def weights_by_depth(network: PreTrainedModel, flag: str) -> list[list[torch.nn.Parameter]]:
-    """Return the weights of the embeddings, then those of each layer, in order.
+def weights_by_depth(network: PreTrainedModel, flag: str) -> list[set[torch.nn.Parameter]]:
+    """Return the weights of the embeddings, then those of each layer.
 
     The embeddings are the weights that a network registers before its first layer. Weights above
     the layers are left out. Raises UserError, which names `flag`, if the layers cannot be located.
     """
-    layers = [
-        [weight for module in modules for weight in module.parameters()]
-        for modules in find_layers(network, flag)
-    ]
-    of_layers = {weight for weights in layers for weight in weights}
+    layers = [_weights(layer) for layer in find_layers(network, flag)]
+    of_layers = set().union(*layers)
     # XLM-R registers its head first.
     encoder = (w for name, w in network.named_parameters() if not of_head(network, name))
     embeddings = itertools.takewhile(lambda weight: weight not in of_layers, encoder)
-    return [list(embeddings), *layers]
+    return [set(embeddings), *layers]
 
 
 def check_freezing(config: PretrainedConfig, num_frozen: int) -> None:
